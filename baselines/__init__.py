@@ -1,0 +1,1 @@
+"""The competitors: agents, networks and methods, each with its published settings."""

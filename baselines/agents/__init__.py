@@ -1,0 +1,1 @@
+"""Value-based agents, one module and one card each."""

@@ -1,0 +1,1 @@
+"""Losses of a single transition; callers batch them with `jax.vmap`."""

@@ -1,0 +1,1 @@
+"""Encoders from observations to features, one module and one card each, and the heads on top of them."""

@@ -1,0 +1,123 @@
+"""Results that others published, as configurations to compare with: Dopamine's training curves."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib import resources
+
+from leaderboard.models import PUBLISHED, Configuration, Run
+from leaderboard.rows import NewRun
+from leaderboard.scoring import IterationMean
+from leaderboard.store import ResultStore
+from suite.tasks import Task, load_task
+
+FILE = "dopamine_atari_train_returns.csv.gz"
+SOURCE = "google/dopamine baselines/atari/data, Apache-2.0"
+FINGERPRINT = "published"
+TASKS = ("atari40m", "atari60")
+"""The tasks whose protocol (sticky actions, 108,000-frame cap, training returns) these curves follow."""
+
+AGENTS = ("DQN", "C51", "QR-DQN", "Rainbow", "IQN")
+NETWORKS = ("nature_cnn", "impala")
+ITERATION_FRAMES = 1_000_000
+
+CAVEATS = (
+    "Mean training returns per iteration of 1M frames, not episodes: nothing that needs episodes can be computed, and "
+    "the score is the value of the last iteration within the budget.",
+    "Run numbers do not link over time: run k of one iteration need not be run k of the next.",
+)
+IMPALA_CAVEAT = "The configuration of this Impala network, its width among it, is unpublished."
+RAINBOW_CAVEAT = "Whether these Rainbow runs (published in 2024) sampled by priority is unpublished."
+
+_Curves = dict[tuple[str, str, str], dict[int, list[tuple[int, float]]]]
+
+
+def add_references(store: ResultStore) -> int:
+    """Load the published curves that a database lacks; return how many configurations were added."""
+    tasks = [load_task(name) for name in TASKS]
+    wanted = {_config_id(task, agent, network) for task in tasks for agent in AGENTS for network in NETWORKS}
+    with store.snapshot() as snapshot:
+        if wanted <= snapshot.config_ids():
+            return 0
+    return store.add_published(_configurations(tasks, _curves()))
+
+
+def _configurations(tasks: list[Task], curves: _Curves) -> Iterator[tuple[Configuration, list[NewRun]]]:
+    for task in tasks:
+        for agent in AGENTS:
+            for network in NETWORKS:
+                yield _configuration(task, agent, network), _runs(task, agent, network, curves)
+
+
+def _config_id(task: Task, agent: str, network: str) -> str:
+    return f"dopamine.{agent}.{network}.{task.key}".lower()
+
+
+def _configuration(task: Task, agent: str, network: str) -> Configuration:
+    caveats = list(CAVEATS)
+    caveats += [IMPALA_CAVEAT] * (network == "impala")
+    caveats += [RAINBOW_CAVEAT] * (agent == "Rainbow")
+    return Configuration(
+        config_id=_config_id(task, agent, network),
+        source=PUBLISHED,
+        task=task.key,
+        frames=task.budget.frames,
+        shortened=False,
+        agent=agent,
+        network=network,
+        width=None,
+        method="dense",
+        spec=None,
+        caveats=json.dumps(caveats),
+    )
+
+
+def _runs(task: Task, agent: str, network: str, curves: _Curves) -> list[NewRun]:
+    last = task.budget.frames // ITERATION_FRAMES - 1
+    runs = []
+    for game in sorted(task.games):
+        for number, curve in sorted(curves[agent, network, game].items()):
+            means = [(i, mean) for i, mean in sorted(curve) if i <= last]
+            row = _run_row(
+                _config_id(task, agent, network), game, number, task.budget.frames, means, dict(means).get(last)
+            )
+            runs.append(NewRun(row, tuple(IterationMean(i, mean, None) for i, mean in means)))
+    return runs
+
+
+def _run_row(
+    config_id: str, game: str, number: int, frames: int, means: list[tuple[int, float]], score: float | None
+) -> Run:
+    content = json.dumps([config_id, game, number, means])
+    return Run(
+        config_id=config_id,
+        game=game,
+        seed=number,
+        environment_fingerprint=FINGERPRINT,
+        attempt=1,
+        current=True,
+        state="done",
+        frames=frames,
+        score=score,
+        departures="{}",
+        provenance=json.dumps({"source": SOURCE}),
+        started_at="",
+        ended_at="",
+        digest=hashlib.sha256(content.encode()).hexdigest(),
+    )
+
+
+def _curves() -> _Curves:
+    """Read the file: (agent, network, game) and run to (iteration, mean raw training return) pairs."""
+    curves: _Curves = defaultdict(lambda: defaultdict(list))
+    with (resources.files("leaderboard") / "data" / FILE).open("rb") as raw, gzip.open(raw, "rt", newline="") as text:
+        rows = csv.reader(text)
+        next(rows)
+        for agent, network, game, run, iteration, mean in rows:
+            curves[agent, network, game][int(run)].append((int(iteration), float(mean)))
+    return dict(curves)

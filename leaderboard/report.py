@@ -1,0 +1,159 @@
+"""From the database to what the pages show. Pure: the same database gives the same values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from leaderboard import names, standings
+from leaderboard.rows import StoredConfiguration, StoredRun
+from leaderboard.store import Snapshot
+from leaderboard.views import Board, Entry, GameCell, GameRow, Site, TaskPage, Unfinished
+from suite import __version__
+from suite.card import Value
+from suite.errors import BadData
+from suite.tasks import GAMES, Task, human_normalized, load_task, task_names
+
+
+def site(snapshot: Snapshot) -> Site:
+    """Return every page of the site, official tasks first."""
+    tasks = sorted((load_task(name) for name in task_names()), key=lambda task: (not task.official, task.key))
+    unknown = set(snapshot.tasks()) - {task.key for task in tasks}
+    if unknown:
+        raise BadData(
+            f"The database holds results of {', '.join(sorted(unknown))}, which this suite ({__version__}) lacks.",
+            "Build the site with the suite that has these tasks.",
+        )
+    return Site(tuple(task_page(snapshot, task) for task in tasks), snapshot.digest(), __version__)
+
+
+def task_page(snapshot: Snapshot, task: Task) -> TaskPage:
+    """Return a task's page: the full budget, the shortened ones apart, and what is unfinished."""
+    configurations = snapshot.configurations(task.key)
+    runs = _one_per_cell(snapshot.runs(task.key))
+    footnotes = tuple(dict.fromkeys(caveat for item in configurations for caveat in item.caveats))
+    entries = names.entries(configurations, _departures(runs), footnotes)
+    by_budget: dict[int, list[StoredConfiguration]] = defaultdict(list)
+    for item in configurations:
+        by_budget[item.frames].append(item)
+    full = by_budget.pop(task.budget.frames, [])
+    budgets = sorted(by_budget, reverse=True)
+    here = {config_id for config_id, entry in entries.items() if not entry.published}
+    return TaskPage(
+        name=task.id,
+        key=task.key,
+        title=task.title,
+        summary=task.summary,
+        official=task.official,
+        protocol=protocol(task),
+        deviations=task.deviations,
+        games=len(task.games),
+        unnormalized=tuple(name for name in task.games if not GAMES[name].normalizable),
+        default_seeds=len(task.default_seeds),
+        full=_board(task, task.budget.frames, full, runs, entries),
+        shortened=tuple(_board(task, frames, by_budget[frames], runs, entries) for frames in budgets),
+        unfinished=_unfinished(configurations, runs, entries),
+        footnotes=footnotes,
+        entries_here=len(here),
+        entries_published=len(entries) - len(here),
+        runs_here=sum(run.finished and run.config_id in here for run in runs),
+    )
+
+
+def protocol(task: Task) -> str:
+    """Return the protocol in a paragraph: all that a number on the page depends on."""
+    environment, budget = task.environment, task.budget
+    sticky = environment.sticky_action_probability
+    parts = [
+        f"Each run is one agent on one game with one seed for {budget.frames:,} emulator frames, "
+        f"{task.agent_steps(budget.frames):,} agent steps of {environment.frame_skip} frames each.",
+        f"Actions are sticky with probability {sticky:g}." if sticky else "Actions are not sticky.",
+        f"The action set is {'the full one' if environment.full_action_set else 'the minimal one of each game'}; "
+        f"episodes end {'with a life' if environment.terminal_on_life_loss else 'at game over'} or after "
+        f"{environment.max_episode_frames:,} frames; rewards are clipped to ±{environment.reward_clip:g} for learning "
+        "and reported raw.",
+        "The score of a run is the mean raw return of the training episodes that end in the last "
+        f"{task.score.window_frames:,} frames, normalized so that 0 is the random policy and 1 the human tester.",
+    ]
+    return " ".join(parts)
+
+
+def _one_per_cell(runs: Sequence[StoredRun]) -> list[StoredRun]:
+    """Keep one run of a cell that ran in several environments: a result before none, then the one that ended last."""
+    best: dict[tuple[str, str, int], StoredRun] = {}
+    for run in sorted(runs, key=lambda run: (run.finished, run.ended_at, run.digest)):
+        best[run.config_id, run.game, run.seed] = run
+    return [best[key] for key in sorted(best)]
+
+
+def _departures(runs: Sequence[StoredRun]) -> dict[str, dict[str, Value]]:
+    """Return, for each configuration, the published values of the settings that its runs record as departing."""
+    found: dict[str, dict[str, Value]] = defaultdict(dict)
+    for run in runs:
+        found[run.config_id].update(run.departures)
+    return found
+
+
+def _board(
+    task: Task,
+    frames: int,
+    configurations: Sequence[StoredConfiguration],
+    runs: Sequence[StoredRun],
+    entries: Mapping[str, Entry],
+) -> Board:
+    grouped: dict[str, list[StoredRun]] = {item.config_id: [] for item in configurations}
+    for run in runs:
+        if run.config_id in grouped:
+            grouped[run.config_id].append(run)
+    shortened = frames != task.budget.frames
+    rows = standings.standings(task, grouped, entries, ranked=task.official and not shortened)
+    ticks, rows = standings.forest(rows)
+    ids = [row.entry.config_id for row in rows]
+    complete = [row.entry for row in rows if row.estimate is not None]
+    return Board(
+        frames=frames,
+        shortened=shortened,
+        iteration_frames=task.budget.iteration_frames,
+        games_needed=sum(GAMES[name].normalizable for name in task.games),
+        standings=rows,
+        ticks=ticks,
+        curves=() if shortened else standings.curves(task, grouped, complete),
+        games=_games(task, [grouped[config_id] for config_id in ids]),
+    )
+
+
+def _games(task: Task, runs_by_entry: Sequence[Sequence[StoredRun]]) -> tuple[GameRow, ...]:
+    """Return a row for each game on which some entry has a score; those without a human score come last."""
+    rows = []
+    for name in sorted(task.games, key=lambda name: (not GAMES[name].normalizable, name)):
+        cells = tuple(_cell(name, runs) for runs in runs_by_entry)
+        if any(cells):
+            rows.append(GameRow(name, GAMES[name].random_score, GAMES[name].human_score, cells))
+    return tuple(rows)
+
+
+def _cell(game: str, runs: Sequence[StoredRun]) -> GameCell | None:
+    scores = [run.score for run in runs if run.game == game and run.finished and run.score is not None]
+    if not scores:
+        return None
+    mean = sum(scores) / len(scores)
+    return GameCell(mean, human_normalized(game, mean), len(scores))
+
+
+def _unfinished(
+    configurations: Sequence[StoredConfiguration], runs: Sequence[StoredRun], entries: Mapping[str, Entry]
+) -> tuple[Unfinished, ...]:
+    budgets = {item.config_id: item.frames for item in configurations}
+    return tuple(
+        Unfinished(
+            label=entries[run.config_id].label,
+            game=run.game,
+            seed=run.seed,
+            state=run.state,
+            frames=run.frames,
+            budget_frames=budgets[run.config_id],
+            attempt=run.attempt,
+        )
+        for run in sorted(runs, key=lambda run: (entries[run.config_id].label, run.game, run.seed))
+        if not run.finished
+    )

@@ -1,0 +1,159 @@
+"""What a run directory claims, computed again from its episodes; nothing is believed that can be checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from suite.errors import BadData, SuiteError
+from suite.record import FINISHED, Attempt, Episode, Run, State
+from suite.tasks import Task, load_task
+
+
+@dataclass(frozen=True, slots=True)
+class IterationMean:
+    """The mean raw return of the `episodes` that ended in an iteration."""
+
+    iteration: int
+    mean_return: float
+    episodes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A run whose claims hold. Unfinished runs have no score and no iterations: they are listed, never counted."""
+
+    run: Run
+    state: State
+    attempt: Attempt
+    score: float | None
+    scored_episodes: int
+    iterations: tuple[IterationMean, ...]
+    digest: str
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is a result."""
+        return self.state in FINISHED
+
+
+def score(task: Task, budget_frames: int, episodes: Sequence[Episode]) -> tuple[float | None, int]:
+    """Return the mean raw return of the episodes that end in the task's window, and how many they are."""
+    start, end = task.score_window(budget_frames)
+    returns = [episode.value for episode in episodes if start < episode.frame <= end]
+    return (_mean(returns) if returns else None), len(returns)
+
+
+def iterations(task: Task, episodes: Sequence[Episode]) -> tuple[IterationMean, ...]:
+    """Return the mean raw return per iteration (`iteration_frames` frames each); one without an episode is absent."""
+    returns: dict[int, list[float]] = defaultdict(list)
+    for episode in episodes:
+        returns[(episode.frame - 1) // task.budget.iteration_frames].append(episode.value)
+    return tuple(IterationMean(index, _mean(values), len(values)) for index, values in sorted(returns.items()))
+
+
+def check(run: Run, state: State) -> Checked:
+    """Return the run with everything recomputed; BadData names the directory and the claim that does not hold."""
+    task = _task(run)
+    _check_cell(run, task)
+    attempt = next((known for known in run.provenance.attempts if known.attempt == run.status.attempt), None)
+    if attempt is None:
+        raise _bad(run, f"provenance.json lacks attempt {run.status.attempt}")
+    if state not in FINISHED:
+        return Checked(run, state, attempt, None, 0, (), digest(run, state, attempt))
+    _check_progress(run, state)
+    value, count = score(task, run.cell.spec.frames, run.episodes)
+    _check_summary(run, state, value, count)
+    return Checked(run, state, attempt, value, count, iterations(task, run.episodes), digest(run, state, attempt))
+
+
+def digest(run: Run, state: State, attempt: Attempt) -> str:
+    """Return the SHA-256 of everything about a run that the database holds."""
+    content = {
+        "cell": run.cell.model_dump(mode="json"),
+        "attempt": attempt.model_dump(mode="json"),
+        "status": run.status.model_dump(mode="json") | {"state": state},
+        "episodes": [row.model_dump(mode="json") for row in run.episodes],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _equal(claimed: float | None, found: float | None) -> bool:
+    if claimed is None or found is None:
+        return claimed is found
+    return math.isclose(claimed, found, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def _printable(value: Any) -> bool:
+    """Return whether all text in a JSON value is printable: no control characters, no reversed writing."""
+    if isinstance(value, dict):
+        return all(_printable(part) for item in value.items() for part in item)
+    if isinstance(value, list | tuple):
+        return all(_printable(part) for part in value)
+    return not isinstance(value, str) or value.isprintable()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _task(run: Run) -> Task:
+    spec = run.cell.spec
+    try:
+        task = load_task(spec.task)
+    except SuiteError as error:
+        raise _bad(
+            run, f"its task {spec.task!r} is unknown here", "Ingest it with a suite that has this task."
+        ) from error
+    if task.version != spec.task_version:
+        raise _bad(
+            run, f"it was run under {spec.task_key}, this is {task.key}", "Ingest it with the suite that ran it."
+        )
+    return task
+
+
+def _check_cell(run: Run, task: Task) -> None:
+    cell, spec = run.cell, run.cell.spec
+    if cell.config_id != spec.config_id:
+        raise _bad(run, f"its config_id {cell.config_id} does not follow from its spec ({spec.config_id})")
+    if not _printable(cell.model_dump(mode="json")):
+        raise _bad(run, "its spec.json has names or values that cannot be printed")
+    if cell.game not in task.games:
+        raise _bad(run, f"{cell.game!r} is not a game of {task.key}")
+    if spec.frames > task.budget.frames or spec.shortened != (spec.frames != task.budget.frames):
+        raise _bad(run, f"its budget of {spec.frames} frames is not what it says about {task.key}")
+    if run.status.budget_frames != spec.frames:
+        raise _bad(run, f"status.json counts to {run.status.budget_frames} frames, spec.json to {spec.frames}")
+
+
+def _check_progress(run: Run, state: State) -> None:
+    if state == "done" and run.status.frames != run.cell.spec.frames:
+        raise _bad(run, f"it is called done at frame {run.status.frames} of {run.cell.spec.frames}")
+    before = 0
+    for row in run.episodes:
+        if not before < row.frame <= run.cell.spec.frames:
+            raise _bad(run, f"episode {row.episode} ends at frame {row.frame}, out of order or beyond the budget")
+        before = row.frame
+
+
+def _check_summary(run: Run, state: State, value: float | None, count: int) -> None:
+    claim = run.status.summary
+    if claim is None:
+        if state == "done":
+            raise _bad(run, "it is called done and has no summary")
+        return
+    if not _equal(claim.score, value) or claim.scored_episodes != count:
+        raise _bad(
+            run,
+            f"status.json claims a score of {claim.score} over {claim.scored_episodes} episodes, "
+            f"its episodes give {value} over {count}",
+        )
+
+
+def _bad(run: Run, claim: str, remedy: str = "Move this run directory away; the run will then start anew.") -> BadData:
+    return BadData(f"{run.path}: {claim}.", remedy)

@@ -1,0 +1,189 @@
+"""What the pages show, as frozen values: templates loop over them and format, nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaderboard.aggregate import Estimate
+from suite.card import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The lowest and the highest of a quantity over an entry's runs."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A setting that is not the published one."""
+
+    path: str
+    value: Value
+    published: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who competes: a configuration under names for people. `label` tells it from all others of its budget."""
+
+    config_id: str
+    agent: str
+    network: str
+    method: str
+    label: str
+    published: bool
+    departures: tuple[Departure, ...]
+    footnotes: tuple[int, ...]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A row of the forest plot: positions on the shared axis, 0 to 100."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A labelled position, 0 to 100, on the forest plot's axis."""
+
+    position: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A row of the standings. `estimate` is None where the entry has no aggregate; `why` says what is missing."""
+
+    entry: Entry
+    rank: int | None
+    estimate: Estimate | None
+    bar: Bar | None
+    why: str
+    balanced: bool
+    games: int
+    seeds: Span | None
+    sparsity: Span | None
+    parameters: Span | None
+    active_parameters: Span | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The IQM over the episodes that ended in the iteration up to `frames`."""
+
+    frames: int
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """An entry's sample-efficiency curve."""
+
+    entry: Entry
+    points: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GameCell:
+    """An entry on a game: mean raw return, human-normalized mean (None without a human score), number of seeds."""
+
+    score: float
+    normalized: float | None
+    seeds: int
+
+
+@dataclass(frozen=True, slots=True)
+class GameRow:
+    """A game: its reference scores, and a cell for each entry in the table's order."""
+
+    game: str
+    random: float | None
+    human: float | None
+    cells: tuple[GameCell | None, ...]
+
+    @property
+    def aggregated(self) -> bool:
+        """Whether the game enters the aggregate."""
+        return self.random is not None and self.human is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All that is comparable with each other: the entries of one budget."""
+
+    frames: int
+    shortened: bool
+    iteration_frames: int
+    games_needed: int
+    standings: tuple[Standing, ...]
+    ticks: tuple[Tick, ...]
+    curves: tuple[Curve, ...]
+    games: tuple[GameRow, ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries, in the order of the standings."""
+        return tuple(standing.entry for standing in self.standings)
+
+    @property
+    def curve_frames(self) -> tuple[int, ...]:
+        """All frames at which some curve has a point."""
+        return tuple(sorted({point.frames for curve in self.curves for point in curve.points}))
+
+    @property
+    def unbalanced(self) -> bool:
+        """Whether some entry's games have different numbers of seeds."""
+        return any(standing.estimate and not standing.balanced for standing in self.standings)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A run that is no result: where it stands, or what ended it."""
+
+    label: str
+    game: str
+    seed: int
+    state: str
+    frames: int
+    budget_frames: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """A task's page. `full` is the ranked board; `shortened` are boards of smaller budgets, never mixed with it."""
+
+    name: str
+    key: str
+    title: str
+    summary: str
+    official: bool
+    protocol: str
+    deviations: tuple[str, ...]
+    games: int
+    unnormalized: tuple[str, ...]
+    default_seeds: int
+    full: Board
+    shortened: tuple[Board, ...]
+    unfinished: tuple[Unfinished, ...]
+    footnotes: tuple[str, ...]
+    entries_here: int
+    entries_published: int
+    runs_here: int
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All pages, and what they were made from."""
+
+    tasks: tuple[TaskPage, ...]
+    database: str
+    suite_version: str

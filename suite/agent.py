@@ -1,0 +1,117 @@
+"""The agent contract: pure functions over a learner, and a plan of the data they eat.
+
+An agent never knows a method: it is handed `apply_gradients`, which holds the optimizer and whatever the methods do
+around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+from suite.card import Value
+
+Params = Any
+"""A pytree of arrays, as flax names it."""
+
+
+class Batch(NamedTuple):
+    """Transitions, n-step returns already summed; leading axis B.
+
+    `s_tm1`, `s_t`: uint8 [B, height, width, stack], oldest frame first. `a_tm1`: int32 [B]. `r_t`: float32 [B], the
+    discounted sum of clipped rewards. `discount_t`: float32 [B], gamma**n, or 0 if the episode terminated within.
+    """
+
+    s_tm1: jax.Array
+    a_tm1: jax.Array
+    r_t: jax.Array
+    discount_t: jax.Array
+    s_t: jax.Array
+
+
+class Learner(NamedTuple):
+    """All that training changes. `methods` holds each method's state under its id, outside the optimizer's."""
+
+    params: Params
+    target_params: Params
+    opt_state: Any
+    methods: dict[str, Any]
+
+
+class Feedback(NamedTuple):
+    """What an update reports: named scalars, left on the device until somebody asks."""
+
+    metrics: dict[str, jax.Array]
+
+
+class ApplyGradients(Protocol):
+    """One optimizer step on all parameters, with everything that the methods do around it."""
+
+    def __call__(self, learner: Learner, gradients: Params) -> Learner:
+        """Return the learner after the step; the gradients are at the learner's current parameters."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlan:
+    """What data an agent eats, and when. Periods are agent steps; `capacity` and `batch_size` are transitions."""
+
+    capacity: int
+    batch_size: int
+    n_step: int
+    gamma: float
+    warm_up: int
+    update_period: int
+    updates_per_period: int
+    target_update_period: int
+    epsilon_train: float
+    epsilon_decay: int
+
+    def updates_by(self, step: int) -> int:
+        """Return the number of gradient steps done once agent step `step` is complete."""
+        due = step // self.update_period - self.warm_up // self.update_period
+        return max(0, due) * self.updates_per_period
+
+    def nominal_updates(self, steps: int) -> int:
+        """Return agent steps times the replay ratio, warm-up not deducted: the clock of schedules."""
+        return steps * self.updates_per_period // self.update_period
+
+    def epsilon(self, step: int) -> float:
+        """Return the exploration rate at agent step `step`: 1 during warm-up, then linear to `epsilon_train`."""
+        left = (self.epsilon_decay + self.warm_up - step) / self.epsilon_decay
+        return self.epsilon_train + (1.0 - self.epsilon_train) * min(1.0, max(0.0, left))
+
+
+class Agent(NamedTuple):
+    """A value-based agent.
+
+    `init(key, observation)`: parameters for a uint8 observation [1, height, width, stack].
+    `act(params, observation, key)`: int32 [B], greedy actions for uint8 observations [B, height, width, stack].
+    `update(learner, batch, key, apply_gradients)`: the learner after one gradient step, and its feedback.
+    `optimizer`: the published optimizer, which the suite wraps.
+    """
+
+    init: Callable[[jax.Array, jax.Array], Params]
+    act: Callable[[Params, jax.Array, jax.Array], jax.Array]
+    update: Callable[[Learner, Batch, jax.Array, ApplyGradients], tuple[Learner, Feedback]]
+    optimizer: Any
+    plan: DataPlan
+
+
+class MakeAgent(Protocol):
+    """What an entry point in the group `suite.agents` is."""
+
+    def __call__(self, settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+        """Build the agent for `actions` discrete actions from the resolved settings of its card."""
+        ...
+
+
+class MakeEncoder(Protocol):
+    """A network with its settings filled in: observation to features, in the initialization that the agent wants."""
+
+    def __call__(self, **initializers: Any) -> Any:
+        """Return a flax module that maps uint8 [B, height, width, stack] to float32 features [B, F]."""
+        ...

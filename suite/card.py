@@ -1,0 +1,98 @@
+"""Cards: a component's identity and its published settings, each with unit, range and source, as TOML."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from suite.errors import BadData, UsageError
+
+Value = bool | int | float | str
+"""A setting's value: a JSON scalar."""
+
+
+class Setting(BaseModel):
+    """One published setting: its value and everything a reader needs to trust it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    value: Value
+    doc: str
+    source: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _default_is_valid(self) -> Self:
+        try:
+            self.check("value", self.value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def check(self, path: str, value: Value) -> Value:
+        """Return `value` as this setting's type, or raise a UsageError that names `path` and the range."""
+        if type(self.value) is float and type(value) is int:
+            value = float(value)
+        if type(value) is not type(self.value):
+            raise UsageError(
+                f"{path} takes {_noun(self.value)}, not {value!r}.", f"The published value is {self.value!r}."
+            )
+        if isinstance(value, str) and self.choices and value not in self.choices:
+            raise UsageError(f"{path} cannot be {value!r}.", f"Choose one of: {', '.join(self.choices)}.")
+        if isinstance(value, int | float) and not isinstance(value, bool) and not self._inside(value):
+            raise UsageError(f"{path} = {value!r} is out of range.", f"It must be {self.range_text()}.")
+        return value
+
+    def _inside(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
+        low = self.minimum is None or value >= self.minimum
+        strictly = self.above is None or value > self.above
+        high = self.maximum is None or value <= self.maximum
+        return low and strictly and high
+
+    def range_text(self) -> str:
+        """Return the allowed range in words."""
+        parts = []
+        if self.minimum is not None:
+            parts.append(f"at least {self.minimum:g}")
+        if self.above is not None:
+            parts.append(f"above {self.above:g}")
+        if self.maximum is not None:
+            parts.append(f"at most {self.maximum:g}")
+        return " and ".join(parts) or "finite"
+
+
+class Card(BaseModel):
+    """A component's card. `version` changes whenever the same settings would give other results."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    version: int = Field(ge=1)
+    title: str
+    summary: str
+    paper: str = ""
+    deviations: tuple[str, ...] = Field(default=(), strict=False)
+    settings: dict[str, Setting] = {}
+
+    @classmethod
+    def parse(cls, content: dict[str, Any], path: Path) -> Card:
+        """Validate the content of a TOML card; errors name the file and the field."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise BadData(f"{path}: {where}: {first['msg']}.", "Mend the card.") from error
+
+
+def _noun(value: Value) -> str:
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[type(value)]

@@ -1,0 +1,1 @@
+"""The `suite` command; nothing here imports jax at module level."""

@@ -1,0 +1,134 @@
+"""`suite run`: train the cells of one or several configurations on a task."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from suite.plan import Plan
+    from suite.runner import Outcome
+
+DEFAULT_OUT = "runs"
+
+
+EXAMPLES = """\b
+Examples:
+  suite run --task smoke --network nature_cnn --method dense,magnitude_pruning
+  suite run --task atari40m --width 3 --method magnitude_pruning --set method.sparsity=0.9
+  suite run --task atari40m --games Pong,Breakout --seeds 0-1 --dry-run
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--task", "task_name", required=True, metavar="NAME", help="The task: atari40m, atari60, smoke.")
+@click.option("--agent", default="dqn", show_default=True, metavar="NAME", help="The agent.")
+@click.option("--network", default="impala", show_default=True, metavar="NAME", help="impala or nature_cnn.")
+@click.option("--width", type=int, metavar="K", help="Width multiplier; short for --set network.width=K.")
+@click.option(
+    "--method", "methods", default="dense", show_default=True, metavar="A,B+C", help="Methods: A, and B with C on top."
+)
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="A setting, e.g. method.sparsity=0.95.")
+@click.option("--games", default="all", show_default=True, metavar="A,B|all", help="Games of the task.")
+@click.option("--seeds", metavar="0-4", help="Seeds; default: the task's.")
+@click.option("--frames", type=int, metavar="N", help="A shorter budget: truncates, rescales nothing, ranks nowhere.")
+@click.option("--out", type=click.Path(path_type=Path), envvar="SUITE_OUT", help="Where results go; default ./runs.")
+@click.option("--lanes", default="auto", show_default=True, metavar="N|auto", help="Cells to run at a time.")
+@click.option("--dry-run", is_flag=True, help="Print cells, updates, milestones and cost; run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable results, one JSON object a line.")
+def run(
+    task_name: str,
+    agent: str,
+    network: str,
+    width: int | None,
+    methods: str,
+    settings: tuple[str, ...],
+    games: str,
+    seeds: str | None,
+    frames: int | None,
+    out: Path | None,
+    lanes: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Train agents on a task. Issue the same command again and it does what is missing."""
+    stop = _stop_on_signals()
+    from suite.plan import make_plan
+    from suite.resolve import Request, resolve
+
+    request = Request(task_name, agent, network, _split(methods), settings, frames, width)
+    plan = make_plan(resolve(request), games, seeds, out or Path(DEFAULT_OUT), lanes)
+    if dry_run:
+        click.echo(json.dumps(plan.document(), indent=1) if as_json else plan.text())
+        return
+    outcomes = _execute(plan, stop, as_json)
+    click.get_current_context().exit(plan.exit_code(outcomes, interrupted=stop.is_set()))
+
+
+def _execute(plan: Plan, stop: threading.Event, as_json: bool) -> list[Outcome]:
+    from suite.progress import open_progress
+    from suite.runner import run_cells
+
+    for line in plan.preflight(os.environ.get("SUITE_IMAGE", "")):
+        click.echo(line, err=True)
+    if not plan.jobs:
+        click.echo(f"Nothing to do: all {plan.total} cells are there.", err=True)
+        return []
+    with open_progress(len(plan.jobs)) as progress:
+
+        def finished(outcome: Outcome) -> None:
+            progress.result(json.dumps(outcome_document(outcome)) if as_json else outcome_line(outcome))
+
+        outcomes = run_cells(plan.jobs, plan.out, lanes=plan.lanes, progress=progress, stop=stop, finished=finished)
+    if stop.is_set():
+        click.echo("Interrupted. Issue the same command again to go on with what is missing.", err=True)
+    return outcomes
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """Return one line for people about how a cell ended."""
+    cell = outcome.cell
+    score = "no finished episode in the scored window" if outcome.score is None else f"score {outcome.score:.2f}"
+    detail = score if outcome.state == "done" else outcome.message
+    return f"{outcome.state:<11} {cell.game} seed {cell.seed}  {cell.spec.label}  {detail}  {outcome.path}".rstrip()
+
+
+def outcome_document(outcome: Outcome) -> dict[str, Any]:
+    """Return the same for machines."""
+    cell = outcome.cell
+    return {
+        "schema": "suite.run/1",
+        "config_id": cell.spec.config_id,
+        "label": cell.spec.label,
+        "game": cell.game,
+        "seed": cell.seed,
+        "state": outcome.state,
+        "score": outcome.score,
+        "message": outcome.message,
+        "path": str(outcome.path),
+    }
+
+
+def _split(methods: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in methods.split(","))
+
+
+def _stop_on_signals() -> threading.Event:
+    """Return an event that SIGTERM, SIGINT or SIGUSR1 sets; a second signal ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            os._exit(75)
+        stop.set()
+
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(name, handle)
+    return stop

@@ -1,0 +1,111 @@
+"""Atari through ALE's C++ vector environment, with every option explicit and episodes started by us.
+
+An episode is a pure function of its emulator seed and its actions: each one begins with a reset to a seed of ours, the
+library's own autoreset never acts. Frames are bit for bit those of Dopamine's preprocessing: ALE grayscale, maximum of
+the last two frames of a skip, area resize.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import ale_py
+import numpy as np
+from ale_py import roms
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+
+from suite.envs.base import TimeStep
+from suite.errors import UnfitEnvironment
+from suite.tasks import Environment, Game
+
+ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+
+
+class AtariEnvs:
+    """E emulators of one game."""
+
+    def __init__(self, game: Game, options: Environment, num_envs: int = 1) -> None:
+        rom_path(game)
+        self.num_envs = num_envs
+        self.actions = game.actions
+        self._envs = ale_py.AtariVectorEnv(game.rom, num_envs, **emulator_options(options))
+        offered = int(cast(Discrete, self._envs.single_action_space).n)
+        if offered != game.actions:
+            raise UnfitEnvironment(
+                f"This ale-py gives {game.name} {offered} actions; the task expects {game.actions}.",
+                "Install the ale-py version of the lock file.",
+            )
+
+    def reset(self, seeds: Sequence[int], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+        """Start an episode from a seed in each (masked) environment; return the newest frames [E, height, width].
+
+        `seeds` has one entry per environment that is reset.
+        """
+        options = None if mask is None else {"reset_mask": mask}
+        observation, _ = self._envs.reset(seed=np.asarray(seeds, np.int64), options=options)
+        return np.asarray(observation[:, 0], np.uint8)
+
+    def step(self, actions: NDArray[np.int64]) -> TimeStep:
+        """Repeat each action for a frame skip. An environment whose episode has ended must be reset before."""
+        observation, reward, terminated, truncated, _ = self._envs.step(actions)
+        return TimeStep(
+            np.asarray(observation[:, 0], np.uint8),
+            reward.astype(np.float32),
+            np.where(terminated, np.float32(0), np.float32(1)),
+            np.asarray(truncated & ~terminated, np.bool_),
+        )
+
+    def close(self) -> None:
+        """Stop the emulator threads."""
+        self._envs.close()
+
+
+def emulator_options(options: Environment) -> dict[str, Any]:
+    """Return every argument of ALE's vector environment, named; none is left to its default."""
+    return {
+        "batch_size": 0,  # all environments answer each step
+        "num_threads": 1,
+        "thread_affinity_offset": -1,  # no pinning
+        "max_num_frames_per_episode": options.max_episode_frames,
+        "repeat_action_probability": options.sticky_action_probability,
+        "full_action_space": options.full_action_set,
+        "continuous": False,
+        "continuous_action_threshold": 0.5,
+        "autoreset_mode": "NextStep",  # never reached: every ended episode is reset by us first
+        "img_height": options.screen_size,
+        "img_width": options.screen_size,
+        "grayscale": options.grayscale,
+        "stack_num": 1,  # stacks are gathered from the replay
+        "frameskip": options.frame_skip,
+        "maxpool": options.max_pool,
+        "noop_max": options.no_op_max,
+        "episodic_life": False,  # would reset the emulator at a life loss
+        "life_loss_info": options.terminal_on_life_loss,
+        "reward_clipping": False,  # recorded returns are raw; learning clips for itself
+        "use_fire_reset": options.fire_reset,
+    }
+
+
+def rom_path(game: Game) -> Path:
+    """Return the ROM file of a game, or raise UnfitEnvironment."""
+    try:
+        path = roms.get_rom_path(game.rom)
+    except (FileNotFoundError, KeyError, OSError):
+        path = None
+    if path is None or not Path(path).is_file():
+        raise UnfitEnvironment(
+            f"The ROM of {game.name} ({game.rom}.bin) is missing from the installed ale-py.",
+            "Reinstall ale-py; its wheels bring the ROMs.",
+        )
+    return Path(path)
+
+
+@cache
+def rom_sha256(game: Game) -> str:
+    """Return the SHA-256 of a game's ROM file."""
+    return hashlib.sha256(rom_path(game).read_bytes()).hexdigest()

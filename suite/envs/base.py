@@ -1,0 +1,39 @@
+"""What the runner needs of E environments of one kind: numbered discrete actions, one frame and one reward a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TimeStep(NamedTuple):
+    """What E environments answer. `discount` is 0 at game over, `truncated` is set where the frame cap cut in."""
+
+    observation: NDArray[np.uint8]  # [E, height, width], the newest frame
+    reward: NDArray[np.float32]  # [E], raw
+    discount: NDArray[np.float32]  # [E]
+    truncated: NDArray[np.bool_]  # [E]
+
+
+class Envs(Protocol):
+    """E environments; an ended episode goes nowhere until it is reset to a seed."""
+
+    @property
+    def actions(self) -> int:
+        """The number of discrete actions."""
+        ...
+
+    def reset(self, seeds: Sequence[int]) -> NDArray[np.uint8]:
+        """Start an episode from each seed; return the first frames [E, height, width]."""
+        ...
+
+    def step(self, actions: NDArray[np.int64]) -> TimeStep:
+        """Take one action in each environment."""
+        ...
+
+    def close(self) -> None:
+        """Release what the environments hold."""
+        ...

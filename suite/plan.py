@@ -1,0 +1,241 @@
+"""What a run command will do: cells, update counts, milestones, memory, time; and whether this machine can."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from suite.configure import build, full_updates, programs_for
+from suite.durations import duration
+from suite.errors import ExitCode, UnfitEnvironment, UsageError
+from suite.estimate import Seconds, available_memory, device_description, is_accelerator, projected_seconds
+from suite.record import FINISHED, effective_state, read_status
+from suite.resolve import Resolved, parse_games, parse_seeds
+from suite.runner import Job, Outcome
+from suite.spec import Cell, Spec
+from suite.tasks import GAMES, Task, load_task
+
+LEAST_FREE_DISK = 64 * 2**20
+MEMORY_BESIDE_REPLAY = 2**30
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells to run, in order, and those that are there already. `existing` maps finished cells to their state."""
+
+    task: Task
+    resolved: tuple[Resolved, ...]
+    games: tuple[str, ...]
+    seeds: tuple[int, ...]
+    out: Path
+    lanes: int
+    jobs: tuple[Job, ...]
+    existing: dict[Cell, str]
+
+    @property
+    def total(self) -> int:
+        """The number of cells that were asked for."""
+        return len(self.jobs) + len(self.existing)
+
+    @cached_property
+    def costs(self) -> dict[str, Seconds]:
+        """Projected seconds of one cell, by configuration; the largest head among the games."""
+        actions = max(GAMES[name].actions for name in self.games)
+        return {
+            item.spec.config_id: projected_seconds(
+                programs_for(item.spec.canonical(), actions), self.task.agent_steps(item.spec.frames)
+            )
+            for item in self.resolved
+        }
+
+    def projected(self) -> float:
+        """Return the projected seconds for all that is left, `lanes` at a time."""
+        costs = [self.costs[job.cell.spec.config_id] for job in self.jobs]
+        together = max(1, min(self.lanes, len(self.jobs)))
+        return sum(cost.host for cost in costs) / together + sum(cost.device for cost in costs)
+
+    def preflight(self, image: str) -> list[str]:
+        """Check that this machine can, raising UnfitEnvironment if not; return the three lines that are said first.
+
+        `image` is the name of the container image that this runs in, or empty.
+        """
+        from suite.envs.atari import rom_path
+
+        for name in self.games:
+            rom_path(GAMES[name])
+        _check_writable(self.out)
+        needed = self.lanes * (_replay_bytes(self) + MEMORY_BESIDE_REPLAY)
+        if self.jobs and needed > available_memory():
+            raise UnfitEnvironment(
+                f"{self.lanes} lane(s) need {needed / 2**30:.1f} GiB of memory; "
+                f"{available_memory() / 2**30:.1f} GiB are available.",
+                "Use fewer --lanes, or a shorter --frames.",
+            )
+        keep = ' (kept only if mounted: docker run -u "$(id -u):$(id -g)" -v "$PWD/out:/out" ...)' if image else ""
+        device = device_description()
+        if "cuda" in image and not is_accelerator():
+            device += ", although this is the CUDA image (docker run --gpus all ...; it needs driver 580 or newer)"
+        lines = [
+            f"Results go to {self.out.resolve()}{keep}.",
+            f"Device: {device}; {len(self.jobs)} of {self.total} cells to run, {self.lanes} at a time.",
+        ]
+        if self.jobs:
+            lines.append(f"Projected: {duration(self.projected())} in all, a rough figure.{self._first_try()}")
+        return lines
+
+    def _first_try(self) -> str:
+        if is_accelerator() or self.projected() < 3600:
+            return ""
+        return " On a CPU try first: suite run --task smoke --network nature_cnn"
+
+    def exit_code(self, outcomes: Sequence[Outcome], *, interrupted: bool) -> int:
+        """Return the documented exit code for how the cells ended."""
+        states = [outcome.state for outcome in outcomes] + list(self.existing.values())
+        if interrupted and (len(outcomes) < len(self.jobs) or "interrupted" in states):
+            return ExitCode.INTERRUPTED
+        if "failed" in states or "diverged" in states:
+            return ExitCode.CELLS_FAILED
+        if "locked" in states and "done" not in [outcome.state for outcome in outcomes]:
+            return ExitCode.LOCKED
+        return ExitCode.DONE
+
+    def document(self) -> dict[str, Any]:
+        """Return the plan for machines."""
+        return {
+            "schema": "suite.plan/1",
+            "task": self.task.key,
+            "out": str(self.out),
+            "games": list(self.games),
+            "seeds": list(self.seeds),
+            "lanes": self.lanes,
+            "cells": [_cell(cell, state) for cell, state in self.existing.items()]
+            + [_cell(job.cell, "to run") for job in self.jobs],
+            "cells_to_run": len(self.jobs),
+            "replay_bytes_per_lane": _replay_bytes(self),
+            "projected_seconds": round(self.projected(), 1),
+            "configurations": [_configuration(self, item) for item in self.resolved],
+        }
+
+    def text(self) -> str:
+        """Return the plan for people."""
+        lines = [
+            f"{self.task.title} ({self.task.key}): {self.total} cells, {len(self.jobs)} to run, {self.lanes} at a time",
+            f"games   {', '.join(self.games)}",
+            f"seeds   {', '.join(map(str, self.seeds))}",
+            f"out     {self.out.resolve()}",
+            f"memory  {_replay_bytes(self) / 2**30:.2f} GiB of replay a lane",
+            f"time    {duration(self.projected())} on {device_description()}: a rough figure from operation counts",
+        ]
+        for item in self.resolved:
+            entry = _configuration(self, item)
+            shortened = "  SHORTENED BUDGET: ranks nowhere" if item.spec.shortened else ""
+            lines += [
+                "",
+                f"{entry['config_id']}  {entry['label']}{shortened}",
+                f"  frames           {entry['frames']:,} = {entry['agent_steps']:,} agent steps",
+                f"  gradient steps   {entry['updates']:,} (schedules: {entry['nominal_updates']:,} at the full budget)",
+                f"  parameters       {entry['parameters']:,} with {entry['actions']} actions",
+            ]
+            lines += [f"  {name:<16} gradient step {value:,}" for name, value in entry["milestones"].items()]
+            lines += [f"  departs from the published {path} = {value}" for path, value in item.departures.items()]
+            lines.append(f"  time a cell      {duration(sum(self.costs[item.spec.config_id]))}")
+        return "\n".join(lines)
+
+
+def make_plan(resolved: Sequence[Resolved], games: str, seeds: str | None, out: Path, lanes: str) -> Plan:
+    """Return the plan for resolved configurations; UsageError for games, seeds or lanes that cannot be."""
+    task = load_task(resolved[0].spec.task)
+    chosen_games = parse_games(games, task)
+    chosen_seeds = task.default_seeds if seeds is None else parse_seeds(seeds)
+    jobs: list[Job] = []
+    existing: dict[Cell, str] = {}
+    for seed in chosen_seeds:
+        for name in chosen_games:
+            for item in resolved:
+                cell = Cell(item.spec, name, seed)
+                state = _existing_state(out / cell.path)
+                if state is not None and state in FINISHED:
+                    existing[cell] = state
+                else:
+                    jobs.append(Job(cell, item.departures))
+    plan = Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, 1, tuple(jobs), existing)
+    return Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, _lanes(lanes, plan), tuple(jobs), existing)
+
+
+def _existing_state(path: Path) -> str | None:
+    if not (path / "status.json").exists():
+        return None
+    return effective_state(path, read_status(path))
+
+
+def _lanes(text: str, plan: Plan) -> int:
+    if text != "auto":
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
+            raise UsageError(f"--lanes {text!r} cannot be read.", "Give a whole number from 1, or `auto`.")
+        return int(text)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fitting = int(available_memory() * 0.9 // (_replay_bytes(plan) + MEMORY_BESIDE_REPLAY))
+    return max(1, min(cores, fitting, len(plan.jobs)))
+
+
+def _replay_bytes(plan: Plan) -> int:
+    """Return the bytes of one lane's replay as far as the budget fills it."""
+    screen = plan.task.environment.screen_size
+    return max(_replay_rows(plan.task, item.spec) * (screen * screen + 11) for item in plan.resolved)
+
+
+def _replay_rows(task: Task, spec: Spec) -> int:
+    capacity = spec.agent.settings.get("replay_capacity", 0)
+    return min(int(capacity), task.agent_steps(spec.frames))
+
+
+def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
+    import jax
+
+    spec = item.spec
+    actions = max(GAMES[name].actions for name in plan.games)
+    agent, methods = build(spec, actions)
+    programs = programs_for(spec.canonical(), actions)
+    steps = plan.task.agent_steps(spec.frames)
+    return {
+        "config_id": spec.config_id,
+        "label": spec.label,
+        "frames": spec.frames,
+        "shortened": spec.shortened,
+        "agent_steps": steps,
+        "updates": agent.plan.updates_by(steps),
+        "nominal_updates": full_updates(plan.task, agent),
+        "actions": actions,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(programs.shapes().params)),
+        "milestones": {name: value for method in methods for name, value in (method.milestones or {}).items()},
+        "departures": item.departures,
+        "seconds_per_cell": round(sum(plan.costs[spec.config_id]), 1),
+        "spec": spec.model_dump(mode="json"),
+    }
+
+
+def _cell(cell: Cell, state: str) -> dict[str, Any]:
+    return {"config_id": cell.spec.config_id, "game": cell.game, "seed": cell.seed, "state": state, "path": cell.path}
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+        free = shutil.disk_usage(out).free
+    except OSError as error:
+        raise UnfitEnvironment(
+            f"Cannot write to {out}: {error.strerror or error}.",
+            'Choose another place with --out; in a container give your user with -u "$(id -u):$(id -g)".',
+        ) from error
+    if free < LEAST_FREE_DISK:
+        raise UnfitEnvironment(
+            f"Only {free / 2**20:.0f} MiB are free at {out}.", "Free space, or choose another --out."
+        )

@@ -1,0 +1,152 @@
+"""The small fixed set of compiled programs of one configuration: act, update, sync, measure.
+
+The host knows the step number and picks the program; signals, counts and keys are arguments, so that nothing is
+compiled twice. An update with due signals is a program of its own, traced once for each set of methods that is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.agent import Agent, Batch, Feedback, Learner
+from suite.method import Method, Signal, due_signals, gradient_step, init_learner, wrap_optimizer
+from suite.replay.frames import Windows
+from suite.rng import Streams
+
+
+class Programs:
+    """The compiled side of a configuration for one number of actions; shared by all lanes that run it."""
+
+    def __init__(self, agent: Agent, methods: Sequence[Method], stack: int, screen: int) -> None:
+        self.plan = agent.plan
+        self._agent = agent
+        self._methods = tuple(methods)
+        self.stack = stack
+        self.screen = screen
+        self._optimizer = wrap_optimizer(agent.optimizer, self._methods)
+        self._init = jax.jit(self._traced_init)
+        self._act = jax.jit(self._traced_act)
+        self._update = jax.jit(self._traced_update, donate_argnums=0)
+        self._sync = jax.jit(lambda params: jax.tree.map(jnp.copy, params))
+        self._measure = jax.jit(self._traced_measure)
+
+    def init(self, streams: Streams) -> Learner:
+        """Return the learner that a cell starts from."""
+        learner: Learner = self._init(_key(streams, "init"))
+        return learner
+
+    def act(self, learner: Learner, frames: NDArray[np.uint8]) -> int:
+        """Return the greedy action for a stack of frames uint8 [stack, height, width]."""
+        return int(self._act(learner.params, frames))
+
+    def signals(self, updates: int) -> dict[str, Signal]:
+        """Return what is due at the update that `updates` others went before."""
+        return due_signals(self._methods, updates)
+
+    def update(self, learner: Learner, streams: Streams, updates: int, windows: Windows) -> tuple[Learner, Feedback]:
+        """Return the learner after one gradient step; the given one is consumed. Does not wait for the device."""
+        key_data = streams.key_data("update")
+        result: tuple[Learner, Feedback] = self._update(
+            learner, key_data, np.uint32(updates), windows, self.signals(updates)
+        )
+        return result
+
+    def sync(self, learner: Learner) -> Learner:
+        """Return the learner with a fresh copy of its parameters as the target network."""
+        return learner._replace(target_params=self._sync(learner.params))
+
+    def measure(self, learner: Learner) -> dict[str, float]:
+        """Return parameter norm and counts; waits for the device."""
+        return {name: float(value) for name, value in jax.device_get(self._measure(learner)).items()}
+
+    def shapes(self) -> Learner:
+        """Return the learner as shapes and dtypes."""
+        shapes: Learner = jax.eval_shape(self._init, jax.random.key(0))
+        return shapes
+
+    def cost(self) -> tuple[float, float]:
+        """Return the floating-point operations of one update and of one action, from the compiler's own count."""
+        learner = self.shapes()
+        screen, batch, window = self.screen, self.plan.batch_size, self.stack + self.plan.n_step
+        numbers = np.zeros(batch, np.float32)
+        windows = Windows(
+            np.zeros((batch, window, screen, screen), np.uint8), np.zeros(batch, np.int32), numbers, numbers
+        )
+        key_data, count = np.zeros(2, np.uint32), np.uint32(0)
+        update = self._update.lower(learner, key_data, count, windows, {}).cost_analysis()
+        act = self._act.lower(learner.params, windows.frames[0, : self.stack]).cost_analysis()
+        return _flops(update), _flops(act)
+
+    def _traced_init(self, key: jax.Array) -> Learner:
+        params_key, methods_key = jax.random.split(key)
+        observation = jnp.zeros((1, self.screen, self.screen, self.stack), jnp.uint8)
+        params = self._agent.init(params_key, observation)
+        return init_learner(params, self._optimizer, self._methods, methods_key)
+
+    def _traced_act(self, params: Any, frames: jax.Array) -> jax.Array:
+        observation = jnp.moveaxis(frames, 0, -1)[None]
+        actions = self._agent.act(params, observation, jax.random.key(0))
+        first: jax.Array = actions[0]
+        return first
+
+    def _traced_update(
+        self, learner: Learner, key_data: jax.Array, count: jax.Array, windows: Windows, signals: dict[str, Signal]
+    ) -> tuple[Learner, Feedback]:
+        agent_key, method_key = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(key_data), count))
+        batch = transitions(windows, self.stack)
+        apply_gradients = gradient_step(self._optimizer, self._methods, signals, method_key)
+        return self._agent.update(learner, batch, agent_key, apply_gradients)
+
+    def _traced_measure(self, learner: Learner) -> dict[str, jax.Array]:
+        leaves = jax.tree.leaves(learner.params)
+        total = sum(leaf.size for leaf in leaves)
+        kept, masked_size = _masked(self._methods, learner)
+        squares = sum(jnp.sum(jnp.square(leaf)) for leaf in leaves)
+        kernels = sum(leaf.size for leaf in leaves if leaf.ndim > 1)
+        return {
+            "parameter_norm": jnp.sqrt(squares),
+            "parameters": jnp.asarray(total),
+            "active_parameters": total - masked_size + kept,
+            "sparsity": (masked_size - kept) / kernels,
+        }
+
+
+def transitions(windows: Windows, stack: int) -> Batch:
+    """Cut sampled windows [B, stack + n, height, width] into the states at their two ends."""
+    frames = jnp.asarray(windows.frames)
+    return Batch(
+        s_tm1=jnp.moveaxis(frames[:, :stack], 1, -1),
+        a_tm1=jnp.asarray(windows.a_tm1),
+        r_t=jnp.asarray(windows.r_t),
+        discount_t=jnp.asarray(windows.discount_t),
+        s_t=jnp.moveaxis(frames[:, -stack:], 1, -1),
+    )
+
+
+def _masked(methods: Sequence[Method], learner: Learner) -> tuple[jax.Array, int]:
+    """Return the weights that every mask lets live, and the size of all masked tensors."""
+    combined: dict[Any, jax.Array] = {}
+    for method in methods:
+        masks = method.masks(learner.methods[method.id])
+        for path, mask in jax.tree_util.tree_leaves_with_path(masks):
+            combined[path] = combined[path] & mask if path in combined else mask
+    kept = jnp.asarray(0)
+    for mask in combined.values():
+        kept = kept + jnp.sum(mask, dtype=jnp.int32)
+    return kept, sum(mask.size for mask in combined.values())
+
+
+def _key(streams: Streams, name: str) -> jax.Array:
+    key: jax.Array = jax.random.wrap_key_data(jnp.asarray(streams.key_data(name)))
+    return key
+
+
+def _flops(analysis: Any) -> float:
+    table = analysis[0] if isinstance(analysis, list) else analysis
+    return float((table or {}).get("flops", 0.0))

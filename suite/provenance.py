@@ -1,0 +1,115 @@
+"""Where a number comes from: versions, git state, hardware, driver, image, ROM hash, environment fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import suite
+from suite.record import Attempt
+from suite.spec import Cell
+from suite.tasks import GAMES, load_task
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "ale-py", "gymnasium", "numpy")
+
+
+def utc_now() -> str:
+    """Return the time as RFC 3339 in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def attempt(cell: Cell, number: int) -> Attempt:
+    """Return the provenance of an attempt that starts now."""
+    from suite.envs.atari import emulator_options, rom_sha256  # loads the emulator
+
+    options = emulator_options(load_task(cell.spec.task).environment)
+    environment = {
+        "ale_py": metadata.version("ale-py"),
+        "rom": GAMES[cell.game].rom,
+        "rom_sha256": rom_sha256(GAMES[cell.game]),
+        **{name: value for name, value in options.items() if isinstance(value, bool | int | float | str)},
+    }
+    return Attempt(
+        attempt=number,
+        started_at=utc_now(),
+        command=tuple(sys.argv[1:]),
+        suite_version=suite.__version__,
+        git=_git(),
+        packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        hardware=_hardware(),
+        environment=environment,
+        environment_fingerprint=_fingerprint(environment),
+    )
+
+
+def _fingerprint(environment: dict[str, bool | int | float | str]) -> str:
+    """Return 16 hexadecimal digits that name the emulator version, the ROM and every option, threads left out."""
+    relevant = {name: value for name, value in environment.items() if name not in ("num_threads", "batch_size")}
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def _git() -> dict[str, str | bool | None]:
+    """Return commit and dirtiness of the checkout that runs, else of the image (`<commit>` or `<commit>-modified`)."""
+    root = Path(suite.__file__).resolve().parent.parent
+    if (root / ".git").exists():
+        commit, dirty = _run_git(root, "rev-parse", "HEAD"), _run_git(root, "status", "--porcelain")
+        if commit is not None:
+            return {"commit": commit, "dirty": None if dirty is None else bool(dirty)}
+    commit, _, modified = os.environ.get("SUITE_REVISION", "").partition("-")
+    return {"commit": commit or None, "dirty": bool(modified) if commit else None}
+
+
+def _run_git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", "-C", str(root), *arguments],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+@cache
+def _hardware() -> dict[str, str | int | float | None]:
+    import jax
+
+    device = jax.devices()[0]
+    return {
+        "device": device.device_kind,
+        "platform": device.platform,
+        "driver": _first_line("/proc/driver/nvidia/version"),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": platform.platform(),
+        "image": os.environ.get("SUITE_IMAGE") or None,
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def _first_line(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()[0].strip()
+    except (OSError, IndexError):
+        return None

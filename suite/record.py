@@ -1,0 +1,379 @@
+"""The run directory: the truth about one cell, append-only, readable while the run goes on.
+
+    spec.json          the cell: resolved spec, game, seed, departures from the published settings     (written once)
+    provenance.json    per attempt: versions, git state, hardware, driver, image, ROM hash             (replaced whole)
+    status.json        state, progress and, at the end, the score                                      (replaced whole)
+    episodes.jsonl     one line per finished training episode                                          (appended)
+    diagnostics.jsonl  loss, sparsity, parameter norm at intervals                                     (appended)
+    run.lock           held while a process writes here
+
+Every row carries the number of its attempt; only rows of the last attempt count. A line is a record once its newline is
+there: an unfinished last line, left by a kill, is ignored by readers and cut off by the next attempt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from suite.card import Value
+from suite.errors import BadData, Locked, UnfitEnvironment, UsageError
+from suite.spec import Cell, Spec
+
+RowT = TypeVar("RowT", bound=BaseModel)
+
+State = Literal["running", "done", "interrupted", "killed", "failed", "diverged"]
+FINISHED: tuple[State, ...] = ("done", "diverged")
+"""States that are results: nothing is left to do. A diverged run is one, and is not tried again."""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CellFile(_Row):
+    """`spec.json`."""
+
+    schema_version: Literal[1] = 1
+    config_id: str
+    spec: Spec
+    game: str
+    seed: int = Field(ge=0)
+    departures: dict[str, Value] = {}
+
+
+class Attempt(_Row):
+    """One attempt's provenance: enough to say where a number comes from."""
+
+    attempt: int = Field(ge=1)
+    started_at: str
+    command: tuple[str, ...] = ()
+    suite_version: str
+    git: dict[str, str | bool | None]
+    packages: dict[str, str]
+    hardware: dict[str, str | int | float | None]
+    environment: dict[str, str | int | float | bool]
+    environment_fingerprint: str
+
+
+class ProvenanceFile(_Row):
+    """`provenance.json`."""
+
+    schema_version: Literal[1] = 1
+    attempts: tuple[Attempt, ...]
+
+
+class Summary(_Row):
+    """What a finished attempt came to. `score` is None if no episode ended in the scored window."""
+
+    score: float | None
+    scored_episodes: int
+    parameters: int
+    active_parameters: int
+    sparsity: float
+    updates: int
+    wall_seconds: float
+
+
+class ClosedAttempt(_Row):
+    """An attempt that another one followed."""
+
+    attempt: int
+    state: State
+    frames: int
+    updated_at: str
+
+
+class StatusFile(_Row):
+    """`status.json`. `closed` lists how earlier attempts ended."""
+
+    schema_version: Literal[1] = 1
+    state: State
+    attempt: int = Field(ge=1)
+    agent_steps: int
+    frames: int
+    budget_frames: int
+    updates: int
+    episodes: int
+    last_return: float | None
+    frames_per_second: float | None
+    started_at: str
+    updated_at: str
+    message: str = ""
+    summary: Summary | None = None
+    closed: tuple[ClosedAttempt, ...] = ()
+
+
+class Episode(_Row):
+    """A finished training episode. `agent_step` and `frame` are those at which it ended; `value` is the raw return."""
+
+    attempt: int
+    episode: int
+    agent_step: int
+    frame: int
+    length: int
+    value: float = Field(alias="return")
+    end: Literal["terminated", "truncated"]
+    emulator_seed: int
+
+
+class Diagnostics(_Row):
+    """Named scalars at an agent step."""
+
+    attempt: int
+    agent_step: int
+    frame: int
+    updates: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run directory as read: the last attempt's rows, and the identity they belong to."""
+
+    path: Path
+    cell: CellFile
+    provenance: ProvenanceFile
+    status: StatusFile
+    episodes: tuple[Episode, ...]
+    diagnostics: tuple[Diagnostics, ...]
+
+    @property
+    def attempt(self) -> Attempt:
+        """The provenance of the attempt that the status speaks of."""
+        for attempt in self.provenance.attempts:
+            if attempt.attempt == self.status.attempt:
+                return attempt
+        raise BadData(
+            f"{self.path / 'provenance.json'} lacks attempt {self.status.attempt}.", "Move this run directory away."
+        )
+
+
+class RunWriter:
+    """The only writer of a run directory. Holds its lock from `open` to `close`."""
+
+    def __init__(self, path: Path, cell: CellFile, lock: IO[str], previous: StatusFile | None) -> None:
+        self.path = path
+        self.cell = cell
+        self.previous = previous
+        self.attempt = 1 if previous is None else previous.attempt + 1
+        self._lock = lock
+        self._logs = {name: _open_log(path / name) for name in ("episodes.jsonl", "diagnostics.jsonl")}
+
+    @classmethod
+    def open(cls, root: Path, cell: Cell, departures: dict[str, Value]) -> RunWriter:
+        """Lock a cell's directory, made if need be, and prepare a new attempt.
+
+        Raises Locked if another process writes there, UnfitEnvironment if it cannot be written, BadData if what it
+        holds is damaged or belongs to another configuration.
+        """
+        path = root / cell.path
+        file = CellFile(
+            config_id=cell.spec.config_id, spec=cell.spec, game=cell.game, seed=cell.seed, departures=departures
+        )
+        with _unwritable(path):
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _lock(path)
+        try:
+            with _unwritable(path):
+                previous = read_status(path) if (path / "status.json").exists() else None
+                if (path / "spec.json").exists():
+                    _same_cell(path, file)
+                else:
+                    write_whole(path / "spec.json", file.model_dump_json(indent=1))
+                return cls(path, file, lock, previous)
+        except BaseException:
+            lock.close()
+            raise
+
+    def provenance(self, attempt: Attempt) -> None:
+        """Add this attempt's provenance."""
+        file = self.path / "provenance.json"
+        earlier = _read(file, ProvenanceFile).attempts if file.exists() else ()
+        whole = ProvenanceFile(attempts=(*(old for old in earlier if old.attempt < self.attempt), attempt))
+        write_whole(file, whole.model_dump_json(indent=1))
+
+    def status(self, status: StatusFile) -> None:
+        """Replace the status, after everything appended so far is on the disk."""
+        for log in self._logs.values():
+            os.fsync(log.fileno())
+        write_whole(self.path / "status.json", status.model_dump_json(indent=1))
+
+    def closed_attempts(self) -> tuple[ClosedAttempt, ...]:
+        """Return how all earlier attempts ended, the last of them as it is found now."""
+        if self.previous is None:
+            return ()
+        last = self.previous
+        state: State = "killed" if last.state == "running" else last.state
+        ended = ClosedAttempt(attempt=last.attempt, state=state, frames=last.frames, updated_at=last.updated_at)
+        return (*last.closed, ended)
+
+    def episode(self, row: Episode) -> None:
+        """Append a finished episode."""
+        self._append("episodes.jsonl", row)
+
+    def diagnostics(self, row: Diagnostics) -> None:
+        """Append diagnostics."""
+        self._append("diagnostics.jsonl", row)
+
+    def _append(self, name: str, row: _Row) -> None:
+        log = self._logs[name]
+        log.write(row.model_dump_json(by_alias=True) + "\n")
+        log.flush()
+
+    def close(self) -> None:
+        """Flush, close and unlock."""
+        for log in self._logs.values():
+            log.close()
+        self._lock.close()
+
+
+def read_run(path: Path) -> Run:
+    """Read a run directory; BadData names the file and the line that is wrong."""
+    status = read_status(path)
+    return Run(
+        path,
+        read_cell(path),
+        _read(path / "provenance.json", ProvenanceFile),
+        status,
+        tuple(row for row in read_rows(path / "episodes.jsonl", Episode) if row.attempt == status.attempt),
+        tuple(row for row in read_rows(path / "diagnostics.jsonl", Diagnostics) if row.attempt == status.attempt),
+    )
+
+
+def read_cell(path: Path) -> CellFile:
+    """Read `spec.json`."""
+    return _read(path / "spec.json", CellFile)
+
+
+def read_status(path: Path) -> StatusFile:
+    """Read `status.json` as it was written last; see `effective_state` for whether its writer still lives."""
+    return _read(path / "status.json", StatusFile)
+
+
+def effective_state(path: Path, status: StatusFile) -> State:
+    """Return the state, with `running` turned into `killed` if no process holds the run's lock."""
+    if status.state == "running" and not is_locked(path):
+        return "killed"
+    return status.state
+
+
+def find_runs(root: Path) -> list[Path]:
+    """Return all run directories at or below `root`, sorted."""
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a directory.", "Name a directory that `suite run --out` has written.")
+    return sorted(file.parent for file in root.rglob("spec.json") if file.parent.name.startswith("seed-"))
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a living process writes to this run directory."""
+    try:
+        with (path / "run.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def read_rows(path: Path, model: type[RowT]) -> Iterator[RowT]:
+    """Yield the complete rows of a log; an unfinished last line is no record."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield model.model_validate_json(line)
+                except ValidationError as error:
+                    raise _damaged(f"{path}:{number}", error) from error
+    except FileNotFoundError:
+        return
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file so that a reader or a power cut finds the old content or the new, never a mixture."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _read(path: Path, model: type[RowT]) -> RowT:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise BadData(f"{path} is missing.", "Move this run directory away; the run will then start anew.") from error
+    except ValidationError as error:
+        raise _damaged(str(path), error) from error
+
+
+def _damaged(where: str, error: ValidationError) -> BadData:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    detail = f"{field}: {first['msg']}" if field else first["msg"]
+    return BadData(f"{where} is damaged ({detail}).", "Move this run directory away; the run will then start anew.")
+
+
+def _same_cell(path: Path, wanted: CellFile) -> None:
+    found = read_cell(path)
+    if (found.config_id, found.spec, found.game, found.seed) != (
+        wanted.config_id,
+        wanted.spec,
+        wanted.game,
+        wanted.seed,
+    ):
+        raise BadData(
+            f"{path / 'spec.json'} describes another run than its place says.",
+            "Move this run directory away; the run will then start anew.",
+        )
+
+
+def _open_log(path: Path) -> IO[str]:
+    """Open a log for appending, cutting off an unfinished last line."""
+    if path.exists():
+        content = path.read_bytes()
+        complete = content.rfind(b"\n") + 1
+        if complete != len(content):
+            os.truncate(path, complete)
+    return path.open("a", encoding="utf-8")
+
+
+def _lock(path: Path) -> IO[str]:
+    lock = (path / "run.lock").open("a")
+    for attempt in range(10):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02 * (attempt + 1))  # a reader that looks whether we live holds it for an instant
+        else:
+            return lock
+    lock.close()
+    raise Locked(f"Another process is running {path}.", "Wait for it, or run other cells.")
+
+
+@contextlib.contextmanager
+def _unwritable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnfitEnvironment(
+            f"Cannot write to {path}: {error.strerror or error}.",
+            "Choose another place with --out, mend its permissions, or free space there.",
+        ) from error

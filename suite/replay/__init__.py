@@ -1,0 +1,1 @@
+"""Experience replay: each frame stored once, stacks and n-step windows gathered when sampled."""

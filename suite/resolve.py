@@ -1,0 +1,172 @@
+"""From what a user asks for to canonical specs: published settings, the task's overrides, then the user's own."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from suite import plugins
+from suite.card import Card, Value
+from suite.errors import UsageError, unknown_name
+from suite.spec import Component, Spec
+from suite.tasks import Task, game, load_task
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks for, before defaults and published settings are filled in."""
+
+    task: str
+    agent: str = "dqn"
+    network: str = "impala"
+    methods: tuple[str, ...] = ("dense",)
+    settings: tuple[str, ...] = ()
+    frames: int | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A spec together with the settings in which it departs from the published ones (path to published value)."""
+
+    spec: Spec
+    departures: dict[str, Value] = field(default_factory=dict)
+
+
+def resolve(request: Request) -> list[Resolved]:
+    """Return one resolved spec per requested method combination; every unknown name or bad value is a UsageError."""
+    task = load_task(request.task)
+    combinations = [tuple(text.split("+")) for text in request.methods]
+    chosen = _parse_settings(request.settings)
+    if request.width is not None:
+        chosen["network.width"] = request.width
+    used: set[str] = set()
+    resolved = [_resolve_one(task, request, combination, chosen, used) for combination in combinations]
+    for path in chosen:
+        if path not in used:
+            known = sorted({known for combination in combinations for known in _paths(request, combination)})
+            raise unknown_name("setting", path, known)
+    return resolved
+
+
+def parse_games(text: str, task: Task) -> tuple[str, ...]:
+    """Return the games in a comma-separated list, or all of the task's for `all`; each must belong to the task."""
+    if text.strip().lower() == "all":
+        return task.games
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise UsageError("--games names no game.", "Give names such as Pong,Breakout, or `all`.")
+    chosen = tuple(dict.fromkeys(game(name).name for name in names))
+    for name in chosen:
+        if name not in task.games:
+            raise UsageError(f"{name} is not a game of the task {task.id}.", f"Its games: {', '.join(task.games)}.")
+    return chosen
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds in a list such as `0-4` or `0,2,5-7`; seeds are whole numbers from 0 to 9999."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not (low.isascii() and low.isdigit() and (not dash or (high.isascii() and high.isdigit()))):
+            raise UsageError(
+                f"--seeds {text!r} cannot be read.", "Give whole numbers and ranges, such as 0-4 or 0,2,5."
+            )
+        first, last = int(low), int(high) if dash else int(low)
+        if last < first or last > 9999:
+            raise UsageError(f"--seeds {part.strip()!r} is out of range.", "Ranges go upward, from 0 to at most 9999.")
+        seeds.extend(range(first, last + 1))
+    return tuple(dict.fromkeys(seeds))
+
+
+def _resolve_one(
+    task: Task, request: Request, combination: tuple[str, ...], chosen: dict[str, Value], used: set[str]
+) -> Resolved:
+    repeated = {name for name in combination if combination.count(name) > 1}
+    if repeated:
+        raise UsageError(f"--method names {sorted(repeated)[0]} twice in one combination.", "Name each method once.")
+    departures: dict[str, Value] = {}
+
+    def component(kind: plugins.Kind, name: str, prefixes: tuple[str, ...]) -> Component:
+        card = plugins.card(kind, name)
+        settings = _published(card, task.overrides.get(kind, {}))
+        for key in settings:
+            for prefix in prefixes:
+                path = f"{prefix}.{key}"
+                if path in chosen:
+                    used.add(path)
+                    value = card.settings[key].check(path, chosen[path])
+                    if value != settings[key]:
+                        departures[f"{prefixes[-1]}.{key}"] = settings[key]
+                    settings[key] = value
+        return Component(id=card.id, version=card.version, settings=settings)
+
+    agent = component("agent", request.agent, ("agent",))
+    network = component("network", request.network, ("network",))
+    methods = tuple(component("method", name, ("method", f"method.{name}")) for name in combination)
+    frames = _budget(task, request.frames)
+    spec = Spec(
+        task=task.id,
+        task_version=task.version,
+        frames=frames,
+        shortened=frames != task.budget.frames,
+        agent=agent,
+        network=network,
+        methods=methods,
+    )
+    return Resolved(spec, departures)
+
+
+def _published(card: Card, overrides: dict[str, Value]) -> dict[str, Value]:
+    return {
+        name: setting.check(name, overrides[name]) if name in overrides else setting.value
+        for name, setting in sorted(card.settings.items())
+    }
+
+
+def _paths(request: Request, combination: tuple[str, ...]) -> list[str]:
+    paths = [f"agent.{key}" for key in plugins.card("agent", request.agent).settings]
+    paths += [f"network.{key}" for key in plugins.card("network", request.network).settings]
+    for name in combination:
+        for key in plugins.card("method", name).settings:
+            paths += [f"method.{key}", f"method.{name}.{key}"]
+    return paths
+
+
+def _parse_settings(texts: Sequence[str]) -> dict[str, Value]:
+    settings: dict[str, Value] = {}
+    for text in texts:
+        path, equals, raw = text.partition("=")
+        path = path.strip()
+        if not equals or not path or not raw.strip():
+            raise UsageError(f"--set {text!r} cannot be read.", "Write PATH=VALUE, such as method.sparsity=0.95.")
+        if path in settings:
+            raise UsageError(f"--set gives {path} twice.", "Give each setting once.")
+        if path.startswith("task."):
+            raise UsageError(
+                f"{path} belongs to the protocol, which is the same for everyone.",
+                "Choose another task, or shorten the budget with --frames.",
+            )
+        settings[path] = _parse_value(raw.strip())
+    return settings
+
+
+def _parse_value(raw: str) -> Value:
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+    return value if isinstance(value, bool | int | float | str) else raw
+
+
+def _budget(task: Task, frames: int | None) -> int:
+    if frames is None:
+        return task.budget.frames
+    skip = task.environment.frame_skip
+    if not 1 <= frames <= task.budget.frames or frames % skip:
+        raise UsageError(
+            f"--frames {frames} is no budget for {task.id}.",
+            f"Give a multiple of {skip} (the frame skip) up to {task.budget.frames:,}.".replace(",", "_"),
+        )
+    return frames

@@ -1,0 +1,57 @@
+"""Random streams, each keyed by a hash of (task, game, seed, stream name) and addressed by a counter.
+
+No stream is keyed by a slot in a group, and none by the method: dense and pruned runs share their random numbers. Only
+Philox's raw output is used, which NumPy promises never to change, with a mapping of our own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXPLORE_BLOCK = 4096
+
+
+class Streams:
+    """The random streams of one cell."""
+
+    def __init__(self, task_key: str, game: str, seed: int) -> None:
+        self._prefix = f"{task_key}/{game}/{seed}"
+
+    def digest(self, name: str) -> bytes:
+        """Return the 32-byte key of the stream `name`."""
+        return hashlib.sha256(f"{self._prefix}/{name}".encode()).digest()
+
+    def uniform(self, name: str, counter: int, size: int, *, redraw: int = 0) -> NDArray[np.float64]:
+        """Return `size` numbers in [0, 1) from position `counter` of a stream, or of its n-th redraw; 53 bits each."""
+        key = np.frombuffer(self.digest(name)[:16], np.uint64)
+        raw = np.random.Philox(key=key, counter=[0, counter, redraw, 0]).random_raw(size)
+        return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+    def emulator_seed(self, episode: int) -> int:
+        """Return the emulator's seed for one episode, in [0, 2**31)."""
+        digest = hashlib.sha256(self.digest("episode") + episode.to_bytes(8, "little")).digest()
+        return int.from_bytes(digest[:4], "little") >> 1
+
+    def key_data(self, name: str) -> NDArray[np.uint32]:
+        """Return the two words of a threefry key for jax."""
+        return np.frombuffer(self.digest(name)[:8], np.uint32).copy()
+
+
+class Exploration:
+    """Epsilon-greedy draws of one cell: a pair of uniform numbers for each agent step, made a block at a time."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._block = -1
+        self._draws: NDArray[np.float64] = np.empty((0, 2))
+
+    def draw(self, step: int) -> tuple[float, float]:
+        """Return (coin, choice) for an agent step: explore if coin <= epsilon, with action floor(choice * actions)."""
+        block, offset = divmod(step, EXPLORE_BLOCK)
+        if block != self._block:
+            self._draws = self._streams.uniform("explore", block, 2 * EXPLORE_BLOCK).reshape(EXPLORE_BLOCK, 2)
+            self._block = block
+        return float(self._draws[offset, 0]), float(self._draws[offset, 1])

@@ -1,0 +1,101 @@
+"""A task: everything that a fair comparison depends on. Changing any of it bumps the task's version."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from importlib import resources
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from suite.card import Value
+from suite.errors import unknown_name
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Environment(_Data):
+    """Every option of the emulator and of its preprocessing, none left to a library's default."""
+
+    frame_skip: int
+    max_pool: bool
+    sticky_action_probability: float
+    screen_size: int
+    grayscale: bool
+    frame_stack: int
+    no_op_max: int
+    fire_reset: bool
+    terminal_on_life_loss: bool
+    full_action_set: bool
+    max_episode_frames: int
+    reward_clip: float
+
+
+class Budget(_Data):
+    """How long a run is, in emulator frames: `frame_skip` of them to an agent step."""
+
+    frames: int
+    iteration_frames: int
+
+
+class Score(_Data):
+    """The score rule: the mean unclipped training return of the episodes that end in the last `window_frames`."""
+
+    rule: str
+    window_frames: int
+
+
+class Task(_Data):
+    """One benchmark task, as read from its TOML file."""
+
+    id: str
+    version: int = Field(ge=1)
+    title: str
+    summary: str
+    official: bool
+    games: tuple[str, ...]
+    default_seeds: tuple[int, ...]
+    budget: Budget
+    environment: Environment
+    score: Score
+    diagnostics_frames: int
+    deviations: tuple[str, ...]
+    overrides: dict[str, dict[str, Value]] = {}
+
+    @property
+    def key(self) -> str:
+        """`id@version`, as shown and stored."""
+        return f"{self.id}@{self.version}"
+
+    def agent_steps(self, frames: int) -> int:
+        """Return the agent steps in a number of frames."""
+        return frames // self.environment.frame_skip
+
+    def score_window(self, budget_frames: int) -> tuple[int, int]:
+        """Return the frames (after the first, up to the second) in which a scored episode must end."""
+        return max(0, budget_frames - self.score.window_frames), budget_frames
+
+
+@functools.cache
+def task_names() -> tuple[str, ...]:
+    """Return the names of all tasks, sorted."""
+    files = resources.files("suite.tasks").iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+
+
+@functools.cache
+def load_task(name: str) -> Task:
+    """Return a task by name (`atari40m`); unknown names raise with the nearest one."""
+    if name not in task_names():
+        raise unknown_name("task", name, task_names())
+    return Task.model_validate(_content(name))
+
+
+def _content(name: str) -> dict[str, Any]:
+    text = resources.files("suite.tasks").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    content = tomllib.loads(text)
+    base = content.pop("base", None)
+    return content if base is None else _content(base) | content

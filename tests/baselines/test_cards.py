@@ -1,0 +1,55 @@
+"""Every baseline has a card with a source for each setting, and can be built from it."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from suite import plugins
+from suite.method import Context, Method
+
+COMPONENTS = [
+    ("agent", "dqn"),
+    ("network", "impala"),
+    ("network", "nature_cnn"),
+    ("method", "dense"),
+    ("method", "magnitude_pruning"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+def test_cards_are_complete(kind: plugins.Kind, name: str) -> None:
+    card = plugins.card(kind, name)
+    assert card.title
+    assert card.summary.endswith(".")
+    for setting in card.settings.values():
+        assert setting.source
+        assert setting.doc.endswith(".")
+        bounded = setting.minimum is not None or setting.above is not None or bool(setting.choices)
+        assert bounded, "a range, so that a slip is refused before it costs a week"
+
+
+@pytest.mark.parametrize("network", ["impala", "nature_cnn"])
+def test_published_settings_build(network: str, published: Callable) -> None:
+    encoder = partial(plugins.load("network", network), published("network", network))
+    agent = plugins.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)
+    observation = jax.ShapeDtypeStruct((1, 84, 84, 4), jnp.uint8)
+    params = jax.eval_shape(agent.init, jax.random.key(0), observation)
+    context = Context(agent.plan.nominal_updates(10_000_000), params)
+    for name in ("dense", "magnitude_pruning"):
+        method = plugins.load("method", name)(published("method", name), context)
+        assert isinstance(method, Method)
+        assert method.id == name
+    assert jax.eval_shape(agent.act, params, observation, jax.random.key(0)).shape == (1,)
+
+
+def test_published_data_plan(published: Callable, tiny_dqn: Callable) -> None:
+    plan = tiny_dqn().plan
+    assert plan.nominal_updates(10_000_000) == 2_500_000  # 40 million frames
+    assert plan.updates_by(20_003) == 0
+    assert plan.updates_by(20_004) == 1
+    assert plan.updates_by(10_000_000) == 2_495_000
+    assert (plan.capacity, plan.batch_size, plan.n_step, plan.gamma) == (1_000_000, 32, 1, 0.99)
+    assert (plan.target_update_period, plan.epsilon_train, plan.epsilon_decay) == (8_000, 0.01, 250_000)

@@ -1,0 +1,178 @@
+"""DQN's update against NumPy, and what it may and may not touch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from suite import plugins
+from suite.agent import Batch
+from suite.errors import UsageError
+from suite.method import Context, due_signals, gradient_step, init_learner, wrap_optimizer
+
+OBSERVATION = (3, 3, 2)
+ACTIONS = 4
+
+
+def random_batch(seed: int, size: int) -> Batch:
+    rng = np.random.default_rng(seed)
+    return Batch(
+        s_tm1=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
+        a_tm1=jnp.asarray(rng.integers(0, ACTIONS, size), jnp.int32),
+        r_t=jnp.asarray(rng.integers(-1, 2, size), jnp.float32),
+        discount_t=jnp.asarray(0.99 * rng.integers(0, 2, size), jnp.float32),
+        s_t=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
+    )
+
+
+def init_params(agent, seed=0):
+    return agent.init(jax.random.key(seed), jnp.zeros((1, *OBSERVATION), jnp.uint8))
+
+
+def updater(agent, methods=()):
+    """Return a compiled update (learner, batch, signals) -> (learner, feedback), as the suite makes it."""
+    optimizer, key = wrap_optimizer(agent.optimizer, methods), jax.random.key(0)
+    return jax.jit(
+        lambda learner, batch, signals: agent.update(
+            learner, batch, key, gradient_step(optimizer, methods, signals, key)
+        )
+    )
+
+
+def forward(params, observation):
+    """Return pixels, hidden layer and action values, in double precision."""
+    dense, head = params["params"]["encoder"]["dense"], params["params"]["head"]
+    pixels = np.asarray(observation, np.float64).reshape(len(observation), -1) / 255.0
+    hidden = np.maximum(pixels @ np.asarray(dense["kernel"], np.float64) + np.asarray(dense["bias"], np.float64), 0)
+    return pixels, hidden, hidden @ np.asarray(head["kernel"], np.float64) + np.asarray(head["bias"], np.float64)
+
+
+def reference_gradients(params, target_params, batch: Batch, loss: str):
+    """Return the loss and its gradients, the chain rule written out."""
+    size = len(batch.a_tm1)
+    pixels, hidden, q_tm1 = forward(params, batch.s_tm1)
+    target = np.asarray(batch.r_t) + np.asarray(batch.discount_t) * forward(target_params, batch.s_t)[2].max(axis=1)
+    error = target - q_tm1[np.arange(size), batch.a_tm1]
+    if loss == "mse":
+        value, slope = np.mean(error**2), 2 * error
+    else:
+        value, slope = np.mean(np.where(abs(error) <= 1, error**2 / 2, abs(error) - 0.5)), np.clip(error, -1, 1)
+    by_q = np.zeros_like(q_tm1)
+    by_q[np.arange(size), batch.a_tm1] = -slope / size
+    by_hidden = (by_q @ np.asarray(params["params"]["head"]["kernel"], np.float64).T) * (hidden > 0)
+    gradients = {
+        "encoder": {"dense": {"kernel": pixels.T @ by_hidden, "bias": by_hidden.sum(axis=0)}},
+        "head": {"kernel": hidden.T @ by_q, "bias": by_q.sum(axis=0)},
+    }
+    return value, q_tm1[np.arange(size), batch.a_tm1].mean(), {"params": gradients}
+
+
+def reference_adam(params, moments, gradients, count: int, settings):
+    """Return parameters and moments after Adam's step number `count` (from 1); epsilon outside the root."""
+    b1, b2 = settings["adam_b1"], settings["adam_b2"]
+    mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, moments[0], gradients)
+    square = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, moments[1], gradients)
+    step = jax.tree.map(
+        lambda m, v: (m / (1 - b1**count)) / (np.sqrt(v / (1 - b2**count)) + settings["adam_epsilon"]), mean, square
+    )
+    params = jax.tree.map(lambda p, s: np.asarray(p, np.float64) - settings["learning_rate"] * s, params, step)
+    return params, (mean, square)
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber"])
+def test_updates_equal_numpy(loss: str, tiny_dqn, published) -> None:
+    settings = published("agent", "dqn") | {"loss": loss, "learning_rate": 0.01}
+    agent = tiny_dqn(**settings)
+    update = updater(agent)
+    learner = init_learner(init_params(agent), agent.optimizer, (), jax.random.key(0))
+    learner = learner._replace(target_params=jax.tree.map(lambda leaf: 5 * leaf, init_params(agent, seed=1)))
+    params = jax.tree.map(np.asarray, learner.params)
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape), params)
+    moments = (zeros, zeros)
+    for count in range(1, 4):
+        batch = random_batch(count, 8)
+        value, mean_q, gradients = reference_gradients(params, learner.target_params, batch, loss)
+        params, moments = reference_adam(params, moments, gradients, count, settings)
+        learner, feedback = update(learner, batch, {})
+        np.testing.assert_allclose(feedback.metrics["loss"], value, rtol=1e-5)
+        np.testing.assert_allclose(feedback.metrics["mean_q"], mean_q, rtol=1e-5, atol=1e-6)
+        jax.tree.map(
+            lambda found, expected: np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6),
+            learner.params,
+            params,
+        )
+
+
+def test_actions_are_greedy(tiny_dqn) -> None:
+    agent = tiny_dqn()
+    params, batch = init_params(agent), random_batch(0, 16)
+    actions = jax.jit(agent.act)(params, batch.s_tm1, jax.random.key(0))
+    assert actions.dtype == jnp.int32
+    np.testing.assert_array_equal(actions, forward(params, batch.s_tm1)[2].argmax(axis=1))
+
+
+def test_two_seeds_differ_at_initialization(tiny_dqn) -> None:
+    agent = tiny_dqn()
+    differ = jax.tree.map(
+        lambda a, b: a.ndim == 1 or bool(jnp.all(a != b)), init_params(agent, seed=0), init_params(agent, seed=1)
+    )
+    assert all(jax.tree.leaves(differ))
+
+
+def test_pruned_weights_stay_zero_and_the_target_is_a_plain_copy(tiny_dqn, published) -> None:
+    agent = tiny_dqn(learning_rate=0.01)
+    params = init_params(agent)
+    settings = published("method", "magnitude_pruning") | {"sparsity": 0.7, "mask_period": 2}
+    context = Context(20, jax.eval_shape(lambda: params))
+    methods = (plugins.load("method", "magnitude_pruning")(settings, context),)
+    update = updater(agent, methods)
+    learner = init_learner(params, wrap_optimizer(agent.optimizer, methods), methods, jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, learner.target_params, params)
+    for count in range(20):
+        target = learner.target_params
+        learner, _ = update(learner, random_batch(count, 8), due_signals(methods, count))
+        jax.tree.map(np.testing.assert_array_equal, learner.target_params, target)
+        masks = methods[0].masks(learner.methods["magnitude_pruning"])
+        for mask, leaf in zip(jax.tree.leaves(masks), kernels(learner.params), strict=True):
+            np.testing.assert_array_equal(np.asarray(leaf)[~np.asarray(mask)], 0.0)
+        if count == 12:
+            learner = learner._replace(target_params=learner.params)
+    assert all(bool(jnp.any(leaf == 0)) for leaf in kernels(learner.params))
+    assert all(bool(jnp.all(leaf != 0)) for leaf in jax.tree.leaves(learner.params) if leaf.ndim == 1)
+
+
+def kernels(params):
+    return [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
+
+
+def test_dense_is_the_identity(tiny_dqn) -> None:
+    agent, key = tiny_dqn(), jax.random.key(0)
+    methods = (plugins.load("method", "dense")({}, Context(20, jax.eval_shape(lambda: init_params(agent)))),)
+    with_it = init_learner(init_params(agent), wrap_optimizer(agent.optimizer, methods), methods, key)
+    without = init_learner(init_params(agent), wrap_optimizer(agent.optimizer, ()), (), key)
+    assert due_signals(methods, 0) == {}
+    with_it, _ = updater(agent, methods)(with_it, random_batch(0, 8), {})
+    without, _ = updater(agent)(without, random_batch(0, 8), {})
+    jax.tree.map(np.testing.assert_array_equal, with_it.params, without.params)
+
+
+@pytest.mark.parametrize("network", ["impala", "nature_cnn"])
+def test_an_update_has_no_control_flow(network: str, published) -> None:
+    # XLA's CPU compiler runs convolutions inside scan, map or cond ten times slower.
+    encoder = plugins.load("network", network)
+    agent = plugins.load("agent", "dqn")(
+        published("agent", "dqn"), lambda **initializers: encoder({"width": 1}, **initializers), ACTIONS
+    )
+    observation = jax.ShapeDtypeStruct((32, 84, 84, 4), jnp.uint8)
+    row = {dtype: jax.ShapeDtypeStruct((32,), dtype) for dtype in (jnp.int32, jnp.float32)}
+    batch = Batch(observation, row[jnp.int32], row[jnp.float32], row[jnp.float32], observation)
+    params = jax.eval_shape(agent.init, jax.random.key(0), observation)
+    learner = jax.eval_shape(lambda params: init_learner(params, agent.optimizer, (), jax.random.key(0)), params)
+    program = str(jax.make_jaxpr(updater(agent))(learner, batch, {}))
+    assert "conv_general_dilated" in program
+    assert not any(word in program for word in ("scan[", "while[", "cond["))
+
+
+def test_settings_that_leave_no_transition_are_refused(tiny_dqn) -> None:
+    with pytest.raises(UsageError, match="n_step"):
+        tiny_dqn(n_step=3, warm_up=2)

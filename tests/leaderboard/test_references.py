@@ -1,0 +1,91 @@
+import warnings
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from leaderboard import aggregate, references
+from leaderboard.models import PUBLISHED
+from leaderboard.store import ResultStore
+from suite.tasks import human_normalized, load_task
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """A database with the published curves: its path, and the configurations and runs of both tasks."""
+    path = tmp_path_factory.mktemp("references") / "results.sqlite"
+    with ResultStore.open(path, create=True) as store:
+        assert references.add_references(store) == 20
+        before = path.read_bytes()
+        assert references.add_references(store) == 0
+        assert path.read_bytes() == before
+        with store.snapshot() as snapshot:
+            keys = [load_task(name).key for name in references.TASKS]
+            return {key: (snapshot.configurations(key), snapshot.runs(key)) for key in keys}
+
+
+def scores_of(runs):
+    found = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        value = human_normalized(run.game, run.score)
+        if value is not None:
+            found[run.config_id][run.game].append(value)
+    return {name: {game: np.array(values) for game, values in games.items()} for name, games in found.items()}
+
+
+def test_ten_configurations_for_each_task(loaded):
+    for key, (configurations, runs) in loaded.items():
+        games = load_task(key.partition("@")[0]).games
+        assert len(configurations) == 10
+        assert len(runs) == 10 * 5 * len(games)
+        assert {run.game for run in runs} == set(games)
+        assert all(max(run.iterations) == 39 and run.score == run.iterations[39] for run in runs)
+        for item in configurations:
+            assert item.source == PUBLISHED
+            assert item.published
+            assert set(references.CAVEATS) <= set(item.caveats)
+            assert (references.IMPALA_CAVEAT in item.caveats) == (item.network == "impala")
+            assert (references.RAINBOW_CAVEAT in item.caveats) == (item.agent == "Rainbow")
+
+
+@pytest.mark.parametrize(
+    ("agent", "network", "iqm15", "iqm55"),
+    [
+        ("dqn", "nature_cnn", 1.68, 0.74),
+        ("dqn", "impala", 2.84, 1.12),
+        ("rainbow", "nature_cnn", 1.94, 1.22),
+        ("rainbow", "impala", 3.23, 1.84),
+        ("iqn", "nature_cnn", 2.62, 1.41),
+        ("iqn", "impala", 5.05, 2.22),
+        ("c51", "nature_cnn", 1.98, 0.65),
+        ("c51", "impala", 3.66, 1.19),
+        ("qr-dqn", "nature_cnn", 1.50, 0.88),
+        ("qr-dqn", "impala", 1.94, 1.08),
+    ],
+)
+def test_the_known_iqms_come_out(loaded, agent, network, iqm15, iqm55):
+    for key, count, known in (("atari40m@1", 15, iqm15), ("atari60@1", 55, iqm55)):
+        scores = scores_of(loaded[key][1])[f"dopamine.{agent}.{network}.{key}"]
+        assert len(scores) == count
+        assert round(aggregate.iqm(scores), 2) == known
+
+
+def test_intervals_are_close_to_rliables(loaded):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from rliable import library, metrics
+    for name in ("dopamine.dqn.impala.atari40m@1", "dopamine.iqn.nature_cnn.atari40m@1"):
+        scores = scores_of(loaded["atari40m@1"][1])[name]
+        matrix = np.stack([scores[game] for game in sorted(scores)], axis=1)
+        state = np.random.get_state()
+        np.random.seed(0)  # rliable draws from the global generator, whatever it is given
+        try:
+            _, ends = library.get_interval_estimates(
+                {"x": matrix}, lambda x: np.array([metrics.aggregate_iqm(x)]), reps=2000
+            )
+        finally:
+            np.random.set_state(state)
+        ours = aggregate.iqm_estimate(scores)
+        width = float(ends["x"][1, 0] - ends["x"][0, 0])
+        assert ours.low == pytest.approx(float(ends["x"][0, 0]), abs=0.08 * width)
+        assert ours.high == pytest.approx(float(ends["x"][1, 0]), abs=0.08 * width)

@@ -1,0 +1,171 @@
+"""A configuration's identity: what enters it, what does not, and what a user may ask for."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suite.errors import ExitCode, UsageError
+from suite.resolve import Request, parse_games, parse_seeds, resolve
+from suite.spec import Cell, Spec
+from suite.tasks import GAMES, human_normalized, load_task, task_names
+
+
+def one(**changes: object) -> Spec:
+    return resolve(Request("atari40m", **changes))[0].spec  # type: ignore[arg-type]
+
+
+def test_equal_questions_have_equal_identities_and_different_ones_differ() -> None:
+    base = one()
+    assert base.config_id == one(settings=("agent.gamma=0.99",)).config_id
+    variants = [
+        one(settings=("agent.gamma=0.98",)),
+        one(width=3),
+        one(network="nature_cnn"),
+        one(methods=("magnitude_pruning",)),
+        one(methods=("magnitude_pruning",), settings=("method.sparsity=0.9",)),
+        one(frames=4_000_000),
+        resolve(Request("atari60"))[0].spec,
+        resolve(Request("smoke"))[0].spec,
+    ]
+    assert len({spec.config_id for spec in [base, *variants]}) == len(variants) + 1
+
+
+def test_the_identity_is_the_hash_of_the_canonical_text() -> None:
+    spec = one()
+    again = Spec.model_validate_json(spec.canonical())
+    assert again == spec
+    assert again.config_id == spec.config_id
+    assert len(spec.config_id) == 16
+    assert Cell(spec, "Pong", 3).path == f"atari40m@1/{spec.config_id}/Pong/seed-3"
+
+
+def test_defaults_are_the_published_protocol() -> None:
+    spec = one()
+    task = load_task("atari40m")
+    assert (spec.agent.id, spec.network.id, spec.method_label) == ("dqn", "impala", "dense")
+    assert (len(task.games), task.default_seeds) == (15, (0, 1, 2, 3, 4))
+    assert (spec.frames, spec.shortened) == (40_000_000, False)
+    agent = spec.agent.settings
+    published = {
+        "learning_rate": 6.25e-5,
+        "adam_epsilon": 1.5e-4,
+        "batch_size": 32,
+        "n_step": 1,
+        "gamma": 0.99,
+        "replay_capacity": 1_000_000,
+        "warm_up": 20_000,
+        "update_period": 4,
+        "target_update_period": 8_000,
+        "epsilon_train": 0.01,
+        "epsilon_decay": 250_000,
+        "loss": "mse",
+    }
+    assert {name: agent[name] for name in published} == published
+    environment = task.environment
+    assert (environment.sticky_action_probability, environment.frame_skip, environment.max_pool) == (0.25, 4, True)
+    assert (environment.no_op_max, environment.fire_reset, environment.terminal_on_life_loss) == (0, False, False)
+    assert (environment.max_episode_frames, environment.reward_clip) == (108_000, 1.0)
+
+
+def test_the_smoke_task_scales_settings_down_and_says_so() -> None:
+    spec = resolve(Request("smoke", methods=("magnitude_pruning",)))[0]
+    agent, method = spec.spec.agent.settings, spec.spec.methods[0].settings
+    assert (agent["warm_up"], agent["replay_capacity"], agent["epsilon_decay"]) == (500, 4000, 500)
+    assert (agent["target_update_period"], method["mask_period"]) == (200, 20)
+    assert spec.departures == {}
+
+
+def test_departures_name_the_published_value() -> None:
+    resolved = resolve(
+        Request("atari40m", methods=("magnitude_pruning",), settings=("agent.batch_size=16", "method.sparsity=0.95"))
+    )[0]
+    assert resolved.departures == {"agent.batch_size": 32}
+
+
+def test_one_setting_reaches_those_methods_that_have_it() -> None:
+    dense, pruned = resolve(
+        Request("atari40m", methods=("dense", "magnitude_pruning"), settings=("method.sparsity=0.8",))
+    )
+    assert dense.spec.methods[0].settings == {}
+    assert pruned.spec.methods[0].settings["sparsity"] == 0.8
+    exact = resolve(
+        Request("atari40m", methods=("magnitude_pruning",), settings=("method.magnitude_pruning.sparsity=0.8",))
+    )
+    assert exact[0].spec == pruned.spec
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        (Request("atari40"), "Unknown task 'atari40'. Did you mean 'atari40m'?"),
+        (Request("smoke", agent="dqm"), "Unknown agent 'dqm'. Did you mean 'dqn'?"),
+        (Request("smoke", methods=("prunning",)), "Unknown method 'prunning'. Did you mean 'magnitude_pruning'?"),
+        (Request("smoke", settings=("agent.learning_rat=1",)), "Did you mean 'agent.learning_rate'?"),
+        (Request("smoke", settings=("method.sparsity=0.9",)), "Unknown setting 'method.sparsity'."),
+        (Request("smoke", settings=("agent.batch_size=0",)), "agent.batch_size = 0 is out of range."),
+        (Request("smoke", settings=("agent.batch_size=many",)), "agent.batch_size takes a whole number, not 'many'."),
+        (Request("smoke", settings=("agent.gamma=nan",)), "agent.gamma = nan is out of range."),
+        (Request("smoke", settings=("agent.loss=mae",)), "agent.loss cannot be 'mae'. Choose one of: mse, huber."),
+        (Request("smoke", settings=("task.frame_skip=2",)), "task.frame_skip belongs to the protocol"),
+        (Request("smoke", settings=("agent.gamma",)), "cannot be read. Write PATH=VALUE"),
+        (Request("smoke", settings=("agent.gamma=0.9", "agent.gamma=0.8")), "--set gives agent.gamma twice."),
+        (Request("smoke", methods=("dense+dense",)), "names dense twice"),
+        (Request("smoke", frames=15), "--frames 15 is no budget for smoke."),
+        (Request("smoke", frames=16_004), "up to 16_000"),
+        (Request("smoke", width=0), "network.width = 0 is out of range."),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_remedy(request_: Request, sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(request_)
+    assert sentence in str(caught.value)
+    assert caught.value.remedy
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_games_and_seeds_are_parsed_or_refused() -> None:
+    task = load_task("atari40m")
+    assert parse_games("pong, Breakout,Pong", task) == ("Pong", "Breakout")
+    assert parse_games("all", task) == task.games
+    assert parse_seeds("0-2,5,1") == (0, 1, 2, 5)
+    with pytest.raises(UsageError, match="Did you mean 'Breakout'"):
+        parse_games("Brekout", task)
+    with pytest.raises(UsageError, match="Alien is not a game of the task atari40m"):
+        parse_games("Alien", task)
+    with pytest.raises(UsageError, match="names no game"):
+        parse_games(" ,", task)
+    for text in ("", "a", "-1", "3-1", "1-", "0-10000", "²"):
+        with pytest.raises(UsageError):
+            parse_seeds(text)
+
+
+@given(st.text(max_size=20))
+def test_any_text_as_seeds_gives_seeds_or_a_usage_error(text: str) -> None:
+    try:
+        seeds = parse_seeds(text)
+    except UsageError:
+        return
+    assert seeds
+    assert all(0 <= seed <= 9999 for seed in seeds)
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_any_setting_gives_a_spec_or_a_usage_error(path: str, value: str) -> None:
+    with contextlib.suppress(UsageError):  # anything else is a defect
+        resolve(Request("smoke", settings=(f"{path}={value}",)))
+
+
+def test_tasks_are_complete_and_the_reference_scores_are_the_published_ones() -> None:
+    assert set(task_names()) == {"atari40m", "atari60", "smoke"}
+    sixty = load_task("atari60")
+    assert len(sixty.games) == 60
+    assert set(sixty.games) == set(GAMES)
+    missing = {name for name in sixty.games if not GAMES[name].normalizable}
+    assert missing == {"AirRaid", "Carnival", "ElevatorAction", "JourneyEscape", "Pooyan"}
+    assert sixty.environment == load_task("atari40m").environment
+    assert human_normalized("Pong", 14.6) == pytest.approx(1.0)
+    assert human_normalized("Pong", -20.7) == 0.0
+    assert human_normalized("Breakout", 30.5) == pytest.approx(1.0)
+    assert human_normalized("AirRaid", 1.0) is None
