@@ -18,10 +18,11 @@ from suite.configure import programs_for
 from suite.envs.atari import AtariEnvs
 from suite.errors import Locked, SuiteError
 from suite.lane import FinishedEpisode, Lane
-from suite.record import FINISHED, Diagnostics, Episode, RunWriter, State, StatusFile, Summary
+from suite.record import FINISHED, Diagnostics, Episode, State, StatusFile, Summary
 from suite.rng import Streams
 from suite.spec import Cell
 from suite.tasks import GAMES, Task, load_task
+from suite.writer import RunWriter
 
 STATUS_SECONDS = 5.0
 RATE_MARKS = 6

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from suite.record import Attempt, Episode, RunWriter, StatusFile, Summary
+from suite.record import Attempt, Episode, StatusFile, Summary
 from suite.spec import Cell, Component, Spec
 from suite.tasks import GAMES, load_task
+from suite.writer import RunWriter
 
 
 def make_spec(

@@ -12,7 +12,6 @@ from suite.record import (
     Attempt,
     Diagnostics,
     Episode,
-    RunWriter,
     StatusFile,
     effective_state,
     find_runs,
@@ -21,6 +20,7 @@ from suite.record import (
     read_status,
 )
 from suite.spec import Cell
+from suite.writer import RunWriter
 
 
 def episode(attempt: int, number: int, value: float = 1.0) -> Episode:
