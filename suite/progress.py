@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -27,7 +27,7 @@ def open_progress(cells: int) -> Iterator[Display]:
         with _bars(console) as bars:
             yield _Terminal(bars, cells)
     else:
-        yield _Lines(console, cells)
+        yield _Lines(cells)
 
 
 def _bars(console: Console) -> Bars:
@@ -102,14 +102,13 @@ class _Terminal:
         if sys.stdout.isatty():  # the terminal that the bars are on: above them
             self._bars.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
-            print(line, flush=True)  # noqa: T201 - results go to standard output
+            _write(sys.stdout, line)
 
 
 class _Lines:
     """A plain line now and then, for logs."""
 
-    def __init__(self, console: Console, cells: int) -> None:
-        self._console = console
+    def __init__(self, cells: int) -> None:
         self._cells = cells
         self._ended = 0
         self._lock = threading.Lock()
@@ -135,7 +134,12 @@ class _Lines:
 
     def result(self, line: str) -> None:
         with self._lock:
-            print(line, flush=True)  # noqa: T201 - results go to standard output
+            _write(sys.stdout, line)
 
     def _print(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        _write(sys.stderr, text)
+
+
+def _write(stream: TextIO, line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads on: the run directory has it all, training goes on
+        print(line, file=stream, flush=True)

@@ -75,8 +75,7 @@ def _execute(plan: Plan, stop: threading.Event, as_json: bool) -> list[Outcome]:
     from suite.progress import open_progress
     from suite.runner import run_cells
 
-    for line in plan.preflight(os.environ.get("SUITE_IMAGE", "")):
-        click.echo(line, err=True)
+    click.echo("\n".join(plan.preflight(os.environ.get("SUITE_IMAGE", ""))), err=True)
     if not plan.jobs:
         click.echo(f"Nothing to do: all {plan.total} cells are there.", err=True)
         return []

@@ -25,16 +25,20 @@ def status(directory: Path, as_json: bool) -> None:
 
 def _row(path: Path, directory: Path) -> dict[str, Any]:
     from suite.errors import BadData
-    from suite.record import effective_state, read_cell, read_status
+    from suite.record import effective_state, is_locked, read_cell, read_status
 
+    place = str(path.relative_to(directory))
+    if not (path / "status.json").exists():
+        state = "starting" if is_locked(path) else "killed"
+        return {"path": place, "state": state, "message": "Nothing was recorded yet."}
     try:
         cell, found = read_cell(path), read_status(path)
     except BadData as error:
-        return {"path": str(path.relative_to(directory)), "state": "damaged", "message": str(error)}
+        return {"path": place, "state": "damaged", "message": str(error)}
     state = effective_state(path, found)
     rate = found.frames_per_second if state == "running" else None
     return {
-        "path": str(path.relative_to(directory)),
+        "path": place,
         "state": state,
         "task": cell.spec.task_key,
         "config_id": cell.config_id,
@@ -68,8 +72,8 @@ def _print_table(rows: list[dict[str, Any]], directory: Path) -> None:
         right = heading in ("seed", "done", "frames/s", "ETA", "return", "score")
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "configuration")
     for row in rows:
-        if row["state"] == "damaged":
-            table.add_row("damaged", "", row["path"])
+        if "task" not in row:
+            table.add_row(row["state"], "", row["path"])
         else:
             table.add_row(*_cells(row))
     console.print(table)

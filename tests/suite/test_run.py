@@ -124,6 +124,26 @@ def test_status_shows_runs_and_their_ends(finished: tuple[Path, Result]) -> None
     assert "done" in table
 
 
+def test_status_of_a_run_killed_before_its_first_status(tmp_path: Path, finished: tuple[Path, Result]) -> None:
+    source = find_runs(finished[0])[0]
+    copy = tmp_path / source.relative_to(finished[0])
+    copy.mkdir(parents=True)
+    (copy / "spec.json").write_bytes((source / "spec.json").read_bytes())
+    assert [row["state"] for row in json.loads(suite("status", str(tmp_path), "--json").stdout)["runs"]] == ["killed"]
+    assert "killed" in suite("status", str(tmp_path)).stdout
+    assert suite("status", str(tmp_path / "nowhere")).exit_code == 2
+
+
+def test_a_reader_that_leaves_does_not_stop_the_training(tmp_path: Path) -> None:
+    with start(tmp_path, *CELL, "--frames", "400") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stderr.readline()
+        process.stderr.readline()
+    assert read_run(find_runs(tmp_path)[0]).status.state == "done"
+
+
 def test_a_lane_is_the_same_alone_and_beside_others(tmp_path: Path) -> None:
     short = (*CELL[:-2], "--frames", "3200")
     alone, beside = tmp_path / "alone", tmp_path / "beside"
