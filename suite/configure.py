@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache, partial
 
 import jax
@@ -12,12 +13,19 @@ from suite.agent import Agent
 from suite.method import Context, Method
 from suite.programs import Programs
 from suite.spec import Component, Spec
-from suite.tasks import GAMES, Task, load_task
+from suite.tasks import Task, load_task
+
+_BUILDING = threading.Lock()
+
+
+def programs_for(spec: Spec, actions: int) -> Programs:
+    """Return the programs of a configuration for a number of actions; built once, however many lanes ask."""
+    with _BUILDING:
+        return _programs(spec.canonical(), actions)
 
 
 @cache
-def programs_for(spec_json: str, actions: int) -> Programs:
-    """Return the programs of a configuration (a spec's canonical text) for a number of actions; built once."""
+def _programs(spec_json: str, actions: int) -> Programs:
     spec = Spec.model_validate_json(spec_json)
     agent, methods = build(spec, actions)
     environment = load_task(spec.task).environment
@@ -36,11 +44,6 @@ def build(spec: Spec, actions: int) -> tuple[Agent, tuple[Method, ...]]:
 def full_updates(task: Task, agent: Agent) -> int:
     """Return the gradient steps that schedules are written for: the task's full budget times the replay ratio."""
     return agent.plan.nominal_updates(task.agent_steps(task.budget.frames))
-
-
-def action_counts(games: tuple[str, ...]) -> dict[str, int]:
-    """Return the size of each game's minimal action set."""
-    return {name: GAMES[name].actions for name in games}
 
 
 def _method(component: Component, context: Context) -> Method:

@@ -49,7 +49,7 @@ class Plan:
         actions = max(GAMES[name].actions for name in self.games)
         return {
             item.spec.config_id: projected_seconds(
-                programs_for(item.spec.canonical(), actions), self.task.agent_steps(item.spec.frames)
+                programs_for(item.spec, actions), self.task.agent_steps(item.spec.frames)
             )
             for item in self.resolved
         }
@@ -201,7 +201,7 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
     spec = item.spec
     actions = max(GAMES[name].actions for name in plan.games)
     agent, methods = build(spec, actions)
-    programs = programs_for(spec.canonical(), actions)
+    programs = programs_for(spec, actions)
     steps = plan.task.agent_steps(spec.frames)
     return {
         "config_id": spec.config_id,

@@ -134,7 +134,7 @@ class _Recording:
             self._writer.provenance(provenance.attempt(self._cell, self._writer.attempt))
             self._write_status("running", None)
             self._progress.begin(self._cell, self._cell.spec.frames)
-            programs = programs_for(self._cell.spec.canonical(), GAMES[self._cell.game].actions)
+            programs = programs_for(self._cell.spec, GAMES[self._cell.game].actions)
             streams = Streams(self._cell.spec.task_key, self._cell.game, self._cell.seed)
             envs = AtariEnvs(GAMES[self._cell.game], self._task.environment)
             lane = Lane(programs, envs, streams, self._task.environment.reward_clip)
