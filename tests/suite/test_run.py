@@ -210,6 +210,17 @@ def test_a_locked_cell_is_skipped_with_a_line(tmp_path: Path) -> None:
     process.communicate()
 
 
+def test_two_processes_share_out_the_cells_of_one_directory(tmp_path: Path) -> None:
+    arguments = (*CELL[:-1], "0-2", "--frames", "2400", "--lanes", "1")
+    processes = [start(tmp_path, *arguments) for _ in range(2)]
+    ends = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ends
+    runs = [read_run(path) for path in find_runs(tmp_path)]
+    assert [(run.cell.seed, run.status.state, run.status.attempt) for run in runs] == [
+        (seed, "done", 1) for seed in range(3)
+    ]
+
+
 def test_a_dry_run_prints_the_protocols_numbers(tmp_path: Path) -> None:
     arguments = (
         "run",
