@@ -22,11 +22,11 @@ from suite.rng import Exploration, Streams
 
 @dataclass(frozen=True, slots=True)
 class FinishedEpisode:
-    """An episode that ended at `agent_step`; `length` in agent steps, `raw_return` unclipped."""
+    """An episode that ended at `agent_step`; `actions` has one byte an agent step, `raw_return` is unclipped."""
 
     number: int
     agent_step: int
-    length: int
+    actions: bytes
     raw_return: float
     truncated: bool
     emulator_seed: int
@@ -61,7 +61,7 @@ class Lane:
         clipped = min(self._reward_clip, max(-self._reward_clip, reward))
         self._replay.add(self._stack[-1], action, clipped, terminal=bool(terminal), truncated=truncated)
         self._return += reward
-        self._length += 1
+        self._actions.append(action)
         self._learn()
         if terminal or truncated:
             return self._end_episode(truncated)
@@ -116,12 +116,14 @@ class Lane:
 
     def _begin_episode(self) -> None:
         self._emulator_seed = self._streams.emulator_seed(self.episodes)
-        self._return, self._length = 0.0, 0
+        self._return, self._actions = 0.0, bytearray()
         self._stack = np.zeros_like(self._stack)
         self._stack[-1] = self._envs.reset([self._emulator_seed])[0]
 
     def _end_episode(self, truncated: bool) -> FinishedEpisode:
-        ended = FinishedEpisode(self.episodes, self.step, self._length, self._return, truncated, self._emulator_seed)
+        ended = FinishedEpisode(
+            self.episodes, self.step, bytes(self._actions), self._return, truncated, self._emulator_seed
+        )
         self.episodes += 1
         self._begin_episode()
         return ended

@@ -70,13 +70,7 @@ class Plan:
         for name in self.games:
             rom_path(GAMES[name])
         _check_writable(self.out)
-        needed = self.lanes * (_replay_bytes(self) + MEMORY_BESIDE_REPLAY)
-        if self.jobs and needed > available_memory():
-            raise UnfitEnvironment(
-                f"{self.lanes} lane(s) need {needed / 2**30:.1f} GiB of memory; "
-                f"{available_memory() / 2**30:.1f} GiB are available.",
-                "Use fewer --lanes, or a shorter --frames.",
-            )
+        self._check_memory()
         keep = ' (kept only if mounted: docker run -u "$(id -u):$(id -g)" -v "$PWD/out:/out" ...)' if image else ""
         device = device_description()
         if "cuda" in image and not is_accelerator():
@@ -88,6 +82,16 @@ class Plan:
         if self.jobs:
             lines.append(f"Projected: {duration(self.projected())} in all, a rough figure.{self._first_try()}")
         return lines
+
+    def _check_memory(self) -> None:
+        lanes = min(self.lanes, len(self.jobs))
+        needed, available = lanes * (_replay_bytes(self) + MEMORY_BESIDE_REPLAY), available_memory()
+        if needed > available:
+            remedy = "Use fewer --lanes" if lanes > 1 else "Use a machine with more memory"
+            raise UnfitEnvironment(
+                f"{lanes} lane(s) need {needed / 2**30:.1f} GiB of memory; {available / 2**30:.1f} GiB are available.",
+                f"{remedy}, or a shorter --frames.",
+            )
 
     def _first_try(self) -> str:
         if is_accelerator() or self.projected() < 3600:

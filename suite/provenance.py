@@ -16,7 +16,7 @@ from pathlib import Path
 import suite
 from suite.record import Attempt
 from suite.spec import Cell
-from suite.tasks import GAMES, load_task
+from suite.tasks import GAMES, Game, Task, load_task
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "ale-py", "gymnasium", "numpy")
 
@@ -28,15 +28,7 @@ def utc_now() -> str:
 
 def attempt(cell: Cell, number: int) -> Attempt:
     """Return the provenance of an attempt that starts now."""
-    from suite.envs.atari import emulator_options, rom_sha256  # loads the emulator
-
-    options = emulator_options(load_task(cell.spec.task).environment)
-    environment = {
-        "ale_py": metadata.version("ale-py"),
-        "rom": GAMES[cell.game].rom,
-        "rom_sha256": rom_sha256(GAMES[cell.game]),
-        **{name: value for name, value in options.items() if isinstance(value, bool | int | float | str)},
-    }
+    environment, fingerprint = environment_of(load_task(cell.spec.task), GAMES[cell.game])
     return Attempt(
         attempt=number,
         started_at=utc_now(),
@@ -46,14 +38,25 @@ def attempt(cell: Cell, number: int) -> Attempt:
         packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         hardware=_hardware(),
         environment=environment,
-        environment_fingerprint=_fingerprint(environment),
+        environment_fingerprint=fingerprint,
     )
 
 
-def _fingerprint(environment: dict[str, bool | int | float | str]) -> str:
-    """Return 16 hexadecimal digits that name the emulator version, the ROM and every option, threads left out."""
+def environment_of(task: Task, game: Game) -> tuple[dict[str, bool | int | float | str], str]:
+    """Return the environment that a task gives a game here, and its fingerprint.
+
+    The fingerprint is 16 hexadecimal digits of a hash of emulator version, ROM and every option, threads left out.
+    """
+    from suite.envs.atari import emulator_options, rom_sha256  # loads the emulator
+
+    environment: dict[str, bool | int | float | str] = {
+        "ale_py": metadata.version("ale-py"),
+        "rom": game.rom,
+        "rom_sha256": rom_sha256(game),
+        **emulator_options(task.environment),
+    }
     relevant = {name: value for name, value in environment.items() if name not in ("num_threads", "batch_size")}
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+    return environment, hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @cache

@@ -4,6 +4,7 @@
     provenance.json    per attempt: versions, git state, hardware, driver, image, ROM hash             (replaced whole)
     status.json        state, progress and, at the end, the score                                      (replaced whole)
     episodes.jsonl     one line per finished training episode                                          (appended)
+    actions.jsonl      the actions of every scored episode, compressed: `suite verify` replays them    (appended)
     diagnostics.jsonl  loss, sparsity, parameter norm at intervals                                     (appended)
     run.lock           held while a process writes here
 
@@ -13,7 +14,9 @@ there: an unfinished last line, left by a kill, is ignored by readers and cut of
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +125,31 @@ class Episode(_Row):
     emulator_seed: int
 
 
+class Actions(_Row):
+    """The actions of a scored episode, one byte each, deflated (zlib) and in base64."""
+
+    attempt: int
+    episode: int
+    deflated: str
+
+    @classmethod
+    def pack(cls, attempt: int, episode: int, actions: bytes) -> Actions:
+        """Return the row of an episode's actions."""
+        text = base64.b64encode(zlib.compress(actions, 9)).decode("ascii")
+        return cls(attempt=attempt, episode=episode, deflated=text)
+
+    def unpack(self, length: int) -> bytes:
+        """Return the actions; BadData unless they are `length` in number."""
+        try:
+            decoder = zlib.decompressobj()
+            actions = decoder.decompress(base64.b64decode(self.deflated, validate=True), length + 1)
+        except (ValueError, zlib.error) as error:
+            raise BadData(f"The actions of episode {self.episode} cannot be read: {error}.", "Run it again.") from error
+        if len(actions) != length or not decoder.eof:
+            raise BadData(f"Episode {self.episode} has other than {length} actions logged.", "Run it again.")
+        return actions
+
+
 class Diagnostics(_Row):
     """Named scalars at an agent step."""
 
@@ -142,6 +170,11 @@ class Run:
     status: StatusFile
     episodes: tuple[Episode, ...]
     diagnostics: tuple[Diagnostics, ...]
+
+    def actions(self) -> dict[int, Actions]:
+        """Read the action logs of the last attempt, by episode."""
+        rows = read_rows(self.path / "actions.jsonl", Actions)
+        return {row.episode: row for row in rows if row.attempt == self.status.attempt}
 
     @property
     def attempt(self) -> Attempt:

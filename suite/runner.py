@@ -18,7 +18,7 @@ from suite.configure import programs_for
 from suite.envs.atari import AtariEnvs
 from suite.errors import Locked, SuiteError
 from suite.lane import FinishedEpisode, Lane
-from suite.record import FINISHED, Diagnostics, Episode, State, StatusFile, Summary
+from suite.record import FINISHED, Actions, Diagnostics, Episode, State, StatusFile, Summary
 from suite.rng import Streams
 from suite.spec import Cell
 from suite.tasks import GAMES, Task, load_task
@@ -190,6 +190,7 @@ class _Recording:
         after, until = self._task.score_window(self._cell.spec.frames)
         if after < frame <= until:
             self._scored.append(episode.raw_return)
+            self._writer.actions(Actions.pack(self._writer.attempt, episode.number, episode.actions))
         self._last_return = episode.raw_return
         row = Episode.model_validate(
             {
@@ -197,7 +198,7 @@ class _Recording:
                 "episode": episode.number,
                 "agent_step": episode.agent_step,
                 "frame": frame,
-                "length": episode.length,
+                "length": len(episode.actions),
                 "return": episode.raw_return,
                 "end": "truncated" if episode.truncated else "terminated",
                 "emulator_seed": episode.emulator_seed,

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from suite.card import Value
 from suite.errors import BadData, Locked, UnfitEnvironment
 from suite.record import (
+    Actions,
     Attempt,
     CellFile,
     ClosedAttempt,
@@ -29,6 +30,8 @@ from suite.record import (
 )
 from suite.spec import Cell
 
+LOGS = ("episodes.jsonl", "actions.jsonl", "diagnostics.jsonl")
+
 
 class RunWriter:
     """The only writer of a run directory. Holds its lock from `open` to `close`."""
@@ -39,7 +42,7 @@ class RunWriter:
         self.previous = previous
         self.attempt = 1 if previous is None else previous.attempt + 1
         self._lock = lock
-        self._logs = {name: _open_log(path / name) for name in ("episodes.jsonl", "diagnostics.jsonl")}
+        self._logs = {name: _open_log(path / name) for name in LOGS}
 
     @classmethod
     def open(cls, root: Path, cell: Cell, departures: dict[str, Value]) -> RunWriter:
@@ -92,6 +95,10 @@ class RunWriter:
     def episode(self, row: Episode) -> None:
         """Append a finished episode."""
         self._append("episodes.jsonl", row)
+
+    def actions(self, row: Actions) -> None:
+        """Append the actions of a scored episode."""
+        self._append("actions.jsonl", row)
 
     def diagnostics(self, row: Diagnostics) -> None:
         """Append diagnostics."""

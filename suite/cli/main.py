@@ -15,6 +15,7 @@ from suite.errors import ExitCode, SuiteError
 OWN_COMMANDS = {
     "run": "suite.cli.run:run",
     "status": "suite.cli.status:status",
+    "verify": "suite.cli.verify:verify",
     "list": "suite.cli.listing:list_",
     "demo": "suite.cli.demo:demo",
 }

@@ -264,7 +264,7 @@ def test_a_shortened_budget_is_named_in_the_plan(tmp_path: Path) -> None:
         (("--task", "smoke", "--frames", "-4"), 2, "--frames -4 is no budget"),
         (("--task", "smoke", "--set", "agent.gamma=2"), 2, "agent.gamma = 2.0 is out of range"),
         (("--task", "smoke", "--width", "wide"), 2, "'wide' is not a valid integer"),
-        (("--task", "atari40m", "--lanes", "500"), 3, "500 lane(s) need"),
+        (("--task", "atari40m", "--lanes", "500"), 3, "75 lane(s) need"),
     ],
 )
 def test_bad_input_gets_a_sentence_and_a_code(

@@ -1,0 +1,42 @@
+"""`suite verify`: replay the scored episodes of runs and compare every return."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a run and line.")
+def verify(directories: tuple[Path, ...], as_json: bool) -> None:
+    """Replay every scored episode of the finished runs at or below DIR.
+
+    Proves that the recorded actions give the recorded score in the emulator, not who chose them. Exits with 4 if a
+    return comes out otherwise.
+    """
+    from suite.errors import BadData
+    from suite.record import find_runs, read_run
+    from suite.verify import verify as replay
+
+    wrong = 0
+    paths = sorted({path for directory in directories for path in find_runs(directory)})
+    for path in paths:
+        run = read_run(path)
+        if run.status.state != "done":
+            click.echo(f"skipped     {path}: {run.status.state}", err=True)
+            continue
+        done = replay(run)
+        wrong += bool(done.mismatches)
+        if as_json:
+            content = {"schema": "suite.verify/1", "path": str(path), "episodes": done.episodes, "frames": done.frames}
+            click.echo(json.dumps(content | {"mismatches": done.mismatches}))
+        else:
+            state = "differs" if done.mismatches else "verified"
+            click.echo(f"{state:<11} {path}: {done.episodes} scored episodes, {done.frames:,} frames replayed")
+        for mismatch in done.mismatches:
+            click.echo(f"            {mismatch}", err=True)
+    if wrong:
+        raise BadData(f"{wrong} of {len(paths)} runs do not replay as recorded (named above).", "Do not trust them.")

@@ -1,0 +1,76 @@
+"""Replay of what was scored: an episode is its emulator seed and its actions, so its return can be had again.
+
+This proves that these actions give this score in this emulator, not who chose them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from suite.envs.atari import AtariEnvs
+from suite.errors import BadData, UnfitEnvironment
+from suite.provenance import environment_of
+from suite.record import Episode, Run
+from suite.tasks import GAMES, load_task
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How many scored episodes were replayed, in how many frames, and what came out otherwise than recorded."""
+
+    episodes: int
+    frames: int
+    mismatches: tuple[str, ...]
+
+
+def verify(run: Run) -> Verification:
+    """Replay every scored episode of a finished run through the emulator.
+
+    Raises UnfitEnvironment if the installed emulator is not the one that the run was recorded with, BadData if the run
+    is unfinished or an episode's actions are missing or unreadable.
+    """
+    if run.status.state != "done":
+        raise BadData(f"{run.path} is {run.status.state}, not done: it has no score to verify.", "Let it finish first.")
+    task = load_task(run.cell.spec.task)
+    _, fingerprint = environment_of(task, GAMES[run.cell.game])
+    if fingerprint != run.attempt.environment_fingerprint:
+        raise UnfitEnvironment(
+            f"{run.path} was recorded with ale-py {run.attempt.environment.get('ale_py')} and its ROM; "
+            "the environment here differs.",
+            "Install that version of ale-py and this version of the suite.",
+        )
+    after, until = task.score_window(run.cell.spec.frames)
+    scored = [episode for episode in run.episodes if after < episode.frame <= until]
+    logs = run.actions()
+    envs = AtariEnvs(GAMES[run.cell.game], task.environment)
+    found: list[str] = []
+    try:
+        for episode in scored:
+            if episode.episode not in logs:
+                raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
+            found += _replay(envs, episode, logs[episode.episode].unpack(episode.length))
+    finally:
+        envs.close()
+    return Verification(len(scored), sum(row.length for row in scored) * task.environment.frame_skip, tuple(found))
+
+
+def _replay(envs: AtariEnvs, episode: Episode, actions: bytes) -> list[str]:
+    """Return in words what differs between a recorded episode and its replay."""
+    envs.reset([episode.emulator_seed])
+    total, ended = 0.0, None
+    for step, action in enumerate(actions, start=1):
+        if action >= envs.actions:
+            return [f"episode {episode.episode}: action {action} does not exist"]
+        answer = envs.step(np.asarray([action]))
+        total += float(answer.reward[0])
+        ended = "truncated" if answer.truncated[0] else "terminated" if answer.discount[0] == 0 else None
+        if ended is not None and step < len(actions):
+            return [f"episode {episode.episode}: over after {step} agent steps, not {episode.length}"]
+    differences = []
+    if total != episode.value:
+        differences.append(f"episode {episode.episode}: return {total:g}, recorded {episode.value:g}")
+    if ended != episode.end:
+        differences.append(f"episode {episode.episode}: {ended or 'not over'}, recorded {episode.end}")
+    return differences
