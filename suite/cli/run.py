@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +60,17 @@ def run(
     as_json: bool,
 ) -> None:
     """Train agents on a task. Issue the same command again and it does what is missing."""
-    stop = _stop_on_signals()
-    from suite.plan import make_plan
-    from suite.resolve import Request, resolve
+    with _stop_on_signals() as stop:
+        from suite.plan import make_plan  # takes a second: jax
+        from suite.resolve import Request, resolve
 
-    request = Request(task_name, agent, network, _split(methods), settings, frames, width)
-    plan = make_plan(resolve(request), games, seeds, out or Path(DEFAULT_OUT), lanes)
-    if dry_run:
-        click.echo(json.dumps(plan.document(), indent=1) if as_json else plan.text())
-        return
-    outcomes = _execute(plan, stop, as_json)
-    click.get_current_context().exit(plan.exit_code(outcomes, interrupted=stop.is_set()))
+        request = Request(task_name, agent, network, _split(methods), settings, frames, width)
+        plan = make_plan(resolve(request), games, seeds, out or Path(DEFAULT_OUT), lanes)
+        if dry_run:
+            click.echo(json.dumps(plan.document(), indent=1) if as_json else plan.text())
+            return
+        outcomes = _execute(plan, stop, as_json)
+        click.get_current_context().exit(plan.exit_code(outcomes, interrupted=stop.is_set()))
 
 
 def _execute(plan: Plan, stop: threading.Event, as_json: bool) -> list[Outcome]:
@@ -118,8 +120,9 @@ def _split(methods: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in methods.split(","))
 
 
-def _stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM, SIGINT or SIGUSR1 sets; a second signal ends the process at once."""
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM, SIGINT or SIGUSR1 sets; a second signal ends the process at once."""
     stop = threading.Event()
 
     def handle(number: int, frame: object) -> None:
@@ -127,7 +130,12 @@ def _stop_on_signals() -> threading.Event:
             os._exit(75)
         stop.set()
 
-    if threading.current_thread() is threading.main_thread():
-        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-            signal.signal(name, handle)
-    return stop
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {name: signal.signal(name, handle) for name in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
