@@ -214,7 +214,9 @@ def test_two_processes_share_out_the_cells_of_one_directory(tmp_path: Path) -> N
     arguments = (*CELL[:-1], "0-2", "--frames", "2400", "--lanes", "1")
     processes = [start(tmp_path, *arguments) for _ in range(2)]
     ends = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], ends
+    codes = {process.returncode for process in processes}
+    assert 0 in codes, ends
+    assert codes <= {0, 6}, ends  # 6: a late starter found the rest locked
     runs = [read_run(path) for path in find_runs(tmp_path)]
     assert [(run.cell.seed, run.status.state, run.status.attempt) for run in runs] == [
         (seed, "done", 1) for seed in range(3)
