@@ -12,6 +12,7 @@ from typing import Any
 
 from suite.errors import BadData, SuiteError
 from suite.record import FINISHED, Attempt, Episode, Run, State
+from suite.score import score
 from suite.tasks import Task, load_task
 
 
@@ -42,13 +43,6 @@ class Checked:
         return self.state in FINISHED
 
 
-def score(task: Task, budget_frames: int, episodes: Sequence[Episode]) -> tuple[float | None, int]:
-    """Return the mean raw return of the episodes that end in the task's window, and how many they are."""
-    start, end = task.score_window(budget_frames)
-    returns = [episode.value for episode in episodes if start < episode.frame <= end]
-    return (_mean(returns) if returns else None), len(returns)
-
-
 def iterations(task: Task, episodes: Sequence[Episode]) -> tuple[IterationMean, ...]:
     """Return the mean raw return per iteration (`iteration_frames` frames each); one without an episode is absent."""
     returns: dict[int, list[float]] = defaultdict(list)
@@ -61,9 +55,7 @@ def check(run: Run, state: State) -> Checked:
     """Return the run with everything recomputed; BadData names the directory and the claim that does not hold."""
     task = _task(run)
     _check_cell(run, task)
-    attempt = next((known for known in run.provenance.attempts if known.attempt == run.status.attempt), None)
-    if attempt is None:
-        raise _bad(run, f"provenance.json lacks attempt {run.status.attempt}")
+    attempt = run.attempt
     if state not in FINISHED:
         return Checked(run, state, attempt, None, 0, (), digest(run, state, attempt))
     _check_progress(run, state)

@@ -11,8 +11,9 @@ from suite.programs import Programs
 
 HOST_SECONDS_PER_STEP = 5e-4
 """Emulator and host loop for one agent step, measured on one core."""
-EFFICIENCY = 0.5
-"""Share of a large matrix product's rate that training reaches; the networks here reach 0.4 to 0.6 of it on a CPU."""
+EFFICIENCY = 0.4
+"""Share of a large matrix product's rate that training reaches. Measured on two CPU cores: one lane 0.30 with the
+Nature CNN and 0.23 with Impala, two lanes with the Nature CNN 0.4."""
 
 
 class Seconds(NamedTuple):

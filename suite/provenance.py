@@ -36,7 +36,7 @@ def attempt(cell: Cell, number: int) -> Attempt:
         suite_version=suite.__version__,
         git=_git(),
         packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
-        hardware=_hardware(),
+        hardware=hardware(),
         environment=environment,
         environment_fingerprint=fingerprint,
     )
@@ -86,7 +86,8 @@ def _run_git(root: Path, *arguments: str) -> str | None:
 
 
 @cache
-def _hardware() -> dict[str, str | int | float | None]:
+def hardware() -> dict[str, str | int | float | None]:
+    """Return the machine's kind: device, driver, processor, cores, memory, image; never its name."""
     import jax
 
     device = jax.devices()[0]

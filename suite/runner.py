@@ -20,6 +20,7 @@ from suite.errors import Locked, SuiteError
 from suite.lane import FinishedEpisode, Lane
 from suite.record import FINISHED, Actions, Diagnostics, Episode, State, StatusFile, Summary
 from suite.rng import Streams
+from suite.score import score, scored
 from suite.spec import Cell
 from suite.tasks import GAMES, Task, load_task
 from suite.writer import RunWriter
@@ -125,7 +126,7 @@ class _Recording:
         self._clock = time.monotonic()
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_MARKS)
         self._last_return: float | None = None
-        self._scored: list[float] = []
+        self._scored: list[Episode] = []
 
     def run(self) -> Outcome:
         """Run to the end of the budget, to divergence, to a stop or to a failure; the status says which."""
@@ -186,24 +187,22 @@ class _Recording:
         return round((lane.step - step) * self._skip / max(1e-9, time.monotonic() - since), 1)
 
     def _record_episode(self, episode: FinishedEpisode) -> None:
-        frame = episode.agent_step * self._skip
-        after, until = self._task.score_window(self._cell.spec.frames)
-        if after < frame <= until:
-            self._scored.append(episode.raw_return)
-            self._writer.actions(Actions.pack(self._writer.attempt, episode.number, episode.actions))
-        self._last_return = episode.raw_return
         row = Episode.model_validate(
             {
                 "attempt": self._writer.attempt,
                 "episode": episode.number,
                 "agent_step": episode.agent_step,
-                "frame": frame,
+                "frame": episode.agent_step * self._skip,
                 "length": len(episode.actions),
                 "return": episode.raw_return,
                 "end": "truncated" if episode.truncated else "terminated",
                 "emulator_seed": episode.emulator_seed,
             }
         )
+        if scored(self._task, self._cell.spec.frames, [row]):
+            self._scored.append(row)
+            self._writer.actions(Actions.pack(row.attempt, row.episode, episode.actions))
+        self._last_return = row.value
         self._writer.episode(row)
 
     def _record_diagnostics(self, lane: Lane, metrics: dict[str, float]) -> None:
@@ -219,9 +218,10 @@ class _Recording:
 
     def _summary(self, lane: Lane) -> Summary:
         metrics = lane.metrics()
+        value, count = score(self._task, self._cell.spec.frames, self._scored)
         return Summary(
-            score=sum(self._scored) / len(self._scored) if self._scored else None,
-            scored_episodes=len(self._scored),
+            score=value,
+            scored_episodes=count,
             parameters=int(metrics["parameters"]),
             active_parameters=int(metrics["active_parameters"]),
             sparsity=metrics["sparsity"],

@@ -13,7 +13,9 @@ from suite.envs.atari import AtariEnvs
 from suite.errors import BadData, UnfitEnvironment
 from suite.provenance import environment_of
 from suite.record import Episode, Run
-from suite.tasks import GAMES, load_task
+from suite.rng import Streams
+from suite.score import score, scored
+from suite.tasks import GAMES, Task, load_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +43,36 @@ def verify(run: Run) -> Verification:
             "the environment here differs.",
             "Install that version of ale-py and this version of the suite.",
         )
-    after, until = task.score_window(run.cell.spec.frames)
-    scored = [episode for episode in run.episodes if after < episode.frame <= until]
+    episodes = scored(task, run.cell.spec.frames, run.episodes)
     logs = run.actions()
+    found = _inconsistencies(run, task)
     envs = AtariEnvs(GAMES[run.cell.game], task.environment)
-    found: list[str] = []
     try:
-        for episode in scored:
+        for episode in episodes:
             if episode.episode not in logs:
                 raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
             found += _replay(envs, episode, logs[episode.episode].unpack(episode.length))
     finally:
         envs.close()
-    return Verification(len(scored), sum(row.length for row in scored) * task.environment.frame_skip, tuple(found))
+    return Verification(len(episodes), sum(row.length for row in episodes) * task.environment.frame_skip, tuple(found))
+
+
+def _inconsistencies(run: Run, task: Task) -> list[str]:
+    """Return in words what the record says of itself that cannot be: left-out episodes, chosen seeds, another score."""
+    streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
+    found, step = [], 0
+    for number, episode in enumerate(run.episodes):
+        step += episode.length
+        if (episode.episode, episode.agent_step) != (number, step):
+            found.append(f"episode {number} should end at agent step {step}: one was left out or changed")
+            break
+        if episode.emulator_seed != streams.emulator_seed(number):
+            found.append(f"episode {number}: its emulator seed is not the one that this cell assigns")
+    value, count = score(task, run.cell.spec.frames, run.episodes)
+    claim = run.status.summary
+    if claim is None or (claim.score, claim.scored_episodes) != (value, count):
+        found.append(f"the episodes give a score of {value} over {count}, which is not what status.json claims")
+    return found
 
 
 def _replay(envs: AtariEnvs, episode: Episode, actions: bytes) -> list[str]:

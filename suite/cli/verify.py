@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -19,24 +20,29 @@ def verify(directories: tuple[Path, ...], as_json: bool) -> None:
     """
     from suite.errors import BadData
     from suite.record import find_runs, read_run
+    from suite.verify import Verification
     from suite.verify import verify as replay
 
-    wrong = 0
     paths = sorted({path for directory in directories for path in find_runs(directory)})
+    wrong = 0
     for path in paths:
-        run = read_run(path)
-        if run.status.state != "done":
-            click.echo(f"skipped     {path}: {run.status.state}", err=True)
-            continue
-        done = replay(run)
+        try:
+            run = read_run(path)
+            if run.status.state != "done":
+                click.echo(f"skipped     {path}: {run.status.state}", err=True)
+                continue
+            done = replay(run)
+        except BadData as error:
+            done = Verification(0, 0, (str(error),))
         wrong += bool(done.mismatches)
         if as_json:
-            content = {"schema": "suite.verify/1", "path": str(path), "episodes": done.episodes, "frames": done.frames}
-            click.echo(json.dumps(content | {"mismatches": done.mismatches}))
+            click.echo(json.dumps({"schema": "suite.verify/1", "path": str(path), **asdict(done)}))
         else:
             state = "differs" if done.mismatches else "verified"
             click.echo(f"{state:<11} {path}: {done.episodes} scored episodes, {done.frames:,} frames replayed")
         for mismatch in done.mismatches:
             click.echo(f"            {mismatch}", err=True)
+    if not paths:
+        click.echo("No runs there.", err=True)
     if wrong:
         raise BadData(f"{wrong} of {len(paths)} runs do not replay as recorded (named above).", "Do not trust them.")

@@ -79,6 +79,32 @@ def test_what_was_tampered_with_is_found(
     assert "Traceback" not in result.output
 
 
+def test_a_left_out_episode_and_a_claimed_score_are_found(copy: Path) -> None:
+    status = json.loads((copy / "status.json").read_text())
+    status["summary"]["score"] += 1
+    (copy / "status.json").write_text(json.dumps(status))
+    assert "not what status.json claims" in suite("verify", str(copy)).stderr
+    episodes = (copy / "episodes.jsonl").read_text().splitlines(keepends=True)
+    (copy / "episodes.jsonl").write_text("".join(episodes[1:]))
+    result = suite("verify", str(copy))
+    assert result.exit_code == 4
+    assert "one was left out or changed" in result.stderr
+
+
+def test_chosen_emulator_seeds_are_found(copy: Path) -> None:
+    rewrite(copy / "episodes.jsonl", lambda row: row.update(emulator_seed=12345))
+    assert "not the one that this cell assigns" in suite("verify", str(copy)).stderr
+
+
+def test_one_bad_run_does_not_hide_the_others(recorded: Path, copy: Path) -> None:
+    rewrite(copy / "actions.jsonl", lambda row: row.update(episode=99))
+    result = suite("verify", str(copy), str(recorded))
+    assert result.exit_code == 4
+    assert result.stdout.count("verified") == 2
+    assert result.stdout.count("differs") == 1
+    assert suite("verify", str(copy / "nothing-here")).exit_code == 2
+
+
 def test_an_action_that_does_not_exist_is_found(copy: Path) -> None:
     length = read_run(copy).episodes[0].length
     forged = Actions.pack(1, 0, b"\x09" * length).deflated

@@ -1,0 +1,41 @@
+"""What the README prints can be typed: every `suite` line is accepted, every file that it links to is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from suite.cli.main import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = [
+    shlex.split(line, comments=True)[1:]
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("suite ")
+]
+
+
+@pytest.mark.parametrize("arguments", [line for line in LINES if line[0] == "run"], ids=" ".join)
+def test_every_run_can_be_planned(arguments: list[str], tmp_path: Path) -> None:
+    extra = [] if "--dry-run" in arguments else ["--dry-run"]
+    result = CliRunner().invoke(cli, [*arguments, *extra, "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "gradient steps" in result.stdout
+
+
+def test_every_other_command_exists() -> None:
+    commands = {tuple(line[:2]) if line[0] == "leaderboard" else (line[0],) for line in LINES}
+    assert {("run",), ("status",), ("verify",), ("list",), ("leaderboard", "ingest")} <= commands
+    for command in commands:
+        assert CliRunner().invoke(cli, [*command, "--help"]).exit_code == 0
+
+
+def test_links_and_named_files_are_there() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("https://")]
+    assert links
+    for name in [*links, "ci/check", "ci/image", "docker/Dockerfile", "docker/Dockerfile.cuda"]:
+        assert (ROOT / name).is_file()
