@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 
@@ -23,6 +23,8 @@ class Batch(NamedTuple):
 
     `s_tm1`, `s_t`: uint8 [B, height, width, stack], oldest frame first. `a_tm1`: int32 [B]. `r_t`: float32 [B], the
     discounted sum of clipped rewards. `discount_t`: float32 [B], gamma**n, or 0 if the episode terminated within.
+    `weight`: float32 [B], the importance weight of prioritized sampling, 1 if sampling is uniform. `legal`: bool [A],
+    false for actions that the game lacks, where one program serves games of several action counts.
     """
 
     s_tm1: jax.Array
@@ -30,6 +32,8 @@ class Batch(NamedTuple):
     r_t: jax.Array
     discount_t: jax.Array
     s_t: jax.Array
+    weight: jax.Array
+    legal: jax.Array
 
 
 class Learner(NamedTuple):
@@ -42,9 +46,13 @@ class Learner(NamedTuple):
 
 
 class Feedback(NamedTuple):
-    """What an update reports: named scalars, left on the device until somebody asks."""
+    """What an update reports: named scalars, left on the device until somebody asks.
+
+    `priorities`: float32 [B], the sampled transitions' new priorities, if the plan's replay is prioritized.
+    """
 
     metrics: dict[str, jax.Array]
+    priorities: jax.Array | None = None
 
 
 class ApplyGradients(Protocol):
@@ -57,7 +65,10 @@ class ApplyGradients(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DataPlan:
-    """What data an agent eats, and when. Periods are agent steps; `capacity` and `batch_size` are transitions."""
+    """What data an agent eats, and when. Periods are agent steps; `capacity` and `batch_size` are transitions.
+
+    `importance_exponent`: of prioritized sampling's weights; Dopamine's is 0.5, without annealing.
+    """
 
     capacity: int
     batch_size: int
@@ -69,6 +80,8 @@ class DataPlan:
     target_update_period: int
     epsilon_train: float
     epsilon_decay: int
+    replay: Literal["uniform", "prioritized"] = "uniform"
+    importance_exponent: float = 0.5
 
     def updates_by(self, step: int) -> int:
         """Return the number of gradient steps done once agent step `step` is complete."""
@@ -89,13 +102,18 @@ class Agent(NamedTuple):
     """A value-based agent.
 
     `init(key, observation)`: parameters for a uint8 observation [1, height, width, stack].
-    `act(params, observation, key)`: int32 [B], greedy actions for uint8 observations [B, height, width, stack].
+    `act(params, observation, legal, key)`: int32 [B], greedy legal actions for uint8 observations [B, height, width,
+    stack]; `legal` is bool [A].
     `update(learner, batch, key, apply_gradients)`: the learner after one gradient step, and its feedback.
     `optimizer`: the published optimizer, which the suite wraps.
+
+    Parameters that depend on the number of actions have them on their last axis, action-major: that is where one
+    program for several games pads them with zeros. What is padded never receives a gradient if illegal actions are
+    left out of every maximum and every sum over actions.
     """
 
     init: Callable[[jax.Array, jax.Array], Params]
-    act: Callable[[Params, jax.Array, jax.Array], jax.Array]
+    act: Callable[[Params, jax.Array, jax.Array, jax.Array], jax.Array]
     update: Callable[[Learner, Batch, jax.Array, ApplyGradients], tuple[Learner, Feedback]]
     optimizer: Any
     plan: DataPlan

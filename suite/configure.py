@@ -29,7 +29,7 @@ def _programs(spec_json: str, actions: int) -> Programs:
     spec = Spec.model_validate_json(spec_json)
     agent, methods = build(spec, actions)
     environment = load_task(spec.task).environment
-    return Programs(agent, methods, environment.frame_stack, environment.screen_size)
+    return Programs(agent, methods, environment.frame_stack, environment.screen_size, actions)
 
 
 def build(spec: Spec, actions: int) -> tuple[Agent, tuple[Method, ...]]:

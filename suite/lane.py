@@ -1,22 +1,20 @@
-"""A lane: one cell's environment, replay, learner and clocks, advanced one agent step at a time.
+"""A lane: the host's side of one cell in progress. Its replay, its random streams, its episode at hand, its history.
 
-The published single-environment protocol: one environment, one agent step, and every `update_period` agent steps one
-set of updates. What a lane does depends on its cell alone, never on what runs beside it.
+What a lane does depends on its cell alone, never on what runs beside it.
 """
 
 from __future__ import annotations
 
-import math
+import hashlib
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.agent import Feedback, Learner
-from suite.envs.base import Envs
-from suite.programs import Programs
-from suite.replay.frames import FrameReplay
+from suite.agent import DataPlan
+from suite.replay.frames import FrameReplay, Windows
 from suite.rng import Exploration, Streams
 
 
@@ -33,103 +31,124 @@ class FinishedEpisode:
 
 
 class Lane:
-    """One cell in progress: its programs, its environment (one), its random streams."""
+    """One cell's host side. `step` counts agent steps and `episodes` finished episodes."""
 
-    def __init__(self, programs: Programs, envs: Envs, streams: Streams, reward_clip: float) -> None:
+    def __init__(
+        self, plan: DataPlan, streams: Streams, replay: FrameReplay, screen: int, actions: int, reward_clip: float
+    ) -> None:
         self.step = 0
-        self.updates = 0
         self.episodes = 0
-        self._programs = programs
-        self._plan = programs.plan
-        self._envs = envs
-        self._streams = streams
+        self.streams = streams
+        self.replay = replay
+        self.actions = actions
+        self.stack = np.zeros((replay.stack, screen, screen), np.uint8)
+        self.chain = hashlib.sha256(b"").digest()
+        self._plan = plan
         self._reward_clip = reward_clip
         self._exploration = Exploration(streams)
-        self._replay = FrameReplay.empty(self._plan.capacity, (programs.screen, programs.screen), programs.stack)
-        self._stack = np.zeros((programs.stack, programs.screen, programs.screen), np.uint8)
-        self.learner: Learner = programs.init(self._streams)
-        self._feedback: Feedback | None = None
-        self._begin_episode()
-
-    def advance(self) -> FinishedEpisode | None:
-        """Take one agent step, with the updates due after it; return the episode that it ended, if it did."""
-        self.step += 1
-        action = self._choose_action()
-        time_step = self._envs.step(np.asarray([action]))
-        reward, terminal = float(time_step.reward[0]), time_step.discount[0] == 0
-        truncated = bool(time_step.truncated[0])
-        clipped = min(self._reward_clip, max(-self._reward_clip, reward))
-        self._replay.add(self._stack[-1], action, clipped, terminal=bool(terminal), truncated=truncated)
-        self._return += reward
-        self._actions.append(action)
-        self._learn()
-        if terminal or truncated:
-            return self._end_episode(truncated)
-        self._push(time_step.observation[0])
-        return None
+        self._played: deque[bytes] = deque()  # actions of finished episodes that the replay still reaches into
+        self._played_steps = 0
+        self._return, self._current = 0.0, bytearray()
 
     @property
-    def epsilon(self) -> float:
-        """The exploration rate of the last agent step."""
-        return self._plan.epsilon(self.step)
+    def emulator_seed(self) -> int:
+        """The emulator seed of the episode at hand."""
+        return self.streams.emulator_seed(self.episodes)
 
-    def metrics(self) -> dict[str, float]:
-        """Return the last update's metrics and the learner's measures; waits for the device."""
-        values = {} if self._feedback is None else jax.device_get(self._feedback.metrics)
-        return {name: float(value) for name, value in values.items()} | self._programs.measure(self.learner)
+    def explore(self, step: int, epsilon: float) -> int | None:
+        """Return the random action of an agent step, or None where the greedy one is to be taken."""
+        coin, choice = self._exploration.draw(step)
+        return int(choice * self.actions) if coin <= epsilon else None
 
-    def diverged(self, metrics: dict[str, float]) -> bool:
-        """Return whether training has left the numbers."""
-        return not all(math.isfinite(value) for value in metrics.values())
+    def observe(
+        self, action: int, frame: NDArray[np.uint8], reward: float, *, terminal: bool, truncated: bool
+    ) -> FinishedEpisode | None:
+        """Take in what an action led to; return the episode that it ended, if it did. `begin` must follow then."""
+        self.step += 1
+        self.replay.add(self.stack[-1], action, self._clipped(reward), terminal=terminal, truncated=truncated)
+        self._return += reward
+        self._current.append(action)
+        if terminal or truncated:
+            return self._end_episode(truncated)
+        self.push(frame)
+        return None
 
-    def close(self) -> None:
-        """Stop the emulator."""
-        self._envs.close()
+    def begin(self, first_frame: NDArray[np.uint8]) -> None:
+        """Start the next episode from its first frame."""
+        self._return, self._current = 0.0, bytearray()
+        self.stack = np.zeros_like(self.stack)
+        self.stack[-1] = first_frame
 
-    def _choose_action(self) -> int:
-        coin, choice = self._exploration.draw(self.step)
-        if coin <= self._plan.epsilon(self.step):
-            return int(choice * self._envs.actions)
-        return self._programs.act(self.learner, self._stack)
+    def push(self, frame: NDArray[np.uint8]) -> None:
+        """Move the stack on by a frame."""
+        stack = np.empty_like(self.stack)  # a new array: the device may still be reading the old one
+        stack[:-1] = self.stack[1:]
+        stack[-1] = frame
+        self.stack = stack
 
-    def _learn(self) -> None:
-        plan = self._plan
-        if self.step <= plan.warm_up:
-            return
-        while self.updates < plan.updates_by(self.step):
-            self._update()
-        if self.step % plan.target_update_period == 0:
-            self.learner = self._programs.sync(self.learner)
-
-    def _update(self) -> None:
-        plan, count = self._plan, self.updates
+    def sample(self, updates: int) -> Windows:
+        """Return the batch for the update that `updates` others went before."""
 
         def uniform(redraw: int) -> NDArray[np.float64]:
-            return self._streams.uniform("sample", count, plan.batch_size, redraw=redraw)
+            return self.streams.uniform("sample", updates, self._plan.batch_size, redraw=redraw)
 
-        indices = self._replay.sample_indices(plan.batch_size, plan.n_step, uniform)
-        windows = self._replay.gather(indices, plan.n_step, plan.gamma)
-        for metric in jax.tree.leaves(self._feedback):
-            metric.block_until_ready()  # at most one update queued: a stop must not wait for dozens
-        self.learner, self._feedback = self._programs.update(self.learner, self._streams, count, windows)
-        self.updates += 1
+        return self.replay.sample(self._plan, uniform)
 
-    def _begin_episode(self) -> None:
-        self._emulator_seed = self._streams.emulator_seed(self.episodes)
-        self._return, self._actions = 0.0, bytearray()
-        self._stack = np.zeros_like(self._stack)
-        self._stack[-1] = self._envs.reset([self._emulator_seed])[0]
+    @property
+    def at_hand(self) -> bytes:
+        """The actions of the episode at hand."""
+        return bytes(self._current)
+
+    def history(self) -> Iterator[bytes]:
+        """Yield the actions of every episode that the replay reaches into, the one at hand last."""
+        yield from self._played
+        yield bytes(self._current)
+
+    def resume(self, step: int, episodes: int, history: list[bytes], chain: bytes) -> None:
+        """Set the counters and the history to those of a checkpoint; replay and stack are rebuilt by others."""
+        self.step, self.episodes, self.chain = step, episodes, chain
+        self._played = deque(history[:-1])
+        self._played_steps = sum(map(len, self._played))
+        self._current = bytearray(history[-1])
+
+    def refill(
+        self,
+        index: int,
+        frame: NDArray[np.uint8],
+        action: int,
+        reward: float,
+        *,
+        depth: int,
+        terminal: bool,
+        truncated: bool,
+    ) -> None:
+        """Put a transition that was played again back into the replay, unless it has been overwritten since."""
+        if index >= self.step - self.replay.capacity:
+            depth = min(depth, self.replay.stack - 1)
+            clipped = self._clipped(reward)
+            self.replay.write(index, frame, action, clipped, depth=depth, terminal=terminal, truncated=truncated)
+
+    def begin_again(self, first_frame: NDArray[np.uint8]) -> None:
+        """Start to play the episode at hand again; its actions stay."""
+        actions = self._current
+        self.begin(first_frame)
+        self._current = actions
+
+    def replayed(self, frame: NDArray[np.uint8], reward: float) -> None:
+        """Take in a step of the episode at hand that was played again."""
+        self._return += reward
+        self.push(frame)
+
+    def _clipped(self, reward: float) -> float:
+        return min(self._reward_clip, max(-self._reward_clip, reward))
 
     def _end_episode(self, truncated: bool) -> FinishedEpisode:
-        ended = FinishedEpisode(
-            self.episodes, self.step, bytes(self._actions), self._return, truncated, self._emulator_seed
-        )
+        seed, actions = self.emulator_seed, bytes(self._current)
+        ended = FinishedEpisode(self.episodes, self.step, actions, self._return, truncated, seed)
+        self.chain = hashlib.sha256(self.chain + seed.to_bytes(4, "little") + actions).digest()
+        self._played.append(actions)
+        self._played_steps += len(actions)
+        while self._played and self._played_steps - len(self._played[0]) >= self.replay.capacity:
+            self._played_steps -= len(self._played.popleft())
         self.episodes += 1
-        self._begin_episode()
         return ended
-
-    def _push(self, frame: NDArray[np.uint8]) -> None:
-        stack = np.empty_like(self._stack)  # a new array: the device may still be reading the old one
-        stack[:-1] = self._stack[1:]
-        stack[-1] = frame
-        self._stack = stack

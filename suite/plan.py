@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from suite.configure import build, full_updates, programs_for
+from suite.device import cpu_threads
 from suite.durations import duration
 from suite.errors import ExitCode, UnfitEnvironment, UsageError
 from suite.estimate import Seconds, available_memory, device_description, is_accelerator, projected_seconds
+from suite.placement import Placement, replay_bytes
 from suite.record import FINISHED, effective_state, read_status
 from suite.resolve import Resolved, parse_games, parse_seeds
 from suite.runner import Job, Outcome
@@ -22,7 +23,9 @@ from suite.spec import Cell, Spec
 from suite.tasks import GAMES, Task, load_task
 
 LEAST_FREE_DISK = 64 * 2**20
-MEMORY_BESIDE_REPLAY = 2**30
+"""For logs and whatever else; checkpoints come on top."""
+PROCESS_BYTES = 700 * 2**20
+"""The process without any lane: libraries and compiled programs, measured on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Plan:
     lanes: int
     jobs: tuple[Job, ...]
     existing: dict[Cell, str]
+    placement: Placement
 
     @property
     def total(self) -> int:
@@ -69,7 +73,7 @@ class Plan:
 
         for name in self.games:
             rom_path(GAMES[name])
-        _check_writable(self.out)
+        _check_writable(self.out, self.disk)
         self._check_memory()
         keep = ' (kept only if mounted: docker run -u "$(id -u):$(id -g)" -v "$PWD/out:/out" ...)' if image else ""
         device = device_description()
@@ -83,14 +87,33 @@ class Plan:
             lines.append(f"Projected: {duration(self.projected())} in all, a rough figure.{self._first_try()}")
         return lines
 
+    @property
+    def memory(self) -> int:
+        """The bytes that the process will hold at its peak."""
+        return PROCESS_BYTES + min(self.lanes, max(1, len(self.jobs))) * self.lane_bytes(self.placement)
+
+    def lane_bytes(self, placement: Placement) -> int:
+        """Return the bytes that one lane holds at its peak, the largest of the configurations."""
+        return max(_lane_bytes(self.task, item.spec, self.games, placement) for item in self.resolved)
+
+    @property
+    def disk(self) -> int:
+        """The bytes that checkpoints may take: the last of every cell, and while it runs two more."""
+        learner = max(
+            programs_for(item.spec, max(GAMES[name].actions for name in self.games)).learner_bytes()
+            for item in self.resolved
+        )
+        return (len(self.jobs) + 2 * min(self.lanes, len(self.jobs))) * learner + LEAST_FREE_DISK
+
     def _check_memory(self) -> None:
         lanes = min(self.lanes, len(self.jobs))
-        needed, available = lanes * (_replay_bytes(self) + MEMORY_BESIDE_REPLAY), available_memory()
-        if needed > available:
+        needed, available = self.memory, available_memory()
+        if self.jobs and needed > available:
             remedy = "Use fewer --lanes" if lanes > 1 else "Use a machine with more memory"
+            other = "" if self.placement is Placement.COMPRESSED else ", --replay compressed"
             raise UnfitEnvironment(
                 f"{lanes} lane(s) need {needed / 2**30:.1f} GiB of memory; {available / 2**30:.1f} GiB are available.",
-                f"{remedy}, or a shorter --frames.",
+                f"{remedy}{other}, or a shorter --frames.",
             )
 
     def _first_try(self) -> str:
@@ -103,6 +126,8 @@ class Plan:
         states = [outcome.state for outcome in outcomes] + list(self.existing.values())
         if interrupted and (len(outcomes) < len(self.jobs) or "interrupted" in states):
             return ExitCode.INTERRUPTED
+        if ExitCode.UNFIT in [outcome.error for outcome in outcomes]:
+            return ExitCode.UNFIT
         if "failed" in states or "diverged" in states:
             return ExitCode.CELLS_FAILED
         if "locked" in states and "done" not in [outcome.state for outcome in outcomes]:
@@ -121,7 +146,10 @@ class Plan:
             "cells": [_cell(cell, state) for cell, state in self.existing.items()]
             + [_cell(job.cell, "to run") for job in self.jobs],
             "cells_to_run": len(self.jobs),
-            "replay_bytes_per_lane": _replay_bytes(self),
+            "replay": str(self.placement),
+            "lane_bytes": self.lane_bytes(self.placement),
+            "memory_bytes": self.memory,
+            "disk_bytes": self.disk,
             "projected_seconds": round(self.projected(), 1),
             "configurations": [_configuration(self, item) for item in self.resolved],
         }
@@ -133,7 +161,10 @@ class Plan:
             f"games   {', '.join(self.games)}",
             f"seeds   {', '.join(map(str, self.seeds))}",
             f"out     {self.out.resolve()}",
-            f"memory  {_replay_bytes(self) / 2**30:.2f} GiB of replay a lane",
+            f"memory  {self.memory / 2**30:.2f} GiB at the peak, "
+            f"{self.lane_bytes(self.placement) / 2**30:.2f} GiB of it for each lane; "
+            f"replay: {self.placement}",
+            f"disk    {self.disk / 2**30:.2f} GiB at most, nearly all of it checkpoints",
             f"time    {duration(self.projected())} on {device_description()}: a rough figure from operation counts",
         ]
         for item in self.resolved:
@@ -152,7 +183,9 @@ class Plan:
         return "\n".join(lines)
 
 
-def make_plan(resolved: Sequence[Resolved], games: str, seeds: str | None, out: Path, lanes: str) -> Plan:
+def make_plan(
+    resolved: Sequence[Resolved], games: str, seeds: str | None, out: Path, lanes: str, placement: str = "auto"
+) -> Plan:
     """Return the plan for resolved configurations; UsageError for games, seeds or lanes that cannot be."""
     task = load_task(resolved[0].spec.task)
     chosen_games = parse_games(games, task)
@@ -168,8 +201,13 @@ def make_plan(resolved: Sequence[Resolved], games: str, seeds: str | None, out: 
                     existing[cell] = state
                 else:
                     jobs.append(Job(cell, item.departures))
-    plan = Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, 1, tuple(jobs), existing)
-    return Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, _lanes(lanes, plan), tuple(jobs), existing)
+    wanted = Placement.HOST if placement == "auto" else Placement(placement)
+    plan = Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, 1, tuple(jobs), existing, wanted)
+    plan = replace(plan, lanes=_lanes(lanes, plan))
+    if placement == "auto" and plan.memory > available_memory():
+        plan = replace(plan, placement=Placement.COMPRESSED)
+        plan = replace(plan, lanes=_lanes(lanes, plan))
+    return plan
 
 
 def _existing_state(path: Path) -> str | None:
@@ -183,20 +221,15 @@ def _lanes(text: str, plan: Plan) -> int:
         if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
             raise UsageError(f"--lanes {text!r} cannot be read.", "Give a whole number from 1, or `auto`.")
         return int(text)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    fitting = int(available_memory() * 0.9 // (_replay_bytes(plan) + MEMORY_BESIDE_REPLAY))
-    return max(1, min(cores, fitting, len(plan.jobs)))
+    fitting = int((available_memory() - PROCESS_BYTES) * 0.95 // plan.lane_bytes(plan.placement))
+    return max(1, min(cpu_threads(), fitting, len(plan.jobs)))
 
 
-def _replay_bytes(plan: Plan) -> int:
-    """Return the bytes of one lane's replay as far as the budget fills it."""
-    screen = plan.task.environment.screen_size
-    return max(_replay_rows(plan.task, item.spec) * (screen * screen + 11) for item in plan.resolved)
-
-
-def _replay_rows(task: Task, spec: Spec) -> int:
-    capacity = spec.agent.settings.get("replay_capacity", 0)
-    return min(int(capacity), task.agent_steps(spec.frames))
+def _lane_bytes(task: Task, spec: Spec, games: Sequence[str], placement: Placement) -> int:
+    """Return what a lane holds at its peak: replay, learner, and what an update takes beside them."""
+    programs = programs_for(spec, max(GAMES[name].actions for name in games))
+    steps = task.agent_steps(spec.frames)
+    return replay_bytes(programs.plan, steps, task.environment, placement) + programs.training_bytes()
 
 
 def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
@@ -228,7 +261,7 @@ def _cell(cell: Cell, state: str) -> dict[str, Any]:
     return {"config_id": cell.spec.config_id, "game": cell.game, "seed": cell.seed, "state": state, "path": cell.path}
 
 
-def _check_writable(out: Path) -> None:
+def _check_writable(out: Path, needed: int) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -239,7 +272,8 @@ def _check_writable(out: Path) -> None:
             f"Cannot write to {out}: {error.strerror or error}.",
             'Choose another place with --out; in a container give your user with -u "$(id -u):$(id -g)".',
         ) from error
-    if free < LEAST_FREE_DISK:
+    if free < needed:
         raise UnfitEnvironment(
-            f"Only {free / 2**20:.0f} MiB are free at {out}.", "Free space, or choose another --out."
+            f"Only {free / 2**20:,.0f} MiB are free at {out}; checkpoints and logs may take {needed / 2**20:,.0f}.",
+            "Free space, choose another --out, or run fewer cells.",
         )

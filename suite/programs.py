@@ -1,4 +1,4 @@
-"""The small fixed set of compiled programs of one configuration: act, update, sync, measure.
+"""The small fixed set of compiled programs of one configuration: init, act, update, sync, measure.
 
 The host knows the step number and picks the program; signals, counts and keys are arguments, so that nothing is
 compiled twice. An update with due signals is a program of its own, traced once for each set of methods that is due.
@@ -7,6 +7,7 @@ compiled twice. An update with due signals is a program of its own, traced once 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -21,18 +22,23 @@ from suite.rng import Streams
 
 
 class Programs:
-    """The compiled side of a configuration for one number of actions; shared by all lanes that run it."""
+    """The compiled side of a configuration for one number of actions; shared by all lanes that run it.
 
-    def __init__(self, agent: Agent, methods: Sequence[Method], stack: int, screen: int) -> None:
+    `traced_act` and `traced_update` are what is compiled, for those who compile them for many lanes at a time.
+    """
+
+    def __init__(self, agent: Agent, methods: Sequence[Method], stack: int, screen: int, actions: int) -> None:
         self.plan = agent.plan
-        self._agent = agent
-        self._methods = tuple(methods)
         self.stack = stack
         self.screen = screen
+        self.actions = actions
+        self._agent = agent
+        self._methods = tuple(methods)
         self._optimizer = wrap_optimizer(agent.optimizer, self._methods)
+        self._legal = np.ones(actions, np.bool_)
         self._init = jax.jit(self._traced_init)
-        self._act = jax.jit(self._traced_act)
-        self._update = jax.jit(self._traced_update, donate_argnums=0)
+        self._act = jax.jit(self.traced_act)
+        self._update = jax.jit(self.traced_update, donate_argnums=0)
         self._sync = jax.jit(lambda params: jax.tree.map(jnp.copy, params))
         self._measure = jax.jit(self._traced_measure)
 
@@ -43,17 +49,16 @@ class Programs:
 
     def act(self, learner: Learner, frames: NDArray[np.uint8]) -> int:
         """Return the greedy action for a stack of frames uint8 [stack, height, width]."""
-        return int(self._act(learner.params, frames))
+        return int(np.asarray(self._act(learner.params, frames, self._legal)))
 
     def signals(self, updates: int) -> dict[str, Signal]:
         """Return what is due at the update that `updates` others went before."""
         return due_signals(self._methods, updates)
 
     def update(self, learner: Learner, streams: Streams, updates: int, windows: Windows) -> tuple[Learner, Feedback]:
-        """Return the learner after one gradient step; the given one is consumed. Does not wait for the device."""
-        key_data = streams.key_data("update")
+        """Return the learner after one gradient step; the given one is consumed. May not wait for the device."""
         result: tuple[Learner, Feedback] = self._update(
-            learner, key_data, np.uint32(updates), windows, self.signals(updates)
+            learner, streams.key_data("update"), np.uint32(updates), windows, self._legal, self.signals(updates)
         )
         return result
 
@@ -70,18 +75,54 @@ class Programs:
         shapes: Learner = jax.eval_shape(self._init, jax.random.key(0))
         return shapes
 
+    def compile(self, total_updates: int) -> None:
+        """Compile everything that a run of `total_updates` will call, so that nothing is compiled while it goes on."""
+        streams, windows = Streams("", "", 0), self.blank_windows()
+        learner = self.init(streams)
+        self.act(learner, windows.frames[0, : self.stack])
+        for updates in self._examples(total_updates):
+            learner, feedback = self.update(learner, streams, updates, windows)
+            wait_for(feedback)
+        self.measure(self.sync(learner))
+
+    def _examples(self, total_updates: int) -> set[int]:
+        """Return counts at which each update program is called: nothing due, and the first at which a method is."""
+        calm = next((count for count in range(total_updates) if not self.signals(count)), None)
+        due = {next((n for n in range(total_updates) if method.due(n) is not None), None) for method in self._methods}
+        return {count for count in {calm, *due} if count is not None}
+
     def cost(self) -> tuple[float, float]:
         """Return the floating-point operations of one update and of one action, from the compiler's own count."""
-        learner = self.shapes()
+        update, act = self._lowered()
+        return _flops(update.cost_analysis()), _flops(act.cost_analysis())
+
+    @cached_property
+    def _scratch_bytes(self) -> int:
+        update, _ = self._lowered()
+        analysis = update.compile().memory_analysis()
+        return 0 if analysis is None else int(analysis.temp_size_in_bytes)
+
+    def training_bytes(self) -> int:
+        """Return the memory of a learner and of an update of it, from the compiler; compiles it."""
+        windows = sum(leaf.nbytes for leaf in jax.tree.leaves(self.blank_windows()))
+        return int(2 * self.learner_bytes() + 2 * windows) + self._scratch_bytes
+
+    def learner_bytes(self) -> int:
+        """Return the memory of a learner."""
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.shapes()))
+
+    def blank_windows(self) -> Windows:
+        """Return a batch of windows of the right shapes, all zero."""
         screen, batch, window = self.screen, self.plan.batch_size, self.stack + self.plan.n_step
         numbers = np.zeros(batch, np.float32)
-        windows = Windows(
-            np.zeros((batch, window, screen, screen), np.uint8), np.zeros(batch, np.int32), numbers, numbers
-        )
-        key_data, count = np.zeros(2, np.uint32), np.uint32(0)
-        update = self._update.lower(learner, key_data, count, windows, {}).cost_analysis()
-        act = self._act.lower(learner.params, windows.frames[0, : self.stack]).cost_analysis()
-        return _flops(update), _flops(act)
+        weight = np.ones(batch, np.float32) if self.plan.replay == "prioritized" else None
+        frames = np.zeros((batch, window, screen, screen), np.uint8)
+        return Windows(frames, np.zeros(batch, np.int32), numbers, numbers, weight)
+
+    def _lowered(self) -> tuple[Any, Any]:
+        learner, windows = self.shapes(), self.blank_windows()
+        update = self._update.lower(learner, np.zeros(2, np.uint32), np.uint32(0), windows, self._legal, {})
+        return update, self._act.lower(learner.params, windows.frames[0, : self.stack], self._legal)
 
     def _traced_init(self, key: jax.Array) -> Learner:
         params_key, methods_key = jax.random.split(key)
@@ -89,17 +130,25 @@ class Programs:
         params = self._agent.init(params_key, observation)
         return init_learner(params, self._optimizer, self._methods, methods_key)
 
-    def _traced_act(self, params: Any, frames: jax.Array) -> jax.Array:
+    def traced_act(self, params: Any, frames: jax.Array, legal: jax.Array) -> jax.Array:
+        """Return the greedy action, an int32 scalar, for frames uint8 [stack, height, width] and legal bool [A]."""
         observation = jnp.moveaxis(frames, 0, -1)[None]
-        actions = self._agent.act(params, observation, jax.random.key(0))
+        actions = self._agent.act(params, observation, legal, jax.random.key(0))
         first: jax.Array = actions[0]
         return first
 
-    def _traced_update(
-        self, learner: Learner, key_data: jax.Array, count: jax.Array, windows: Windows, signals: dict[str, Signal]
+    def traced_update(
+        self,
+        learner: Learner,
+        key_data: jax.Array,
+        count: jax.Array,
+        windows: Windows,
+        legal: jax.Array,
+        signals: dict[str, Signal],
     ) -> tuple[Learner, Feedback]:
+        """Return the learner after the update that `count` others went before; legal is bool [A]."""
         agent_key, method_key = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(key_data), count))
-        batch = transitions(windows, self.stack)
+        batch = transitions(windows, self.stack, legal)
         apply_gradients = gradient_step(self._optimizer, self._methods, signals, method_key)
         return self._agent.update(learner, batch, agent_key, apply_gradients)
 
@@ -117,7 +166,13 @@ class Programs:
         }
 
 
-def transitions(windows: Windows, stack: int) -> Batch:
+def wait_for(tree: Any) -> None:
+    """Return once all arrays of a tree are computed."""
+    for leaf in jax.tree.leaves(tree):
+        leaf.block_until_ready()
+
+
+def transitions(windows: Windows, stack: int, legal: jax.Array) -> Batch:
     """Cut sampled windows [B, stack + n, height, width] into the states at their two ends."""
     frames = jnp.asarray(windows.frames)
     return Batch(
@@ -126,6 +181,8 @@ def transitions(windows: Windows, stack: int) -> Batch:
         r_t=jnp.asarray(windows.r_t),
         discount_t=jnp.asarray(windows.discount_t),
         s_t=jnp.moveaxis(frames[:, -stack:], 1, -1),
+        weight=jnp.ones(frames.shape[0], jnp.float32) if windows.weight is None else jnp.asarray(windows.weight),
+        legal=jnp.asarray(legal),
     )
 
 

@@ -90,6 +90,9 @@ class _Terminal:
             self._tasks[cell], completed=frames, note=note(frames, budget, frames_per_second, last_return)
         )
 
+    def say(self, cell: Cell, text: str) -> None:
+        self._bars.console.print(f"{name(cell)}: {text}", highlight=False, markup=False, soft_wrap=True)
+
     def end(self, outcome: Outcome) -> None:
         with self._lock:
             task = self._tasks.pop(outcome.cell, None)
@@ -126,6 +129,9 @@ class _Lines:
             self._print(
                 f"{name(cell)}: {share:.1f} %  {note(frames, cell.spec.frames, frames_per_second, last_return)}"
             )
+
+    def say(self, cell: Cell, text: str) -> None:
+        self._print(f"{name(cell)}: {text}")
 
     def end(self, outcome: Outcome) -> None:
         with self._lock:

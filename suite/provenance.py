@@ -26,12 +26,14 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def attempt(cell: Cell, number: int) -> Attempt:
-    """Return the provenance of an attempt that starts now."""
+def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, str | int | bool]) -> Attempt:
+    """Return the provenance of an attempt that starts now, from a checkpoint if `resumed_at` is not 0."""
     environment, fingerprint = environment_of(load_task(cell.spec.task), GAMES[cell.game])
     return Attempt(
         attempt=number,
         started_at=utc_now(),
+        resumed_at=resumed_at,
+        execution=execution,
         command=tuple(sys.argv[1:]),
         suite_version=suite.__version__,
         git=_git(),

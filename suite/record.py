@@ -6,10 +6,14 @@
     episodes.jsonl     one line per finished training episode                                          (appended)
     actions.jsonl      the actions of every scored episode, compressed: `suite verify` replays them    (appended)
     diagnostics.jsonl  loss, sparsity, parameter norm at intervals                                     (appended)
+    checkpoints.jsonl  hashes of the learner and of the actions so far, at each checkpoint of the schedule (appended)
+    checkpoints/       what the next attempt goes on from: see `suite.checkpoint`                      (replaced whole)
     run.lock           held while a process writes here
 
-Every row carries the number of its attempt; only rows of the last attempt count. A line is a record once its newline is
-there: an unfinished last line, left by a kill, is ignored by readers and cut off by the next attempt.
+Every row carries the number of its attempt. An attempt goes on from a checkpoint, at the agent step `resumed_at`: of
+earlier attempts, only rows up to that step count. What they recorded beyond it is done again by the later one, and
+stays. A line is a record once its newline is there: an unfinished last line, left by a kill, is ignored by readers and
+cut off by the next attempt.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -29,6 +33,7 @@ from suite.errors import BadData, UsageError
 from suite.spec import Spec
 
 RowT = TypeVar("RowT", bound=BaseModel)
+LogT = TypeVar("LogT", bound="LogRow")
 
 State = Literal["running", "done", "interrupted", "killed", "failed", "diverged"]
 FINISHED: tuple[State, ...] = ("done", "diverged")
@@ -51,10 +56,16 @@ class CellFile(_Row):
 
 
 class Attempt(_Row):
-    """One attempt's provenance: enough to say where a number comes from."""
+    """One attempt's provenance: enough to say where a number comes from.
+
+    `resumed_at`: the agent step of the checkpoint that it went on from, 0 if it started the cell. `execution`: how it
+    was computed, and in what company; bits may depend on it, results do not.
+    """
 
     attempt: int = Field(ge=1)
     started_at: str
+    resumed_at: int = Field(default=0, ge=0)
+    execution: dict[str, str | int | bool] = {}
     command: tuple[str, ...] = ()
     suite_version: str
     git: dict[str, str | bool | None]
@@ -93,7 +104,10 @@ class ClosedAttempt(_Row):
 
 
 class StatusFile(_Row):
-    """`status.json`. `closed` lists how earlier attempts ended."""
+    """`status.json`. `closed` lists how earlier attempts ended.
+
+    `differs_at`: the agent step of the first row that came out otherwise than an earlier attempt had recorded it.
+    """
 
     schema_version: Literal[1] = 1
     state: State
@@ -109,16 +123,22 @@ class StatusFile(_Row):
     updated_at: str
     message: str = ""
     summary: Summary | None = None
+    differs_at: int | None = None
     closed: tuple[ClosedAttempt, ...] = ()
 
 
-class Episode(_Row):
-    """A finished training episode. `agent_step` and `frame` are those at which it ended; `value` is the raw return."""
+class LogRow(_Row):
+    """A row of a log, about agent step `agent_step`."""
 
     attempt: int
-    episode: int
     agent_step: int
     frame: int
+
+
+class Episode(LogRow):
+    """A finished training episode. `agent_step` and `frame` are those at which it ended; `value` is the raw return."""
+
+    episode: int
     length: int
     value: float = Field(alias="return")
     end: Literal["terminated", "truncated"]
@@ -150,19 +170,28 @@ class Actions(_Row):
         return actions
 
 
-class Diagnostics(_Row):
+class Diagnostics(LogRow):
     """Named scalars at an agent step."""
 
-    attempt: int
-    agent_step: int
-    frame: int
     updates: int
     values: dict[str, float]
 
 
+class Checkpoint(LogRow):
+    """What training had come to at a checkpoint of the schedule.
+
+    `learner`: SHA-256 of parameters, target network, optimizer and methods. `history`: of all finished episodes'
+    emulator seeds and actions, each chained to the one before.
+    """
+
+    updates: int
+    learner: str
+    history: str
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run directory as read: the last attempt's rows, and the identity they belong to."""
+    """A run directory as read: the rows that count, and the identity they belong to."""
 
     path: Path
     cell: CellFile
@@ -170,11 +199,13 @@ class Run:
     status: StatusFile
     episodes: tuple[Episode, ...]
     diagnostics: tuple[Diagnostics, ...]
+    checkpoints: tuple[Checkpoint, ...]
 
     def actions(self) -> dict[int, Actions]:
-        """Read the action logs of the last attempt, by episode."""
+        """Read the action logs of the episodes that count, by episode."""
+        recorded_by = {row.episode: row.attempt for row in self.episodes}
         rows = read_rows(self.path / "actions.jsonl", Actions)
-        return {row.episode: row for row in rows if row.attempt == self.status.attempt}
+        return {row.episode: row for row in rows if recorded_by.get(row.episode) == row.attempt}
 
     @property
     def attempt(self) -> Attempt:
@@ -189,15 +220,29 @@ class Run:
 
 def read_run(path: Path) -> Run:
     """Read a run directory; BadData names the file and the line that is wrong."""
-    status = read_status(path)
+    status, provenance = read_status(path), read_provenance(path)
+    attempts = [attempt for attempt in provenance.attempts if attempt.attempt <= status.attempt]
     return Run(
         path,
         read_cell(path),
-        read_provenance(path),
+        provenance,
         status,
-        tuple(row for row in read_rows(path / "episodes.jsonl", Episode) if row.attempt == status.attempt),
-        tuple(row for row in read_rows(path / "diagnostics.jsonl", Diagnostics) if row.attempt == status.attempt),
+        tuple(standing(read_rows(path / "episodes.jsonl", Episode), attempts)),
+        tuple(standing(read_rows(path / "diagnostics.jsonl", Diagnostics), attempts)),
+        tuple(standing(read_rows(path / "checkpoints.jsonl", Checkpoint), attempts)),
     )
+
+
+def standing(rows: Iterable[LogT], attempts: Iterable[Attempt]) -> Iterator[LogT]:
+    """Yield the rows that count: each attempt's up to the step at which a later one took over."""
+    until: dict[int, float] = {}
+    limit = float("inf")
+    for attempt in sorted(attempts, key=lambda attempt: attempt.attempt, reverse=True):
+        until[attempt.attempt] = limit
+        limit = min(limit, attempt.resumed_at)
+    for row in rows:
+        if row.agent_step <= until.get(row.attempt, -1):
+            yield row
 
 
 def read_cell(path: Path) -> CellFile:

@@ -13,11 +13,13 @@ from typing import IO
 from pydantic import BaseModel
 
 from suite.card import Value
+from suite.durable import make_directory, replace_file
 from suite.errors import BadData, Locked, UnfitEnvironment
 from suite.record import (
     Actions,
     Attempt,
     CellFile,
+    Checkpoint,
     ClosedAttempt,
     Diagnostics,
     Episode,
@@ -30,7 +32,7 @@ from suite.record import (
 )
 from suite.spec import Cell
 
-LOGS = ("episodes.jsonl", "actions.jsonl", "diagnostics.jsonl")
+LOGS = ("episodes.jsonl", "actions.jsonl", "diagnostics.jsonl", "checkpoints.jsonl")
 
 
 class RunWriter:
@@ -56,7 +58,7 @@ class RunWriter:
             config_id=cell.spec.config_id, spec=cell.spec, game=cell.game, seed=cell.seed, departures=departures
         )
         with _unwritable(path):
-            path.mkdir(parents=True, exist_ok=True)
+            make_directory(path)
             lock = _lock(path)
         try:
             with _unwritable(path):
@@ -64,7 +66,7 @@ class RunWriter:
                 if (path / "spec.json").exists():
                     _same_cell(path, file)
                 else:
-                    write_whole(path / "spec.json", file.model_dump_json(indent=1))
+                    replace_file(path / "spec.json", file.model_dump_json(indent=1))
                 return cls(path, file, lock, previous)
         except BaseException:
             lock.close()
@@ -75,13 +77,13 @@ class RunWriter:
         file = self.path / "provenance.json"
         earlier = read_provenance(self.path).attempts if file.exists() else ()
         whole = ProvenanceFile(attempts=(*(old for old in earlier if old.attempt < self.attempt), attempt))
-        write_whole(file, whole.model_dump_json(indent=1))
+        replace_file(file, whole.model_dump_json(indent=1))
 
     def status(self, status: StatusFile) -> None:
         """Replace the status, after everything appended so far is on the disk."""
-        for log in self._logs.values():
-            os.fsync(log.fileno())
-        write_whole(self.path / "status.json", status.model_dump_json(indent=1))
+        self.sync()
+        with _unwritable(self.path):
+            replace_file(self.path / "status.json", status.model_dump_json(indent=1))
 
     def closed_attempts(self) -> tuple[ClosedAttempt, ...]:
         """Return how all earlier attempts ended, the last of them as it is found now."""
@@ -104,31 +106,29 @@ class RunWriter:
         """Append diagnostics."""
         self._append("diagnostics.jsonl", row)
 
+    def checkpoint(self, row: Checkpoint) -> None:
+        """Append the hashes of a checkpoint, and put everything appended so far on the disk."""
+        self._append("checkpoints.jsonl", row)
+        self.sync()
+
+    def sync(self) -> None:
+        """Put everything appended so far on the disk."""
+        with _unwritable(self.path):
+            for log in self._logs.values():
+                os.fsync(log.fileno())
+
     def _append(self, name: str, row: BaseModel) -> None:
         log = self._logs[name]
-        log.write(row.model_dump_json(by_alias=True) + "\n")
-        log.flush()
+        with _unwritable(self.path):
+            log.write(row.model_dump_json(by_alias=True) + "\n")
+            log.flush()
 
     def close(self) -> None:
         """Flush, close and unlock."""
         for log in self._logs.values():
-            log.close()
+            with contextlib.suppress(OSError):  # a full disk: the failed write has been told
+                log.close()
         self._lock.close()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file so that a reader or a power cut finds the old content or the new, never a mixture."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _same_cell(path: Path, wanted: CellFile) -> None:

@@ -22,12 +22,12 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
     q_network = QNetwork(network(kernel_init=kernel_init), actions, kernel_init)
     element_loss = LOSSES[str(settings["loss"])]
 
-    def q_values(params: Params, observation: jax.Array) -> jax.Array:
-        return jnp.asarray(q_network.apply(params, observation))
+    def q_values(params: Params, observation: jax.Array, legal: jax.Array) -> jax.Array:
+        return jnp.where(legal, jnp.asarray(q_network.apply(params, observation)), -jnp.inf)
 
     def loss_and_mean_q(params: Params, target_params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        q_tm1 = q_values(params, batch.s_tm1)
-        q_t = q_values(target_params, batch.s_t)
+        q_tm1 = q_values(params, batch.s_tm1, batch.legal)
+        q_t = q_values(target_params, batch.s_t, batch.legal)
         td_error = jax.vmap(q_learning)(q_tm1, batch.a_tm1, batch.r_t, batch.discount_t, q_t)
         taken = jnp.take_along_axis(q_tm1, batch.a_tm1[:, None], axis=1)
         return jnp.mean(element_loss(td_error)), jnp.mean(taken)
@@ -35,8 +35,8 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
     def init(key: jax.Array, observation: jax.Array) -> Params:
         return q_network.init(key, observation)
 
-    def act(params: Params, observation: jax.Array, key: jax.Array) -> jax.Array:
-        return jnp.argmax(q_values(params, observation), axis=-1).astype(jnp.int32)
+    def act(params: Params, observation: jax.Array, legal: jax.Array, key: jax.Array) -> jax.Array:
+        return jnp.argmax(q_values(params, observation, legal), axis=-1).astype(jnp.int32)
 
     def update(
         learner: Learner, batch: Batch, key: jax.Array, apply_gradients: ApplyGradients

@@ -79,6 +79,12 @@ def main() -> None:
     """Run the command line; nothing leaves as a bare traceback unless SUITE_DEBUG is set."""
     try:
         cli(prog_name="suite")
+    except SystemExit as leaving:
+        if leaving.code == ExitCode.INTERRUPTED:  # everything is saved; a thread that still compiles is not waited for
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(int(ExitCode.INTERRUPTED))
+        raise
     except Exception as error:
         if os.environ.get("SUITE_DEBUG"):
             raise

@@ -42,6 +42,26 @@ Examples:
 @click.option("--frames", type=int, metavar="N", help="A shorter budget: truncates, rescales nothing, ranks nowhere.")
 @click.option("--out", type=click.Path(path_type=Path), envvar="SUITE_OUT", help="Where results go; default ./runs.")
 @click.option("--lanes", default="auto", show_default=True, metavar="N|auto", help="Cells to run at a time.")
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=1_000_000,
+    show_default=True,
+    metavar="FRAMES",
+    help="Frames between checkpoints; a run that was killed goes on from the last one.",
+)
+@click.option(
+    "--replay",
+    "placement",
+    type=click.Choice(["auto", "device", "host", "compressed"]),
+    default="auto",
+    show_default=True,
+    help="Where replays live; auto: the first of these that fits.",
+)
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of a CPU program, on which bits depend.")
+@click.option(
+    "--deterministic/--no-deterministic", default=True, show_default=True, help="The same bits twice on a GPU."
+)
 @click.option("--dry-run", is_flag=True, help="Print cells, updates, milestones and cost; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable results, one JSON object a line.")
 def run(
@@ -56,26 +76,36 @@ def run(
     frames: int | None,
     out: Path | None,
     lanes: str,
+    checkpoint_every: int,
+    placement: str,
+    threads: int | None,
+    deterministic: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Train agents on a task. Issue the same command again and it does what is missing."""
     with _stop_on_signals() as stop:
-        from suite.plan import make_plan  # takes a second: jax
+        from suite.device import prepare
         from suite.resolve import Request, resolve
 
         request = Request(task_name, agent, network, _split(methods), settings, frames, width)
-        plan = make_plan(resolve(request), games, seeds, out or Path(DEFAULT_OUT), lanes)
+        resolved = resolve(request)
+        prepare(threads, deterministic=deterministic)
+        from suite.plan import make_plan  # takes a second: jax
+
+        plan = make_plan(resolved, games, seeds, out or Path(DEFAULT_OUT), lanes, placement)
         if dry_run:
             click.echo(json.dumps(plan.document(), indent=1) if as_json else plan.text())
             return
-        outcomes = _execute(plan, stop, as_json)
-        click.get_current_context().exit(plan.exit_code(outcomes, interrupted=stop.is_set()))
+        outcomes = _execute(plan, stop, as_json, checkpoint_every)
+        code = plan.exit_code(outcomes, interrupted=stop.is_set())
+        click.get_current_context().exit(code)
 
 
-def _execute(plan: Plan, stop: threading.Event, as_json: bool) -> list[Outcome]:
+def _execute(plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every: int) -> list[Outcome]:
     from suite.progress import open_progress
     from suite.runner import run_cells
+    from suite.session import Options
 
     click.echo("\n".join(plan.preflight(os.environ.get("SUITE_IMAGE", ""))), err=True)
     if not plan.jobs:
@@ -86,7 +116,15 @@ def _execute(plan: Plan, stop: threading.Event, as_json: bool) -> list[Outcome]:
         def finished(outcome: Outcome) -> None:
             progress.result(json.dumps(outcome_document(outcome)) if as_json else outcome_line(outcome))
 
-        outcomes = run_cells(plan.jobs, plan.out, lanes=plan.lanes, progress=progress, stop=stop, finished=finished)
+        outcomes = run_cells(
+            plan.jobs,
+            plan.out,
+            lanes=plan.lanes,
+            options=Options(checkpoint_every, plan.placement),
+            progress=progress,
+            stop=stop,
+            finished=finished,
+        )
     if stop.is_set():
         click.echo("Interrupted. Issue the same command again to go on with what is missing.", err=True)
     return outcomes

@@ -29,11 +29,11 @@ ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 class AtariEnvs:
     """E emulators of one game."""
 
-    def __init__(self, game: Game, options: Environment, num_envs: int = 1) -> None:
+    def __init__(self, game: Game, options: Environment, num_envs: int = 1, threads: int = 1) -> None:
         rom_path(game)
         self.num_envs = num_envs
         self.actions = game.actions
-        self._envs = ale_py.AtariVectorEnv(game.rom, num_envs, **emulator_options(options))
+        self._envs = ale_py.AtariVectorEnv(game.rom, num_envs, **emulator_options(options, threads))
         offered = int(cast(Discrete, self._envs.single_action_space).n)
         if offered != game.actions:
             raise UnfitEnvironment(
@@ -50,9 +50,13 @@ class AtariEnvs:
         observation, _ = self._envs.reset(seed=np.asarray(seeds, np.int64), options=options)
         return np.asarray(observation[:, 0], np.uint8)
 
-    def step(self, actions: NDArray[np.int64]) -> TimeStep:
-        """Repeat each action for a frame skip. An environment whose episode has ended must be reset before."""
-        observation, reward, terminated, truncated, _ = self._envs.step(actions)
+    def send(self, actions: NDArray[np.int64]) -> None:
+        """Begin to repeat each action for a frame skip. An environment whose episode has ended must be reset before."""
+        self._envs.send(actions)
+
+    def receive(self) -> TimeStep:
+        """Return what the actions sent led to, waiting for the emulators."""
+        observation, reward, terminated, truncated, _ = self._envs.recv()
         return TimeStep(
             np.asarray(observation[:, 0], np.uint8),
             reward.astype(np.float32),
@@ -60,16 +64,21 @@ class AtariEnvs:
             np.asarray(truncated & ~terminated, np.bool_),
         )
 
+    def step(self, actions: NDArray[np.int64]) -> TimeStep:
+        """Send and receive."""
+        self.send(actions)
+        return self.receive()
+
     def close(self) -> None:
         """Stop the emulator threads."""
         self._envs.close()
 
 
-def emulator_options(options: Environment) -> dict[str, Any]:
+def emulator_options(options: Environment, threads: int = 1) -> dict[str, Any]:
     """Return every argument of ALE's vector environment, named; none is left to its default."""
     return {
         "batch_size": 0,  # all environments answer each step
-        "num_threads": 1,
+        "num_threads": threads,
         "thread_affinity_offset": -1,  # no pinning
         "max_num_frames_per_episode": options.max_episode_frames,
         "repeat_action_probability": options.sticky_action_probability,

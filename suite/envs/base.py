@@ -26,12 +26,16 @@ class Envs(Protocol):
         """The number of discrete actions."""
         ...
 
-    def reset(self, seeds: Sequence[int]) -> NDArray[np.uint8]:
-        """Start an episode from each seed; return the first frames [E, height, width]."""
+    def reset(self, seeds: Sequence[int], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+        """Start an episode in each environment (that `mask` names), with a seed for each; return frames [E, ...]."""
         ...
 
-    def step(self, actions: NDArray[np.int64]) -> TimeStep:
-        """Take one action in each environment."""
+    def send(self, actions: NDArray[np.int64]) -> None:
+        """Begin to take one action in each environment."""
+        ...
+
+    def receive(self) -> TimeStep:
+        """Return what the actions sent led to."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A ring of frames on the host: one uint8 frame per transition, windows gathered in one pass.
+"""A ring of transitions: one uint8 frame stored per transition, windows gathered in one pass.
 
 Transition t is (frame t, action t, reward t, end t); its successor frame is that of t + 1 in the same episode. Indices
 are running numbers t, the slot is t modulo capacity. Rules of Dopamine's paper-era buffer: a stack never reaches into
@@ -10,68 +10,81 @@ followed is unknown.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.agent import DataPlan
 from suite.errors import SuiteError
+from suite.replay.prioritized import MAX_REDRAWS, Priorities, importance_weights
+from suite.replay.stores import FrameStore, HostFrames
 
-MAX_REDRAWS = 100
+Uniform = Callable[[int], NDArray[np.float64]]
+"""`uniform(k)` gives the k-th set of B numbers in [0, 1): 0 for the draw, then one for each redraw."""
 
 
 class Windows(NamedTuple):
-    """B sampled windows: frames uint8 [B, stack + n, height, width], zero before an episode's first; see `Batch`."""
+    """B sampled windows: frames uint8 [B, stack + n, height, width], zero before an episode's first; see `Batch`.
 
-    frames: NDArray[np.uint8]
+    `weight` is None if all weigh the same. `frames` may also be what the store gives in an array's place.
+    """
+
+    frames: Any
     a_tm1: NDArray[np.int32]
     r_t: NDArray[np.float32]
     discount_t: NDArray[np.float32]
+    weight: NDArray[np.float32] | None = None
 
 
-@dataclass(slots=True)
 class FrameReplay:
-    """The ring and its cursor. `depth` is the frames of the same episode before this one, at most stack - 1."""
+    """The ring and its counter `added`. Where frames live is the store's business, what is drawn the priorities'."""
 
-    stack: int
-    frames: NDArray[np.uint8]
-    actions: NDArray[np.int32]
-    rewards: NDArray[np.float32]
-    terminal: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    depth: NDArray[np.uint8]
-    added: int = 0
+    def __init__(self, capacity: int, stack: int, store: FrameStore, priorities: Priorities | None = None) -> None:
+        self.capacity = capacity
+        self.stack = stack
+        self.store = store
+        self.priorities = priorities
+        self.actions = np.zeros(capacity, np.int32)
+        self.rewards = np.zeros(capacity, np.float32)
+        self.terminal = np.zeros(capacity, np.bool_)
+        self.truncated = np.zeros(capacity, np.bool_)
+        self.depth = np.zeros(capacity, np.uint8)  # frames of the same episode before this one, at most stack - 1
+        self.added = 0
+        self._drawn: NDArray[np.int64] = np.empty(0, np.int64)
 
     @classmethod
-    def empty(cls, capacity: int, frame_shape: tuple[int, int], stack: int) -> FrameReplay:
-        """Return an empty ring for `capacity` transitions; memory is taken as it fills."""
-        return cls(
-            stack,
-            np.zeros((capacity, *frame_shape), np.uint8),
-            np.zeros(capacity, np.int32),
-            np.zeros(capacity, np.float32),
-            np.zeros(capacity, np.bool_),
-            np.zeros(capacity, np.bool_),
-            np.zeros(capacity, np.uint8),
-        )
-
-    @property
-    def capacity(self) -> int:
-        """The number of transitions that the ring holds."""
-        return len(self.actions)
+    def on_host(cls, capacity: int, frame_shape: tuple[int, int], stack: int) -> FrameReplay:
+        """Return an empty ring sampled uniformly, its frames in an array; memory is taken as it fills."""
+        return cls(capacity, stack, HostFrames(capacity, frame_shape))
 
     def add(self, frame: NDArray[np.uint8], action: int, reward: float, *, terminal: bool, truncated: bool) -> None:
         """Append a transition: the frame that was acted on, and what came of it (reward already clipped)."""
-        slot, before = self.added % self.capacity, (self.added - 1) % self.capacity
+        before = (self.added - 1) % self.capacity
         begins = self.added == 0 or self.terminal[before] or self.truncated[before]
-        self.depth[slot] = 0 if begins else min(int(self.depth[before]) + 1, self.stack - 1)
-        self.frames[slot] = frame
+        depth = 0 if begins else min(int(self.depth[before]) + 1, self.stack - 1)
+        self.write(self.added, frame, action, reward, depth=depth, terminal=terminal, truncated=truncated)
+        self.added += 1
+
+    def write(
+        self,
+        index: int,
+        frame: NDArray[np.uint8],
+        action: int,
+        reward: float,
+        *,
+        depth: int,
+        terminal: bool,
+        truncated: bool,
+    ) -> None:
+        """Fill the slot of a running number: in order by `add`, in any order when a ring is rebuilt."""
+        slot = index % self.capacity
+        self.store.put(slot, frame)
         self.actions[slot] = action
         self.rewards[slot] = reward
         self.terminal[slot] = terminal
         self.truncated[slot] = truncated
-        self.added += 1
+        self.depth[slot] = depth
 
     def valid_range(self, n_step: int) -> tuple[int, int]:
         """Return the running numbers [low, high) that may be sampled, truncated windows still among them."""
@@ -79,16 +92,27 @@ class FrameReplay:
         low = overwritten + self.stack - 1 if overwritten > 0 else 0
         return low, self.added - n_step
 
-    def sample_indices(
-        self, batch_size: int, n_step: int, uniform: Callable[[int], NDArray[np.float64]]
-    ) -> NDArray[np.int64]:
-        """Return uniform valid running numbers [B], drawn with replacement.
+    def sample(self, plan: DataPlan, uniform: Uniform) -> Windows:
+        """Return a plan's next batch of windows, with importance weights if its replay is prioritized."""
+        if self.priorities is None:
+            self._drawn = self.sample_indices(plan.batch_size, plan.n_step, uniform)
+            return self.gather(self._drawn, plan.n_step, plan.gamma)
+        self._require_some(plan.n_step)
+        self.priorities.add_until(self.added)
+        self._drawn, masses = self.priorities.sample(
+            plan.batch_size, uniform, lambda indices: self._invalid(indices, plan.n_step), self.added
+        )
+        windows = self.gather(self._drawn, plan.n_step, plan.gamma)
+        return windows._replace(weight=importance_weights(masses, plan.importance_exponent))
 
-        `uniform(k)` gives the k-th set of B numbers in [0, 1); a rejected index is redrawn from the next set.
-        """
-        low, high = self.valid_range(n_step)
-        if high <= low:
-            raise SuiteError(f"The replay holds {self.added} transitions, too few to sample a window of {n_step}.")
+    def reprioritize(self, priorities: NDArray[np.float64]) -> None:
+        """Set the priorities of the batch that was sampled last."""
+        assert self.priorities is not None
+        self.priorities.update(self._drawn, priorities)
+
+    def sample_indices(self, batch_size: int, n_step: int, uniform: Uniform) -> NDArray[np.int64]:
+        """Return uniform valid running numbers [B], drawn with replacement; a rejected index is redrawn."""
+        low, high = self._require_some(n_step)
         indices = low + (uniform(0) * (high - low)).astype(np.int64)
         for redraw in range(1, MAX_REDRAWS):
             invalid = self._crosses_truncation(indices, n_step)
@@ -100,8 +124,9 @@ class FrameReplay:
     def gather(self, indices: NDArray[np.int64], n_step: int, gamma: float) -> Windows:
         """Return the windows at these running numbers, in fresh arrays."""
         offsets = np.arange(1 - self.stack, n_step + 1)
-        frames = self.frames.take((indices[:, None] + offsets) % self.capacity, axis=0)
-        missing = -offsets[: self.stack - 1] > self.depth[indices % self.capacity, None]
+        slots = indices % self.capacity
+        missing = -offsets[: self.stack - 1] > self.depth[slots, None]
+        frames = self.store.take((indices[:, None] + offsets) % self.capacity)
         frames[:, : self.stack - 1][missing] = 0
         steps = (indices[:, None] + np.arange(n_step)) % self.capacity
         alive = np.cumprod(~self.terminal[steps], axis=1, dtype=np.float64)
@@ -109,18 +134,32 @@ class FrameReplay:
         returns = (self.rewards[steps] * before * gamma ** np.arange(n_step)).sum(axis=1)
         return Windows(
             frames,
-            self.actions[indices % self.capacity],
+            self.actions[slots],
             returns.astype(np.float32),
             (alive[:, -1] * gamma**n_step).astype(np.float32),
         )
 
+    def nbytes(self) -> int:
+        """Return the memory that the ring holds now."""
+        arrays = (self.actions, self.rewards, self.terminal, self.truncated, self.depth)
+        return self.store.nbytes() + sum(array.nbytes for array in arrays)
+
+    def _require_some(self, n_step: int) -> tuple[int, int]:
+        low, high = self.valid_range(n_step)
+        if high <= low:
+            raise SuiteError(f"The replay holds {self.added} transitions, too few to sample a window of {n_step}.")
+        return low, high
+
+    def _invalid(self, indices: NDArray[np.int64], n_step: int) -> NDArray[np.bool_]:
+        low, high = self.valid_range(n_step)
+        invalid: NDArray[np.bool_] = (indices < low) | (indices >= high) | self._crosses_truncation(indices, n_step)
+        return invalid
+
     def _crosses_truncation(self, indices: NDArray[np.int64], n_step: int) -> NDArray[np.bool_]:
         steps = (indices[:, None] + np.arange(n_step)) % self.capacity
+        truncated = self.truncated[steps]
+        if not truncated.any():
+            return np.zeros(len(indices), np.bool_)
         ended_before = np.cumsum(self.terminal[steps], axis=1) - self.terminal[steps] > 0
-        crosses: NDArray[np.bool_] = (self.truncated[steps] & ~ended_before).any(axis=1)
+        crosses: NDArray[np.bool_] = (truncated & ~ended_before).any(axis=1)
         return crosses
-
-    def nbytes(self) -> int:
-        """Return the memory that a full ring takes."""
-        arrays = (self.frames, self.actions, self.rewards, self.terminal, self.truncated, self.depth)
-        return sum(array.nbytes for array in arrays)

@@ -74,9 +74,9 @@ class Task(_Data):
         """Return the agent steps in a number of frames."""
         return frames // self.environment.frame_skip
 
-    def score_window(self, budget_frames: int) -> tuple[int, int]:
-        """Return the frames (after the first, up to the second) in which a scored episode must end."""
-        return max(0, budget_frames - self.score.window_frames), budget_frames
+    def score_window(self, frames: int) -> tuple[int, int]:
+        """Return the frames (after the first, up to the second) in which a scored episode of a run must end."""
+        return max(0, frames - self.score.window_frames), frames
 
 
 @functools.cache

@@ -36,13 +36,13 @@ def test_published_settings_build(network: str, published: Callable) -> None:
     encoder = partial(plugins.load("network", network), published("network", network))
     agent = plugins.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)
     observation = jax.ShapeDtypeStruct((1, 84, 84, 4), jnp.uint8)
-    params = jax.eval_shape(agent.init, jax.random.key(0), observation)
+    params, legal = jax.eval_shape(agent.init, jax.random.key(0), observation), jnp.ones(6, jnp.bool_)
     context = Context(agent.plan.nominal_updates(10_000_000), params)
     for name in ("dense", "magnitude_pruning"):
         method = plugins.load("method", name)(published("method", name), context)
         assert isinstance(method, Method)
         assert method.id == name
-    assert jax.eval_shape(agent.act, params, observation, jax.random.key(0)).shape == (1,)
+    assert jax.eval_shape(agent.act, params, observation, legal, jax.random.key(0)).shape == (1,)
 
 
 def test_published_data_plan(published: Callable, tiny_dqn: Callable) -> None:

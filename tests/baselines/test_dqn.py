@@ -22,6 +22,8 @@ def random_batch(seed: int, size: int) -> Batch:
         r_t=jnp.asarray(rng.integers(-1, 2, size), jnp.float32),
         discount_t=jnp.asarray(0.99 * rng.integers(0, 2, size), jnp.float32),
         s_t=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
+        weight=jnp.ones(size),
+        legal=jnp.ones(ACTIONS, jnp.bool_),
     )
 
 
@@ -106,7 +108,7 @@ def test_updates_equal_numpy(loss: str, tiny_dqn, published) -> None:
 def test_actions_are_greedy(tiny_dqn) -> None:
     agent = tiny_dqn()
     params, batch = init_params(agent), random_batch(0, 16)
-    actions = jax.jit(agent.act)(params, batch.s_tm1, jax.random.key(0))
+    actions = jax.jit(agent.act)(params, batch.s_tm1, batch.legal, jax.random.key(0))
     assert actions.dtype == jnp.int32
     np.testing.assert_array_equal(actions, forward(params, batch.s_tm1)[2].argmax(axis=1))
 
@@ -165,7 +167,8 @@ def test_an_update_has_no_control_flow(network: str, published) -> None:
     )
     observation = jax.ShapeDtypeStruct((32, 84, 84, 4), jnp.uint8)
     row = {dtype: jax.ShapeDtypeStruct((32,), dtype) for dtype in (jnp.int32, jnp.float32)}
-    batch = Batch(observation, row[jnp.int32], row[jnp.float32], row[jnp.float32], observation)
+    reals, legal = row[jnp.float32], jax.ShapeDtypeStruct((ACTIONS,), jnp.bool_)
+    batch = Batch(observation, row[jnp.int32], reals, reals, observation, reals, legal)
     params = jax.eval_shape(agent.init, jax.random.key(0), observation)
     learner = jax.eval_shape(lambda params: init_learner(params, agent.optimizer, (), jax.random.key(0)), params)
     program = str(jax.make_jaxpr(updater(agent))(learner, batch, {}))
@@ -176,3 +179,21 @@ def test_an_update_has_no_control_flow(network: str, published) -> None:
 def test_settings_that_leave_no_transition_are_refused(tiny_dqn) -> None:
     with pytest.raises(UsageError, match="n_step"):
         tiny_dqn(n_step=3, warm_up=2)
+
+
+def test_actions_that_a_game_lacks_are_never_chosen_and_never_learnt(tiny_dqn) -> None:
+    agent = tiny_dqn()
+    legal = jnp.asarray([True, True, False, False])
+    batch = random_batch(0, 64)
+    batch = batch._replace(a_tm1=batch.a_tm1 % 2, legal=legal)
+    params = init_params(agent)
+    favoured = jax.tree.map(lambda leaf: leaf, params)
+    favoured["params"]["head"]["bias"] = jnp.asarray([0.0, 0.0, 100.0, 100.0])
+    assert set(agent.act(favoured, batch.s_tm1, legal, jax.random.key(0)).tolist()) <= {0, 1}
+    learner = init_learner(favoured, agent.optimizer, (), jax.random.key(0))
+    after, feedback = updater(agent)(learner, batch, {})
+    assert float(feedback.metrics["loss"]) < 50  # the bootstrap of 100 would give thousands
+    before_head, after_head = learner.params["params"]["head"], after.params["params"]["head"]
+    np.testing.assert_array_equal(after_head["kernel"][:, 2:], before_head["kernel"][:, 2:])
+    np.testing.assert_array_equal(after_head["bias"][2:], before_head["bias"][2:])
+    assert not np.array_equal(after_head["kernel"][:, :2], before_head["kernel"][:, :2])

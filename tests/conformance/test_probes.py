@@ -12,8 +12,12 @@ from flax import linen as nn
 from baselines.networks.heads import QNetwork
 from suite import plugins
 from suite.envs.base import TimeStep
+from suite.envs.several import SeveralEnvs
+from suite.group import Group
 from suite.lane import Lane
+from suite.learners import LoopLearners
 from suite.programs import Programs
+from suite.replay.frames import FrameReplay
 from suite.rng import Streams
 
 GAMMA = 0.8
@@ -49,13 +53,17 @@ class Probe:
     follow: Callable[[int], int | None]
     actions: int = 2
     value: int = 0
+    action: int = 0
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
+    def reset(self, seeds: Sequence[int], mask: np.ndarray | None = None) -> np.ndarray:
         self.value = self.begin(seeds[0] % 2)
         return self._frame()
 
-    def step(self, actions: np.ndarray) -> TimeStep:
-        reward, following = self.reward(self.value, int(actions[0])), self.follow(self.value)
+    def send(self, actions: np.ndarray) -> None:
+        self.action = int(actions[0])
+
+    def receive(self) -> TimeStep:
+        reward, following = self.reward(self.value, self.action), self.follow(self.value)
         self.value = self.value if following is None else following
         over = np.float32(0 if following is None else 1)
         return TimeStep(self._frame(), np.asarray([reward], np.float32), np.asarray([over]), np.asarray([False]))
@@ -95,16 +103,22 @@ def test_dqn_finds_the_values(name: str) -> None:
     probe, expected = PROBES[name]
     settings = {key: setting.value for key, setting in plugins.card("agent", "dqn").settings.items()} | FAST
     agent = plugins.load("agent", "dqn")(settings, lambda **initializers: TinyEncoder(), probe.actions)
-    lane = Lane(Programs(agent, (), 4, SCREEN), probe, Streams("probe@1", name, 0), 1.0)
-    while lane.step < STEPS:
-        lane.advance()
+    streams, plan = Streams("probe@1", name, 0), agent.plan
+    replay = FrameReplay.on_host(plan.capacity, (SCREEN, SCREEN), 4)
+    lane = Lane(plan, streams, replay, SCREEN, probe.actions, 1.0)
+    learners = LoopLearners([Programs(agent, (), 4, SCREEN, probe.actions)], [streams], 1)
+    group = Group(plan, [lane], learners, SeveralEnvs([name], lambda kind, count: probe))
+    group.begin()
+    while group.step < STEPS:
+        group.advance()
+    params, legal = learners.get(0).params, np.ones(probe.actions, np.bool_)
     network = QNetwork(TinyEncoder(), probe.actions, nn.initializers.xavier_uniform())
     for frames, values in expected.items():
         observation = np.zeros((1, SCREEN, SCREEN, 4), np.uint8)
         for age, value in enumerate(reversed(frames)):
             observation[..., 3 - age] = value
-        found = np.asarray(network.apply(lane.learner.params, observation))[0]
+        found = np.asarray(network.apply(params, observation))[0]
         np.testing.assert_allclose(found, values, atol=0.1)
         if values[0] != values[1]:
-            assert int(agent.act(lane.learner.params, observation, jax.random.key(0))[0]) == int(np.argmax(values))
-    assert lane.updates == STEPS - FAST["warm_up"]
+            assert int(agent.act(params, observation, legal, jax.random.key(0))[0]) == int(np.argmax(values))
+    assert group.updates == STEPS - FAST["warm_up"]

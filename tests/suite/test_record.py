@@ -147,7 +147,7 @@ def test_a_lock_ends_with_its_process(tmp_path: Path, cell: Cell) -> None:
         ("status.json", "{", "status.json is damaged"),
         ("status.json", '{"schema_version": 2}', "status.json is damaged"),
         ("provenance.json", "[]", "provenance.json is damaged"),
-        ("episodes.jsonl", '{"attempt": 1}\n', r"episodes.jsonl:1 is damaged \(episode: Field required\)"),
+        ("episodes.jsonl", '{"attempt": 1}\n', r"episodes.jsonl:1 is damaged \(agent_step: Field required\)"),
         ("episodes.jsonl", "\x00\x00\n", "episodes.jsonl:1 is damaged"),
         ("spec.json", '{"schema_version": 1}', "spec.json is damaged"),
     ],

@@ -15,7 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from suite.cli.main import cli
+from suite.group import Group
 from suite.record import Run, effective_state, find_runs, read_run
+from suite.recording import Recording
 
 CELL = ("--task", "smoke", "--network", "nature_cnn", "--games", "Pong", "--seeds", "0")
 
@@ -242,7 +244,7 @@ def test_a_dry_run_prints_the_protocols_numbers(tmp_path: Path) -> None:
     assert dense["parameters"] == 2_089_954
     assert dense["milestones"] == {}
     assert {500_000, 2_000_000} <= set(pruned["milestones"].values())
-    assert plan["replay_bytes_per_lane"] == pytest.approx(7.06e9, rel=0.01)
+    assert plan["lane_bytes"] == pytest.approx(7.06e9, rel=0.05)
     text = suite(*arguments).stdout
     assert "2,495,000" in text
     assert "500,000" in text
@@ -313,12 +315,19 @@ def test_a_damaged_run_directory_is_named(tmp_path: Path, finished: tuple[Path, 
 
 
 def test_divergence_is_a_result_and_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("suite.lane.Lane.diverged", lambda lane, metrics: lane.step >= 400)
+    real = Group.metrics
+    monkeypatch.setattr(
+        Group,
+        "metrics",
+        lambda group, lane: {**real(group, lane), "loss": float("nan" if group.step >= 400 else 1)},
+    )
     short = (*CELL, "--frames", "3200", "--out", str(tmp_path))
     result = suite("run", *short)
     assert result.exit_code == 5
     run = read_run(find_runs(tmp_path)[0])
-    assert (run.status.state, run.status.agent_steps, run.status.summary) == ("diverged", 400, None)
+    assert (run.status.state, run.status.agent_steps) == ("diverged", 400)
+    assert run.status.summary is not None
+    assert run.status.summary.scored_episodes == len(run.episodes)
     again = suite("run", *short)
     assert again.exit_code == 5
     assert "Nothing to do" in again.stderr
@@ -327,16 +336,14 @@ def test_divergence_is_a_result_and_is_not_tried_again(tmp_path: Path, monkeypat
 def test_a_failing_cell_is_recorded_and_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from suite.lane import Lane
+    real = Recording.reach
 
-    real = Lane.advance
-
-    def fails_at_once(lane: Lane) -> object:
-        if lane._streams._prefix.endswith("/Pong/0"):
+    def fails_at_once(recording: Recording, *arguments: int) -> None:
+        if recording.cell.seed == 0:
             raise RuntimeError("a cable came loose")
-        return real(lane)
+        real(recording, *arguments)
 
-    monkeypatch.setattr(Lane, "advance", fails_at_once)
+    monkeypatch.setattr(Recording, "reach", fails_at_once)
     result = suite("run", *CELL[:-1], "0-1", "--frames", "800", "--out", str(tmp_path))
     assert result.exit_code == 5
     states = {read_run(path).cell.seed: read_run(path).status for path in find_runs(tmp_path)}

@@ -1,0 +1,53 @@
+"""The environments of a group's lanes: one vector environment for each game, all stepped at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.envs.base import Envs, TimeStep
+
+KindT = TypeVar("KindT", bound=Hashable)
+
+
+class SeveralEnvs:
+    """One environment a lane; lanes that share a `kind` (a game) share a vector environment, made by `make`."""
+
+    def __init__(self, kinds: Sequence[KindT], make: Callable[[KindT, int], Envs]) -> None:
+        members: dict[KindT, list[int]] = {}
+        for lane, kind in enumerate(kinds):
+            members.setdefault(kind, []).append(lane)
+        self.lanes = len(kinds)
+        self._parts = [(make(kind, len(lanes)), np.asarray(lanes)) for kind, lanes in members.items()]
+
+    def step(self, actions: NDArray[np.int64]) -> TimeStep:
+        """Take one action in each lane; arrays have the lane axis first."""
+        for envs, lanes in self._parts:
+            envs.send(actions[lanes])
+        if len(self._parts) == 1:
+            return self._parts[0][0].receive()
+        answers = [envs.receive() for envs, _ in self._parts]
+        merged = [np.empty((self.lanes, *field.shape[1:]), field.dtype) for field in answers[0]]
+        for answer, (_, lanes) in zip(answers, self._parts, strict=True):
+            for whole, part in zip(merged, answer, strict=True):
+                whole[lanes] = part
+        return TimeStep(*merged)
+
+    def reset(self, seeds: Mapping[int, int]) -> dict[int, NDArray[np.uint8]]:
+        """Start an episode in each of the given lanes; return their first frames [height, width]."""
+        frames: dict[int, NDArray[np.uint8]] = {}
+        for envs, lanes in self._parts:
+            mask = np.asarray([lane in seeds for lane in lanes])
+            if mask.any():
+                chosen = [int(lane) for lane in lanes[mask]]
+                first = envs.reset([seeds[lane] for lane in chosen], None if mask.all() else mask)
+                frames.update(zip(chosen, first[mask], strict=True))
+        return frames
+
+    def close(self) -> None:
+        """Stop all environments."""
+        for envs, _ in self._parts:
+            envs.close()

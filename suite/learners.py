@@ -1,0 +1,205 @@
+"""The learners of a group's lanes, in the form that suits the device: a loop over one program, or one for all lanes.
+
+On a CPU every lane runs the same program as if alone, so that its bits do not depend on its neighbours; lanes share
+the cores through threads. On an accelerator one program serves all lanes, by a `Form` that is chosen by measurement;
+there bits hold for a number of lanes and a form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.agent import Feedback, Learner
+from suite.forms import Form, crop_to, over_lanes, pad_to
+from suite.programs import Programs, wait_for
+from suite.replay.frames import Windows
+from suite.rng import Streams
+
+Sampler = Callable[[], Windows]
+
+
+class Learners(Protocol):
+    """What a group needs of its lanes' learners; lanes are numbered from 0."""
+
+    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]]) -> list[int]:
+        """Return the greedy actions of these lanes for their stacks uint8 [stack, height, width]."""
+        ...
+
+    def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
+        """Take one gradient step in each of these lanes, the one that `updates` others went before."""
+        ...
+
+    def sync(self) -> None:
+        """Copy parameters to target networks."""
+        ...
+
+    def feedback(self, lane: int) -> Feedback | None:
+        """Return what a lane's last update reported, on the host; waits for the device."""
+        ...
+
+    def get(self, lane: int) -> Learner:
+        """Return a lane's learner in the shapes of its own game."""
+        ...
+
+    def put(self, lane: int, learner: Learner) -> None:
+        """Replace a lane's learner."""
+        ...
+
+    def measure(self, lane: int) -> dict[str, float]:
+        """Return a lane's parameter norm and counts; waits for the device."""
+        ...
+
+    def close(self) -> None:
+        """Release threads."""
+        ...
+
+
+class LoopLearners:
+    """One learner and one program call a lane, `threads` at a time."""
+
+    def __init__(self, programs: Sequence[Programs], streams: Sequence[Streams], threads: int) -> None:
+        self._programs = programs
+        self._streams = streams
+        self._learners = [each.init(stream) for each, stream in zip(programs, streams, strict=True)]
+        self._feedback: list[Feedback | None] = [None] * len(programs)
+        workers = min(threads, len(programs))
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learner") if workers > 1 else None
+
+    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]]) -> list[int]:
+        """See `Learners`."""
+        return [
+            self._programs[lane].act(self._learners[lane], stack) for lane, stack in zip(lanes, stacks, strict=True)
+        ]
+
+    def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
+        """See `Learners`."""
+
+        def one(lane: int) -> None:
+            windows = samplers[lane]()
+            wait_for(self._feedback[lane])  # at most one update queued: a stop must not wait for dozens
+            self._learners[lane], self._feedback[lane] = self._programs[lane].update(
+                self._learners[lane], self._streams[lane], updates, windows
+            )
+
+        for _ in map(one, samplers) if self._pool is None else self._pool.map(one, samplers):
+            pass
+
+    def sync(self) -> None:
+        """See `Learners`."""
+        self._learners = [each.sync(learner) for each, learner in zip(self._programs, self._learners, strict=True)]
+
+    def feedback(self, lane: int) -> Feedback | None:
+        """See `Learners`."""
+        return jax.device_get(self._feedback[lane])  # type: ignore[no-any-return]
+
+    def get(self, lane: int) -> Learner:
+        """See `Learners`."""
+        return self._learners[lane]
+
+    def put(self, lane: int, learner: Learner) -> None:
+        """See `Learners`."""
+        self._learners[lane] = learner
+
+    def measure(self, lane: int) -> dict[str, float]:
+        """See `Learners`."""
+        return self._programs[lane].measure(self._learners[lane])
+
+    def close(self) -> None:
+        """See `Learners`."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+class StackedLearners:
+    """All lanes' learners as one tree with a leading lane axis, heads padded to the largest number of actions.
+
+    Acting, ordinary updates and syncs serve all lanes at once. Updates at which a method is due are rare and differ
+    by game, so that each lane takes them by its own program, in its own shapes.
+    """
+
+    def __init__(self, programs: Sequence[Programs], streams: Sequence[Streams], form: Form) -> None:
+        self._programs = programs
+        self._streams = streams
+        self._wide = max(programs, key=lambda each: each.actions)
+        self._narrow = [each.shapes() for each in programs]
+        self._shapes = self._wide.shapes()
+        legal = np.arange(self._wide.actions) < np.asarray([[each.actions] for each in programs])
+        self._legal = jax.device_put(legal)
+        self._keys = np.stack([stream.key_data("update") for stream in streams])
+        learners = [each.init(stream) for each, stream in zip(programs, streams, strict=True)]
+        self._stacked: Learner = _stack([pad_to(self._shapes, learner) for learner in learners])
+        self._feedback: list[Feedback | None] = [None] * len(programs)
+        self._all_feedback: Feedback | None = None
+        lanes = len(programs)
+        self._act = jax.jit(over_lanes(self._wide.traced_act, lanes, form))
+        update = over_lanes(self._ordinary_update, lanes, form, shared=(2,))
+        self._update = jax.jit(update, donate_argnums=0)
+
+    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]]) -> list[int]:
+        """See `Learners`."""
+        everyone = np.zeros((len(self._programs), *stacks[0].shape), np.uint8) if stacks else None
+        if everyone is None:
+            return []
+        everyone[list(lanes)] = stacks
+        actions = np.asarray(self._act(self._stacked.params, everyone, self._legal))
+        return [int(actions[lane]) for lane in lanes]
+
+    def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
+        """See `Learners`."""
+        if self._wide.signals(updates):
+            for lane, sample in samplers.items():
+                learner, feedback = self._programs[lane].update(self.get(lane), self._streams[lane], updates, sample())
+                self.put(lane, learner)
+                self._feedback[lane] = feedback
+            self._all_feedback = None
+            return
+        blank = self._wide.blank_windows()
+        windows = [samplers[lane]() if lane in samplers else blank for lane in range(len(self._programs))]
+        wait_for(self._all_feedback)  # at most one update queued
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *windows)
+        self._stacked, self._all_feedback = self._update(
+            self._stacked, self._keys, np.uint32(updates), stacked, self._legal
+        )
+
+    def sync(self) -> None:
+        """See `Learners`."""
+        self._stacked = self._wide.sync(self._stacked)
+
+    def feedback(self, lane: int) -> Feedback | None:
+        """See `Learners`."""
+        if self._all_feedback is not None:
+            everyone = jax.device_get(self._all_feedback)
+            return jax.tree.map(lambda leaf: leaf[lane], everyone)  # type: ignore[no-any-return]
+        return jax.device_get(self._feedback[lane])  # type: ignore[no-any-return]
+
+    def get(self, lane: int) -> Learner:
+        """See `Learners`."""
+        learner = jax.tree.map(lambda leaf: leaf[lane], self._stacked)
+        return crop_to(self._narrow[lane], learner)  # type: ignore[no-any-return]
+
+    def put(self, lane: int, learner: Learner) -> None:
+        """See `Learners`."""
+        padded = pad_to(self._shapes, learner)
+        self._stacked = jax.tree.map(lambda all_, one: all_.at[lane].set(one), self._stacked, padded)
+
+    def measure(self, lane: int) -> dict[str, float]:
+        """See `Learners`."""
+        return self._programs[lane].measure(self.get(lane))
+
+    def close(self) -> None:
+        """See `Learners`."""
+
+    def _ordinary_update(
+        self, learner: Learner, key_data: jax.Array, count: jax.Array, windows: Windows, legal: jax.Array
+    ) -> tuple[Learner, Feedback]:
+        return self._wide.traced_update(learner, key_data, count, windows, legal, {})
+
+
+def _stack(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *trees)

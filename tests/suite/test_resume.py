@@ -1,0 +1,205 @@
+"""A run that was stopped or killed and continued ends with the same bits as one that never was."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite.configure import programs_for
+from suite.envs.atari import AtariEnvs
+from suite.envs.several import SeveralEnvs
+from suite.group import Group
+from suite.lane import Lane
+from suite.learners import LoopLearners
+from suite.placement import Placement, make_replay
+from suite.resolve import Request, resolve
+from suite.resume import (
+    LaneState,
+    lane_arrays,
+    learner_arrays,
+    learner_hash,
+    play_to,
+    restore_lane,
+    restored_learner,
+)
+from suite.rng import Streams
+from suite.tasks import GAMES, Game, load_task
+
+TASK = load_task("smoke")
+
+
+def group_of(
+    cells: Sequence[tuple[str, int]], placement: Placement = Placement.HOST, cap: int = 8000, **settings: Any
+) -> Group:
+    """Build a group on the network `tiny`, with small settings of its own and episodes capped at `cap` frames."""
+    changes = {"warm_up": 40, "replay_capacity": 300, "target_update_period": 60, "epsilon_decay": 40} | settings
+    paths = tuple(f"agent.{name}={value}" for name, value in changes.items())
+    spec = resolve(Request("smoke", "dqn", "tiny", ("magnitude_pruning",), paths, None, None))[0].spec
+    programs = [programs_for(spec, GAMES[game].actions) for game, _ in cells]
+    streams = [Streams("smoke@1", game, seed) for game, seed in cells]
+    environment = TASK.environment.model_copy(update={"max_episode_frames": cap})
+    plan = programs[0].plan
+    lanes = [
+        Lane(plan, stream, make_replay(plan, environment, placement), 84, GAMES[game].actions, 1.0)
+        for stream, (game, _) in zip(streams, cells, strict=True)
+    ]
+
+    def make(game: Game, count: int) -> AtariEnvs:
+        return AtariEnvs(game, environment, count)
+
+    learners = LoopLearners(programs, streams, 2)
+    group = Group(plan, lanes, learners, SeveralEnvs([GAMES[game] for game, _ in cells], make))
+    group.programs, group.make = programs, make  # type: ignore[attr-defined]
+    return group
+
+
+def saved(group: Group, index: int) -> tuple[LaneState, dict[str, np.ndarray]]:
+    """Take a lane's checkpoint, through bytes."""
+    group.settle()
+    lane, learner = group.lanes[index], learner_arrays(group.learners.get(index))
+    arrays, lengths = lane_arrays(lane)
+    state = LaneState(
+        agent_step=group.step,
+        updates=group.updates,
+        episodes=lane.episodes,
+        lengths=lengths,
+        chain=lane.chain.hex(),
+        metrics=group.metrics(index),
+        learner=learner_hash(learner),
+        environment_fingerprint="",
+        execution={},
+    )
+    return LaneState.read(state.model_dump_json().encode()), {
+        name: np.array(array) for name, array in (learner | arrays).items()
+    }
+
+
+def resumed(cells: Sequence[tuple[str, int]], checkpoints: Sequence[Any], at_once: int = 3, **options: Any) -> Group:
+    """Build the same group anew and bring it to the checkpoints."""
+    group = group_of(cells, **options)
+    for index, (state, arrays) in enumerate(checkpoints):
+        game = GAMES[cells[index][0]]
+        lane = group.lanes[index]
+        restore_lane(
+            lane,
+            state,
+            arrays,
+            lambda count, game=game: SeveralEnvs([game] * count, group.make),  # type: ignore[attr-defined, misc]
+            at_once,
+            lambda done, total: None,
+        )
+        group.learners.put(index, restored_learner(group.programs[index].shapes(), arrays))  # type: ignore[attr-defined]
+        group.restore_metrics(index, state.metrics)
+    group.step, group.updates = checkpoints[0][0].agent_step, checkpoints[0][0].updates
+    seeds, actions = [lane.emulator_seed for lane in group.lanes], [lane.at_hand for lane in group.lanes]
+    play_to(group._envs, seeds, actions, lambda done, total: None)
+    return group
+
+
+def advance(group: Group, to: int) -> list[Any]:
+    """Advance to an agent step; return the episodes that ended."""
+    ended = []
+    while group.step < to:
+        ended += [(index, episode) for index, episode in sorted(group.advance().items())]
+    return ended
+
+
+def digest(group: Group, index: int) -> dict[str, str]:
+    """Return a hash of every part of a lane's state."""
+    lane, replay = group.lanes[index], group.lanes[index].replay
+    slots = np.arange(min(replay.added, replay.capacity))
+
+    def of(*arrays: np.ndarray) -> str:
+        return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+
+    columns = (replay.actions, replay.rewards, replay.terminal, replay.truncated, replay.depth)
+    return {
+        "learner": learner_hash(learner_arrays(group.learners.get(index))),
+        "frames": of(replay.store.take(slots[:, None])),
+        "columns": of(*(column[slots] for column in columns)),
+        "priorities": "" if replay.priorities is None else of(*replay.priorities.arrays().values()),
+        "stack": of(lane.stack),
+        "counters": f"{lane.step} {lane.episodes} {replay.added} {lane._return} {lane.chain.hex()}",
+        "history": of(np.frombuffer(b"".join(lane.history()), np.uint8)),
+        "metrics": json.dumps(group.metrics(index), sort_keys=True),
+    }
+
+
+def check_exact(cells: Sequence[tuple[str, int]], stop: int, end: int, **options: Any) -> None:
+    """Compare a group that runs to `end` with one that is taken up anew at `stop`."""
+    straight = group_of(cells, **options)
+    straight.begin()
+    advance(straight, stop)
+    checkpoints = [saved(straight, index) for index in range(len(cells))]
+    again = resumed(cells, checkpoints, **options)
+    for index in range(len(cells)):
+        assert digest(again, index) == digest(straight, index)
+    assert advance(again, end) == advance(straight, end)
+    for index in range(len(cells)):
+        assert digest(again, index) == digest(straight, index)
+    straight.close()
+    again.close()
+
+
+@pytest.mark.parametrize("stop", [1, 41, 299, 300, 301, 777])
+def test_a_lane_goes_on_to_the_same_bits(tiny: None, stop: int) -> None:
+    check_exact([("Breakout", 0)], stop, stop + 150)
+
+
+def test_short_episodes_and_truncations_are_rebuilt(tiny: None) -> None:
+    check_exact([("Pong", 1)], 400, 500, cap=112)  # truncated every 28 agent steps; the 300 newest are kept
+
+
+def test_a_stop_between_two_episodes(tiny: None) -> None:
+    check_exact([("Pong", 1)], 392, 500, cap=112)  # 14 episodes of 28: the one at hand has no action yet
+
+
+def test_compressed_frames_are_rebuilt(tiny: None) -> None:
+    check_exact([("Breakout", 0)], 777, 850, placement=Placement.COMPRESSED, cap=160)
+
+
+def test_lanes_at_different_places_of_their_episodes_go_on_together(tiny: None) -> None:
+    check_exact([("Breakout", 0), ("Pong", 0), ("Breakout", 1)], 451, 600)
+
+
+@pytest.mark.nightly
+def test_every_game_goes_on_to_the_same_bits(tiny: None, record_property: Any) -> None:
+    for name in GAMES:
+        check_exact([(name, 0)], 520, 640, cap=1200)
+    record_property("games", len(GAMES))
+    record_property("agent_steps_compared", 120 * len(GAMES))
+    assert len(GAMES) == 60
+
+
+def test_a_lane_of_many_equals_the_lane_alone(tiny: None) -> None:
+    cells = [("Pong", 0), ("Breakout", 0), ("Pong", 1), ("Breakout", 1), ("Pong", 2)]
+    alone = {}
+    for cell in cells:
+        group = group_of([cell])
+        group.begin()
+        alone[cell] = ([episode for _, episode in advance(group, 500)], digest(group, 0))
+        group.close()
+    for width in (2, 5):
+        group = group_of(cells[:width])
+        group.begin()
+        ended = advance(group, 500)
+        for index, cell in enumerate(cells[:width]):
+            assert ([episode for lane, episode in ended if lane == index], digest(group, index)) == alone[cell]
+        group.close()
+
+
+def test_a_dropped_lane_does_not_disturb_the_others(tiny: None) -> None:
+    cells = [("Pong", 0), ("Breakout", 0), ("Pong", 1)]
+    alone = group_of(cells[2:])
+    together = group_of(cells)
+    for group in (alone, together):
+        group.begin()
+    advance(together, 200)
+    together.drop(0)
+    together.drop(1)
+    advance(together, 2000)  # far enough for the dropped lanes' emulators to end episodes
+    advance(alone, 2000)
+    assert digest(together, 2) == digest(alone, 0)

@@ -1,0 +1,127 @@
+"""Every store gives back each frame to the bit, at any point of the ring's rounds."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suite.envs.atari import AtariEnvs
+from suite.replay.stores import CompressedFrames, FrameStore, HostFrames
+from suite.tasks import GAMES, load_task
+
+SHAPE = (6, 5)
+
+
+def pictures(count: int, shape: tuple[int, int], seed: int) -> np.ndarray:
+    """Return frames [count, h, w] from flat (compresses well) to noise (grows)."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+    frames[::3] = frames[::3, :1, :1]
+    frames[1::3, 2:] = 0
+    return frames
+
+
+def played(name: str, steps: int) -> np.ndarray:
+    game = GAMES[name]
+    envs = AtariEnvs(game, load_task("atari40m").environment)
+    rng = np.random.default_rng(0)
+    frames = [envs.reset([1])[0].copy()]
+    try:
+        while len(frames) < steps:
+            step = envs.step(rng.integers(game.actions, size=1))
+            over = step.discount[0] == 0 or step.truncated[0]
+            frames.append((envs.reset([len(frames)]) if over else step.observation)[0].copy())
+    finally:
+        envs.close()
+    return np.stack(frames)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    capacity=st.integers(1, 30),
+    segment=st.integers(1, 12),
+    first=st.integers(0, 60),
+    puts=st.integers(0, 90),
+    seed=st.integers(0, 9),
+)
+def test_stores_equal_a_list_of_frames_at_every_step(
+    capacity: int, segment: int, first: int, puts: int, seed: int
+) -> None:
+    frames = pictures(puts, SHAPE, seed)
+    stores: list[FrameStore] = [HostFrames(capacity, SHAPE), CompressedFrames(capacity, SHAPE, segment)]
+    ring = [np.zeros(SHAPE, np.uint8)] * capacity
+    everything = np.arange(capacity)[None]
+    for t, frame in enumerate(frames, first):
+        ring[t % capacity] = frame
+        for store in stores:
+            store.put(t % capacity, frame)
+        if t % 3 == 0:
+            for store in stores:
+                np.testing.assert_array_equal(store.take(everything)[0], ring)
+    for store in stores:
+        np.testing.assert_array_equal(store.take(everything)[0], ring)
+
+
+@pytest.mark.parametrize("name", ["Pong", "UpNDown"])
+def test_stores_are_equal_on_real_frames(name: str) -> None:
+    frames = played(name, 500)
+    host, compressed = HostFrames(180, (84, 84)), CompressedFrames(180, (84, 84), 64)
+    for t, frame in enumerate(frames):
+        host.put(t % 180, frame)
+        compressed.put(t % 180, frame)
+    windows = (np.random.default_rng(0).integers(320, 500, (50, 1)) + np.arange(-3, 2)) % 180
+    taken = compressed.take(windows)
+    assert taken.shape == (50, 5, 84, 84)
+    np.testing.assert_array_equal(taken, host.take(windows))
+    np.testing.assert_array_equal(taken[:, :4], frames[320:][(windows[:, :4] - 320 % 180) % 180])
+    assert compressed.nbytes() < 0.6 * host.nbytes()
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=st.permutations(range(20)), segment=st.integers(1, 12), more=st.integers(0, 40))
+def test_a_ring_rebuilt_in_any_order_goes_on(order: list[int], segment: int, more: int) -> None:
+    frames = pictures(20 + more, SHAPE, 1)
+    store, ring = CompressedFrames(20, SHAPE, segment), np.zeros((20, *SHAPE), np.uint8)
+    for t in [*order, *range(20, 20 + more)]:
+        store.put(t % 20, frames[t])
+        ring[t % 20] = frames[t]
+        np.testing.assert_array_equal(store.take(np.arange(20)[None])[0], ring)
+    for t in range(20):  # a round in order leaves each block once and no spare room
+        store.put(t, frames[t])
+    assert all(isinstance(arena, bytes) for arena in store._arenas)
+    assert sum(map(len, store._arenas)) == store._lengths.sum()
+
+
+def test_a_frame_may_be_a_view_and_what_is_taken_is_fresh() -> None:
+    frames = pictures(4, SHAPE, 0)
+    stores: list[FrameStore] = [HostFrames(4, SHAPE), CompressedFrames(4, SHAPE, 2)]
+    for store in stores:
+        for slot, frame in enumerate(np.asfortranarray(frames)):
+            store.put(slot, frame)
+        slots = np.asarray([[0, 1], [0, 3]])
+        taken = store.take(slots)
+        assert taken.flags.writeable
+        taken[:] = 7
+        np.testing.assert_array_equal(store.take(slots), frames[slots])
+
+
+def test_memory_is_the_blocks_and_little_more() -> None:
+    host, empty = HostFrames(1000, (84, 84)), CompressedFrames(1000, (84, 84), 50)
+    assert host.nbytes() == 0
+    assert empty.nbytes() < 10_000
+    host.put(0, np.zeros((84, 84), np.uint8))
+    assert host.nbytes() == 84 * 84
+
+    rng = np.random.default_rng(0)
+    frame = np.zeros((84, 84), np.uint8)
+    frame[:12] = rng.integers(0, 256, (12, 84))
+    held = []
+    for t in range(3000):
+        frame[20, 20] = t % 256
+        empty.put(t % 1000, frame)
+        held.append(empty.nbytes())
+    blocks = int(empty._lengths.sum(dtype=np.int64))
+    assert 1_000_000 < blocks < 1_300_000
+    assert held[999] - blocks < 6 * 1000 + 50 * 20  # two index arrays, and one object for each of 20 segments
+    assert max(held) - held[999] < 1.3 * blocks / 20
+    assert held[999] == held[1999] == held[2999]
