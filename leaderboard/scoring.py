@@ -59,7 +59,7 @@ def check(run: Run, state: State) -> Checked:
     if state not in FINISHED:
         return Checked(run, state, attempt, None, 0, (), digest(run, state, attempt))
     _check_progress(run, state)
-    value, count = score(task, run.cell.spec.frames, run.episodes)
+    value, count = score(task, run.status.frames, run.episodes)
     _check_summary(run, state, value, count)
     return Checked(run, state, attempt, value, count, iterations(task, run.episodes), digest(run, state, attempt))
 

@@ -75,6 +75,16 @@ def available_memory() -> int:
     return max(0, min(limits))
 
 
+def available_device_memory() -> int:
+    """Return the bytes that may still be taken on the accelerator; without limit where there is none."""
+    import jax
+
+    stats = jax.devices()[0].memory_stats() if is_accelerator() else None
+    if not stats or "bytes_limit" not in stats:
+        return 2**62
+    return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+
+
 def _meminfo_available() -> int:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

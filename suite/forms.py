@@ -52,7 +52,11 @@ def pad_to(shapes: Any, tree: Any) -> Any:
 
 def crop_to(shapes: Any, tree: Any) -> Any:
     """Return the tree with each leaf cut to the shapes of another tree: the inverse of `pad_to`."""
-    return jax.tree.map(lambda shape, leaf: leaf[tuple(slice(0, size) for size in shape.shape)], shapes, tree)
+
+    def crop(shape: Any, leaf: jax.Array) -> jax.Array:
+        return leaf if leaf.shape == shape.shape else leaf[tuple(slice(0, size) for size in shape.shape)]
+
+    return jax.tree.map(crop, shapes, tree)
 
 
 def _unrolled(function: Callable[..., Any], lanes: int, shared: Collection[int]) -> Callable[..., Any]:

@@ -131,7 +131,9 @@ class Group:
         self.lanes[index].replay.reprioritize(np.asarray(feedback.priorities, np.float64))
 
     def _begin_episodes(self, lanes: Sequence[int] | range) -> None:
-        first = self._envs.reset({index: self.lanes[index].emulator_seed for index in lanes})
+        first = self._envs.reset(
+            {index: self.lanes[index].next_seed if index in self.active else None for index in lanes}
+        )
         for index in lanes:
             if index in self.active:
                 self.lanes[index].begin(first[index])

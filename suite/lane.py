@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +15,15 @@ from numpy.typing import NDArray
 from suite.agent import DataPlan
 from suite.replay.frames import FrameReplay, Windows
 from suite.rng import Exploration, Streams
+from suite.tasks import Environment
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedEpisode:
-    """An episode that ended at `agent_step`; `actions` has one byte an agent step, `raw_return` is unclipped."""
+    """An episode that ended at `agent_step`; `actions` has one byte an agent step, `raw_return` is unclipped.
+
+    `before` are the actions of the earlier episodes of its segment, which started from `emulator_seed`.
+    """
 
     number: int
     agent_step: int
@@ -28,32 +31,41 @@ class FinishedEpisode:
     raw_return: float
     truncated: bool
     emulator_seed: int
+    before: tuple[bytes, ...]
 
 
 class Lane:
-    """One cell's host side. `step` counts agent steps and `episodes` finished episodes."""
+    """One cell's host side. `step` counts agent steps, `episodes` finished episodes, `segments` finished segments."""
 
     def __init__(
-        self, plan: DataPlan, streams: Streams, replay: FrameReplay, screen: int, actions: int, reward_clip: float
+        self, plan: DataPlan, streams: Streams, replay: FrameReplay, environment: Environment, actions: int
     ) -> None:
+        screen = environment.screen_size
         self.step = 0
         self.episodes = 0
+        self.segments = 0
         self.streams = streams
         self.replay = replay
         self.actions = actions
         self.stack = np.zeros((replay.stack, screen, screen), np.uint8)
         self.chain = hashlib.sha256(b"").digest()
         self._plan = plan
-        self._reward_clip = reward_clip
+        self._reward_clip = environment.reward_clip
+        self._reseed_steps = environment.reseed_steps
         self._exploration = Exploration(streams)
-        self._played: deque[bytes] = deque()  # actions of finished episodes that the replay still reaches into
-        self._played_steps = 0
+        self._played: deque[list[bytes]] = deque()  # finished segments that the replay still reaches into
+        self._segment: list[bytes] = []  # finished episodes of the segment at hand
         self._return, self._current = 0.0, bytearray()
 
     @property
     def emulator_seed(self) -> int:
-        """The emulator seed of the episode at hand."""
-        return self.streams.emulator_seed(self.episodes)
+        """The emulator seed of the segment at hand."""
+        return self.streams.emulator_seed(self.segments)
+
+    @property
+    def next_seed(self) -> int | None:
+        """What the episode at hand starts from: a seed if it is the first of its segment, else None."""
+        return None if self._segment else self.emulator_seed
 
     def explore(self, step: int, epsilon: float) -> int | None:
         """Return the random action of an agent step, or None where the greedy one is to be taken."""
@@ -94,22 +106,16 @@ class Lane:
 
         return self.replay.sample(self._plan, uniform)
 
-    @property
-    def at_hand(self) -> bytes:
-        """The actions of the episode at hand."""
-        return bytes(self._current)
+    def history(self) -> list[list[bytes]]:
+        """Return the actions of the segments that the replay reaches into, by episode; the last one is at hand."""
+        return [*self._played, [*self._segment, bytes(self._current)]]
 
-    def history(self) -> Iterator[bytes]:
-        """Yield the actions of every episode that the replay reaches into, the one at hand last."""
-        yield from self._played
-        yield bytes(self._current)
-
-    def resume(self, step: int, episodes: int, history: list[bytes], chain: bytes) -> None:
+    def resume(self, step: int, episodes: int, segments: int, history: list[list[bytes]], chain: bytes) -> None:
         """Set the counters and the history to those of a checkpoint; replay and stack are rebuilt by others."""
-        self.step, self.episodes, self.chain = step, episodes, chain
+        self.step, self.episodes, self.segments, self.chain = step, episodes, segments, chain
         self._played = deque(history[:-1])
-        self._played_steps = sum(map(len, self._played))
-        self._current = bytearray(history[-1])
+        self._segment = history[-1][:-1]
+        self._current = bytearray(history[-1][-1])
 
     def refill(
         self,
@@ -144,11 +150,24 @@ class Lane:
 
     def _end_episode(self, truncated: bool) -> FinishedEpisode:
         seed, actions = self.emulator_seed, bytes(self._current)
-        ended = FinishedEpisode(self.episodes, self.step, actions, self._return, truncated, seed)
+        before = tuple(self._segment)
+        ended = FinishedEpisode(self.episodes, self.step, actions, self._return, truncated, seed, before)
         self.chain = hashlib.sha256(self.chain + seed.to_bytes(4, "little") + actions).digest()
-        self._played.append(actions)
-        self._played_steps += len(actions)
-        while self._played and self._played_steps - len(self._played[0]) >= self.replay.capacity:
-            self._played_steps -= len(self._played.popleft())
         self.episodes += 1
+        self._segment.append(actions)
+        if sum(map(len, self._segment)) >= self._reseed_steps:
+            self._played.append(self._segment)
+            self._segment = []
+            self.segments += 1
+            self._forget()
         return ended
+
+    def _forget(self) -> None:
+        """Drop the segments that the replay no longer reaches into."""
+        kept = 0
+        for index, segment in reversed(list(enumerate(self._played))):
+            if kept >= self.replay.capacity:
+                for _ in range(index + 1):
+                    self._played.popleft()
+                return
+            kept += sum(map(len, segment))

@@ -140,6 +140,8 @@ class StackedLearners:
         self._act = jax.jit(over_lanes(self._wide.traced_act, lanes, form))
         update = over_lanes(self._ordinary_update, lanes, form, shared=(2,))
         self._update = jax.jit(update, donate_argnums=0)
+        self._take = jax.jit(_lane_of)
+        self._set = jax.jit(_with_lane, donate_argnums=0)
 
     def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]]) -> list[int]:
         """See `Learners`."""
@@ -162,7 +164,7 @@ class StackedLearners:
         blank = self._wide.blank_windows()
         windows = [samplers[lane]() if lane in samplers else blank for lane in range(len(self._programs))]
         wait_for(self._all_feedback)  # at most one update queued
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *windows)
+        stacked = jax.tree.map(_together, *windows)
         self._stacked, self._all_feedback = self._update(
             self._stacked, self._keys, np.uint32(updates), stacked, self._legal
         )
@@ -180,13 +182,11 @@ class StackedLearners:
 
     def get(self, lane: int) -> Learner:
         """See `Learners`."""
-        learner = jax.tree.map(lambda leaf: leaf[lane], self._stacked)
-        return crop_to(self._narrow[lane], learner)  # type: ignore[no-any-return]
+        return crop_to(self._narrow[lane], self._take(self._stacked, lane))  # type: ignore[no-any-return]
 
     def put(self, lane: int, learner: Learner) -> None:
         """See `Learners`."""
-        padded = pad_to(self._shapes, learner)
-        self._stacked = jax.tree.map(lambda all_, one: all_.at[lane].set(one), self._stacked, padded)
+        self._stacked = self._set(self._stacked, pad_to(self._shapes, learner), lane)
 
     def measure(self, lane: int) -> dict[str, float]:
         """See `Learners`."""
@@ -199,6 +199,20 @@ class StackedLearners:
         self, learner: Learner, key_data: jax.Array, count: jax.Array, windows: Windows, legal: jax.Array
     ) -> tuple[Learner, Feedback]:
         return self._wide.traced_update(learner, key_data, count, windows, legal, {})
+
+
+def _together(*arrays: Any) -> Any:
+    """Stack arrays of all lanes where they are: on the host, or on the device if any is there."""
+    on_device = any(isinstance(array, jax.Array) for array in arrays)
+    return jax.numpy.stack(arrays) if on_device else np.stack(arrays)
+
+
+def _lane_of(stacked: Any, lane: jax.Array) -> Any:
+    return jax.tree.map(lambda leaf: leaf[lane], stacked)
+
+
+def _with_lane(stacked: Any, one: Any, lane: jax.Array) -> Any:
+    return jax.tree.map(lambda all_lanes, own: all_lanes.at[lane].set(own), stacked, one)
 
 
 def _stack(trees: Sequence[Any]) -> Any:

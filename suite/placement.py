@@ -5,14 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 
 from suite.agent import DataPlan
+from suite.replay.device import DeviceFrames
 from suite.replay.frames import FrameReplay
 from suite.replay.prioritized import Priorities
 from suite.replay.stores import CompressedFrames, FrameStore, HostFrames
-from suite.tasks import Environment
+from suite.tasks import Environment, Game
 
-COMPRESSED_FRAME_BYTES = 2_600
-"""What one frame of 84 x 84 is reckoned with when it is compressed: the worst of 60 games in random play took 2,524
-bytes (UpNDown), the mean was 1,024, of 7,056."""
 BESIDE_FRAME_BYTES = 4 + 4 + 1 + 1 + 1  # action, reward, terminal, truncated, depth
 PRIORITY_BYTES = 2 * 8 * 2  # a tree of float64, at most four times as many nodes as transitions
 
@@ -29,7 +27,9 @@ def make_replay(plan: DataPlan, environment: Environment, placement: Placement) 
     """Return a lane's empty replay; memory is taken as it fills."""
     shape = (environment.screen_size, environment.screen_size)
     store: FrameStore
-    if placement is Placement.COMPRESSED:
+    if placement is Placement.DEVICE:
+        store = DeviceFrames(plan.capacity, shape)
+    elif placement is Placement.COMPRESSED:
         store = CompressedFrames(plan.capacity, shape)
     else:
         store = HostFrames(plan.capacity, shape)
@@ -37,9 +37,16 @@ def make_replay(plan: DataPlan, environment: Environment, placement: Placement) 
     return FrameReplay(plan.capacity, environment.frame_stack, store, priorities)
 
 
-def replay_bytes(plan: DataPlan, agent_steps: int, environment: Environment, placement: Placement) -> int:
-    """Return the bytes that a lane's replay takes once `agent_steps` transitions, or all it holds, are there."""
+def replay_bytes(
+    plan: DataPlan, agent_steps: int, environment: Environment, game: Game, placement: Placement
+) -> tuple[int, int]:
+    """Return the bytes that a lane's replay takes at its fullest in a run of `agent_steps`: (host, device).
+
+    Compressed frames are reckoned with what the game's took in random play.
+    """
     rows = min(plan.capacity, agent_steps)
-    pixels = environment.screen_size**2
-    frame = min(pixels, COMPRESSED_FRAME_BYTES) + 6 if placement is Placement.COMPRESSED else pixels
-    return rows * (frame + BESIDE_FRAME_BYTES) + (PRIORITY_BYTES * plan.capacity if plan.replay == "prioritized" else 0)
+    beside = rows * BESIDE_FRAME_BYTES + (PRIORITY_BYTES * plan.capacity if plan.replay == "prioritized" else 0)
+    if placement is Placement.DEVICE:
+        return beside, (plan.capacity + 1) * environment.screen_size**2
+    frame = game.frame_bytes if placement is Placement.COMPRESSED else environment.screen_size**2
+    return beside + rows * frame, 0

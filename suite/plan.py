@@ -14,18 +14,27 @@ from suite.configure import build, full_updates, programs_for
 from suite.device import cpu_threads
 from suite.durations import duration
 from suite.errors import ExitCode, UnfitEnvironment, UsageError
-from suite.estimate import Seconds, available_memory, device_description, is_accelerator, projected_seconds
+from suite.estimate import (
+    Seconds,
+    available_device_memory,
+    available_memory,
+    device_description,
+    is_accelerator,
+    projected_seconds,
+)
 from suite.placement import Placement, replay_bytes
 from suite.record import FINISHED, effective_state, read_status
 from suite.resolve import Resolved, parse_games, parse_seeds
 from suite.runner import Job, Outcome
-from suite.spec import Cell, Spec
+from suite.spec import Cell
 from suite.tasks import GAMES, Task, load_task
 
 LEAST_FREE_DISK = 64 * 2**20
 """For logs and whatever else; checkpoints come on top."""
-PROCESS_BYTES = 700 * 2**20
-"""The process without any lane: libraries and compiled programs, measured on a CPU."""
+PROCESS_BYTES = 270_000_000
+PROGRAMS_BYTES = 160_000_000
+"""The process without any lane, and what a configuration's programs for one number of actions add to it: libraries,
+code, what compiling leaves behind. Fitted to seven runs on a CPU, whose peaks they give to 10 %."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +96,49 @@ class Plan:
             lines.append(f"Projected: {duration(self.projected())} in all, a rough figure.{self._first_try()}")
         return lines
 
-    @property
-    def memory(self) -> int:
-        """The bytes that the process will hold at its peak."""
-        return PROCESS_BYTES + min(self.lanes, max(1, len(self.jobs))) * self.lane_bytes(self.placement)
+    @cached_property
+    def memory(self) -> tuple[int, int]:
+        """The bytes that the process will hold at its peak: (host, device)."""
+        kinds = {(job.cell.spec.config_id, GAMES[job.cell.game].actions) for job in self.jobs}
+        lanes = sorted((self._lane_bytes(job) for job in self.jobs), reverse=True)[: self.lanes]
+        host = PROCESS_BYTES + len(kinds) * PROGRAMS_BYTES + sum(lane[0] for lane in lanes)
+        return host, sum(lane[1] for lane in lanes)
 
-    def lane_bytes(self, placement: Placement) -> int:
-        """Return the bytes that one lane holds at its peak, the largest of the configurations."""
-        return max(_lane_bytes(self.task, item.spec, self.games, placement) for item in self.resolved)
+    @property
+    def lane_bytes(self) -> int:
+        """The bytes of the largest lane, on host and device together."""
+        return max((sum(self._lane_bytes(job)) for job in self.jobs), default=0)
+
+    def fits(self, margin: float = 1.0) -> bool:
+        """Return whether host and device have the memory."""
+        host, device = self.memory
+        return host <= available_memory() * margin and device <= available_device_memory() * margin
+
+    def _lane_bytes(self, job: Job) -> tuple[int, int]:
+        """Return what a lane holds at its peak: replay, learner, and what an update takes beside them."""
+        cell = job.cell
+        programs = programs_for(cell.spec, max(GAMES[name].actions for name in self.games))
+        steps = self.task.agent_steps(cell.spec.frames)
+        host, device = replay_bytes(programs.plan, steps, self.task.environment, GAMES[cell.game], self.placement)
+        training = programs.training_bytes()
+        return (host, device + training) if is_accelerator() else (host + device + training, 0)
+
+    def _check_memory(self) -> None:
+        if self.fits():
+            return
+        lanes = min(self.lanes, len(self.jobs))
+        needs = [
+            f"{needed / 2**30:.1f} GiB of {kind}memory; {available / 2**30:.1f} GiB are available"
+            for kind, needed, available in zip(
+                ("", "device "), self.memory, (available_memory(), available_device_memory()), strict=True
+            )
+            if needed > available
+        ]
+        remedy = "Use fewer --lanes" if lanes > 1 else "Use a machine with more memory"
+        other = "" if self.placement is Placement.COMPRESSED else ", --replay compressed"
+        raise UnfitEnvironment(
+            f"{lanes} lane(s) need {' and '.join(needs)}.", f"{remedy}{other}, or a shorter --frames."
+        )
 
     @property
     def disk(self) -> int:
@@ -104,17 +148,6 @@ class Plan:
             for item in self.resolved
         )
         return (len(self.jobs) + 2 * min(self.lanes, len(self.jobs))) * learner + LEAST_FREE_DISK
-
-    def _check_memory(self) -> None:
-        lanes = min(self.lanes, len(self.jobs))
-        needed, available = self.memory, available_memory()
-        if self.jobs and needed > available:
-            remedy = "Use fewer --lanes" if lanes > 1 else "Use a machine with more memory"
-            other = "" if self.placement is Placement.COMPRESSED else ", --replay compressed"
-            raise UnfitEnvironment(
-                f"{lanes} lane(s) need {needed / 2**30:.1f} GiB of memory; {available / 2**30:.1f} GiB are available.",
-                f"{remedy}{other}, or a shorter --frames.",
-            )
 
     def _first_try(self) -> str:
         if is_accelerator() or self.projected() < 3600:
@@ -147,8 +180,9 @@ class Plan:
             + [_cell(job.cell, "to run") for job in self.jobs],
             "cells_to_run": len(self.jobs),
             "replay": str(self.placement),
-            "lane_bytes": self.lane_bytes(self.placement),
-            "memory_bytes": self.memory,
+            "lane_bytes": self.lane_bytes,
+            "memory_bytes": self.memory[0],
+            "device_memory_bytes": self.memory[1],
             "disk_bytes": self.disk,
             "projected_seconds": round(self.projected(), 1),
             "configurations": [_configuration(self, item) for item in self.resolved],
@@ -161,9 +195,9 @@ class Plan:
             f"games   {', '.join(self.games)}",
             f"seeds   {', '.join(map(str, self.seeds))}",
             f"out     {self.out.resolve()}",
-            f"memory  {self.memory / 2**30:.2f} GiB at the peak, "
-            f"{self.lane_bytes(self.placement) / 2**30:.2f} GiB of it for each lane; "
-            f"replay: {self.placement}",
+            f"memory  {self.memory[0] / 2**30:.2f} GiB at the peak"
+            + (f" and {self.memory[1] / 2**30:.2f} GiB on the device" if self.memory[1] else "")
+            + f", {self.lane_bytes / 2**30:.2f} GiB the largest lane; replay: {self.placement}",
             f"disk    {self.disk / 2**30:.2f} GiB at most, nearly all of it checkpoints",
             f"time    {duration(self.projected())} on {device_description()}: a rough figure from operation counts",
         ]
@@ -201,12 +235,20 @@ def make_plan(
                     existing[cell] = state
                 else:
                     jobs.append(Job(cell, item.departures))
-    wanted = Placement.HOST if placement == "auto" else Placement(placement)
-    plan = Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, 1, tuple(jobs), existing, wanted)
-    plan = replace(plan, lanes=_lanes(lanes, plan))
-    if placement == "auto" and plan.memory > available_memory():
-        plan = replace(plan, placement=Placement.COMPRESSED)
+    first = Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, 1, tuple(jobs), existing, Placement.HOST)
+    return _placed(first, lanes, placement)
+
+
+def _placed(plan: Plan, lanes: str, placement: str) -> Plan:
+    """Return the plan with its lanes, and its replay in the first place where that many fit."""
+    choices = [Placement.HOST, Placement.COMPRESSED] if placement == "auto" else [Placement(placement)]
+    if placement == "auto" and is_accelerator():
+        choices.insert(0, Placement.DEVICE)
+    for choice in choices:
+        plan = replace(plan, placement=choice)
         plan = replace(plan, lanes=_lanes(lanes, plan))
+        if plan.fits():
+            break
     return plan
 
 
@@ -221,15 +263,8 @@ def _lanes(text: str, plan: Plan) -> int:
         if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
             raise UsageError(f"--lanes {text!r} cannot be read.", "Give a whole number from 1, or `auto`.")
         return int(text)
-    fitting = int((available_memory() - PROCESS_BYTES) * 0.95 // plan.lane_bytes(plan.placement))
-    return max(1, min(cpu_threads(), fitting, len(plan.jobs)))
-
-
-def _lane_bytes(task: Task, spec: Spec, games: Sequence[str], placement: Placement) -> int:
-    """Return what a lane holds at its peak: replay, learner, and what an update takes beside them."""
-    programs = programs_for(spec, max(GAMES[name].actions for name in games))
-    steps = task.agent_steps(spec.frames)
-    return replay_bytes(programs.plan, steps, task.environment, placement) + programs.training_bytes()
+    most = max(1, min(cpu_threads(), len(plan.jobs)))
+    return next((count for count in range(most, 1, -1) if replace(plan, lanes=count).fits(0.95)), 1)
 
 
 def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def environment_of(task: Task, game: Game) -> tuple[dict[str, bool | int | float
         "rom": game.rom,
         "rom_sha256": rom_sha256(game),
         **emulator_options(task.environment),
+        "reseed_steps": task.environment.reseed_steps,
     }
     relevant = {name: value for name, value in environment.items() if name not in ("num_threads", "batch_size")}
     return environment, hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]

@@ -4,7 +4,7 @@
     provenance.json    per attempt: versions, git state, hardware, driver, image, ROM hash             (replaced whole)
     status.json        state, progress and, at the end, the score                                      (replaced whole)
     episodes.jsonl     one line per finished training episode                                          (appended)
-    actions.jsonl      the actions of every scored episode, compressed: `suite verify` replays them    (appended)
+    actions.jsonl      the actions of every scored episode, and of those of its segment before it      (appended)
     diagnostics.jsonl  loss, sparsity, parameter norm at intervals                                     (appended)
     checkpoints.jsonl  hashes of the learner and of the actions so far, at each checkpoint of the schedule (appended)
     checkpoints/       what the next attempt goes on from: see `suite.checkpoint`                      (replaced whole)
@@ -146,7 +146,7 @@ class Episode(LogRow):
 
 
 class Actions(_Row):
-    """The actions of a scored episode, one byte each, deflated (zlib) and in base64."""
+    """The actions of an episode that is scored or leads to one that is, one byte each, deflated (zlib), in base64."""
 
     attempt: int
     episode: int
@@ -205,7 +205,10 @@ class Run:
         """Read the action logs of the episodes that count, by episode."""
         recorded_by = {row.episode: row.attempt for row in self.episodes}
         rows = read_rows(self.path / "actions.jsonl", Actions)
-        return {row.episode: row for row in rows if recorded_by.get(row.episode) == row.attempt}
+        # A later attempt may log an earlier one's episode, once it scores another of the same segment.
+        return {
+            row.episode: row for row in rows if row.episode in recorded_by and row.attempt >= recorded_by[row.episode]
+        }
 
     @property
     def attempt(self) -> Attempt:

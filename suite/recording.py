@@ -45,6 +45,7 @@ class Recording:
         self._recent: list[Episode] = []  # that a score may count
         self._recorded_before: dict[tuple[type[BaseModel], int], dict[str, Any]] = {}
         self._differs_at: int | None = None
+        self._with_actions: set[int] = set()
 
     def begin(self, loaded: Loaded | None, execution: dict[str, str | int | bool]) -> None:
         """Say where this attempt starts, and remember what earlier ones recorded from there on."""
@@ -71,7 +72,7 @@ class Recording:
             }
         )
         if scored(self.task, self.cell.spec.frames, [row]):
-            self._writer.actions(Actions.pack(row.attempt, row.episode, episode.actions))
+            self._write_actions(episode)
         self._writer.episode(row)
         self._note(row)
         self._compare(row)
@@ -167,7 +168,17 @@ class Recording:
         """Unlock the run directory."""
         self._writer.close()
 
+    def _write_actions(self, episode: FinishedEpisode) -> None:
+        """Write down the actions of an episode, and of those of its segment before it: they lead to where it begins."""
+        first = episode.number - len(episode.before)
+        for number, actions in enumerate((*episode.before, episode.actions), start=first):
+            if number not in self._with_actions:
+                self._writer.actions(Actions.pack(self._writer.attempt, number, actions))
+                self._with_actions.add(number)
+
     def _look_back(self, before: Run, resumed_at: int) -> None:
+        standing = {row.episode for row in before.episodes if row.agent_step <= resumed_at}
+        self._with_actions = standing & set(before.actions())
         for row in (*before.episodes, *before.diagnostics, *before.checkpoints):
             if row.agent_step > resumed_at:
                 self._recorded_before[type(row), row.agent_step] = _content(row)

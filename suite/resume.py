@@ -8,6 +8,7 @@ time, and the emulator reaches the episode at hand in the same way.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,6 +24,8 @@ from suite.errors import BadData, UnfitEnvironment
 from suite.lane import Lane
 
 Arrays = dict[str, NDArray[Any]]
+Segment = Sequence[bytes]
+"""The actions of a segment's episodes."""
 Look = Callable[[int, int], None]
 """Is told agent steps played and those in all."""
 LEARNER = "learner"
@@ -35,20 +38,24 @@ class Stopped(Exception):
     """A rebuild was stopped on request; nothing is lost by it."""
 
 
-def play_to(envs: SeveralEnvs, seeds: Sequence[int], actions: Sequence[bytes], look: Look) -> None:
-    """Bring each lane's environment to where its actions lead from its seed, all arriving at the same time.
+def play_to(envs: SeveralEnvs, seeds: Sequence[int], segments: Sequence[Segment], look: Look) -> None:
+    """Bring each lane's environment to where the segment at hand leads, all arriving at the same time.
 
     All environments step together, so that a lane with fewer actions starts later.
     """
-    longest = max(map(len, actions))
-    delays = [longest - len(own) for own in actions]
+    steps = [sum(map(len, segment)) for segment in segments]
+    longest = max(steps)
+    delays = [longest - own for own in steps]
+    actions = [b"".join(segment) for segment in segments]
+    begins = [set(np.cumsum([0, *map(len, segment[:-1])]).tolist()[1:]) for segment in segments]
     envs.reset(dict.fromkeys(range(envs.lanes), 0))
     over: set[int] = set()
     for step in range(longest + 1):
-        starting = {lane: seeds[lane] for lane, delay in enumerate(delays) if delay == step}
-        idle_ends = {lane: 0 for lane in over if delays[lane] > step}
-        if starting or idle_ends:
-            envs.reset(idle_ends | starting)
+        starting: dict[int, int | None] = {lane: seeds[lane] for lane, delay in enumerate(delays) if delay == step}
+        again = {lane: None for lane, delay in enumerate(delays) if step > delay and step - delay in begins[lane]}
+        idle_ends = {lane: None for lane in over if delays[lane] > step}
+        if starting or again or idle_ends:
+            envs.reset(idle_ends | again | starting)
         if step == longest:
             return
         chosen = [own[step - delay] if step >= delay else 0 for own, delay in zip(actions, delays, strict=True)]
@@ -61,8 +68,9 @@ def play_to(envs: SeveralEnvs, seeds: Sequence[int], actions: Sequence[bytes], l
 class LaneState(BaseModel):
     """`state.json` of a checkpoint: everything that is no array.
 
-    `episodes` are finished; `lengths` are the agent steps of those that the replay reaches into and, last, of the one
-    at hand. `chain` is the history's hash. `execution`: how the bits were computed, see `Attempt`.
+    `episodes` and `segments` are finished; `lengths` are the agent steps of the episodes of each segment that the
+    replay reaches into, at the very end those of the one at hand. `chain` is the history's hash. `execution`: how the
+    bits were computed, see `Attempt`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +78,8 @@ class LaneState(BaseModel):
     agent_step: int
     updates: int
     episodes: int
-    lengths: tuple[int, ...]
+    segments: int
+    lengths: tuple[tuple[int, ...], ...]
     chain: str
     metrics: dict[str, float]
     learner: str
@@ -123,14 +132,14 @@ def restored_learner(shapes: Learner, arrays: Mapping[str, NDArray[Any]]) -> Lea
     return jax.tree.unflatten(structure, found)  # type: ignore[no-any-return]
 
 
-def lane_arrays(lane: Lane) -> tuple[Arrays, tuple[int, ...]]:
-    """Return a lane's history and priorities as arrays, and the lengths of the episodes in it."""
-    history = list(lane.history())
-    arrays: Arrays = {ACTIONS: np.frombuffer(b"".join(history), np.uint8)}
+def lane_arrays(lane: Lane) -> tuple[Arrays, tuple[tuple[int, ...], ...]]:
+    """Return a lane's history and priorities as arrays, and the lengths of the episodes in it, by segment."""
+    history = lane.history()
+    arrays: Arrays = {ACTIONS: np.frombuffer(b"".join(b"".join(segment) for segment in history), np.uint8)}
     if lane.replay.priorities is not None:
         lane.replay.priorities.add_until(lane.replay.added)
         arrays |= {PRIORITIES + name: array for name, array in lane.replay.priorities.arrays().items()}
-    return arrays, tuple(map(len, history))
+    return arrays, tuple(tuple(map(len, segment)) for segment in history)
 
 
 def restore_lane(
@@ -143,13 +152,12 @@ def restore_lane(
 ) -> None:
     """Bring a fresh lane to a checkpoint: counters, history, replay and stack.
 
-    `make_envs(E)` makes E environments of the lane's game; `at_once` episodes are played at a time. `look(done, of)`
+    `make_envs(E)` makes E environments of the lane's game; `at_once` segments are played at a time. `look(done, of)`
     is called now and then with agent steps, and may raise Stopped.
     """
-    actions = arrays[ACTIONS].tobytes()
-    ends = np.cumsum(state.lengths).tolist()
-    history = [actions[end - length : end] for end, length in zip(ends, state.lengths, strict=True)]
-    lane.resume(state.agent_step, state.episodes, history, bytes.fromhex(state.chain))
+    actions = iter(arrays[ACTIONS].tobytes())
+    history = [[bytes(itertools.islice(actions, length)) for length in segment] for segment in state.lengths]
+    lane.resume(state.agent_step, state.episodes, state.segments, history, bytes.fromhex(state.chain))
     if lane.replay.priorities is not None:
         named = {name.removeprefix(PRIORITIES): array for name, array in arrays.items() if name.startswith(PRIORITIES)}
         lane.replay.priorities.restore(named)
@@ -162,70 +170,71 @@ def restore_lane(
 
 
 class _Rebuild:
-    """Plays a lane's history into its replay, one environment an episode, several at a time."""
+    """Plays a lane's history into its replay, one environment a segment, several at a time."""
 
-    def __init__(self, lane: Lane, history: Sequence[bytes], envs: SeveralEnvs, look: Look) -> None:
-        first, start = lane.episodes - len(history) + 1, lane.step - sum(map(len, history))
-        starts = np.cumsum([start, *map(len, history)]).tolist()
+    def __init__(self, lane: Lane, history: Sequence[Segment], envs: SeveralEnvs, look: Look) -> None:
+        steps = [sum(map(len, segment)) for segment in history]
+        self._total = sum(steps)
+        starts = np.cumsum([lane.step - self._total, *steps]).tolist()
+        first = lane.segments - len(history) + 1
         self._waiting = deque(
-            _Episode(lane, first + index, starts[index], actions) for index, actions in enumerate(history)
+            _Replayed(lane, first + index, starts[index], segment) for index, segment in enumerate(history)
         )
-        self._playing: list[_Episode | None] = [None] * envs.lanes
+        self._playing: list[_Replayed | None] = [None] * envs.lanes
         self._over = [True] * envs.lanes
         self._envs = envs
         self._look = look
-        self._total = lane.step - start
 
     def run(self) -> None:
         """Play everything."""
         self._envs.reset(dict.fromkeys(range(self._envs.lanes), 0))
         played, rounds = 0, 0
-        while self._assign():
-            actions = [0 if episode is None else episode.action for episode in self._playing]
+        while self._begin_episodes():
+            actions = [0 if segment is None else segment.action for segment in self._playing]
             answer = self._envs.step(np.asarray(actions, np.int64))
-            for slot, episode in enumerate(self._playing):
-                terminal, truncated = answer.discount[slot] == 0, bool(answer.truncated[slot])
-                self._over[slot] = bool(terminal) or truncated
-                if episode is not None:
+            for slot, segment in enumerate(self._playing):
+                terminal, truncated = bool(answer.discount[slot] == 0), bool(answer.truncated[slot])
+                self._over[slot] = terminal or truncated
+                if segment is not None:
                     reward = float(answer.reward[slot])
-                    episode.take(answer.observation[slot], reward, terminal=bool(terminal), truncated=truncated)
+                    segment.take(answer.observation[slot], reward, terminal=terminal, truncated=truncated)
                     played += 1
-                    if episode.played:
+                    if segment.played:
                         self._playing[slot] = None
             rounds += 1
             if rounds % STEPS_BETWEEN_LOOKS == 0:
                 self._look(played, self._total)
 
-    def _assign(self) -> bool:
-        """Give free environments their next episodes; return whether any is played."""
-        seeds: dict[int, int] = {}
-        for slot, episode in enumerate(self._playing):
-            if episode is None and self._waiting:
-                self._playing[slot] = self._waiting.popleft()
-                seeds[slot] = self._playing[slot].emulator_seed  # type: ignore[union-attr]
-            elif episode is None and self._over[slot]:
-                seeds[slot] = 0  # nobody's: an environment takes no step after its end
+    def _begin_episodes(self) -> bool:
+        """Reset what has ended, giving free environments their next segments; return whether any is played."""
+        seeds: dict[int, int | None] = {}
+        for slot in range(self._envs.lanes):
+            if self._playing[slot] is None and self._waiting:
+                starting = self._playing[slot] = self._waiting.popleft()
+                seeds[slot] = starting.emulator_seed
+            elif self._over[slot]:
+                seeds[slot] = None
         for slot, frame in self._envs.reset(seeds).items() if seeds else ():
             self._over[slot] = False
-            starting = self._playing[slot]
-            if starting is not None:
-                starting.begin(frame)
-                if starting.played:  # the episode at hand, before its first action
+            beginning = self._playing[slot]
+            if beginning is not None:
+                beginning.begin(frame)
+                if beginning.played:  # the episode at hand, before its first action
                     self._playing[slot] = None
-        return any(episode is not None for episode in self._playing)
+        return any(segment is not None for segment in self._playing)
 
 
-class _Episode:
-    """An episode of the history that is played again; the last one is the one at hand and leaves the lane's stack."""
+class _Replayed:
+    """A segment of the history that is played again; the last one ends with the episode at hand."""
 
-    def __init__(self, lane: Lane, number: int, start: int, actions: bytes) -> None:
+    def __init__(self, lane: Lane, number: int, start: int, episodes: Segment) -> None:
         self._lane = lane
         self._number = number
-        self._start = start
-        self._actions = actions
+        self._index = start  # running number of the next transition
+        self._waiting = deque(episodes)
+        self._actions = b""
         self._position = 0
         self._frame: NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._at_hand = number == lane.episodes
 
     @property
     def emulator_seed(self) -> int:
@@ -240,25 +249,30 @@ class _Episode:
     @property
     def played(self) -> bool:
         """Whether all actions were taken."""
-        return self._position == len(self._actions)
+        return not self._waiting and self._position == len(self._actions)
 
     def begin(self, frame: NDArray[np.uint8]) -> None:
-        """Start from the first frame."""
+        """Start the next episode from its first frame."""
+        self._actions, self._position = self._waiting.popleft(), 0
         self._frame = frame.copy()
         if self._at_hand:
             self._lane.begin_again(frame)
 
     def take(self, frame: NDArray[np.uint8], reward: float, *, terminal: bool, truncated: bool) -> None:
-        """Take in what the next action led to; UnfitEnvironment if the episode ends where it did not before."""
-        index = self._start + self._position
+        """Take in what the next action led to; UnfitEnvironment if an episode ends where it did not before."""
         action, depth = self.action, self._position
-        self._lane.refill(index, self._frame, action, reward, depth=depth, terminal=terminal, truncated=truncated)
+        self._lane.refill(self._index, self._frame, action, reward, depth=depth, terminal=terminal, truncated=truncated)
+        self._index += 1
         self._position += 1
         self._frame = frame.copy()
-        if (terminal or truncated) != (self.played and not self._at_hand):
+        if (terminal or truncated) != (self._position == len(self._actions) and not self._at_hand):
             raise UnfitEnvironment(
-                f"Episode {self._number} plays otherwise here than when it was recorded.",
+                f"Segment {self._number} plays otherwise here than when it was recorded.",
                 "Go on with the ale-py and the ROM that provenance.json names.",
             )
         if self._at_hand:
             self._lane.replayed(frame, reward)
+
+    @property
+    def _at_hand(self) -> bool:
+        return self._number == self._lane.segments and not self._waiting

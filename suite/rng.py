@@ -30,9 +30,9 @@ class Streams:
         raw = np.random.Philox(key=key, counter=[0, counter, redraw, 0]).random_raw(size)
         return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
-    def emulator_seed(self, episode: int) -> int:
-        """Return the emulator's seed for one episode, in [0, 2**31)."""
-        digest = hashlib.sha256(self.digest("episode") + episode.to_bytes(8, "little")).digest()
+    def emulator_seed(self, segment: int) -> int:
+        """Return the emulator's seed for one segment (some episodes, see `suite.envs.atari`), in [0, 2**31)."""
+        digest = hashlib.sha256(self.digest("segment") + segment.to_bytes(8, "little")).digest()
         return int.from_bytes(digest[:4], "little") >> 1
 
     def key_data(self, name: str) -> NDArray[np.uint32]:

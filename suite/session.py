@@ -152,9 +152,8 @@ class Session:
                 plan,
                 stream,
                 make_replay(plan, environment, self._options.placement),
-                environment.screen_size,
+                environment,
                 game.actions,
-                environment.reward_clip,
             )
             for stream, game in zip(streams, self._games, strict=True)
         ]
@@ -174,7 +173,7 @@ class Session:
                 learners.put(index, restored_learner(programs[index].shapes(), loaded.arrays))
                 group.restore_metrics(index, state.metrics)
                 members[index].loaded = None  # its arrays are no longer needed
-            play_to(envs, [lane.emulator_seed for lane in lanes], [lane.at_hand for lane in lanes], self._look)
+            play_to(envs, [lane.emulator_seed for lane in lanes], [lane.history()[-1] for lane in lanes], self._look)
         else:
             group.begin()
         return group
@@ -213,7 +212,7 @@ class Session:
             before = state.execution.get(name)
             if name in ("threads", "deterministic") and before != now:
                 self._progress.say(cell, f"{name} was {before}, is {now}: bits may come out otherwise than before")
-        steps = sum(state.lengths)
+        steps = sum(map(sum, state.lengths))
 
         def look(done: int, total: int) -> None:
             self._look(done, total)
@@ -294,6 +293,7 @@ class Session:
             agent_step=group.step,
             updates=group.updates,
             episodes=lane.episodes,
+            segments=lane.segments,
             lengths=lengths,
             chain=lane.chain.hex(),
             metrics=group.metrics(index),

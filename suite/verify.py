@@ -1,10 +1,12 @@
-"""Replay of what was scored: an episode is its emulator seed and its actions, so its return can be had again.
+"""Replay of what was scored: a segment is its emulator seed and its actions, so returns can be had again.
 
-This proves that these actions give this score in this emulator, not who chose them.
+This proves that these actions give this score in this emulator, not who chose them. The hashes of `checkpoints.jsonl`
+are for that: training again on the same type of machine gives them again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,31 +45,55 @@ def verify(run: Run) -> Verification:
             "the environment here differs.",
             "Install that version of ale-py and this version of the suite.",
         )
-    episodes = scored(task, run.cell.spec.frames, run.episodes)
+    counted = scored(task, run.cell.spec.frames, run.episodes)
     logs = run.actions()
     found = _inconsistencies(run, task)
+    frames = 0
     envs = AtariEnvs(GAMES[run.cell.game], task.environment)
     try:
-        for episode in episodes:
-            if episode.episode not in logs:
-                raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
-            found += _replay(envs, episode, logs[episode.episode].unpack(episode.length))
+        for segment in _segments(run.episodes, task, counted):
+            actions = []
+            for episode in segment:
+                if episode.episode not in logs:
+                    raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
+                actions.append(logs[episode.episode].unpack(episode.length))
+            found += _replay(envs, segment, actions)
+            frames += sum(map(len, actions)) * task.environment.frame_skip
     finally:
         envs.close()
-    return Verification(len(episodes), sum(row.length for row in episodes) * task.environment.frame_skip, tuple(found))
+    return Verification(len(counted), frames, tuple(found))
+
+
+def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
+    """Return the segments that hold scored episodes, each up to its last scored one."""
+    wanted = {episode.episode for episode in counted}
+    segments: list[list[Episode]] = [[]]
+    for episode in episodes:
+        segments[-1].append(episode)
+        if sum(row.length for row in segments[-1]) >= task.environment.reseed_steps:
+            segments.append([])
+    kept = []
+    for segment in segments:
+        last = max((index for index, row in enumerate(segment) if row.episode in wanted), default=None)
+        if last is not None:
+            kept.append(segment[: last + 1])
+    return kept
 
 
 def _inconsistencies(run: Run, task: Task) -> list[str]:
     """Return in words what the record says of itself that cannot be: left-out episodes, chosen seeds, another score."""
     streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
-    found, step = [], 0
+    found, step, segment, in_segment = [], 0, 0, 0
     for number, episode in enumerate(run.episodes):
         step += episode.length
         if (episode.episode, episode.agent_step) != (number, step):
             found.append(f"episode {number} should end at agent step {step}: one was left out or changed")
             break
-        if episode.emulator_seed != streams.emulator_seed(number):
+        if episode.emulator_seed != streams.emulator_seed(segment):
             found.append(f"episode {number}: its emulator seed is not the one that this cell assigns")
+        in_segment += episode.length
+        if in_segment >= task.environment.reseed_steps:
+            segment, in_segment = segment + 1, 0
     value, count = score(task, run.cell.spec.frames, run.episodes)
     claim = run.status.summary
     if claim is None or (claim.score, claim.scored_episodes) != (value, count):
@@ -75,9 +101,19 @@ def _inconsistencies(run: Run, task: Task) -> list[str]:
     return found
 
 
-def _replay(envs: AtariEnvs, episode: Episode, actions: bytes) -> list[str]:
-    """Return in words what differs between a recorded episode and its replay."""
-    envs.reset([episode.emulator_seed])
+def _replay(envs: AtariEnvs, segment: Sequence[Episode], actions: Sequence[bytes]) -> list[str]:
+    """Return in words what differs from the record in the first episode of a segment that is replayed otherwise."""
+    seed: int | None = segment[0].emulator_seed
+    for episode, own in zip(segment, actions, strict=True):
+        envs.reset([seed])
+        seed = None
+        if differences := _replay_episode(envs, episode, own):
+            return differences  # what follows may start from elsewhere
+    return []
+
+
+def _replay_episode(envs: AtariEnvs, episode: Episode, actions: bytes) -> list[str]:
+    """Return in words what differs between a recorded episode and its replay, which starts at once."""
     total, ended = 0.0, None
     for step, action in enumerate(actions, start=1):
         if action >= envs.actions:

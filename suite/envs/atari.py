@@ -1,8 +1,10 @@
 """Atari through ALE's C++ vector environment, with every option explicit and episodes started by us.
 
-An episode is a pure function of its emulator seed and its actions: each one begins with a reset to a seed of ours, the
-library's own autoreset never acts. Frames are bit for bit those of Dopamine's preprocessing: ALE grayscale, maximum of
-the last two frames of a skip, area resize.
+A segment is an emulator seed of ours and the actions of the episodes that follow: a pure function of these, since the
+library's own autoreset never acts. Every episode begins with a reset of ours, and the first one after `reseed_steps`
+agent steps with a new seed. To seed is to load the ROM anew, 100 ms here, as much as some 250 agent steps: once an
+episode, it would take a fifth of the emulator's time. Frames are bit for bit those of Dopamine's preprocessing: ALE
+grayscale, maximum of the last two frames of a skip, area resize.
 """
 
 from __future__ import annotations
@@ -41,13 +43,14 @@ class AtariEnvs:
                 "Install the ale-py version of the lock file.",
             )
 
-    def reset(self, seeds: Sequence[int], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-        """Start an episode from a seed in each (masked) environment; return the newest frames [E, height, width].
+    def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+        """Start an episode in each (masked) environment; return the newest frames [E, height, width].
 
-        `seeds` has one entry per environment that is reset.
+        `seeds` has one entry per environment that is reset: a seed, or None to go on with the random numbers at hand.
         """
         options = None if mask is None else {"reset_mask": mask}
-        observation, _ = self._envs.reset(seed=np.asarray(seeds, np.int64), options=options)
+        numbers = np.asarray([-1 if seed is None else seed for seed in seeds], np.int64)
+        observation, _ = self._envs.reset(seed=numbers, options=options)
         return np.asarray(observation[:, 0], np.uint8)
 
     def send(self, actions: NDArray[np.int64]) -> None:

@@ -26,8 +26,8 @@ class Envs(Protocol):
         """The number of discrete actions."""
         ...
 
-    def reset(self, seeds: Sequence[int], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-        """Start an episode in each environment (that `mask` names), with a seed for each; return frames [E, ...]."""
+    def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+        """Start an episode in each environment (that `mask` names), from a seed or None; return frames [E, h, w]."""
         ...
 
     def send(self, actions: NDArray[np.int64]) -> None:

@@ -36,8 +36,11 @@ class SeveralEnvs:
                 whole[lanes] = part
         return TimeStep(*merged)
 
-    def reset(self, seeds: Mapping[int, int]) -> dict[int, NDArray[np.uint8]]:
-        """Start an episode in each of the given lanes; return their first frames [height, width]."""
+    def reset(self, seeds: Mapping[int, int | None]) -> dict[int, NDArray[np.uint8]]:
+        """Start an episode in each of the given lanes, from a seed or without; return the first frames [height, width].
+
+        The first reset ever must be of all lanes, each with a seed.
+        """
         frames: dict[int, NDArray[np.uint8]] = {}
         for envs, lanes in self._parts:
             mask = np.asarray([lane in seeds for lane in lanes])

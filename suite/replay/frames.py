@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from suite.agent import DataPlan
 from suite.errors import SuiteError
+from suite.replay.device import blank
 from suite.replay.prioritized import MAX_REDRAWS, Priorities, importance_weights
 from suite.replay.stores import FrameStore, HostFrames
 
@@ -127,7 +128,10 @@ class FrameReplay:
         slots = indices % self.capacity
         missing = -offsets[: self.stack - 1] > self.depth[slots, None]
         frames = self.store.take((indices[:, None] + offsets) % self.capacity)
-        frames[:, : self.stack - 1][missing] = 0
+        if isinstance(frames, np.ndarray):
+            frames[:, : self.stack - 1][missing] = 0
+        else:
+            frames = blank(frames, missing)
         steps = (indices[:, None] + np.arange(n_step)) % self.capacity
         alive = np.cumprod(~self.terminal[steps], axis=1, dtype=np.float64)
         before = np.concatenate([np.ones((len(indices), 1)), alive[:, :-1]], axis=1)

@@ -6,7 +6,7 @@ Both hold the same frames to the bit and differ in memory and time only.
 from __future__ import annotations
 
 import sys
-from typing import Protocol
+from typing import Any, Protocol
 
 import lz4.block
 import numpy as np
@@ -21,8 +21,8 @@ class FrameStore(Protocol):
     def put(self, slot: int, frame: NDArray[np.uint8]) -> None:
         """Store a frame [h, w], in place of the one that the slot held."""
 
-    def take(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the frames of slots [B, W] in a fresh array [B, W, h, w]."""
+    def take(self, slots: NDArray[np.int64]) -> Any:
+        """Return the frames of slots [B, W] in a fresh array [B, W, h, w], on the host or on the device."""
 
     def nbytes(self) -> int:
         """Return the bytes of memory held now."""

@@ -18,7 +18,10 @@ class _Data(BaseModel):
 
 
 class Environment(_Data):
-    """Every option of the emulator and of its preprocessing, none left to a library's default."""
+    """Every option of the emulator and of its preprocessing, none left to a library's default.
+
+    `reseed_steps`: agent steps after which the next episode starts from a new emulator seed; see `suite.envs.atari`.
+    """
 
     frame_skip: int
     max_pool: bool
@@ -31,6 +34,7 @@ class Environment(_Data):
     terminal_on_life_loss: bool
     full_action_set: bool
     max_episode_frames: int
+    reseed_steps: int
     reward_clip: float
 
 

@@ -16,13 +16,17 @@ from suite.errors import unknown_name
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """One game: its ALE ROM, the size of its minimal action set, and its reference scores (None: unpublished)."""
+    """One game: its ALE ROM, the size of its minimal action set, and its reference scores (None: unpublished).
+
+    `frame_bytes`: what a frame took in `suite.replay.stores.CompressedFrames`, over 3,000 agent steps of random play.
+    """
 
     name: str
     rom: str
     actions: int
     random_score: float | None
     human_score: float | None
+    frame_bytes: int
 
     @property
     def normalizable(self) -> bool:
@@ -39,6 +43,7 @@ def _read() -> dict[str, Game]:
             int(row["minimal_actions"]),
             float(row["random_score"]) if row["random_score"] else None,
             float(row["human_score"]) if row["human_score"] else None,
+            int(row["frame_bytes"]),
         )
         for row in csv.DictReader(text.splitlines())
     }

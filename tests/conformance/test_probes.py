@@ -1,7 +1,7 @@
 """Agents solve probe tasks, whose values are known in closed form, through the replay, act and update path of a run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from suite.learners import LoopLearners
 from suite.programs import Programs
 from suite.replay.frames import FrameReplay
 from suite.rng import Streams
+from suite.tasks import load_task
 
 GAMMA = 0.8
 SCREEN = 2
@@ -54,9 +55,12 @@ class Probe:
     actions: int = 2
     value: int = 0
     action: int = 0
+    random: np.random.Generator = field(default_factory=np.random.default_rng)
 
-    def reset(self, seeds: Sequence[int], mask: np.ndarray | None = None) -> np.ndarray:
-        self.value = self.begin(seeds[0] % 2)
+    def reset(self, seeds: Sequence[int | None], mask: np.ndarray | None = None) -> np.ndarray:
+        if seeds[0] is not None:
+            self.random = np.random.default_rng(seeds[0])
+        self.value = self.begin(int(self.random.integers(2)))
         return self._frame()
 
     def send(self, actions: np.ndarray) -> None:
@@ -105,7 +109,8 @@ def test_dqn_finds_the_values(name: str) -> None:
     agent = plugins.load("agent", "dqn")(settings, lambda **initializers: TinyEncoder(), probe.actions)
     streams, plan = Streams("probe@1", name, 0), agent.plan
     replay = FrameReplay.on_host(plan.capacity, (SCREEN, SCREEN), 4)
-    lane = Lane(plan, streams, replay, SCREEN, probe.actions, 1.0)
+    environment = load_task("smoke").environment.model_copy(update={"screen_size": SCREEN})
+    lane = Lane(plan, streams, replay, environment, probe.actions)
     learners = LoopLearners([Programs(agent, (), 4, SCREEN, probe.actions)], [streams], 1)
     group = Group(plan, [lane], learners, SeveralEnvs([name], lambda kind, count: probe))
     group.begin()

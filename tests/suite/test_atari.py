@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 
 import ale_py
 import cv2
@@ -121,6 +122,6 @@ def test_the_frame_cap_truncates_and_game_over_terminates() -> None:
 def test_action_counts_of_the_table_are_the_emulators() -> None:
     for name in ("Pong", "Breakout", "MsPacman", "Boxing"):
         AtariEnvs(GAMES[name], TASK.environment).close()  # raises where they differ
-    wrong = type(GAMES["Pong"])("Pong", "pong", 5, None, None)
+    wrong = replace(GAMES["Pong"], actions=5)
     with pytest.raises(UnfitEnvironment, match="6 actions; the task expects 5"):
         AtariEnvs(wrong, TASK.environment)

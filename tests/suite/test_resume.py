@@ -32,7 +32,11 @@ TASK = load_task("smoke")
 
 
 def group_of(
-    cells: Sequence[tuple[str, int]], placement: Placement = Placement.HOST, cap: int = 8000, **settings: Any
+    cells: Sequence[tuple[str, int]],
+    placement: Placement = Placement.HOST,
+    cap: int = 8000,
+    reseed: int = 250,
+    **settings: Any,
 ) -> Group:
     """Build a group on the network `tiny`, with small settings of its own and episodes capped at `cap` frames."""
     changes = {"warm_up": 40, "replay_capacity": 300, "target_update_period": 60, "epsilon_decay": 40} | settings
@@ -40,10 +44,10 @@ def group_of(
     spec = resolve(Request("smoke", "dqn", "tiny", ("magnitude_pruning",), paths, None, None))[0].spec
     programs = [programs_for(spec, GAMES[game].actions) for game, _ in cells]
     streams = [Streams("smoke@1", game, seed) for game, seed in cells]
-    environment = TASK.environment.model_copy(update={"max_episode_frames": cap})
+    environment = TASK.environment.model_copy(update={"max_episode_frames": cap, "reseed_steps": reseed})
     plan = programs[0].plan
     lanes = [
-        Lane(plan, stream, make_replay(plan, environment, placement), 84, GAMES[game].actions, 1.0)
+        Lane(plan, stream, make_replay(plan, environment, placement), environment, GAMES[game].actions)
         for stream, (game, _) in zip(streams, cells, strict=True)
     ]
 
@@ -65,6 +69,7 @@ def saved(group: Group, index: int) -> tuple[LaneState, dict[str, np.ndarray]]:
         agent_step=group.step,
         updates=group.updates,
         episodes=lane.episodes,
+        segments=lane.segments,
         lengths=lengths,
         chain=lane.chain.hex(),
         metrics=group.metrics(index),
@@ -94,7 +99,7 @@ def resumed(cells: Sequence[tuple[str, int]], checkpoints: Sequence[Any], at_onc
         group.learners.put(index, restored_learner(group.programs[index].shapes(), arrays))  # type: ignore[attr-defined]
         group.restore_metrics(index, state.metrics)
     group.step, group.updates = checkpoints[0][0].agent_step, checkpoints[0][0].updates
-    seeds, actions = [lane.emulator_seed for lane in group.lanes], [lane.at_hand for lane in group.lanes]
+    seeds, actions = [lane.emulator_seed for lane in group.lanes], [lane.history()[-1] for lane in group.lanes]
     play_to(group._envs, seeds, actions, lambda done, total: None)
     return group
 
@@ -118,12 +123,12 @@ def digest(group: Group, index: int) -> dict[str, str]:
     columns = (replay.actions, replay.rewards, replay.terminal, replay.truncated, replay.depth)
     return {
         "learner": learner_hash(learner_arrays(group.learners.get(index))),
-        "frames": of(replay.store.take(slots[:, None])),
+        "frames": of(np.asarray(replay.store.take(slots[:, None]))),
         "columns": of(*(column[slots] for column in columns)),
         "priorities": "" if replay.priorities is None else of(*replay.priorities.arrays().values()),
         "stack": of(lane.stack),
         "counters": f"{lane.step} {lane.episodes} {replay.added} {lane._return} {lane.chain.hex()}",
-        "history": of(np.frombuffer(b"".join(lane.history()), np.uint8)),
+        "history": of(*(np.frombuffer(episode, np.uint8) for segment in lane.history() for episode in segment)),
         "metrics": json.dumps(group.metrics(index), sort_keys=True),
     }
 
@@ -153,12 +158,27 @@ def test_short_episodes_and_truncations_are_rebuilt(tiny: None) -> None:
     check_exact([("Pong", 1)], 400, 500, cap=112)  # truncated every 28 agent steps; the 300 newest are kept
 
 
+@pytest.mark.parametrize("reseed", [1, 60, 100_000])
+def test_segments_of_any_length_are_rebuilt(tiny: None, reseed: int) -> None:
+    check_exact([("Breakout", 0), ("Pong", 1)], 470, 560, cap=160, reseed=reseed)
+
+
 def test_a_stop_between_two_episodes(tiny: None) -> None:
     check_exact([("Pong", 1)], 392, 500, cap=112)  # 14 episodes of 28: the one at hand has no action yet
 
 
-def test_compressed_frames_are_rebuilt(tiny: None) -> None:
-    check_exact([("Breakout", 0)], 777, 850, placement=Placement.COMPRESSED, cap=160)
+@pytest.mark.parametrize("placement", [Placement.COMPRESSED, Placement.DEVICE])
+def test_frames_are_rebuilt_wherever_they_live(tiny: None, placement: Placement) -> None:
+    check_exact([("Breakout", 0)], 777, 850, placement=placement, cap=160)
+
+
+@pytest.mark.parametrize("placement", [Placement.COMPRESSED, Placement.DEVICE])
+def test_it_does_not_matter_where_frames_live(tiny: None, placement: Placement) -> None:
+    elsewhere, host = group_of([("Breakout", 0)], placement=placement), group_of([("Breakout", 0)])
+    for group in (elsewhere, host):
+        group.begin()
+        advance(group, 420)
+    assert digest(elsewhere, 0) == digest(host, 0)
 
 
 def test_lanes_at_different_places_of_their_episodes_go_on_together(tiny: None) -> None:

@@ -2,12 +2,10 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -244,7 +242,8 @@ def test_a_dry_run_prints_the_protocols_numbers(tmp_path: Path) -> None:
     assert dense["parameters"] == 2_089_954
     assert dense["milestones"] == {}
     assert {500_000, 2_000_000} <= set(pruned["milestones"].values())
-    assert plan["lane_bytes"] == pytest.approx(7.06e9, rel=0.05)
+    assert plan["lane_bytes"] == pytest.approx(7.07e9, rel=0.05)
+    assert plan["memory_bytes"] > plan["lane_bytes"] * plan["lanes"] or plan["replay"] == "compressed"
     text = suite(*arguments).stdout
     assert "2,495,000" in text
     assert "500,000" in text
@@ -350,25 +349,3 @@ def test_a_failing_cell_is_recorded_and_does_not_stop_the_others(
     assert (states[0].state, states[0].message) == ("failed", "RuntimeError: a cable came loose")
     assert states[1].state == "done"
     assert "cable" in (find_runs(tmp_path)[0] / "failure-1.txt").read_text()
-
-
-@pytest.mark.nightly
-def test_a_run_killed_twenty_times_ends_as_one_that_never_was(
-    tmp_path: Path, finished: tuple[Path, Result], record_property: Callable[[str, object], None]
-) -> None:
-    arguments = (*CELL, "--frames", "6400", "--method", "magnitude_pruning")
-    rng, kills = random.Random(0), 20
-    for _ in range(kills):
-        victim = start(tmp_path, *arguments)
-        time.sleep(rng.uniform(0.5, 12.0))
-        victim.kill()
-        victim.communicate()
-        for path in find_runs(tmp_path) if tmp_path.exists() else []:
-            if (path / "status.json").exists():
-                assert effective_state(path, read_run(path).status) in ("killed", "done")
-    assert suite("run", *arguments, "--out", str(tmp_path)).exit_code == 0
-    run = read_run(find_runs(tmp_path)[0])
-    assert content(run) == content(read_run(find_runs(finished[0])[0]))
-    assert {old.state for old in run.status.closed} <= {"killed"}
-    record_property("kills", kills)
-    record_property("attempts", run.status.attempt)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.envs.atari import AtariEnvs
+from suite.replay.device import DeviceFrames
 from suite.replay.stores import CompressedFrames, FrameStore, HostFrames
 from suite.tasks import GAMES, load_task
 
@@ -125,3 +126,16 @@ def test_memory_is_the_blocks_and_little_more() -> None:
     assert held[999] - blocks < 6 * 1000 + 50 * 20  # two index arrays, and one object for each of 20 segments
     assert max(held) - held[999] < 1.3 * blocks / 20
     assert held[999] == held[1999] == held[2999]
+
+
+@settings(max_examples=30, deadline=None)
+@given(slots=st.lists(st.integers(0, 11), max_size=60), looks=st.sets(st.integers(0, 60)))
+def test_frames_on_the_device_equal_those_on_the_host(slots: list[int], looks: set[int]) -> None:
+    host, device = HostFrames(12, SHAPE), DeviceFrames(12, SHAPE)
+    wanted = np.arange(12).reshape(3, 4)
+    for count, (slot, frame) in enumerate(zip(slots, pictures(len(slots), SHAPE, 0), strict=True)):
+        host.put(slot, frame)
+        device.put(slot, frame)
+        if count in looks:
+            np.testing.assert_array_equal(device.take(wanted), host.take(wanted))
+    np.testing.assert_array_equal(device.take(wanted), host.take(wanted))

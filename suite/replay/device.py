@@ -1,0 +1,69 @@
+"""The frames of a ring in the accelerator's memory: what is sampled never crosses the bus."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+STAGED = 16
+"""New frames wait on the host until so many are there or some are sampled: one upload for several agent steps."""
+
+
+class DeviceFrames:
+    """One uint8 array [capacity + 1, h, w] on the device; the last row takes what fills up an upload."""
+
+    def __init__(self, capacity: int, shape: tuple[int, int]) -> None:
+        self._frames = jnp.zeros((capacity + 1, *shape), jnp.uint8)
+        self._capacity = capacity
+        self._staged = np.zeros((STAGED, *shape), np.uint8)
+        self._slots = np.full(STAGED, capacity, np.int32)
+        self._count = 0
+
+    def put(self, slot: int, frame: NDArray[np.uint8]) -> None:
+        """Fill a slot with a frame [h, w]."""
+        if self._count == STAGED or slot in self._slots[: self._count]:
+            self._upload()
+        self._staged[self._count], self._slots[self._count] = frame, slot
+        self._count += 1
+
+    def take(self, slots: NDArray[np.int64]) -> jax.Array:
+        """Return the frames [B, W, h, w] of slots [B, W], on the device."""
+        if self._count:
+            self._upload()
+        frames: jax.Array = _take(self._frames, slots.astype(np.int32))
+        return frames
+
+    def nbytes(self) -> int:
+        """Return the bytes held on the device."""
+        return int(self._frames.nbytes)
+
+    def _upload(self) -> None:
+        self._frames = _write(self._frames, self._slots.copy(), self._staged.copy())
+        self._slots[:] = self._capacity
+        self._count = 0
+
+
+def blank(frames: jax.Array, missing: NDArray[np.bool_]) -> jax.Array:
+    """Return the frames [B, W, h, w] with zeros where `missing` bool [B, M] says so of the first M of a window."""
+    blanked: jax.Array = _blank(frames, missing)
+    return blanked
+
+
+@partial(jax.jit, donate_argnums=0)
+def _write(frames: jax.Array, slots: jax.Array, new: jax.Array) -> jax.Array:
+    return frames.at[slots].set(new)
+
+
+@jax.jit
+def _take(frames: jax.Array, slots: jax.Array) -> jax.Array:
+    return frames[slots]
+
+
+@jax.jit
+def _blank(frames: jax.Array, missing: jax.Array) -> jax.Array:
+    whole = jnp.pad(missing, ((0, 0), (0, frames.shape[1] - missing.shape[1])))
+    return jnp.where(whole[:, :, None, None], jnp.uint8(0), frames)
