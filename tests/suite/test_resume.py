@@ -3,18 +3,24 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from suite.configure import programs_for
+from suite.agent import ApplyGradients, Batch, Learner
+from suite.configure import build, programs_for
 from suite.envs.atari import AtariEnvs
 from suite.envs.several import SeveralEnvs
 from suite.group import Group
 from suite.lane import Lane
 from suite.learners import LoopLearners
 from suite.placement import Placement, make_replay
+from suite.programs import Programs
 from suite.resolve import Request, resolve
 from suite.resume import (
     LaneState,
@@ -26,6 +32,7 @@ from suite.resume import (
     restored_learner,
 )
 from suite.rng import Streams
+from suite.spec import Spec
 from suite.tasks import GAMES, Game, load_task
 
 TASK = load_task("smoke")
@@ -36,13 +43,15 @@ def group_of(
     placement: Placement = Placement.HOST,
     cap: int = 8000,
     reseed: int = 250,
+    prioritized: bool = False,
     **settings: Any,
 ) -> Group:
     """Build a group on the network `tiny`, with small settings of its own and episodes capped at `cap` frames."""
     changes = {"warm_up": 40, "replay_capacity": 300, "target_update_period": 60, "epsilon_decay": 40} | settings
     paths = tuple(f"agent.{name}={value}" for name, value in changes.items())
     spec = resolve(Request("smoke", "dqn", "tiny", ("magnitude_pruning",), paths, None, None))[0].spec
-    programs = [programs_for(spec, GAMES[game].actions) for game, _ in cells]
+    make_programs = prioritized_programs if prioritized else programs_for
+    programs = [make_programs(spec, GAMES[game].actions) for game, _ in cells]
     streams = [Streams("smoke@1", game, seed) for game, seed in cells]
     environment = TASK.environment.model_copy(update={"max_episode_frames": cap, "reseed_steps": reseed})
     plan = programs[0].plan
@@ -58,6 +67,20 @@ def group_of(
     group = Group(plan, lanes, learners, SeveralEnvs([GAMES[game] for game, _ in cells], make))
     group.programs, group.make = programs, make  # type: ignore[attr-defined]
     return group
+
+
+@cache
+def prioritized_programs(spec: Spec, actions: int) -> Programs:
+    """Return the programs of a DQN that draws by priority, two updates at a time."""
+    dqn, methods = build(spec, actions)
+
+    def update(learner: Learner, batch: Batch, key: jax.Array, apply_gradients: ApplyGradients) -> Any:
+        after, feedback = dqn.update(learner, batch, key, apply_gradients)
+        sizes = jnp.abs(batch.r_t) + batch.weight * feedback.metrics["loss"]
+        return after, feedback._replace(priorities=jnp.sqrt(2.0 + sizes))
+
+    plan = replace(dqn.plan, replay="prioritized", updates_per_period=2)
+    return Programs(dqn._replace(update=update, plan=plan), methods, 4, 84, actions)
 
 
 def saved(group: Group, index: int) -> tuple[LaneState, dict[str, np.ndarray]]:
@@ -183,6 +206,26 @@ def test_it_does_not_matter_where_frames_live(tiny: None, placement: Placement) 
 
 def test_lanes_at_different_places_of_their_episodes_go_on_together(tiny: None) -> None:
     check_exact([("Breakout", 0), ("Pong", 0), ("Breakout", 1)], 451, 600)
+
+
+@pytest.mark.parametrize("stop", [120, 301, 640])
+def test_priorities_are_part_of_it(tiny: None, stop: int) -> None:
+    check_exact([("Breakout", 0), ("Breakout", 1)], stop, stop + 130, prioritized=True, cap=240)
+
+
+def test_prioritized_lanes_draw_by_what_their_updates_reported(tiny: None) -> None:
+    group = group_of([("Breakout", 0)], prioritized=True)
+    group.begin()
+    advance(group, 240)
+    group.settle()
+    priorities = group.lanes[0].replay.priorities
+    assert priorities is not None
+    priorities.add_until(240)
+    leaves = priorities.arrays()["leaves"][:240]
+    assert group.updates == 2 * (240 // 4 - 10)
+    assert priorities.maximum > 1  # some update reported more than a new transition's 1
+    assert len(np.unique(leaves)) > 100
+    assert leaves[-1] > 1  # the newest cannot be drawn yet: it has the maximum that it entered with
 
 
 @pytest.mark.nightly
