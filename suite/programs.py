@@ -35,7 +35,7 @@ class Programs:
         self._agent = agent
         self._methods = tuple(methods)
         self._optimizer = wrap_optimizer(agent.optimizer, self._methods)
-        self._legal = np.ones(actions, np.bool_)
+        self._legal = jnp.ones(actions, jnp.bool_)
         self._init = jax.jit(self._traced_init)
         self._act = jax.jit(self.traced_act)
         self._update = jax.jit(self.traced_update, donate_argnums=0)

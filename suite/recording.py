@@ -27,7 +27,7 @@ RowT = TypeVar("RowT", bound=LogRow)
 
 
 class Recording:
-    """The attempt that `writer` has opened. `step` is the agent step that was reached."""
+    """The attempt that `writer` has opened. `step` is the agent step reached; for `differs_at` see StatusFile."""
 
     def __init__(self, cell: Cell, writer: RunWriter) -> None:
         self.cell = cell
@@ -44,7 +44,7 @@ class Recording:
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_MARKS)
         self._recent: list[Episode] = []  # that a score may count
         self._recorded_before: dict[tuple[type[BaseModel], int], dict[str, Any]] = {}
-        self._differs_at: int | None = None
+        self.differs_at: int | None = None
         self._with_actions: set[int] = set()
 
     def begin(self, loaded: Loaded | None, execution: dict[str, str | int | bool]) -> None:
@@ -151,7 +151,7 @@ class Recording:
                 updated_at=provenance.utc_now(),
                 message=message,
                 summary=summary,
-                differs_at=self._differs_at,
+                differs_at=self.differs_at,
                 closed=self._writer.closed_attempts(),
             )
         )
@@ -194,8 +194,8 @@ class Recording:
 
     def _compare(self, row: LogRow) -> None:
         before = self._recorded_before.pop((type(row), row.agent_step), None)
-        if before is not None and before != _content(row) and self._differs_at is None:
-            self._differs_at = row.agent_step
+        if before is not None and before != _content(row) and self.differs_at is None:
+            self.differs_at = row.agent_step
 
 
 def _content(row: LogRow) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from suite.configure import programs_for
 from suite.device import cpu_threads, is_deterministic
 from suite.envs.atari import AtariEnvs
 from suite.envs.several import SeveralEnvs
-from suite.errors import ExitCode, SuiteError
+from suite.errors import ExitCode, SuiteError, UnfitEnvironment
 from suite.forms import Form
 from suite.group import Group
 from suite.lane import Lane
@@ -39,21 +39,24 @@ from suite.resume import (
     restored_learner,
 )
 from suite.rng import Streams
+from suite.spec import Cell
 from suite.tasks import GAMES, Game
 
 if TYPE_CHECKING:
     from suite.runner import Progress
 
 STEPS_BETWEEN_LOOKS = 32
+LONG_REBUILD = 100_000
+"""Agent steps of a replay that are worth a line when they are played again: a minute of one core."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How cells are computed; no result depends on it. `form` None: the loop on a CPU, else measured."""
+    """How cells are computed: bits may depend on it, the protocol does not. `form`: `auto`, `loop`, or a `Form`."""
 
     checkpoint_frames: int
     placement: Placement
-    form: Form | None = None
+    form: str = "auto"
 
 
 @dataclass(slots=True)
@@ -84,11 +87,14 @@ class End(Protocol):
         ...
 
 
-def default_form(lanes: int) -> Form | None:
-    """Return the loop (None) for a CPU, where it is fastest by far, and one program for all lanes elsewhere."""
-    if jax.default_backend() == "cpu":
-        return None
-    return Form.VMAP if lanes > 1 else Form.UNROLLED
+def choose_form(wanted: str) -> Form | None:
+    """Return the form asked for, None for the loop. `auto` is the loop on a CPU, where it is fastest by far.
+
+    Elsewhere `auto` is `vmap`, on the word of others: `ci/bench/gpu` measures the forms, and has not met a GPU yet.
+    """
+    if wanted == "auto":
+        return None if jax.default_backend() == "cpu" else Form.VMAP
+    return None if wanted == "loop" else Form(wanted)
 
 
 class Session:
@@ -115,13 +121,16 @@ class Session:
         self._budget = self._task.agent_steps(first.cell.spec.frames)
         self._every = max(1, options.checkpoint_frames // self._skip)
         self._games = [GAMES[member.recording.cell.game] for member in members]
-        self._form = options.form or default_form(len(members))
+        self._form = choose_form(options.form)
         self._execution = self._how()
 
     def run(self) -> None:
         """Run every member to the end of its budget, to divergence, to a stop or to a failure."""
         group: Group | None = None
         try:
+            self._admit()
+            if not self._members:
+                return
             group = self._build()
             self._unsaved(True)
             self._train(group)
@@ -134,13 +143,35 @@ class Session:
                 group.close()
             self._unsaved(False)
 
+    def _admit(self) -> None:
+        """Begin every member's record; one that cannot go on ends here and does not stop the others."""
+        for index, member in list(self._members.items()):
+            cell = member.recording.cell
+            self._progress.begin(cell, cell.spec.frames)
+            try:
+                member.recording.begin(member.loaded, self._execution)
+                if member.loaded is not None:
+                    self._check(cell, LaneState.read(member.loaded.state))
+            except Exception as error:  # noqa: BLE001 - one cell's failure must not stop the others
+                self._fail([index], error)
+        self._members = dict(enumerate(self._members.values()))
+        self._games = [GAMES[member.recording.cell.game] for member in self._members.values()]
+
+    def _check(self, cell: Cell, state: LaneState) -> None:
+        """Refuse a checkpoint of another environment; say what makes bits differ."""
+        if state.environment_fingerprint != environment_of(self._task, GAMES[cell.game])[1]:
+            raise UnfitEnvironment(
+                "The checkpoint was written with another ale-py, ROM or emulator option.",
+                "Go on with the version that provenance.json names, or delete the checkpoints to start the cell anew.",
+            )
+        for name in ("threads", "deterministic"):
+            before, now = state.execution.get(name), self._execution[name]
+            if before != now:
+                self._progress.say(cell, f"{name} was {before}, is {now}: bits may come out otherwise than before")
+
     def _build(self) -> Group:
         members = list(self._members.values())
         spec = members[0].recording.cell.spec
-        for member in members:
-            self._progress.begin(member.recording.cell, spec.frames)
-        for member in members:
-            member.recording.begin(member.loaded, self._execution)
         programs = [programs_for(spec, game.actions) for game in self._games]
         streams = [Streams(spec.task_key, member.recording.cell.game, member.recording.cell.seed) for member in members]
         for each in {id(each): each for each in programs}.values():
@@ -173,6 +204,7 @@ class Session:
                 learners.put(index, restored_learner(programs[index].shapes(), loaded.arrays))
                 group.restore_metrics(index, state.metrics)
                 members[index].loaded = None  # its arrays are no longer needed
+                members[index].recording.reach(state.agent_step, state.updates, state.episodes)
             play_to(envs, [lane.emulator_seed for lane in lanes], [lane.history()[-1] for lane in lanes], self._look)
         else:
             group.begin()
@@ -202,24 +234,17 @@ class Session:
             return None
         state = LaneState.read(member.loaded.state)
         game, cell = GAMES[member.recording.cell.game], member.recording.cell
-        _, fingerprint = environment_of(self._task, game)
-        if state.environment_fingerprint != fingerprint:
-            raise SuiteError(
-                "The checkpoint was written with another ale-py, ROM or emulator option.",
-                "Go on with the version that provenance.json names, or delete the checkpoints to start the cell anew.",
-            )
-        for name, now in self._execution.items():
-            before = state.execution.get(name)
-            if name in ("threads", "deterministic") and before != now:
-                self._progress.say(cell, f"{name} was {before}, is {now}: bits may come out otherwise than before")
         steps = sum(map(sum, state.lengths))
+        told = 0
 
         def look(done: int, total: int) -> None:
+            nonlocal told
             self._look(done, total)
-            if done * 10 // max(1, total) != (done - 64 * cpu_threads()) * 10 // max(1, total) and total > 50_000:
-                self._progress.say(cell, f"playing {total:,} agent steps of the replay again: {done * 100 // total} %")
+            if done >= told + LONG_REBUILD:
+                told = done
+                self._progress.say(cell, f"{done:,} of {total:,} agent steps of the replay played again")
 
-        if steps > 50_000:
+        if steps >= LONG_REBUILD:
             self._progress.say(cell, f"playing {steps:,} agent steps of the replay again")
         restore_lane(lane, state, member.loaded.arrays, lambda count: self._envs([game] * count), cpu_threads(), look)
         return state
@@ -266,9 +291,12 @@ class Session:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
         summary = recording.summary(group.learners.measure(index))
-        recording.status("done", summary=summary)
+        message = ""
+        if recording.differs_at is not None:
+            message = f"From agent step {recording.differs_at} on, it differs from what an earlier attempt recorded."
+        recording.status("done", message=message, summary=summary)
         recording.store.keep_only(group.step)
-        self._leave(group, index, "done", summary.score)
+        self._leave(group, index, "done", summary.score, message)
 
     def _checkpoint(self, group: Group, *, scheduled: bool) -> None:
         """Write every member's checkpoint, several at a time: the disk and the hashes take longest."""

@@ -60,6 +60,13 @@ Examples:
 )
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads of a CPU program, on which bits depend.")
 @click.option(
+    "--form",
+    type=click.Choice(["auto", "loop", "unrolled", "vmap", "matmul"]),
+    default="auto",
+    show_default=True,
+    help="How one program serves many lanes; auto: loop on a CPU, vmap elsewhere.",
+)
+@click.option(
     "--deterministic/--no-deterministic", default=True, show_default=True, help="The same bits twice on a GPU."
 )
 @click.option("--dry-run", is_flag=True, help="Print cells, updates, milestones and cost; run nothing.")
@@ -79,6 +86,7 @@ def run(
     checkpoint_every: int,
     placement: str,
     threads: int | None,
+    form: str,
     deterministic: bool,
     dry_run: bool,
     as_json: bool,
@@ -97,12 +105,12 @@ def run(
         if dry_run:
             click.echo(json.dumps(plan.document(), indent=1) if as_json else plan.text())
             return
-        outcomes = _execute(plan, stop, as_json, checkpoint_every)
+        outcomes = _execute(plan, stop, as_json, checkpoint_every, form)
         code = plan.exit_code(outcomes, interrupted=stop.is_set())
         click.get_current_context().exit(code)
 
 
-def _execute(plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every: int) -> list[Outcome]:
+def _execute(plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every: int, form: str) -> list[Outcome]:
     from suite.progress import open_progress
     from suite.runner import run_cells
     from suite.session import Options
@@ -120,7 +128,7 @@ def _execute(plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every:
             plan.jobs,
             plan.out,
             lanes=plan.lanes,
-            options=Options(checkpoint_every, plan.placement),
+            options=Options(checkpoint_every, plan.placement, form),
             progress=progress,
             stop=stop,
             finished=finished,
@@ -134,7 +142,7 @@ def outcome_line(outcome: Outcome) -> str:
     """Return one line for people about how a cell ended."""
     cell = outcome.cell
     score = "no finished episode in the scored window" if outcome.score is None else f"score {outcome.score:.2f}"
-    detail = score if outcome.state == "done" else outcome.message
+    detail = f"{score}  {outcome.message}".rstrip() if outcome.state == "done" else outcome.message
     return f"{outcome.state:<11} {cell.game} seed {cell.seed}  {cell.spec.label}  {detail}  {outcome.path}".rstrip()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from suite.checkpoint import CheckpointStore
 from suite.record import find_runs, read_run
 
 STEPS = 1_010_000
@@ -60,6 +61,16 @@ def test_a_full_replay_is_saved_in_seconds_and_had_again(
     record_property("checkpoint_mb", max(sizes.values()) / 1e6)
     record_property("of_raw_frames_percent", 100 * max(sizes.values()) / (STEPS * 7056))
     stopped_at = status(tmp_path)["agent_steps"]
+    loaded = CheckpointStore(find_runs(tmp_path)[0]).newest()
+    assert loaded is not None
+    elsewhere, times = CheckpointStore(tmp_path / "elsewhere"), []
+    for step in range(100):
+        began = time.monotonic()
+        elsewhere.write(step, loaded.arrays, loaded.state)
+        times.append(time.monotonic() - began)
+    record_property("checkpoint_write_median_s", sorted(times)[50])
+    record_property("checkpoint_write_p99_s", sorted(times)[98])
+    del loaded
 
     began = time.monotonic()
     process = subprocess.Popen(suite(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -251,6 +251,39 @@ def test_a_cell_without_a_sound_checkpoint_is_never_started_anew_in_silence(
     assert process.returncode == 0
 
 
+def test_what_comes_out_otherwise_is_said_and_the_new_rows_count(
+    start: Callable[..., subprocess.Popen[str]], undisturbed: Path, tmp_path: Path
+) -> None:
+    path = interrupted_at_two(start, tmp_path)
+    saved = steps(tmp_path)[-1]
+    rows = [json.loads(line) for line in (path / "diagnostics.jsonl").read_text().splitlines()]
+    later = rows[-1] | {"agent_step": saved + 200, "frame": 4 * (saved + 200)}
+    later["values"] = later["values"] | {"parameter_norm": 1.0}  # as another machine might have had it
+    rows = [row for row in rows if row["agent_step"] <= saved]
+    (path / "diagnostics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, later]))
+    process = start(tmp_path)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert f"From agent step {saved + 200} on, it differs" in out
+    assert read_run(path).status.differs_at == saved + 200
+    assert content(path) == content(undisturbed)
+    kept = [json.loads(line) for line in (path / "diagnostics.jsonl").read_text().splitlines()]
+    assert later in kept
+
+
+def test_a_damaged_cell_does_not_stop_its_group(
+    start: Callable[..., subprocess.Popen[str]], undisturbed: Path, tmp_path: Path
+) -> None:
+    path = interrupted_at_two(start, tmp_path)
+    (path / "episodes.jsonl").write_text("{}\n")
+    process = start(tmp_path, "--seeds", "0-1", "--lanes", "2", "--frames", "16000")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 5, err
+    states = {line.split(" seed ")[1][0]: line.split()[0] for line in out.splitlines()}
+    assert states == {"0": "failed", "1": "done"}
+    assert "episodes.jsonl:1 is damaged" in out
+
+
 def test_two_starters_at_once_run_the_cell_once(
     start: Callable[..., subprocess.Popen[str]], undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -154,6 +154,23 @@ def test_a_lane_is_the_same_alone_and_beside_others(tmp_path: Path) -> None:
     assert content(read_run(one)) != content(read_run(other))
 
 
+@pytest.mark.parametrize("form", ["vmap", "unrolled"])
+def test_games_of_different_action_counts_share_one_program(tmp_path: Path, tiny: None, form: str) -> None:
+    cells = ("--task", "smoke", "--network", "tiny", "--seeds", "0", "--frames", "4800", "--lanes", "2")
+    loop, shared = tmp_path / "loop", tmp_path / "shared"
+    assert suite("run", *cells, "--out", str(loop)).exit_code == 0
+    assert suite("run", *cells, "--out", str(shared), "--form", form).exit_code == 0
+    for one, other in zip(find_runs(loop), find_runs(shared), strict=True):
+        alone, together = read_run(one), read_run(other)
+        assert (alone.attempt.execution["form"], together.attempt.execution["form"]) == ("loop", form)
+        assert together.attempt.execution["group"] == "Pong/0 Breakout/0"
+        assert together.status.summary is not None
+        assert alone.status.summary is not None
+        assert together.status.summary.parameters == alone.status.summary.parameters  # each in its own game's shapes
+        losses = [row.values.get("loss") for row in together.diagnostics]
+        assert losses[2:] == pytest.approx([row.values.get("loss") for row in alone.diagnostics][2:], rel=0.3)
+
+
 def test_dense_and_pruned_share_their_random_numbers(tmp_path: Path) -> None:
     # Pruning begins at gradient step 200, after the 75 of this budget: until then the two are one run.
     short = (*CELL, "--frames", "3200", "--method", "dense,magnitude_pruning")
