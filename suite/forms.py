@@ -83,7 +83,7 @@ def _convolution_by_patches(
     parameters = conv.variables["params"]
     kernel = parameters["kernel"]
     height, width, channels, features = kernel.shape
-    strides: Any = conv.strides or (1, 1)
+    strides: Any = (conv.strides,) * 2 if isinstance(conv.strides, int) else conv.strides or (1, 1)
     padding: Any = conv.padding
     patches = jax.lax.conv_general_dilated_patches(
         arguments[0],

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.agent import DataPlan
 from suite.replay.frames import FrameReplay, Windows
-from suite.rng import Exploration, Streams
+from suite.rng import Exploration, Sampling, Streams
 from suite.tasks import Environment
 
 
@@ -53,6 +54,7 @@ class Lane:
         self._reward_clip = environment.reward_clip
         self._reseed_steps = environment.reseed_steps
         self._exploration = Exploration(streams)
+        self._sampling = Sampling(streams, plan.batch_size)
         self._played: deque[list[bytes]] = deque()  # finished segments that the replay still reaches into
         self._segment: list[bytes] = []  # finished episodes of the segment at hand
         self._return, self._current = 0.0, bytearray()
@@ -100,11 +102,7 @@ class Lane:
 
     def sample(self, updates: int) -> Windows:
         """Return the batch for the update that `updates` others went before."""
-
-        def uniform(redraw: int) -> NDArray[np.float64]:
-            return self.streams.uniform("sample", updates, self._plan.batch_size, redraw=redraw)
-
-        return self.replay.sample(self._plan, uniform)
+        return self.replay.sample(self._plan, partial(self._sampling.draw, updates))
 
     def history(self) -> list[list[bytes]]:
         """Return the actions of the segments that the replay reaches into, by episode; the last one is at hand."""

@@ -68,6 +68,7 @@ class LoopLearners:
         self._streams = streams
         self._learners = [each.init(stream) for each, stream in zip(programs, streams, strict=True)]
         self._feedback: list[Feedback | None] = [None] * len(programs)
+        self._queues = jax.default_backend() != "cpu"
         workers = min(threads, len(programs))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learner") if workers > 1 else None
 
@@ -82,7 +83,8 @@ class LoopLearners:
 
         def one(lane: int) -> None:
             windows = samplers[lane]()
-            wait_for(self._feedback[lane])  # at most one update queued: a stop must not wait for dozens
+            if self._queues:
+                wait_for(self._feedback[lane])  # at most one update queued: a stop must not wait for dozens
             self._learners[lane], self._feedback[lane] = self._programs[lane].update(
                 self._learners[lane], self._streams[lane], updates, windows
             )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 EXPLORE_BLOCK = 4096
+SAMPLE_BLOCK = 64
 
 
 class Streams:
@@ -55,3 +56,25 @@ class Exploration:
             self._draws = self._streams.uniform("explore", block, 2 * EXPLORE_BLOCK).reshape(EXPLORE_BLOCK, 2)
             self._block = block
         return float(self._draws[offset, 0]), float(self._draws[offset, 1])
+
+
+class Sampling:
+    """Draws of one cell for its batches: B uniform numbers for each update, made a block at a time."""
+
+    def __init__(self, streams: Streams, batch_size: int) -> None:
+        self._streams = streams
+        self._batch_size = batch_size
+        self._block = -1
+        self._draws: NDArray[np.float64] = np.empty((0, batch_size))
+
+    def draw(self, update: int, redraw: int) -> NDArray[np.float64]:
+        """Return the numbers [B] of an update's draw (`redraw` 0), or of its n-th redraw."""
+        if redraw:
+            return self._streams.uniform("redraw", update, self._batch_size, redraw=redraw)
+        block, offset = divmod(update, SAMPLE_BLOCK)
+        if block != self._block:
+            numbers = self._streams.uniform("sample", block, SAMPLE_BLOCK * self._batch_size)
+            self._draws = numbers.reshape(SAMPLE_BLOCK, self._batch_size)
+            self._block = block
+        row: NDArray[np.float64] = self._draws[offset]
+        return row

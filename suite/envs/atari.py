@@ -36,6 +36,7 @@ class AtariEnvs:
         self.num_envs = num_envs
         self.actions = game.actions
         self._envs = ale_py.AtariVectorEnv(game.rom, num_envs, **emulator_options(options, threads))
+        self._strengths = np.ones(num_envs, np.float32)  # of paddles; discrete actions ignore them
         offered = int(cast(Discrete, self._envs.single_action_space).n)
         if offered != game.actions:
             raise UnfitEnvironment(
@@ -55,11 +56,11 @@ class AtariEnvs:
 
     def send(self, actions: NDArray[np.int64]) -> None:
         """Begin to repeat each action for a frame skip. An environment whose episode has ended must be reset before."""
-        self._envs.send(actions)
+        self._envs.ale.send(actions, self._strengths)  # the wrapper's own send, without its checks
 
     def receive(self) -> TimeStep:
         """Return what the actions sent led to, waiting for the emulators."""
-        observation, reward, terminated, truncated, _ = self._envs.recv()
+        observation, reward, terminated, truncated, _ = self._envs.ale.recv()
         return TimeStep(
             np.asarray(observation[:, 0], np.uint8),
             reward.astype(np.float32),

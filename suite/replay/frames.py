@@ -52,6 +52,7 @@ class FrameReplay:
         self.truncated = np.zeros(capacity, np.bool_)
         self.depth = np.zeros(capacity, np.uint8)  # frames of the same episode before this one, at most stack - 1
         self.added = 0
+        self._truncations = 0  # slots of `truncated` that are set
         self._drawn: NDArray[np.int64] = np.empty(0, np.int64)
 
     @classmethod
@@ -80,6 +81,7 @@ class FrameReplay:
     ) -> None:
         """Fill the slot of a running number: in order by `add`, in any order when a ring is rebuilt."""
         slot = index % self.capacity
+        self._truncations += int(truncated) - int(self.truncated[slot])
         self.store.put(slot, frame)
         self.actions[slot] = action
         self.rewards[slot] = reward
@@ -126,12 +128,16 @@ class FrameReplay:
         """Return the windows at these running numbers, in fresh arrays."""
         offsets = np.arange(1 - self.stack, n_step + 1)
         slots = indices % self.capacity
-        missing = -offsets[: self.stack - 1] > self.depth[slots, None]
         frames = self.store.take((indices[:, None] + offsets) % self.capacity)
+        missing = -offsets[: self.stack - 1] > self.depth[slots, None]
         if isinstance(frames, np.ndarray):
-            frames[:, : self.stack - 1][missing] = 0
+            if missing.any():
+                frames[:, : self.stack - 1][missing] = 0
         else:
             frames = blank(frames, missing)
+        if n_step == 1:  # what follows, without its sums
+            discounts = np.where(self.terminal[slots], np.float32(0), np.float32(gamma))
+            return Windows(frames, self.actions[slots], self.rewards[slots], discounts)
         steps = (indices[:, None] + np.arange(n_step)) % self.capacity
         alive = np.cumprod(~self.terminal[steps], axis=1, dtype=np.float64)
         before = np.concatenate([np.ones((len(indices), 1)), alive[:, :-1]], axis=1)
@@ -160,10 +166,10 @@ class FrameReplay:
         return invalid
 
     def _crosses_truncation(self, indices: NDArray[np.int64], n_step: int) -> NDArray[np.bool_]:
+        if not self._truncations:
+            return np.zeros(len(indices), np.bool_)
         steps = (indices[:, None] + np.arange(n_step)) % self.capacity
         truncated = self.truncated[steps]
-        if not truncated.any():
-            return np.zeros(len(indices), np.bool_)
         ended_before = np.cumsum(self.terminal[steps], axis=1) - self.terminal[steps] > 0
         crosses: NDArray[np.bool_] = (truncated & ~ended_before).any(axis=1)
         return crosses

@@ -132,10 +132,10 @@ def test_padding_is_zero_and_cropping_undoes_it(have: list[int], more: list[int]
 
 
 @pytest.mark.parametrize(
-    ("size", "strides", "padding"), [((8, 8), (4, 4), "SAME"), ((3, 3), (1, 1), "SAME"), ((4, 4), (2, 2), "VALID")]
+    ("size", "strides", "padding"), [((8, 8), (4, 4), "SAME"), ((3, 3), 1, "SAME"), ((4, 4), (2, 2), "VALID")]
 )
 def test_a_convolution_as_a_matrix_product_is_that_convolution(
-    size: tuple[int, int], strides: tuple[int, int], padding: str
+    size: tuple[int, int], strides: int | tuple[int, int], padding: str
 ) -> None:
     conv = nn.Conv(5, size, strides=strides, padding=padding)
     inputs = jax.random.normal(jax.random.key(0), (3, 2, 21, 21, 4))

@@ -299,6 +299,27 @@ def test_a_damaged_cell_does_not_stop_its_group(
     assert "episodes.jsonl:1 is damaged" in out
 
 
+def test_lanes_at_different_checkpoints_go_on_together(
+    start: Callable[..., subprocess.Popen[str]], undisturbed: Path, tmp_path: Path
+) -> None:
+    both = ("--seeds", "0-1", "--lanes", "2")
+    process = start(tmp_path, *both)
+    wait_for(lambda: len(set(steps(tmp_path))) >= 2 and len(steps(tmp_path)) == 4, process)
+    process.kill()
+    process.communicate()
+    one, other = find_runs(tmp_path)
+    common = sorted({path.name for path in one.rglob("step-*")} & {path.name for path in other.rglob("step-*")})
+    for newest in (path for path in other.rglob("step-*") if path.name > common[0]):
+        shutil.rmtree(newest)  # as if the kill had come between the two lanes' checkpoints
+    process = start(tmp_path, *both)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    attempts = [read_run(path).attempt for path in (one, other)]
+    assert [attempt.resumed_at for attempt in attempts] == [int(common[0][5:15])] * 2
+    assert {attempt.execution["group"] for attempt in attempts} == {"Pong/0 Pong/1"}
+    assert content(one) == content(undisturbed)
+
+
 def test_two_starters_at_once_run_the_cell_once(
     start: Callable[..., subprocess.Popen[str]], undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from suite.rng import EXPLORE_BLOCK, Exploration, Streams
+from suite.rng import EXPLORE_BLOCK, Exploration, Sampling, Streams
 
 GOLDEN_SEED = 8711528
 GOLDEN_UNIFORM = [0.8408022697280959, 0.11898601675203224, 0.9114025350227735]
@@ -42,3 +42,14 @@ def test_exploration_does_not_depend_on_where_it_begins() -> None:
     draws = [forward.draw(step) for step in range(EXPLORE_BLOCK - 2, EXPLORE_BLOCK + 2)]
     assert Exploration(Streams("t@1", "Pong", 0)).draw(EXPLORE_BLOCK + 1) == draws[-1]
     assert len(set(draws)) == 4
+
+
+def test_sampling_is_addressed_by_update_in_any_order() -> None:
+    streams = Streams("t@1", "Pong", 0)
+    forward, backward = Sampling(streams, 5), Sampling(streams, 5)
+    rows = [forward.draw(update, 0).copy() for update in range(200)]
+    for update in reversed(range(200)):
+        np.testing.assert_array_equal(backward.draw(update, 0), rows[update])
+    assert len(np.unique(rows)) == 1000
+    assert not np.array_equal(forward.draw(3, 1), forward.draw(3, 2))
+    assert not np.array_equal(forward.draw(3, 1), forward.draw(4, 1))

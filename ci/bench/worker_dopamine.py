@@ -1,0 +1,142 @@
+"""Dopamine's side: JaxDQNAgent and AtariPreprocessing, driven as its own runner does, without logs and checkpoints."""
+
+from __future__ import annotations
+
+import gin
+import jax
+import jax.numpy as jnp
+import numpy as np
+from dopamine.discrete_domains import atari_lib
+from dopamine.jax import networks
+from dopamine.jax.agents.dqn import dqn_agent
+from dopamine.jax.replay_memory import accumulator, elements, replay_buffer, samplers
+from flax import linen as nn
+from serve import Round, Sample, serve, timed
+
+LABEL = "dopamine"
+PREFILL = 5000
+CAPACITY = PREFILL  # full, so that every step overwrites the oldest transition, as in nine tenths of a real run
+BATCH = 32
+RECORDED = 10_000
+
+
+class NullNetwork(nn.Module):
+    """Every sixth pixel of the newest frame, 196 numbers, and a linear layer: what is left is the host's loop."""
+
+    num_actions: int
+    inputs_preprocessed: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> atari_lib.DQNNetworkType:
+        """Map a state [84, 84, 4] to the values of the actions."""
+        pixels = networks.preprocess_atari_inputs(x[::6, ::6, -1])
+        return atari_lib.DQNNetworkType(nn.Dense(self.num_actions)(pixels.reshape(-1)))
+
+
+NETWORKS = {"null": NullNetwork, "nature": networks.NatureDQNNetwork, "impala": networks.ImpalaDQNNetwork}
+
+
+class Loop:
+    """An agent in its environment, between any two steps of an episode."""
+
+    def __init__(self, network: str, game: str) -> None:
+        gin.bind_parameter("ReplayBuffer.max_capacity", CAPACITY)
+        gin.bind_parameter("ReplayBuffer.batch_size", BATCH)
+        self.environment = atari_lib.create_atari_environment(game_name=game, sticky_actions=True)
+        self.agent = dqn_agent.JaxDQNAgent(
+            num_actions=self.environment.action_space.n,
+            network=NETWORKS[network],
+            min_replay_history=PREFILL,
+            update_period=4,
+            target_update_period=8000,
+            epsilon_train=0.01,
+            epsilon_decay_period=1,  # random actions until the replay is prefilled
+            seed=0,
+        )
+        self.action = self.agent.begin_episode(self.environment.reset())
+
+    def steps(self, count: int) -> None:
+        """Take agent steps; the body is that of Dopamine's `Runner`."""
+        for _ in range(count):
+            observation, reward, terminal, _ = self.environment.step(self.action)
+            reward = np.clip(reward, -1, 1)
+            if self.environment.game_over:
+                self.agent.end_episode(reward, terminal)
+                self.action = self.agent.begin_episode(self.environment.reset())
+            else:
+                self.action = self.agent.step(reward, observation)
+
+
+def loop(network: str, game: str, steps: str) -> Round:
+    """Whole training loop; checks that it trains."""
+    running = Loop(network, game)
+    running.steps(PREFILL + 64)
+
+    def play() -> dict[str, Sample]:
+        before, stored = running.agent.online_params, running.agent._replay.add_count
+        sample = timed(int(steps), lambda: (running.steps(int(steps)), jax.block_until_ready(after())))
+        moved = jax.tree.map(lambda old, new: bool(jnp.any(old != new)), before, after())
+        assert any(jax.tree.leaves(moved)), "Dopamine's parameters stand still"
+        assert running.agent._replay.add_count > stored, "Dopamine's replay does not grow"
+        return {LABEL: sample}
+
+    def after() -> dict[str, object]:
+        return running.agent.online_params
+
+    return play
+
+
+def emulator(game: str, steps: str) -> Round:
+    """Emulator and preprocessing alone, under random actions."""
+    environment = atari_lib.create_atari_environment(game_name=game, sticky_actions=True)
+    environment.reset()
+    random = np.random.default_rng(0)
+
+    def work(actions: list[int]) -> None:
+        for action in actions:
+            environment.step(action)
+            if environment.game_over:
+                environment.reset()
+
+    def play() -> dict[str, Sample]:
+        actions = random.integers(environment.action_space.n, size=int(steps)).tolist()
+        return {LABEL: timed(int(steps), lambda: work(actions))}
+
+    play()
+    return play
+
+
+def replay(transitions: str, batches: str) -> Round:
+    """Batches from a large replay, filled with random play that is repeated until it is full."""
+    buffer = replay_buffer.ReplayBuffer(
+        accumulator.TransitionAccumulator(stack_size=4, update_horizon=1, gamma=0.99),
+        samplers.UniformSamplingDistribution(seed=0),
+        batch_size=BATCH,
+        max_capacity=int(transitions),
+    )
+    environment = atari_lib.create_atari_environment(game_name="Breakout", sticky_actions=True)
+    random = np.random.default_rng(0)
+    recorded = []
+    frame = environment.reset()
+    while len(recorded) < RECORDED:
+        action = int(random.integers(environment.action_space.n))
+        following, reward, terminal, _ = environment.step(action)
+        recorded.append(elements.TransitionElement(frame[..., 0], action, reward, terminal, terminal))
+        frame = environment.reset() if terminal else following
+    while buffer.add_count < int(transitions):
+        for element in recorded:
+            buffer.add(element)
+
+    def work() -> None:
+        for _ in range(int(batches)):
+            buffer.sample(with_sample_metadata=True)
+
+    work()
+    return lambda: {LABEL: timed(int(batches), work)}
+
+
+if __name__ == "__main__":
+    serve(
+        {"loop": loop, "emulator": emulator, "replay": replay},
+        ("dopamine-rl", "jax", "jaxlib", "flax", "ale-py", "gymnasium", "numpy"),
+    )

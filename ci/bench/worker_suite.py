@@ -1,0 +1,282 @@
+"""Our side: the loop, the emulator, the replay and the compiled programs of this checkout."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from serve import Round, Sample, serve, timed
+
+from suite import plugins
+from suite.agent import Learner
+from suite.configure import build, programs_for
+from suite.device import prepare
+from suite.envs.atari import AtariEnvs
+from suite.envs.several import SeveralEnvs
+from suite.group import Group
+from suite.lane import Lane
+from suite.learners import LoopLearners
+from suite.placement import Placement, make_replay
+from suite.programs import Programs
+from suite.replay.frames import Windows
+from suite.resolve import Request, resolve
+from suite.rng import Streams
+from suite.spec import Spec
+from suite.tasks import GAMES, load_task
+
+LABEL = "suite"
+TASK = load_task("atari40m")
+PREFILL = 5000
+CAPACITY = PREFILL  # full, so that every step overwrites the oldest transition, as in nine tenths of a real run
+ACTIONS = 18
+PRUNING = "magnitude_pruning"
+RECORDED = 10_000
+
+
+class NullNetwork(nn.Module):
+    """Every sixth pixel of the newest frame, 196 numbers; with the head behind it, what is left is the host's loop."""
+
+    @nn.compact
+    def __call__(self, observation: jax.Array) -> jax.Array:
+        """Map uint8 [B, 84, 84, 4] to float32 features [B, 196]."""
+        pixels = observation[:, ::6, ::6, -1].astype(jnp.float32) / 255.0
+        return pixels.reshape((pixels.shape[0], -1))
+
+
+# The loop. `make_lanes`, `advance` and `learner_of` are all that knows how lanes are built and stepped.
+
+
+def make_lanes(network: str, game: str, count: int) -> Group:
+    """Return lanes with seeds 0, 1, ... that explore at random until their replay is prefilled."""
+    spec = spec_of(network, f"agent.warm_up={PREFILL}", f"agent.replay_capacity={CAPACITY}", "agent.epsilon_decay=1")
+    programs = null_programs(spec, game) if network == "null" else programs_for(spec, GAMES[game].actions)
+    streams = [Streams(spec.task_key, game, seed) for seed in range(count)]
+    environment, plan = TASK.environment, programs.plan
+    lanes = [
+        Lane(plan, own, make_replay(plan, environment, Placement.HOST), environment, programs.actions)
+        for own in streams
+    ]
+    learners = LoopLearners([programs] * count, streams, threads=1)
+    envs = SeveralEnvs([GAMES[game]] * count, lambda kind, size: AtariEnvs(kind, environment, size))
+    group = Group(plan, lanes, learners, envs)
+    group.begin()
+    return group
+
+
+def advance(group: Group) -> None:
+    """Take one agent step in every lane."""
+    group.advance()
+
+
+def learner_of(group: Group) -> tuple[int, Any]:
+    """Return the updates so far and the parameters of the first lane."""
+    return group.updates, group.learners.get(0).params
+
+
+def null_programs(spec: Spec, game: str) -> Programs:
+    """Return the programs of DQN on the null network."""
+    make, actions = plugins.load("agent", "dqn"), GAMES[game].actions
+    agent = make(dict(spec.agent.settings), lambda **initializers: NullNetwork(), actions)
+    return Programs(agent, (), TASK.environment.frame_stack, TASK.environment.screen_size, actions)
+
+
+def loop(network: str, game: str, lanes: str, steps: str) -> Round:
+    """Whole training loop; checks that it trains. `steps` are agent steps of all lanes together."""
+    group = make_lanes(network, game, int(lanes))
+    ticks = int(steps) // int(lanes)
+    for _ in range(PREFILL + 64):
+        advance(group)
+
+    def work() -> None:
+        for _ in range(ticks):
+            advance(group)
+        jax.block_until_ready(learner_of(group)[1])  # type: ignore[no-untyped-call]
+
+    def play() -> dict[str, Sample]:
+        updates, params = learner_of(group)
+        before = jax.tree.map(np.array, params)
+        sample = timed(ticks * int(lanes), work)
+        moved = jax.tree.map(lambda old, new: bool(np.any(old != new)), before, learner_of(group)[1])
+        assert any(jax.tree.leaves(moved)), "our parameters stand still"
+        assert learner_of(group)[0] - updates == ticks // 4, "we took another number of updates"
+        return {LABEL: sample}
+
+    return play
+
+
+# One part at a time.
+
+
+def emulator(game: str, count: str, steps: str) -> Round:
+    """Emulator and preprocessing alone, under random actions; seeded anew as seldom as in a run."""
+    environments = AtariEnvs(GAMES[game], TASK.environment, int(count))
+    random, seeds = np.random.default_rng(0), itertools.count()
+    ticks = int(steps) // int(count)
+    environments.reset([next(seeds) for _ in range(int(count))])
+    since_seed = np.zeros(int(count), np.int64)
+
+    def work(actions: Any) -> None:
+        for row in actions:
+            step = environments.step(row)
+            since_seed[:] += 1
+            ended = (step.discount == 0) | step.truncated
+            if ended.any():
+                due = ended & (since_seed >= TASK.environment.reseed_steps)
+                environments.reset([next(seeds) if new else None for new in due[ended]], ended)
+                since_seed[due] = 0
+
+    def play() -> dict[str, Sample]:
+        actions = random.integers(environments.actions, size=(ticks, int(count)))
+        label = LABEL if count == "1" else f"{LABEL}, {count} at once"
+        return {label: timed(ticks * int(count), partial(work, actions))}
+
+    play()
+    return play
+
+
+def replay(placement: str, transitions: str, batches: str) -> Round:
+    """Batches from a large replay, filled with random play that is repeated until it is full."""
+    plan = build(spec_of("nature", f"agent.replay_capacity={transitions}"), ACTIONS)[0].plan
+    ring = make_replay(plan, TASK.environment, Placement(placement))
+    environments = AtariEnvs(GAMES["Breakout"], TASK.environment)
+    random = np.random.default_rng(0)
+    recorded: list[tuple[Any, int, float, bool]] = []
+    frame = environments.reset([0])[0]
+    while len(recorded) < RECORDED:
+        chosen = random.integers(environments.actions, size=1)
+        step = environments.step(chosen)
+        terminal = bool(step.discount[0] == 0)
+        recorded.append((frame, int(chosen[0]), float(step.reward[0]), terminal))
+        frame = environments.reset([None])[0] if terminal else step.observation[0]
+    while ring.added < int(transitions):
+        for frame, action, reward, terminal in recorded:
+            ring.add(frame, action, reward, terminal=terminal, truncated=False)
+    streams, counts = Streams(TASK.key, "Breakout", 0), itertools.count()
+
+    def uniform(count: int, redraw: int) -> Any:
+        return streams.uniform("sample", count, plan.batch_size, redraw=redraw)
+
+    def work() -> None:
+        for _ in range(int(batches)):
+            ring.sample(plan, partial(uniform, next(counts)))
+
+    work()
+    return lambda: {f"{LABEL}, {placement}": timed(int(batches), work)}
+
+
+class Updates:
+    """Gradient steps on one batch of noise, each waited for."""
+
+    def __init__(self, programs: Programs) -> None:
+        self.programs = programs
+        self.streams = Streams(TASK.key, "Pong", 0)
+        self.learner: Learner = programs.init(self.streams)
+        random = np.random.default_rng(0)
+        plan = programs.plan
+        self.windows = Windows(
+            random.integers(256, size=(plan.batch_size, 5, 84, 84), dtype=np.uint8),
+            random.integers(ACTIONS, size=plan.batch_size, dtype=np.int32),
+            random.choice(np.asarray([-1, 0, 1], np.float32), plan.batch_size),
+            np.full(plan.batch_size, plan.gamma, np.float32),
+        )
+
+    def step(self, count: int) -> None:
+        """Take the update that `count` others went before."""
+        self.learner, _ = self.programs.update(self.learner, self.streams, count, self.windows)
+        jax.block_until_ready(self.learner)  # type: ignore[no-untyped-call]
+
+
+def update(repeats: str) -> Round:
+    """Floating-point operations of updates, as the compiler counts them, beside those of a matrix product."""
+    learning = {network: Updates(programs_for(spec_of(network), ACTIONS)) for network in ("nature", "impala")}
+    cost = {network: updates.programs.cost()[0] / 1e9 for network, updates in learning.items()}
+    counts = itertools.count()
+
+    def work(updates: Updates) -> None:
+        for _ in range(int(repeats)):
+            updates.step(next(counts))
+
+    size = 1024
+    product = jax.jit(jnp.matmul)
+    matrix = jnp.full((size, size), 1 / size, jnp.float32)
+
+    def multiply() -> None:
+        for _ in range(4 * int(repeats)):
+            product(matrix, matrix).block_until_ready()
+
+    def play() -> dict[str, Sample]:
+        samples = {name: timed(int(repeats) * cost[name], partial(work, learning[name])) for name in learning}
+        return samples | {"matrix product": timed(4 * int(repeats) * 2 * size**3 / 1e9, multiply)}
+
+    play()
+    return play
+
+
+def pruning(repeats: str) -> Round:
+    """Updates with and without masks, taken in turn, on the Nature CNN with all 18 actions."""
+    dense, pruned = (Updates(programs_for(spec_of("nature", method=name), ACTIONS)) for name in ("dense", PRUNING))
+    pruned.step(last_refresh())
+    sides = [("pruned", pruned), ("dense", dense)]
+
+    def play() -> dict[str, Sample]:
+        spent = {label: 0.0 for label, _ in sides}
+        for turn in range(int(repeats)):
+            sides.reverse()
+            for label, updates in sides:
+                spent[label] += timed(1, partial(updates.step, turn + 1)).cpu_s
+        return {label: Sample(int(repeats), spent[label]) for label in ("pruned", "dense")}
+
+    play()
+    return play
+
+
+def refresh(repeats: str) -> Round:
+    """New masks for all 4.05 million weights of the Nature CNN with 18 actions, from magnitudes."""
+    _, (method,) = build(spec_of("nature", method=PRUNING), ACTIONS)
+    learner = programs_for(spec_of("nature", method=PRUNING), ACTIONS).init(Streams(TASK.key, "Pong", 0))
+    signal = method.due(last_refresh())
+    program = jax.jit(
+        lambda learner, signal: method.refresh(jax.random.key(0), learner, learner.params, signal).methods
+    )
+
+    def work() -> None:
+        for _ in range(int(repeats)):
+            jax.block_until_ready(program(learner, signal))  # type: ignore[no-untyped-call]
+
+    work()
+    return lambda: {LABEL: timed(int(repeats), work)}
+
+
+def last_refresh() -> int:
+    """Return the update of the last mask refresh, from which the masks have their final sparsity."""
+    _, (method,) = build(spec_of("nature", method=PRUNING), ACTIONS)
+    assert method.milestones is not None
+    return method.milestones["pruning ends"]
+
+
+@cache
+def spec_of(network: str, *settings: str, method: str = "dense") -> Spec:
+    """Return the published configuration of DQN with a network; the null network has the spec of the Nature CNN."""
+    name = "impala" if network == "impala" else "nature_cnn"
+    (resolved,) = resolve(Request(TASK.id, "dqn", name, (method,), settings))
+    return resolved.spec
+
+
+if __name__ == "__main__":
+    prepare(None, deterministic=False)  # as a run does
+    serve(
+        {
+            "loop": loop,
+            "emulator": emulator,
+            "replay": replay,
+            "update": update,
+            "pruning": pruning,
+            "refresh": refresh,
+        },
+        ("jax", "jaxlib", "flax", "ale-py", "gymnasium", "numpy"),
+    )
