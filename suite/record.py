@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -274,7 +275,12 @@ def find_runs(root: Path) -> list[Path]:
     """Return all run directories at or below `root`, sorted."""
     if not root.is_dir():
         raise UsageError(f"{root} is not a directory.", "Name a directory that `suite run --out` has written.")
-    return sorted(file.parent for file in root.rglob("spec.json") if file.parent.name.startswith("seed-"))
+    found = []
+    for folder, below, files in os.walk(root):  # goes on where a directory vanishes meanwhile
+        if "spec.json" in files and Path(folder).name.startswith("seed-"):
+            found.append(Path(folder))
+            below.clear()  # a run's own directories come and go while it writes checkpoints
+    return sorted(found)
 
 
 def is_locked(path: Path) -> bool:

@@ -79,11 +79,16 @@ def wait_for(path_of: Callable[[], bool], process: subprocess.Popen[str]) -> Non
 
 
 def steps(out: Path) -> list[int]:
-    return sorted(int(path.name[5:15]) for path in out.rglob("step-*") if path.parent.name == "checkpoints")
+    return sorted(int(name[5:15]) for name in checkpoint_names(out) if name.startswith("step-"))
 
 
 def in_a_write(out: Path) -> bool:
-    return any(out.rglob("checkpoints/.tmp-*"))
+    return any(name.startswith(".tmp-") for name in checkpoint_names(out))
+
+
+def checkpoint_names(out: Path) -> list[str]:
+    places = [path / "checkpoints" for path in find_runs(out)] if out.exists() else []
+    return [name for place in places if place.exists() for name in os.listdir(place)]  # noqa: PTH208
 
 
 def kill_until_done(

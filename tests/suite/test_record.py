@@ -1,6 +1,7 @@
 """The run directory keeps what was recorded, whatever happens to its writer."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -180,3 +181,21 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, cell: Cell) -> 
     with pytest.raises(UnfitEnvironment, match="Cannot write to") as caught:
         RunWriter.open(file, cell, {})
     assert "--out" in caught.value.remedy
+
+
+def test_runs_are_found_while_their_checkpoints_come_and_go(
+    tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path, cell).close()
+    path = tmp_path / cell.path
+    vanishing = path / "checkpoints" / ".tmp-step-0000000400"
+    vanishing.mkdir(parents=True)
+    real = os.scandir
+
+    def scandir(place: str | os.PathLike[str]) -> object:
+        if str(place).endswith("checkpoints") or ".tmp-" in str(place):
+            raise FileNotFoundError(place)
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert find_runs(tmp_path) == [path]
