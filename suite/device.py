@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 from pathlib import Path
 
 DETERMINISTIC_FLAGS = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
@@ -44,11 +46,24 @@ def is_deterministic() -> bool:
 
 
 def _cache_directory() -> Path | None:
-    """Return where compiled programs are kept between processes, or None if that cannot be written."""
+    """Return where compiled programs are kept between processes, or None if that cannot be written.
+
+    Each kind of processor has its own: a program that was compiled for another may use what this one lacks.
+    """
     try:
         base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        directory = Path(base) / "pruned-rl-suite" / "programs"
+        directory = Path(base) / "pruned-rl-suite" / "programs" / _processor()
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):
         return None
     return directory if os.access(directory, os.W_OK) else None
+
+
+def _processor() -> str:
+    """Return eight hexadecimal digits for the processor's architecture and abilities."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    abilities = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return hashlib.sha256(f"{platform.machine()} {abilities}".encode()).hexdigest()[:8]
