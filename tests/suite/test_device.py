@@ -11,7 +11,8 @@ from suite.device import cpu_threads, is_deterministic, prepare
 prepare({threads}, deterministic={deterministic})
 import jax, jax.numpy as jnp
 jax.jit(lambda x: jnp.sort(jnp.sin(x) @ x.T, axis=0))(jnp.ones((64, 64))).block_until_ready()
-print(cpu_threads(), is_deterministic(), jax.config.jax_compilation_cache_dir, jax.config._read("jax_cpu_enable_async_dispatch"))
+dispatch = jax.config._read("jax_cpu_enable_async_dispatch")
+print(cpu_threads(), is_deterministic(), jax.config.jax_compilation_cache_dir, dispatch)
 """
 
 
