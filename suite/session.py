@@ -294,8 +294,9 @@ class Session:
         message = ""
         if recording.differs_at is not None:
             message = f"From agent step {recording.differs_at} on, it differs from what an earlier attempt recorded."
+        if group.step in recording.store.steps():  # before the status: who finds "done" finds one checkpoint
+            recording.store.keep_only(group.step)
         recording.status("done", message=message, summary=summary)
-        recording.store.keep_only(group.step)
         self._leave(group, index, "done", summary.score, message)
 
     def _checkpoint(self, group: Group, *, scheduled: bool) -> None:
