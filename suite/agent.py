@@ -6,7 +6,7 @@ around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from suite.card import Value
 
 Params = Any
 """A pytree of arrays, as flax names it."""
+_UNITS = "_units"
 
 
 class Batch(NamedTuple):
@@ -53,6 +54,18 @@ class Feedback(NamedTuple):
 
     metrics: dict[str, jax.Array]
     priorities: jax.Array | None = None
+
+
+class Connection(NamedTuple):
+    """A layer whose units feed exactly one other layer; a layer is named by the path of its parameters.
+
+    `source`: say `encoder/conv1`, with parameters `kernel` (units on the last axis) and `bias`. `target`: the layer
+    whose kernel has these units on its last axis but one. Where a feature map of P positions was flattened in between,
+    unit u of U is the target's inputs u, u + U, u + 2 U, ... (P of them).
+    """
+
+    source: str
+    target: str
 
 
 class ApplyGradients(Protocol):
@@ -106,6 +119,9 @@ class Agent(NamedTuple):
     stack]; `legal` is bool [A].
     `update(learner, batch, key, apply_gradients)`: the learner after one gradient step, and its feedback.
     `optimizer`: the published optimizer, which the suite wraps.
+    `activations(params, observation)`: what units put out, after their non-linearity, for uint8 [B, height, width,
+    stack]: float32 [B, ..., units] by layer, of the layers that have a non-linearity of their own.
+    `connections`: of the layers whose units can be recycled; see `Connection`.
 
     Parameters that depend on the number of actions have them on their last axis, action-major: that is where one
     program for several games pads them with zeros. What is padded never receives a gradient if illegal actions are
@@ -117,6 +133,8 @@ class Agent(NamedTuple):
     update: Callable[[Learner, Batch, jax.Array, ApplyGradients], tuple[Learner, Feedback]]
     optimizer: Any
     plan: DataPlan
+    activations: Callable[[Params, jax.Array], dict[str, jax.Array]]
+    connections: tuple[Connection, ...]
 
 
 class MakeAgent(Protocol):
@@ -131,5 +149,25 @@ class MakeEncoder(Protocol):
     """A network with its settings filled in: observation to features, in the initialization that the agent wants."""
 
     def __call__(self, **initializers: Any) -> Any:
-        """Return a flax module that maps uint8 [B, height, width, stack] to float32 features [B, F]."""
+        """Return a flax module that maps uint8 [B, height, width, stack] to float32 features [B, F].
+
+        For `Agent.connections` it has a property `connections`: pairs of its own layers' names, source and target, the
+        target being empty where the features are meant. For `Agent.activations` it calls `record_units`.
+        """
         ...
+
+
+def record_units(module: Any, layer: str, units: jax.Array) -> jax.Array:
+    """Note what the units of a layer of this flax module put out, float32 [B, ..., units], and return it unchanged.
+
+    Costs nothing but where `recorded_units` asks for it.
+    """
+    if not module.is_initializing():
+        module.sow("activations", layer + _UNITS, units)
+    return units
+
+
+def recorded_units(collections: Mapping[str, Any]) -> dict[str, jax.Array]:
+    """Return what was noted, by layer, from the variables of `apply(..., mutable=["activations"])`."""
+    leaves = jax.tree_util.tree_leaves_with_path(collections.get("activations", {}), is_leaf=lambda x: type(x) is tuple)
+    return {"/".join(str(key.key) for key in path).removesuffix(_UNITS): units[-1] for path, units in leaves}

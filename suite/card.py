@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -71,7 +73,11 @@ class Setting(BaseModel):
 
 
 class Card(BaseModel):
-    """A component's card. `version` changes whenever the same settings would give other results."""
+    """A component's card. `version` changes whenever the same settings would give other results.
+
+    Of methods: two that claim "masks" cannot be combined, one that claims "alone" with none, and none with a method
+    that stands in its `conflicts`, which give the reason.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -81,7 +87,30 @@ class Card(BaseModel):
     summary: str
     paper: str = ""
     deviations: tuple[str, ...] = Field(default=(), strict=False)
+    claims: tuple[Literal["masks", "alone"], ...] = Field(default=(), strict=False)
+    conflicts: dict[str, str] = {}
     settings: dict[str, Setting] = {}
+
+    @property
+    def digest(self) -> str:
+        """The first 16 hexadecimal digits of the SHA-256 of all that defines the component; its prose does not."""
+        prose = {"title", "summary", "paper"}
+        content = self.model_dump(mode="json", exclude=prose)
+        for setting in content["settings"].values():
+            del setting["doc"], setting["source"]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def refusal(self, other: Card) -> str:
+        """Return why this method cannot be combined with another one; empty if it can."""
+        if reason := self.conflicts.get(other.id) or other.conflicts.get(self.id):
+            return reason
+        for card in (self, other):
+            if "alone" in card.claims:
+                return f"{card.id} is training without any other method"
+        if "masks" in self.claims and "masks" in other.claims:
+            return "both decide which weights are zero"
+        return ""
 
     @classmethod
     def parse(cls, content: dict[str, Any], path: Path) -> Card:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from suite import plugins
 from suite.agent import Agent
@@ -37,8 +39,42 @@ def build(spec: Spec, actions: int) -> tuple[Agent, tuple[Method, ...]]:
     task = load_task(spec.task)
     network = partial(plugins.load("network", spec.network.id), dict(spec.network.settings))
     agent: Agent = plugins.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
-    context = Context(total_updates=full_updates(task, agent), shapes=_shapes(task, agent))
-    return agent, tuple(_method(component, context) for component in spec.methods)
+    context = Context(
+        total_updates=full_updates(task, agent),
+        shapes=_shapes(task, agent),
+        connections=agent.connections,
+        learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
+    )
+    methods = tuple(_method(component, context) for component in spec.methods)
+    changes = [method.features for method in methods if method.features is not None]
+    if changes:
+        agent = plugins.load("agent", spec.agent.id)(
+            dict(spec.agent.settings), lambda **initializers: _Changed(network(**initializers), tuple(changes)), actions
+        )
+    return agent, methods
+
+
+class _Changed(nn.Module):
+    """An encoder whose output goes through the methods' `features`; its parameters have their own names."""
+
+    inner: nn.Module
+    changes: tuple[Callable[[jax.Array], jax.Array], ...]
+
+    def setup(self) -> None:
+        """Put the encoder's parameters where they would be without this module."""
+        nn.share_scope(self, self.inner)
+
+    @property
+    def connections(self) -> tuple[tuple[str, str], ...]:
+        """Those of the encoder."""
+        return getattr(self.inner, "connections", ())
+
+    def __call__(self, observation: jax.Array) -> jax.Array:
+        """Map uint8 [B, height, width, stack] to float32 features [B, F]."""
+        features: jax.Array = self.inner(observation)
+        for change in self.changes:
+            features = change(features)
+        return features
 
 
 def full_updates(task: Task, agent: Agent) -> int:

@@ -122,7 +122,9 @@ class Group:
     def _sample(self, index: int, updates: int) -> Windows:
         if self._unsettled:
             self._settle(index)
-        return self.lanes[index].sample(updates)
+        windows = self.lanes[index].sample(updates)
+        states = self.learners.states(updates)
+        return windows._replace(states=self.lanes[index].sample_states(updates, states)) if states else windows
 
     def _settle(self, index: int) -> None:
         feedback = self.learners.feedback(index)

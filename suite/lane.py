@@ -9,6 +9,7 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +104,14 @@ class Lane:
     def sample(self, updates: int) -> Windows:
         """Return the batch for the update that `updates` others went before."""
         return self.replay.sample(self._plan, partial(self._sampling.draw, updates))
+
+    def sample_states(self, updates: int, count: int) -> Any:
+        """Return states uint8 [count, stack, height, width] for that update, from a random stream of their own."""
+
+        def uniform(redraw: int) -> NDArray[np.float64]:
+            return self.streams.uniform("states", updates, count, redraw=redraw)
+
+        return self.replay.sample_states(count, uniform)
 
     def history(self) -> list[list[bytes]]:
         """Return the actions of the segments that the replay reaches into, by episode; the last one is at hand."""

@@ -35,6 +35,10 @@ class Learners(Protocol):
         """Take one gradient step in each of these lanes, the one that `updates` others went before."""
         ...
 
+    def states(self, updates: int) -> int:
+        """Return how many states from the replay that update needs beside its batch."""
+        ...
+
     def sync(self) -> None:
         """Copy parameters to target networks."""
         ...
@@ -91,6 +95,10 @@ class LoopLearners:
 
         for _ in map(one, samplers) if self._pool is None else self._pool.map(one, samplers):
             pass
+
+    def states(self, updates: int) -> int:
+        """See `Learners`."""
+        return self._programs[0].states(updates)
 
     def sync(self) -> None:
         """See `Learners`."""
@@ -170,6 +178,10 @@ class StackedLearners:
         self._stacked, self._all_feedback = self._update(
             self._stacked, self._keys, np.uint32(updates), stacked, self._legal
         )
+
+    def states(self, updates: int) -> int:
+        """See `Learners`."""
+        return self._wide.states(updates)
 
     def sync(self) -> None:
         """See `Learners`."""

@@ -1,8 +1,9 @@
 """The method contract: what may happen around an agent's gradient steps. Dense is the identity.
 
 At an ordinary gradient step: the wrapped optimizer's update, then the projection. At a due step, which the host knows
-from the number of gradient steps before it: gradients at the current parameters under the old state, then `refresh`
-from those parameters and gradients, then the same update and the projection under the new state.
+from the number of gradient steps before it, in this order: gradients at the current parameters under the old state,
+`refresh` from those parameters and gradients, the same update and projection under the new state (left out if a due
+method `skips_update`), then `intervene` on what came out, and the projection once more.
 """
 
 from __future__ import annotations
@@ -14,13 +15,30 @@ from typing import Any, Protocol
 import jax
 import optax
 
-from suite.agent import ApplyGradients, Learner, Params
+from suite.agent import ApplyGradients, Batch, Connection, Learner, Params
 from suite.card import Value
 
 State = Any
 """A method's own pytree of arrays; `()` if it has none."""
 Signal = Any
 """What the host tells a due program: a pytree of NumPy arrays or Python numbers, the same structure every time."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What an intervention may look at besides the learner; each is computed only if it is asked for.
+
+    `batch`: the transitions of this gradient step. `gradients`: those of this step, at the parameters before it.
+    `states`: uint8 [S, height, width, stack], as many states from the replay as the method asks for in `states`, drawn
+    apart from the batches; None if it asks for none. `fresh(key)`: newly initialized parameters.
+    `activations(params, observation)`: by layer, see `Agent`.
+    """
+
+    batch: Batch
+    gradients: Params
+    states: jax.Array | None
+    fresh: Callable[[jax.Array], Params]
+    activations: Callable[[Params, jax.Array], dict[str, jax.Array]]
 
 
 def _no_state(key: jax.Array, params: Params) -> State:
@@ -35,16 +53,24 @@ def _same_params(state: State, params: Params) -> Params:
     return params
 
 
-def _never_due(updates: int) -> Signal | None:
-    return None
+def _no_signal(updates: int) -> Signal:
+    return ()
 
 
-def _no_change(key: jax.Array, learner: Learner, gradients: Params, signal: Signal) -> Learner:
+def _no_refresh(key: jax.Array, learner: Learner, gradients: Params, signal: Signal) -> Learner:
+    return learner
+
+
+def _no_intervention(key: jax.Array, learner: Learner, view: View, signal: Signal) -> Learner:
     return learner
 
 
 def _no_masks(state: State) -> Params | None:
     return None
+
+
+def _same_state(state: State, arrays: Mapping[str, Any]) -> State:
+    return state
 
 
 @dataclass(frozen=True)
@@ -54,9 +80,16 @@ class Method:
     `init(key, params)`: the method's state, kept in `learner.methods[id]`.
     `wrap(optimizer)`: an optimizer around the agent's; its `update` gets the extra argument `methods`, all states.
     `project(state, params)`: the parameters allowed by the state; applied at initialization and after every update.
-    `due(updates)`: host side; the signal for the update that `updates` others went before, or None if nothing is due.
+    `due`: the gradient steps at which something is due, by the number of steps before them.
+    `signal(updates)`: host side; what a due step is told, `updates` being the number of steps before it.
     `refresh(key, learner, gradients, signal)`: traced; the learner that a due update starts from.
+    `skips_update`: whether a due step has no update by the optimizer (dynamic sparse training).
+    `intervene(key, learner, view, signal)`: traced; the learner after a due update (resets, recycling).
+    `states`: how many states from the replay a due step gets in `view.states`.
+    `features(features)`: applied to the encoder's output float32 [B, F] wherever the network is evaluated; same shape.
     `masks(state)`: a tree of boolean arrays like the parameters, None where nothing is masked; sparsity comes from it.
+    `source`: the config_id of a run of the same game and seed to start from, in the same output directory.
+    `adopt(state, arrays)`: host side; the state, given the arrays of that run's last checkpoint by name.
     `milestones`: gradient steps that `--dry-run` names.
     """
 
@@ -64,18 +97,31 @@ class Method:
     init: Callable[[jax.Array, Params], State] = _no_state
     wrap: Callable[[optax.GradientTransformationExtraArgs], optax.GradientTransformationExtraArgs] = _same_optimizer
     project: Callable[[State, Params], Params] = _same_params
-    due: Callable[[int], Signal | None] = _never_due
-    refresh: Callable[[jax.Array, Learner, Params, Signal], Learner] = _no_change
+    due: range = range(0)
+    signal: Callable[[int], Signal] = _no_signal
+    refresh: Callable[[jax.Array, Learner, Params, Signal], Learner] = _no_refresh
+    skips_update: bool = False
+    intervene: Callable[[jax.Array, Learner, View, Signal], Learner] = _no_intervention
+    states: int = 0
+    features: Callable[[jax.Array], jax.Array] | None = None
     masks: Callable[[State], Params | None] = _no_masks
+    source: str = ""
+    adopt: Callable[[State, Mapping[str, Any]], State] = _same_state
     milestones: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a method may know of the run: never the game. `shapes` is the parameter tree as shapes and dtypes."""
+    """What a method may know of the run: never the game.
+
+    `total_updates`: nominal gradient steps of the task's full budget. `shapes`: the parameter tree as shapes and
+    dtypes. `connections`: which layer feeds which, see `Agent`. `learning_rate`: the agent's.
+    """
 
     total_updates: int
     shapes: Params
+    connections: tuple[Connection, ...] = ()
+    learning_rate: float = 0.0
 
 
 class MakeMethod(Protocol):
@@ -91,9 +137,18 @@ def init_learner(
 ) -> Learner:
     """Return a learner whose parameters already satisfy every method, with an equal target network."""
     states = {method.id: method.init(jax.random.fold_in(key, index), params) for index, method in enumerate(methods)}
-    for method in methods:
-        params = method.project(states[method.id], params)
+    params = _projected(methods, states, params)
     return Learner(params, jax.tree.map(lambda leaf: leaf.copy(), params), optimizer.init(params), states)
+
+
+def adopt(learner: Learner, methods: Sequence[Method], arrays: Mapping[str, Mapping[str, Any]]) -> Learner:
+    """Return a fresh learner after its methods took over what they need of their source runs, by method id."""
+    states = dict(learner.methods)
+    for method in methods:
+        if method.source:
+            states[method.id] = method.adopt(states[method.id], arrays[method.id])
+    params = _projected(methods, states, learner.params)
+    return learner._replace(params=params, target_params=jax.tree.map(lambda leaf: leaf.copy(), params), methods=states)
 
 
 def wrap_optimizer(
@@ -108,8 +163,17 @@ def wrap_optimizer(
 
 def due_signals(methods: Sequence[Method], updates: int) -> dict[str, Signal]:
     """Return the signals of the methods that are due at the update that `updates` others went before."""
-    signals = {method.id: method.due(updates) for method in methods}
-    return {name: signal for name, signal in signals.items() if signal is not None}
+    return {method.id: method.signal(updates) for method in methods if updates in method.due}
+
+
+def due_examples(methods: Sequence[Method], total_updates: int) -> list[int]:
+    """Return one count of gradient steps for every set of methods that is ever due together, the empty set included."""
+    examples: dict[frozenset[str], int] = {}
+    counts = {count for method in methods for count in method.due if count < total_updates}
+    calm = next((count for count in range(total_updates) if count not in counts), None)
+    for count in [*([] if calm is None else [calm]), *sorted(counts)]:
+        examples.setdefault(frozenset(method.id for method in methods if count in method.due), count)
+    return list(examples.values())
 
 
 def gradient_step(
@@ -117,17 +181,37 @@ def gradient_step(
     methods: Sequence[Method],
     signals: Mapping[str, Signal],
     key: jax.Array,
+    view: Callable[[Params], View] | None = None,
 ) -> ApplyGradients:
-    """Return the step that an agent is handed: refresh what is due, update, project."""
+    """Return the step that an agent is handed: refresh what is due, update, project, intervene where due.
+
+    `view` makes an intervention's view from the step's gradients; it must be there if a due method intervenes.
+    """
 
     def apply(learner: Learner, gradients: Params) -> Learner:
-        for index, method in enumerate(methods):
-            if method.id in signals:
-                learner = method.refresh(jax.random.fold_in(key, index), learner, gradients, signals[method.id])
-        updates, opt_state = optimizer.update(gradients, learner.opt_state, learner.params, methods=learner.methods)
-        params = optax.apply_updates(learner.params, updates)
-        for method in methods:
-            params = method.project(learner.methods[method.id], params)
-        return learner._replace(params=params, opt_state=opt_state)
+        due = [(index, method) for index, method in enumerate(methods) if method.id in signals]
+        for index, method in due:
+            learner = method.refresh(jax.random.fold_in(key, index), learner, gradients, signals[method.id])
+        if not any(method.skips_update for _, method in due):
+            updates, opt_state = optimizer.update(gradients, learner.opt_state, learner.params, methods=learner.methods)
+            learner = learner._replace(params=optax.apply_updates(learner.params, updates), opt_state=opt_state)
+        learner = _project(methods, learner)
+        for index, method in due:
+            if method.intervene is not _no_intervention:
+                assert view is not None
+                own_key = jax.random.fold_in(key, len(methods) + index)
+                learner = method.intervene(own_key, learner, view(gradients), signals[method.id])
+                learner = _project(methods, learner)
+        return learner
 
     return apply
+
+
+def _project(methods: Sequence[Method], learner: Learner) -> Learner:
+    return learner._replace(params=_projected(methods, learner.methods, learner.params))
+
+
+def _projected(methods: Sequence[Method], states: Mapping[str, State], params: Params) -> Params:
+    for method in methods:
+        params = method.project(states[method.id], params)
+    return params

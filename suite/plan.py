@@ -26,6 +26,7 @@ from suite.placement import Placement, replay_bytes
 from suite.record import FINISHED, effective_state, read_status
 from suite.resolve import Resolved, parse_games, parse_seeds
 from suite.runner import Job, Outcome
+from suite.sources import check_source
 from suite.spec import Cell
 from suite.tasks import GAMES, Task, load_task
 
@@ -82,6 +83,7 @@ class Plan:
 
         for name in self.games:
             rom_path(GAMES[name])
+        self._check_sources()
         _check_writable(self.out, self.disk)
         self._check_memory()
         keep = ' (kept only if mounted: docker run -u "$(id -u):$(id -g)" -v "$PWD/out:/out" ...)' if image else ""
@@ -95,6 +97,15 @@ class Plan:
         if self.jobs:
             lines.append(f"Projected: {duration(self.projected())} in all, a rough figure.{self._first_try()}")
         return lines
+
+    def _check_sources(self) -> None:
+        """Refuse a cell that starts from a run which is neither done nor among those to be done."""
+        planned = {item.spec.config_id for item in self.resolved}
+        for job in self.jobs:
+            programs = programs_for(job.cell.spec, GAMES[job.cell.game].actions)
+            for source in programs.sources.values():
+                if source not in planned:
+                    check_source(self.out, job.cell, source)
 
     @cached_property
     def memory(self) -> tuple[int, int]:

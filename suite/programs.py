@@ -6,7 +6,7 @@ compiled twice. An update with due signals is a program of its own, traced once 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.agent import Agent, Batch, Feedback, Learner
-from suite.method import Method, Signal, due_signals, gradient_step, init_learner, wrap_optimizer
+from suite.method import (
+    Method,
+    Signal,
+    View,
+    adopt,
+    due_examples,
+    due_signals,
+    gradient_step,
+    init_learner,
+    wrap_optimizer,
+)
 from suite.replay.frames import Windows
 from suite.rng import Streams
 
@@ -55,6 +65,19 @@ class Programs:
         """Return what is due at the update that `updates` others went before."""
         return due_signals(self._methods, updates)
 
+    def states(self, updates: int) -> int:
+        """Return how many states from the replay that update needs beside its batch."""
+        return max((method.states for method in self._methods if updates in method.due), default=0)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The runs that a fresh learner takes something over from: method id to config_id."""
+        return {method.id: method.source for method in self._methods if method.source}
+
+    def adopt(self, learner: Learner, arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> Learner:
+        """Return a fresh learner with what its methods take over from their sources' last checkpoints."""
+        return adopt(learner, self._methods, arrays)
+
     def update(self, learner: Learner, streams: Streams, updates: int, windows: Windows) -> tuple[Learner, Feedback]:
         """Return the learner after one gradient step; the given one is consumed. May not wait for the device."""
         result: tuple[Learner, Feedback] = self._update(
@@ -80,16 +103,15 @@ class Programs:
         streams, windows = Streams("", "", 0), self.blank_windows()
         learner = self.init(streams)
         self.act(learner, windows.frames[0, : self.stack])
-        for updates in self._examples(total_updates):
-            learner, feedback = self.update(learner, streams, updates, windows)
+        for updates in due_examples(self._methods, total_updates):
+            own = windows._replace(states=self._blank_states(updates))
+            learner, feedback = self.update(learner, streams, updates, own)
             wait_for(feedback)
         self.measure(self.sync(learner))
 
-    def _examples(self, total_updates: int) -> set[int]:
-        """Return counts at which each update program is called: nothing due, and the first at which a method is."""
-        calm = next((count for count in range(total_updates) if not self.signals(count)), None)
-        due = {next((n for n in range(total_updates) if method.due(n) is not None), None) for method in self._methods}
-        return {count for count in {calm, *due} if count is not None}
+    def _blank_states(self, updates: int) -> NDArray[np.uint8] | None:
+        count = self.states(updates)
+        return np.zeros((count, self.stack, self.screen, self.screen), np.uint8) if count else None
 
     def cost(self) -> tuple[float, float]:
         """Return the floating-point operations of one update and of one action, from the compiler's own count."""
@@ -149,7 +171,18 @@ class Programs:
         """Return the learner after the update that `count` others went before; legal is bool [A]."""
         agent_key, method_key = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(key_data), count))
         batch = transitions(windows, self.stack, legal)
-        apply_gradients = gradient_step(self._optimizer, self._methods, signals, method_key)
+        states = None if windows.states is None else jnp.moveaxis(jnp.asarray(windows.states), 1, -1)
+
+        def view(gradients: Any) -> View:
+            return View(
+                batch,
+                gradients,
+                states,
+                fresh=lambda key: self._agent.init(key, batch.s_tm1[:1]),
+                activations=self._agent.activations,
+            )
+
+        apply_gradients = gradient_step(self._optimizer, self._methods, signals, method_key, view)
         return self._agent.update(learner, batch, agent_key, apply_gradients)
 
     def _traced_measure(self, learner: Learner) -> dict[str, jax.Array]:

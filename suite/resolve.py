@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -86,6 +87,7 @@ def _resolve_one(
     repeated = {name for name in combination if combination.count(name) > 1}
     if repeated:
         raise UsageError(f"--method names {sorted(repeated)[0]} twice in one combination.", "Name each method once.")
+    _refuse_senseless([plugins.card("method", name) for name in combination])
     departures: dict[str, Value] = {}
 
     def component(kind: plugins.Kind, name: str, prefixes: tuple[str, ...]) -> Component:
@@ -100,7 +102,7 @@ def _resolve_one(
                     if value != settings[key]:
                         departures[f"{prefixes[-1]}.{key}"] = settings[key]
                     settings[key] = value
-        return Component(id=card.id, version=card.version, settings=settings)
+        return Component(id=card.id, version=card.version, card=card.digest, settings=settings)
 
     agent = component("agent", request.agent, ("agent",))
     network = component("network", request.network, ("network",))
@@ -116,6 +118,12 @@ def _resolve_one(
         methods=methods,
     )
     return Resolved(spec, departures)
+
+
+def _refuse_senseless(cards: Sequence[Card]) -> None:
+    for one, other in itertools.combinations(cards, 2):
+        if reason := one.refusal(other):
+            raise UsageError(f"{one.id} and {other.id} cannot be combined: {reason}.", "Choose one of the two.")
 
 
 def _published(card: Card, overrides: dict[str, Value]) -> dict[str, Value]:

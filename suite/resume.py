@@ -101,6 +101,11 @@ def learner_arrays(learner: Learner) -> Arrays:
     return {LEARNER + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
+def learner_arrays_of(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Return those of a checkpoint's arrays that are the learner."""
+    return {name: array for name, array in arrays.items() if name.startswith(LEARNER)}
+
+
 def learner_hash(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the SHA-256 of a learner's arrays: names, types, shapes and bytes, in the order of names."""
     digest = hashlib.sha256()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
+from numpy.typing import NDArray
 
 from suite.checkpoint import Loaded
 from suite.configure import programs_for
@@ -39,6 +40,7 @@ from suite.resume import (
     restored_learner,
 )
 from suite.rng import Streams
+from suite.sources import source_arrays
 from suite.spec import Cell
 from suite.tasks import GAMES, Game
 
@@ -207,8 +209,17 @@ class Session:
                 members[index].recording.reach(state.agent_step, state.updates, state.episodes)
             play_to(envs, [lane.emulator_seed for lane in lanes], [lane.history()[-1] for lane in lanes], self._look)
         else:
+            for index, each in enumerate(programs):
+                if each.sources:
+                    learners.put(index, each.adopt(learners.get(index), self._sources(members[index], each.sources)))
             group.begin()
         return group
+
+    def _sources(self, member: Member, sources: Mapping[str, str]) -> dict[str, dict[str, NDArray[Any]]]:
+        """Return the last checkpoint's arrays of the runs that a fresh learner starts from, by method."""
+        cell = member.recording.cell
+        root = member.recording.path.parents[3]
+        return {method: source_arrays(root, cell, source) for method, source in sources.items()}
 
     def _how(self) -> dict[str, str | int | bool]:
         cells = [f"{member.recording.cell.game}/{member.recording.cell.seed}" for member in self._members.values()]

@@ -15,12 +15,13 @@ SCHEMA_VERSION = 1
 
 
 class Component(BaseModel):
-    """An agent, network or method with its version and every one of its settings resolved."""
+    """An agent, network or method with its version, its card's digest and every one of its settings resolved."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     version: int
+    card: str = ""
     settings: dict[str, Value] = {}
 
 

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from baselines.losses.value import huber, q_learning, squared
 from baselines.networks.heads import QNetwork
-from suite.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
+from suite.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params, recorded_units
 from suite.card import Value
 from suite.errors import UsageError
 
@@ -45,7 +45,11 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         (loss, mean_q), gradients = differentiate(learner.params, learner.target_params, batch)
         return apply_gradients(learner, gradients), Feedback({"loss": loss, "mean_q": mean_q})
 
-    return Agent(init, act, update, _optimizer(settings), _plan(settings))
+    def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
+        _, noted = q_network.apply(params, observation, mutable=["activations"])
+        return recorded_units(noted)
+
+    return Agent(init, act, update, _optimizer(settings), _plan(settings), activations, q_network.connections)
 
 
 def _optimizer(settings: dict[str, Value]) -> optax.GradientTransformation:

@@ -27,16 +27,15 @@ def make(settings: dict[str, Value], context: Context) -> Method:
     first, last = _refreshes(start, end, period)
     sparsities = layer_sparsities(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
 
-    def due(updates: int) -> Any | None:
-        if updates % period or not first <= updates <= last:
-            return None
+    def signal(updates: int) -> Any:
         return keep_counts(context.shapes, sparsities, sparsity_fraction(updates, start, end))
 
     return Method(
         ID,
         init=lambda key, params: full_masks(params),
         project=lambda masks, params: apply_masks(params, masks),
-        due=due,
+        due=range(first, last + 1, period),
+        signal=signal,
         refresh=_refresh,
         masks=lambda masks: masks,
         milestones={"pruning starts": first, "pruning ends": last},

@@ -6,6 +6,8 @@ import jax
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
+from suite.agent import Connection
+
 
 class QNetwork(nn.Module):
     """An encoder and a linear head with one value per action; parameters `encoder/...` and `head`."""
@@ -19,3 +21,9 @@ class QNetwork(nn.Module):
         """Map uint8 [B, height, width, stack] to float32 action values [B, A]."""
         features = self.encoder(observation)
         return nn.Dense(self.actions, kernel_init=self.kernel_init, name="head")(features)
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """Those of the encoder, whose features feed the head."""
+        pairs = getattr(self.encoder, "connections", ())
+        return tuple(Connection(f"encoder/{one}", f"encoder/{other}" if other else "head") for one, other in pairs)

@@ -8,6 +8,7 @@ from flax import linen as nn
 from jax.nn.initializers import Initializer
 
 from baselines.networks.max_pool import max_pool
+from suite.agent import record_units
 from suite.card import Value
 
 FEATURES = 512
@@ -24,7 +25,8 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map float32 [B, H, W, channels] to the same shape."""
         y = nn.Conv(self.channels, (3, 3), padding="SAME", name="conv0")(nn.relu(x))
-        return x + nn.Conv(self.channels, (3, 3), padding="SAME", name="conv1")(nn.relu(y))
+        y = record_units(self, "conv0", nn.relu(y))
+        return x + nn.Conv(self.channels, (3, 3), padding="SAME", name="conv1")(y)
 
 
 class Stack(nn.Module):
@@ -56,7 +58,14 @@ class Impala(nn.Module):
         for index, channels in enumerate(STACKS):
             x = Stack(channels * self.width, self.kernel_init, name=f"stack{index}")(x)
         x = nn.relu(x).reshape((x.shape[0], -1))
-        return nn.relu(nn.Dense(FEATURES, kernel_init=self.kernel_init, name="dense")(x))
+        x = nn.relu(nn.Dense(FEATURES, kernel_init=self.kernel_init, name="dense")(x))
+        return record_units(self, "dense", x)
+
+    @property
+    def connections(self) -> tuple[tuple[str, str], ...]:
+        """The first convolution of a block feeds the second alone; what joins the skip path feeds all that follows."""
+        blocks = (f"stack{stack}/block{block}" for stack in range(len(STACKS)) for block in range(BLOCKS))
+        return (*((f"{block}/conv0", f"{block}/conv1") for block in blocks), ("dense", ""))
 
 
 def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
+from suite.agent import record_units
 from suite.card import Value
 
 FEATURES = 512
@@ -22,14 +23,19 @@ class NatureCNN(nn.Module):
     def __call__(self, observation: jax.Array) -> jax.Array:
         """Map uint8 [B, 84, 84, 4] to float32 features [B, 512]; 84 -> 21 -> 11 -> 11 rows and columns."""
         x = observation.astype(jnp.float32) / 255.0
-        x = nn.relu(self._conv("conv1", channels=32, size=8, stride=4)(x))
-        x = nn.relu(self._conv("conv2", channels=64, size=4, stride=2)(x))
-        x = nn.relu(self._conv("conv3", channels=64, size=3, stride=1)(x))
-        x = x.reshape((x.shape[0], -1))
-        return nn.relu(nn.Dense(FEATURES, kernel_init=self.kernel_init, name="dense")(x))
+        x = self._conv(x, "conv1", channels=32, size=8, stride=4)
+        x = self._conv(x, "conv2", channels=64, size=4, stride=2)
+        x = self._conv(x, "conv3", channels=64, size=3, stride=1)
+        x = nn.Dense(FEATURES, kernel_init=self.kernel_init, name="dense")(x.reshape((x.shape[0], -1)))
+        return record_units(self, "dense", nn.relu(x))
 
-    def _conv(self, name: str, *, channels: int, size: int, stride: int) -> nn.Conv:
-        return nn.Conv(
+    @property
+    def connections(self) -> tuple[tuple[str, str], ...]:
+        """Every layer feeds the next one alone."""
+        return (("conv1", "conv2"), ("conv2", "conv3"), ("conv3", "dense"), ("dense", ""))
+
+    def _conv(self, x: jax.Array, name: str, *, channels: int, size: int, stride: int) -> jax.Array:
+        convolution = nn.Conv(
             channels * self.width,
             (size, size),
             strides=(stride, stride),
@@ -37,6 +43,7 @@ class NatureCNN(nn.Module):
             kernel_init=self.kernel_init,
             name=name,
         )
+        return record_units(self, name, nn.relu(convolution(x)))
 
 
 def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:

@@ -239,7 +239,7 @@ def refresh(repeats: str) -> Round:
     """New masks for all 4.05 million weights of the Nature CNN with 18 actions, from magnitudes."""
     _, (method,) = build(spec_of("nature", method=PRUNING), ACTIONS)
     learner = programs_for(spec_of("nature", method=PRUNING), ACTIONS).init(Streams(TASK.key, "Pong", 0))
-    signal = method.due(last_refresh())
+    signal = method.signal(last_refresh())
     program = jax.jit(
         lambda learner, signal: method.refresh(jax.random.key(0), learner, learner.params, signal).methods
     )

@@ -28,7 +28,8 @@ Uniform = Callable[[int], NDArray[np.float64]]
 class Windows(NamedTuple):
     """B sampled windows: frames uint8 [B, stack + n, height, width], zero before an episode's first; see `Batch`.
 
-    `weight` is None if all weigh the same. `frames` may also be what the store gives in an array's place.
+    `weight` is None if all weigh the same. `frames` may also be what the store gives in an array's place. `states`:
+    further states uint8 [S, stack, height, width], where a method asks for them.
     """
 
     frames: Any
@@ -36,6 +37,7 @@ class Windows(NamedTuple):
     r_t: NDArray[np.float32]
     discount_t: NDArray[np.float32]
     weight: NDArray[np.float32] | None = None
+    states: Any = None
 
 
 class FrameReplay:
@@ -107,6 +109,10 @@ class FrameReplay:
         )
         windows = self.gather(self._drawn, plan.n_step, plan.gamma)
         return windows._replace(weight=importance_weights(masses, plan.importance_exponent))
+
+    def sample_states(self, count: int, uniform: Uniform) -> Any:
+        """Return the stacks uint8 [count, stack, height, width] of uniformly drawn transitions."""
+        return self.gather(self.sample_indices(count, 1, uniform), 1, 1.0).frames[:, : self.stack]
 
     def reprioritize(self, priorities: NDArray[np.float64]) -> None:
         """Set the priorities of the batch that was sampled last."""
