@@ -48,7 +48,8 @@ def build(db: Path, out: Path, *, progress: Progress = lambda _: None) -> BuildR
             f"{task.key}: {task.entries_here} configurations run here, {task.entries_published} published by others"
         )
         files |= _task_files(site, task)
-    files["index.html"] = _environment().get_template("index.html").render(site=site, root="").encode()
+    for page in ("index.html", "methods.html"):
+        files[page] = _environment().get_template(page).render(site=site, root="").encode()
     files[MARKER] = f"{site.database}\n".encode()
     try:
         _write(files, out)

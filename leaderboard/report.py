@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from leaderboard import names, standings
+from leaderboard.methods import method_cards
 from leaderboard.rows import StoredConfiguration, StoredRun
 from leaderboard.store import Snapshot
 from leaderboard.views import Board, Entry, GameCell, GameRow, Site, TaskPage, Unfinished
@@ -17,14 +18,20 @@ from suite.tasks import GAMES, Task, human_normalized, load_task, task_names
 
 def site(snapshot: Snapshot) -> Site:
     """Return every page of the site, official tasks first."""
-    tasks = sorted((load_task(name) for name in task_names()), key=lambda task: (not task.official, task.key))
+    tasks = sorted(map(load_task, task_names()), key=_place)
     unknown = set(snapshot.tasks()) - {task.key for task in tasks}
     if unknown:
         raise BadData(
             f"The database holds results of {', '.join(sorted(unknown))}, which this suite ({__version__}) lacks.",
             "Build the site with the suite that has these tasks.",
         )
-    return Site(tuple(task_page(snapshot, task) for task in tasks), snapshot.digest(), __version__)
+    pages = tuple(task_page(snapshot, task) for task in tasks)
+    return Site(pages, method_cards(), snapshot.digest(), __version__)
+
+
+def _place(task: Task) -> tuple[bool, bool, int, int]:
+    """Return what tasks are sorted by: official first, then the family, then the budget, then the number of games."""
+    return not task.official, task.environment.terminal_on_life_loss, task.budget.frames, len(task.games)
 
 
 def task_page(snapshot: Snapshot, task: Task) -> TaskPage:
@@ -60,6 +67,12 @@ def task_page(snapshot: Snapshot, task: Task) -> TaskPage:
     )
 
 
+def _scored(task: Task) -> str:
+    if task.score.rule == "mean_evaluation_return" and task.evaluation is not None:
+        return f"{task.evaluation.episodes} episodes played after training with epsilon {task.evaluation.epsilon:g}"
+    return f"the training episodes that end in the last {task.score.window_frames:,} frames"
+
+
 def protocol(task: Task) -> str:
     """Return the protocol in a paragraph: all that a number on the page depends on."""
     environment, budget = task.environment, task.budget
@@ -69,12 +82,14 @@ def protocol(task: Task) -> str:
         f"{task.agent_steps(budget.frames):,} agent steps of {environment.frame_skip} frames each.",
         f"Actions are sticky with probability {sticky:g}." if sticky else "Actions are not sticky.",
         f"The action set is {'the full one' if environment.full_action_set else 'the minimal one of each game'}; "
-        f"episodes end {'with a life' if environment.terminal_on_life_loss else 'at game over'} or after "
-        f"{environment.max_episode_frames:,} frames; rewards are clipped to ±{environment.reward_clip:g} for learning "
-        "and reported raw.",
-        "The score of a run is the mean raw return of the training episodes that end in the last "
-        f"{task.score.window_frames:,} frames, normalized so that 0 is the random policy and 1 the human tester.",
+        f"episodes end at game over or after {environment.max_episode_frames:,} frames"
+        f"{', for learning also with every life' if environment.terminal_on_life_loss else ''}; "
+        f"rewards are clipped to ±{environment.reward_clip:g} for learning and reported raw.",
+        f"The score of a run is the mean raw return of {_scored(task)}, normalized so that 0 is the random policy and "
+        "1 the human tester.",
     ]
+    if environment.no_op_max:
+        parts.insert(2, f"Each episode starts with 0 to {environment.no_op_max - 1} no-op frames.")
     return " ".join(parts)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from suite.errors import BadData, SuiteError
 from suite.record import FINISHED, Attempt, Episode, Run, State
-from suite.score import score
+from suite.score import scorable, score
 from suite.tasks import Task, load_task
 
 
@@ -59,7 +59,7 @@ def check(run: Run, state: State) -> Checked:
     if state not in FINISHED:
         return Checked(run, state, attempt, None, 0, (), digest(run, state, attempt))
     _check_progress(run, state)
-    value, count = score(task, run.status.frames, run.episodes)
+    value, count = score(task, run.status.frames, scorable(task, run))
     _check_summary(run, state, value, count)
     return Checked(run, state, attempt, value, count, iterations(task, run.episodes), digest(run, state, attempt))
 
@@ -71,6 +71,7 @@ def digest(run: Run, state: State, attempt: Attempt) -> str:
         "attempt": attempt.model_dump(mode="json"),
         "status": run.status.model_dump(mode="json") | {"state": state},
         "episodes": [row.model_dump(mode="json") for row in run.episodes],
+        "evaluation": [row.model_dump(mode="json") for row in run.evaluation],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -181,9 +181,37 @@ class TaskPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """A method's parameter with its published value."""
+
+    name: str
+    value: Value
+    unit: str
+    allowed: str
+    doc: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class MethodCard:
+    """A method. `refusals` says for every method of the page, in its order, why the two cannot be combined, or ""."""
+
+    id: str
+    version: int
+    digest: str
+    title: str
+    summary: str
+    paper: str
+    deviations: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    refusals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """All pages, and what they were made from."""
 
     tasks: tuple[TaskPage, ...]
+    methods: tuple[MethodCard, ...]
     database: str
     suite_version: str

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 
 from suite.card import Value
 
@@ -80,7 +81,8 @@ class ApplyGradients(Protocol):
 class DataPlan:
     """What data an agent eats, and when. Periods are agent steps; `capacity` and `batch_size` are transitions.
 
-    `importance_exponent`: of prioritized sampling's weights; Dopamine's is 0.5, without annealing.
+    `importance_exponent`: of prioritized sampling's weights; Dopamine's is 0.5, without annealing. `noisy`: the agent
+    explores by itself (noisy layers), so that epsilon is 0 throughout, during warm-up too.
     """
 
     capacity: int
@@ -95,6 +97,7 @@ class DataPlan:
     epsilon_decay: int
     replay: Literal["uniform", "prioritized"] = "uniform"
     importance_exponent: float = 0.5
+    noisy: bool = False
 
     def updates_by(self, step: int) -> int:
         """Return the number of gradient steps done once agent step `step` is complete."""
@@ -107,6 +110,8 @@ class DataPlan:
 
     def epsilon(self, step: int) -> float:
         """Return the exploration rate at agent step `step`: 1 during warm-up, then linear to `epsilon_train`."""
+        if self.noisy:
+            return 0.0
         left = (self.epsilon_decay + self.warm_up - step) / self.epsilon_decay
         return self.epsilon_train + (1.0 - self.epsilon_train) * min(1.0, max(0.0, left))
 
@@ -116,12 +121,13 @@ class Agent(NamedTuple):
 
     `init(key, observation)`: parameters for a uint8 observation [1, height, width, stack].
     `act(params, observation, legal, key)`: int32 [B], greedy legal actions for uint8 observations [B, height, width,
-    stack]; `legal` is bool [A].
+    stack]; `legal` is bool [A], the key is another one at every step.
     `update(learner, batch, key, apply_gradients)`: the learner after one gradient step, and its feedback.
     `optimizer`: the published optimizer, which the suite wraps.
     `activations(params, observation)`: what units put out, after their non-linearity, for uint8 [B, height, width,
     stack]: float32 [B, ..., units] by layer, of the layers that have a non-linearity of their own.
     `connections`: of the layers whose units can be recycled; see `Connection`.
+    `evaluate`: as `act`, without exploration of the agent's own; None if there is none in `act`.
 
     Parameters that depend on the number of actions have them on their last axis, action-major: that is where one
     program for several games pads them with zeros. What is padded never receives a gradient if illegal actions are
@@ -135,6 +141,7 @@ class Agent(NamedTuple):
     plan: DataPlan
     activations: Callable[[Params, jax.Array], dict[str, jax.Array]]
     connections: tuple[Connection, ...]
+    evaluate: Callable[[Params, jax.Array, jax.Array, jax.Array], jax.Array] | None = None
 
 
 class MakeAgent(Protocol):
@@ -153,8 +160,16 @@ class MakeEncoder(Protocol):
 
         For `Agent.connections` it has a property `connections`: pairs of its own layers' names, source and target, the
         target being empty where the features are meant. For `Agent.activations` it calls `record_units`.
+        Agents that work between feature maps and features want two more methods, of which the whole is made:
+        `torso(observation)`, the flattened feature maps float32 [B, D], and `final(flat)`, from [..., D] to [..., F].
         """
         ...
+
+
+def changed_features(encoder: Any, features: jax.Array) -> jax.Array:
+    """Return features float32 [..., F] as methods want them, where an agent computed them in the encoder's place."""
+    change = getattr(encoder, "change", None)
+    return features if change is None else jnp.asarray(change(features))
 
 
 def record_units(module: Any, layer: str, units: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +72,21 @@ class _Changed(nn.Module):
 
     def __call__(self, observation: jax.Array) -> jax.Array:
         """Map uint8 [B, height, width, stack] to float32 features [B, F]."""
-        features: jax.Array = self.inner(observation)
+        return self.change(self.inner(observation))
+
+    def torso(self, observation: jax.Array) -> jax.Array:
+        """See `MakeEncoder`; nothing is changed yet."""
+        inner: Any = self.inner
+        flat: jax.Array = inner.torso(observation)
+        return flat
+
+    def final(self, flat: jax.Array) -> jax.Array:
+        """See `MakeEncoder`."""
+        inner: Any = self.inner
+        return self.change(inner.final(flat))
+
+    def change(self, features: jax.Array) -> jax.Array:
+        """Apply every method's `features`."""
         for change in self.changes:
             features = change(features)
         return features

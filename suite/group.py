@@ -44,6 +44,7 @@ class Group:
         answer = self._envs.step(np.asarray(actions, np.int64))
         rewards, discounts = answer.reward.tolist(), answer.discount.tolist()
         cut = answer.truncated.tolist()
+        lost = [False] * len(self.lanes) if answer.life_lost is None else answer.life_lost.tolist()
         ended: dict[int, FinishedEpisode] = {}
         for index in self.active:
             episode = self.lanes[index].observe(
@@ -52,6 +53,7 @@ class Group:
                 rewards[index],
                 terminal=discounts[index] == 0,
                 truncated=cut[index],
+                life_lost=lost[index],
             )
             if episode is not None:
                 ended[index] = episode
@@ -103,7 +105,7 @@ class Group:
             else:
                 actions[index] = action
         if greedy:
-            chosen = self.learners.act(greedy, [self.lanes[index].stack for index in greedy])
+            chosen = self.learners.act(greedy, [self.lanes[index].stack for index in greedy], self.step)
             for index, action in zip(greedy, chosen, strict=True):
                 actions[index] = action
         return actions

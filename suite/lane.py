@@ -76,16 +76,27 @@ class Lane:
         return int(choice * self.actions) if coin <= epsilon else None
 
     def observe(
-        self, action: int, frame: NDArray[np.uint8], reward: float, *, terminal: bool, truncated: bool
+        self,
+        action: int,
+        frame: NDArray[np.uint8],
+        reward: float,
+        *,
+        terminal: bool,
+        truncated: bool,
+        life_lost: bool = False,
     ) -> FinishedEpisode | None:
-        """Take in what an action led to; return the episode that it ended, if it did. `begin` must follow then."""
+        """Take in what an action led to; return the episode that it ended, if it did. `begin` must follow then.
+
+        A lost life is a terminal for learning, and what follows starts with an empty stack; the episode goes on.
+        """
         self.step += 1
-        self.replay.add(self.stack[-1], action, self._clipped(reward), terminal=terminal, truncated=truncated)
+        over = terminal or life_lost
+        self.replay.add(self.stack[-1], action, self._clipped(reward), terminal=over, truncated=truncated)
         self._return += reward
         self._current.append(action)
         if terminal or truncated:
             return self._end_episode(truncated)
-        self.push(frame)
+        self.push(frame, life_lost=life_lost)
         return None
 
     def begin(self, first_frame: NDArray[np.uint8]) -> None:
@@ -94,10 +105,10 @@ class Lane:
         self.stack = np.zeros_like(self.stack)
         self.stack[-1] = first_frame
 
-    def push(self, frame: NDArray[np.uint8]) -> None:
-        """Move the stack on by a frame."""
+    def push(self, frame: NDArray[np.uint8], *, life_lost: bool = False) -> None:
+        """Move the stack on by a frame, emptied before if a life was lost."""
         stack = np.empty_like(self.stack)  # a new array: the device may still be reading the old one
-        stack[:-1] = self.stack[1:]
+        stack[:-1] = 0 if life_lost else self.stack[1:]
         stack[-1] = frame
         self.stack = stack
 
@@ -147,10 +158,10 @@ class Lane:
         self.begin(first_frame)
         self._current = actions
 
-    def replayed(self, frame: NDArray[np.uint8], reward: float) -> None:
+    def replayed(self, frame: NDArray[np.uint8], reward: float, *, life_lost: bool) -> None:
         """Take in a step of the episode at hand that was played again."""
         self._return += reward
-        self.push(frame)
+        self.push(frame, life_lost=life_lost)
 
     def _clipped(self, reward: float) -> float:
         return min(self._reward_clip, max(-self._reward_clip, reward))

@@ -27,8 +27,8 @@ Sampler = Callable[[], Windows]
 class Learners(Protocol):
     """What a group needs of its lanes' learners; lanes are numbered from 0."""
 
-    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]]) -> list[int]:
-        """Return the greedy actions of these lanes for their stacks uint8 [stack, height, width]."""
+    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]], step: int) -> list[int]:
+        """Return the greedy actions of these lanes for their stacks uint8 [stack, height, width] at an agent step."""
         ...
 
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
@@ -71,15 +71,17 @@ class LoopLearners:
         self._programs = programs
         self._streams = streams
         self._learners = [each.init(stream) for each, stream in zip(programs, streams, strict=True)]
+        self._keys = [jax.device_put(stream.key_data("act")) for stream in streams]
         self._feedback: list[Feedback | None] = [None] * len(programs)
         self._queues = jax.default_backend() != "cpu"
         workers = min(threads, len(programs))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learner") if workers > 1 else None
 
-    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]]) -> list[int]:
+    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]], step: int) -> list[int]:
         """See `Learners`."""
         return [
-            self._programs[lane].act(self._learners[lane], stack) for lane, stack in zip(lanes, stacks, strict=True)
+            self._programs[lane].act(self._learners[lane], stack, self._keys[lane], step)
+            for lane, stack in zip(lanes, stacks, strict=True)
         ]
 
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
@@ -142,24 +144,25 @@ class StackedLearners:
         legal = np.arange(self._wide.actions) < np.asarray([[each.actions] for each in programs])
         self._legal = jax.device_put(legal)
         self._keys = np.stack([stream.key_data("update") for stream in streams])
+        self._act_keys = jax.device_put(np.stack([stream.key_data("act") for stream in streams]))
         learners = [each.init(stream) for each, stream in zip(programs, streams, strict=True)]
         self._stacked: Learner = _stack([pad_to(self._shapes, learner) for learner in learners])
         self._feedback: list[Feedback | None] = [None] * len(programs)
         self._all_feedback: Feedback | None = None
         lanes = len(programs)
-        self._act = jax.jit(over_lanes(self._wide.traced_act, lanes, form))
+        self._act = jax.jit(over_lanes(self._wide.traced_act, lanes, form, shared=(4,)))
         update = over_lanes(self._ordinary_update, lanes, form, shared=(2,))
         self._update = jax.jit(update, donate_argnums=0)
         self._take = jax.jit(_lane_of)
         self._set = jax.jit(_with_lane, donate_argnums=0)
 
-    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]]) -> list[int]:
+    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]], step: int) -> list[int]:
         """See `Learners`."""
         everyone = np.zeros((len(self._programs), *stacks[0].shape), np.uint8) if stacks else None
         if everyone is None:
             return []
         everyone[list(lanes)] = stacks
-        actions = np.asarray(self._act(self._stacked.params, everyone, self._legal))
+        actions = np.asarray(self._act(self._stacked.params, everyone, self._legal, self._act_keys, np.uint32(step)))
         return [int(actions[lane]) for lane in lanes]
 
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:

@@ -48,6 +48,7 @@ class Programs:
         self._legal = jnp.ones(actions, jnp.bool_)
         self._init = jax.jit(self._traced_init)
         self._act = jax.jit(self.traced_act)
+        self._evaluate = jax.jit(jax.vmap(self._traced_evaluate, in_axes=(None, 0, None, 0, 0)))
         self._update = jax.jit(self.traced_update, donate_argnums=0)
         self._sync = jax.jit(lambda params: jax.tree.map(jnp.copy, params))
         self._measure = jax.jit(self._traced_measure)
@@ -57,9 +58,19 @@ class Programs:
         learner: Learner = self._init(_key(streams, "init"))
         return learner
 
-    def act(self, learner: Learner, frames: NDArray[np.uint8]) -> int:
-        """Return the greedy action for a stack of frames uint8 [stack, height, width]."""
-        return int(np.asarray(self._act(learner.params, frames, self._legal)))
+    def act(self, learner: Learner, frames: NDArray[np.uint8], key_data: jax.Array, step: int) -> int:
+        """Return the greedy action for a stack of frames uint8 [stack, height, width] at an agent step."""
+        return int(np.asarray(self._act(learner.params, frames, self._legal, key_data, np.uint32(step))))
+
+    def evaluate(
+        self,
+        learner: Learner,
+        frames: NDArray[np.uint8],
+        key_data: NDArray[np.uint32],
+        steps: NDArray[np.uint32],
+    ) -> NDArray[np.int32]:
+        """Return the greedy actions int32 [E] of E episodes for uint8 [E, stack, height, width]; key_data is [E, 2]."""
+        return np.asarray(self._evaluate(learner.params, frames, self._legal, key_data, steps))
 
     def signals(self, updates: int) -> dict[str, Signal]:
         """Return what is due at the update that `updates` others went before."""
@@ -102,7 +113,7 @@ class Programs:
         """Compile everything that a run of `total_updates` will call, so that nothing is compiled while it goes on."""
         streams, windows = Streams("", "", 0), self.blank_windows()
         learner = self.init(streams)
-        self.act(learner, windows.frames[0, : self.stack])
+        self.act(learner, windows.frames[0, : self.stack], jnp.zeros(2, jnp.uint32), 0)
         for updates in due_examples(self._methods, total_updates):
             own = windows._replace(states=self._blank_states(updates))
             learner, feedback = self.update(learner, streams, updates, own)
@@ -144,7 +155,9 @@ class Programs:
     def _lowered(self) -> tuple[Any, Any]:
         learner, windows = self.shapes(), self.blank_windows()
         update = self._update.lower(learner, np.zeros(2, np.uint32), np.uint32(0), windows, self._legal, {})
-        return update, self._act.lower(learner.params, windows.frames[0, : self.stack], self._legal)
+        key_data = np.zeros(2, np.uint32)
+        act = self._act.lower(learner.params, windows.frames[0, : self.stack], self._legal, key_data, np.uint32(0))
+        return update, act
 
     def _traced_init(self, key: jax.Array) -> Learner:
         params_key, methods_key = jax.random.split(key)
@@ -152,12 +165,16 @@ class Programs:
         params = self._agent.init(params_key, observation)
         return init_learner(params, self._optimizer, self._methods, methods_key)
 
-    def traced_act(self, params: Any, frames: jax.Array, legal: jax.Array) -> jax.Array:
+    def traced_act(
+        self, params: Any, frames: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array
+    ) -> jax.Array:
         """Return the greedy action, an int32 scalar, for frames uint8 [stack, height, width] and legal bool [A]."""
-        observation = jnp.moveaxis(frames, 0, -1)[None]
-        actions = self._agent.act(params, observation, legal, jax.random.key(0))
-        first: jax.Array = actions[0]
-        return first
+        return _first_action(self._agent.act, params, frames, legal, key_data, step)
+
+    def _traced_evaluate(
+        self, params: Any, frames: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array
+    ) -> jax.Array:
+        return _first_action(self._agent.evaluate or self._agent.act, params, frames, legal, key_data, step)
 
     def traced_update(
         self,
@@ -197,6 +214,14 @@ class Programs:
             "active_parameters": total - masked_size + kept,
             "sparsity": (masked_size - kept) / kernels,
         }
+
+
+def _first_action(
+    act: Any, params: Any, frames: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array
+) -> jax.Array:
+    key = jax.random.fold_in(jax.random.wrap_key_data(key_data), step)
+    actions: jax.Array = act(params, jnp.moveaxis(frames, 0, -1)[None], legal, key)
+    return actions[0]
 
 
 def wait_for(tree: Any) -> None:

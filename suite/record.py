@@ -4,6 +4,7 @@
     provenance.json    per attempt: versions, git state, hardware, driver, image, ROM hash             (replaced whole)
     status.json        state, progress and, at the end, the score                                      (replaced whole)
     episodes.jsonl     one line per finished training episode                                          (appended)
+    evaluation.jsonl   one line per evaluation episode, with its actions                               (appended)
     actions.jsonl      the actions of every scored episode, and of those of its segment before it      (appended)
     diagnostics.jsonl  loss, sparsity, parameter norm at intervals                                     (appended)
     checkpoints.jsonl  hashes of the learner and of the actions so far, at each checkpoint of the schedule (appended)
@@ -147,7 +148,7 @@ class Episode(LogRow):
 
 
 class Actions(_Row):
-    """The actions of an episode that is scored or leads to one that is, one byte each, deflated (zlib), in base64."""
+    """The actions of an episode that is scored or leads to one that is; see `pack`."""
 
     attempt: int
     episode: int
@@ -156,19 +157,43 @@ class Actions(_Row):
     @classmethod
     def pack(cls, attempt: int, episode: int, actions: bytes) -> Actions:
         """Return the row of an episode's actions."""
-        text = base64.b64encode(zlib.compress(actions, 9)).decode("ascii")
-        return cls(attempt=attempt, episode=episode, deflated=text)
+        return cls(attempt=attempt, episode=episode, deflated=pack(actions))
 
     def unpack(self, length: int) -> bytes:
         """Return the actions; BadData unless they are `length` in number."""
-        try:
-            decoder = zlib.decompressobj()
-            actions = decoder.decompress(base64.b64decode(self.deflated, validate=True), length + 1)
-        except (ValueError, zlib.error) as error:
-            raise BadData(f"The actions of episode {self.episode} cannot be read: {error}.", "Run it again.") from error
-        if len(actions) != length or not decoder.eof:
-            raise BadData(f"Episode {self.episode} has other than {length} actions logged.", "Run it again.")
-        return actions
+        return unpack(self.deflated, length, f"episode {self.episode}")
+
+
+class EvaluationRow(LogRow):
+    """A finished evaluation episode of the learner at `agent_step`; `actions` as `pack` writes them."""
+
+    episode: int
+    length: int
+    value: float = Field(alias="return")
+    end: Literal["terminated", "truncated"]
+    emulator_seed: int
+    actions: str
+
+    def unpack(self) -> bytes:
+        """Return the actions; BadData unless they are `length` in number."""
+        return unpack(self.actions, self.length, f"evaluation episode {self.episode}")
+
+
+def pack(actions: bytes) -> str:
+    """Return actions, one byte each, deflated (zlib), in base64."""
+    return base64.b64encode(zlib.compress(actions, 9)).decode("ascii")
+
+
+def unpack(text: str, length: int, name: str) -> bytes:
+    """Return packed actions; BadData, which names the episode, unless they are `length` in number."""
+    try:
+        decoder = zlib.decompressobj()
+        actions = decoder.decompress(base64.b64decode(text, validate=True), length + 1)
+    except (ValueError, zlib.error) as error:
+        raise BadData(f"The actions of {name} cannot be read: {error}.", "Run it again.") from error
+    if len(actions) != length or not decoder.eof:
+        raise BadData(f"Other than {length} actions of {name} are logged.", "Run it again.")
+    return actions
 
 
 class Diagnostics(LogRow):
@@ -201,6 +226,7 @@ class Run:
     episodes: tuple[Episode, ...]
     diagnostics: tuple[Diagnostics, ...]
     checkpoints: tuple[Checkpoint, ...]
+    evaluation: tuple[EvaluationRow, ...] = ()
 
     def actions(self) -> dict[int, Actions]:
         """Read the action logs of the episodes that count, by episode."""
@@ -234,6 +260,7 @@ def read_run(path: Path) -> Run:
         tuple(standing(read_rows(path / "episodes.jsonl", Episode), attempts)),
         tuple(standing(read_rows(path / "diagnostics.jsonl", Diagnostics), attempts)),
         tuple(standing(read_rows(path / "checkpoints.jsonl", Checkpoint), attempts)),
+        tuple(standing(read_rows(path / "evaluation.jsonl", EvaluationRow), attempts)),
     )
 
 

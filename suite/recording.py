@@ -11,9 +11,23 @@ from pydantic import BaseModel
 
 from suite import provenance
 from suite.checkpoint import Arrays, CheckpointStore, Loaded
+from suite.evaluation import EvaluationEpisode
 from suite.lane import FinishedEpisode
-from suite.record import Actions, Checkpoint, Diagnostics, Episode, LogRow, Run, State, StatusFile, Summary, read_run
-from suite.score import score, scored
+from suite.record import (
+    Actions,
+    Checkpoint,
+    Diagnostics,
+    Episode,
+    EvaluationRow,
+    LogRow,
+    Run,
+    State,
+    StatusFile,
+    Summary,
+    pack,
+    read_run,
+)
+from suite.score import by_evaluation, score, scored
 from suite.spec import Cell
 from suite.tasks import Task, load_task
 from suite.writer import RunWriter
@@ -43,7 +57,8 @@ class Recording:
         self._clock = time.monotonic()
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_MARKS)
         self._recent: list[Episode] = []  # that a score may count
-        self._recorded_before: dict[tuple[type[BaseModel], int], dict[str, Any]] = {}
+        self._evaluation: list[EvaluationRow] = []
+        self._recorded_before: dict[tuple[type[BaseModel], int, int], dict[str, Any]] = {}
         self.differs_at: int | None = None
         self._with_actions: set[int] = set()
 
@@ -71,10 +86,34 @@ class Recording:
                 "emulator_seed": episode.emulator_seed,
             }
         )
-        if scored(self.task, self.cell.spec.frames, [row]):
+        if not by_evaluation(self.task) and scored(self.task, self.cell.spec.frames, [row]):
             self._write_actions(episode)
         self._writer.episode(row)
         self._note(row)
+        self._compare(row)
+
+    @property
+    def evaluated(self) -> frozenset[int]:
+        """The numbers of the evaluation episodes of the step that was reached which are written down already."""
+        return frozenset(row.episode for row in self._evaluation if row.agent_step == self.step)
+
+    def evaluation(self, episode: EvaluationEpisode) -> None:
+        """Write down an evaluation episode of the step that was reached."""
+        row = EvaluationRow.model_validate(
+            {
+                "attempt": self._writer.attempt,
+                "agent_step": self.step,
+                "frame": self.step * self._skip,
+                "episode": episode.number,
+                "length": len(episode.actions),
+                "return": episode.raw_return,
+                "end": "truncated" if episode.truncated else "terminated",
+                "emulator_seed": episode.emulator_seed,
+                "actions": pack(episode.actions),
+            }
+        )
+        self._writer.evaluation(row)
+        self._evaluation.append(row)
         self._compare(row)
 
     def diagnostics(self, step: int, updates: int, values: dict[str, float]) -> None:
@@ -123,7 +162,11 @@ class Recording:
 
     def summary(self, measures: dict[str, float]) -> Summary:
         """Return what the attempt came to, at the step that it has reached."""
-        value, count = score(self.task, self.step * self._skip, self._recent)
+        frames = self.step * self._skip
+        if by_evaluation(self.task):
+            value, count = score(self.task, frames, self._evaluation)
+        else:
+            value, count = score(self.task, frames, self._recent)
         return Summary(
             score=value,
             scored_episodes=count,
@@ -179,11 +222,13 @@ class Recording:
     def _look_back(self, before: Run, resumed_at: int) -> None:
         standing = {row.episode for row in before.episodes if row.agent_step <= resumed_at}
         self._with_actions = standing & set(before.actions())
-        for row in (*before.episodes, *before.diagnostics, *before.checkpoints):
+        for row in (*before.episodes, *before.evaluation, *before.diagnostics, *before.checkpoints):
             if row.agent_step > resumed_at:
-                self._recorded_before[type(row), row.agent_step] = _content(row)
+                self._recorded_before[_key(row)] = _content(row)
             elif isinstance(row, Episode):
                 self._note(row)
+            elif isinstance(row, EvaluationRow):
+                self._evaluation.append(row)
 
     def _note(self, row: Episode) -> None:
         self.last_return = row.value
@@ -193,9 +238,13 @@ class Recording:
             self._recent = [kept for kept in self._recent if kept.frame > oldest]
 
     def _compare(self, row: LogRow) -> None:
-        before = self._recorded_before.pop((type(row), row.agent_step), None)
+        before = self._recorded_before.pop(_key(row), None)
         if before is not None and before != _content(row) and self.differs_at is None:
             self.differs_at = row.agent_step
+
+
+def _key(row: LogRow) -> tuple[type[BaseModel], int, int]:
+    return type(row), row.agent_step, row.episode if isinstance(row, EvaluationRow) else 0
 
 
 def _content(row: LogRow) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from suite import plugins
-from suite.card import Card, Value
+from suite.card import Card, Setting, Value
 from suite.errors import UsageError, unknown_name
 from suite.spec import Component, Spec
 from suite.tasks import Task, game, load_task
@@ -16,11 +16,11 @@ from suite.tasks import Task, game, load_task
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asks for, before defaults and published settings are filled in."""
+    """What the command line asks for, before published settings are filled in; None is what the task runs."""
 
     task: str
-    agent: str = "dqn"
-    network: str = "impala"
+    agent: str | None = None
+    network: str | None = None
     methods: tuple[str, ...] = ("dense",)
     settings: tuple[str, ...] = ()
     frames: int | None = None
@@ -38,10 +38,11 @@ class Resolved:
 def resolve(request: Request) -> list[Resolved]:
     """Return one resolved spec per requested method combination; every unknown name or bad value is a UsageError."""
     task = load_task(request.task)
+    request = replace(request, agent=request.agent or task.agent, network=request.network or task.network)
     combinations = [tuple(text.split("+")) for text in request.methods]
     chosen = _parse_settings(request.settings)
     if request.width is not None:
-        chosen["network.width"] = request.width
+        chosen["network.width"] = str(request.width)
     used: set[str] = set()
     resolved = [_resolve_one(task, request, combination, chosen, used) for combination in combinations]
     for path in chosen:
@@ -82,7 +83,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def _resolve_one(
-    task: Task, request: Request, combination: tuple[str, ...], chosen: dict[str, Value], used: set[str]
+    task: Task, request: Request, combination: tuple[str, ...], chosen: dict[str, str], used: set[str]
 ) -> Resolved:
     repeated = {name for name in combination if combination.count(name) > 1}
     if repeated:
@@ -98,14 +99,14 @@ def _resolve_one(
                 path = f"{prefix}.{key}"
                 if path in chosen:
                     used.add(path)
-                    value = card.settings[key].check(path, chosen[path])
+                    value = card.settings[key].check(path, _parse_value(chosen[path], card.settings[key]))
                     if value != settings[key]:
                         departures[f"{prefixes[-1]}.{key}"] = settings[key]
                     settings[key] = value
         return Component(id=card.id, version=card.version, card=card.digest, settings=settings)
 
-    agent = component("agent", request.agent, ("agent",))
-    network = component("network", request.network, ("network",))
+    agent = component("agent", str(request.agent), ("agent",))
+    network = component("network", str(request.network), ("network",))
     methods = tuple(component("method", name, ("method", f"method.{name}")) for name in combination)
     frames = _budget(task, request.frames)
     spec = Spec(
@@ -134,16 +135,16 @@ def _published(card: Card, overrides: dict[str, Value]) -> dict[str, Value]:
 
 
 def _paths(request: Request, combination: tuple[str, ...]) -> list[str]:
-    paths = [f"agent.{key}" for key in plugins.card("agent", request.agent).settings]
-    paths += [f"network.{key}" for key in plugins.card("network", request.network).settings]
+    paths = [f"agent.{key}" for key in plugins.card("agent", str(request.agent)).settings]
+    paths += [f"network.{key}" for key in plugins.card("network", str(request.network)).settings]
     for name in combination:
         for key in plugins.card("method", name).settings:
             paths += [f"method.{key}", f"method.{name}.{key}"]
     return paths
 
 
-def _parse_settings(texts: Sequence[str]) -> dict[str, Value]:
-    settings: dict[str, Value] = {}
+def _parse_settings(texts: Sequence[str]) -> dict[str, str]:
+    settings: dict[str, str] = {}
     for text in texts:
         path, equals, raw = text.partition("=")
         path = path.strip()
@@ -156,15 +157,18 @@ def _parse_settings(texts: Sequence[str]) -> dict[str, Value]:
                 f"{path} belongs to the protocol, which is the same for everyone.",
                 "Choose another task, or shorten the budget with --frames.",
             )
-        settings[path] = _parse_value(raw.strip())
+        settings[path] = raw.strip()
     return settings
 
 
-def _parse_value(raw: str) -> Value:
+def _parse_value(raw: str, setting: Setting) -> Value:
+    """Return a value as TOML reads it; text needs no quotes, and stays text where the setting is one."""
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         return raw
+    if isinstance(setting.value, str):
+        return value if isinstance(value, str) else raw
     return value if isinstance(value, bool | int | float | str) else raw
 
 

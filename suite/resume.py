@@ -202,7 +202,10 @@ class _Rebuild:
                 self._over[slot] = terminal or truncated
                 if segment is not None:
                     reward = float(answer.reward[slot])
-                    segment.take(answer.observation[slot], reward, terminal=terminal, truncated=truncated)
+                    lost = answer.life_lost is not None and bool(answer.life_lost[slot])
+                    segment.take(
+                        answer.observation[slot], reward, terminal=terminal, truncated=truncated, life_lost=lost
+                    )
                     played += 1
                     if segment.played:
                         self._playing[slot] = None
@@ -238,7 +241,7 @@ class _Replayed:
         self._index = start  # running number of the next transition
         self._waiting = deque(episodes)
         self._actions = b""
-        self._position = 0
+        self._position = self._life_began = 0
         self._frame: NDArray[np.uint8] = np.empty(0, np.uint8)
 
     @property
@@ -258,17 +261,28 @@ class _Replayed:
 
     def begin(self, frame: NDArray[np.uint8]) -> None:
         """Start the next episode from its first frame."""
-        self._actions, self._position = self._waiting.popleft(), 0
+        self._actions, self._position, self._life_began = self._waiting.popleft(), 0, 0
         self._frame = frame.copy()
         if self._at_hand:
             self._lane.begin_again(frame)
 
-    def take(self, frame: NDArray[np.uint8], reward: float, *, terminal: bool, truncated: bool) -> None:
+    def take(
+        self, frame: NDArray[np.uint8], reward: float, *, terminal: bool, truncated: bool, life_lost: bool
+    ) -> None:
         """Take in what the next action led to; UnfitEnvironment if an episode ends where it did not before."""
-        action, depth = self.action, self._position
-        self._lane.refill(self._index, self._frame, action, reward, depth=depth, terminal=terminal, truncated=truncated)
+        self._lane.refill(
+            self._index,
+            self._frame,
+            self.action,
+            reward,
+            depth=self._position - self._life_began,
+            terminal=terminal or life_lost,
+            truncated=truncated,
+        )
         self._index += 1
         self._position += 1
+        if life_lost:
+            self._life_began = self._position
         self._frame = frame.copy()
         if (terminal or truncated) != (self._position == len(self._actions) and not self._at_hand):
             raise UnfitEnvironment(
@@ -276,7 +290,7 @@ class _Replayed:
                 "Go on with the ale-py and the ROM that provenance.json names.",
             )
         if self._at_hand:
-            self._lane.replayed(frame, reward)
+            self._lane.replayed(frame, reward, life_lost=life_lost)
 
     @property
     def _at_hand(self) -> bool:

@@ -31,9 +31,9 @@ class Streams:
         raw = np.random.Philox(key=key, counter=[0, counter, redraw, 0]).random_raw(size)
         return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
-    def emulator_seed(self, segment: int) -> int:
+    def emulator_seed(self, segment: int, name: str = "segment") -> int:
         """Return the emulator's seed for one segment (some episodes, see `suite.envs.atari`), in [0, 2**31)."""
-        digest = hashlib.sha256(self.digest("segment") + segment.to_bytes(8, "little")).digest()
+        digest = hashlib.sha256(self.digest(name) + segment.to_bytes(8, "little")).digest()
         return int.from_bytes(digest[:4], "little") >> 1
 
     def key_data(self, name: str) -> NDArray[np.uint32]:
@@ -44,8 +44,9 @@ class Streams:
 class Exploration:
     """Epsilon-greedy draws of one cell: a pair of uniform numbers for each agent step, made a block at a time."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, name: str = "explore") -> None:
         self._streams = streams
+        self._name = name
         self._block = -1
         self._draws: NDArray[np.float64] = np.empty((0, 2))
 
@@ -53,7 +54,7 @@ class Exploration:
         """Return (coin, choice) for an agent step: explore if coin <= epsilon, with action floor(choice * actions)."""
         block, offset = divmod(step, EXPLORE_BLOCK)
         if block != self._block:
-            self._draws = self._streams.uniform("explore", block, 2 * EXPLORE_BLOCK).reshape(EXPLORE_BLOCK, 2)
+            self._draws = self._streams.uniform(self._name, block, 2 * EXPLORE_BLOCK).reshape(EXPLORE_BLOCK, 2)
             self._block = block
         return float(self._draws[offset, 0]), float(self._draws[offset, 1])
 

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
-from suite.record import Episode
+from suite.record import Episode, EvaluationRow, Run
 from suite.tasks import Task
 
+RowT = TypeVar("RowT", bound=Episode | EvaluationRow)
 
-def scored(task: Task, frames: int, episodes: Iterable[Episode]) -> list[Episode]:
-    """Return the episodes that end in the task's score window of a run of `frames`.
 
-    A finished run has its budget's frames. One that diverged has those at which that was noticed: its score is its
-    last.
+def by_evaluation(task: Task) -> bool:
+    """Return whether a task's score comes from evaluation episodes."""
+    return task.score.rule == "mean_evaluation_return"
+
+
+def scorable(task: Task, run: Run) -> Sequence[Episode] | Sequence[EvaluationRow]:
+    """Return the rows of a run from which its score is taken."""
+    return run.evaluation if by_evaluation(task) else run.episodes
+
+
+def scored(task: Task, frames: int, rows: Iterable[RowT]) -> list[RowT]:
+    """Return those of the scorable rows that count in the score of a run of `frames`.
+
+    Training episodes must end in the task's score window; evaluation episodes must be of the learner after all of the
+    run's frames. A finished run has its budget's frames. One that diverged has those at which that was noticed: its
+    score is its last.
     """
-    after, until = task.score_window(frames)
-    return [episode for episode in episodes if after < episode.frame <= until]
+    after, until = (frames - 1, frames) if by_evaluation(task) else task.score_window(frames)
+    return [row for row in rows if after < row.frame <= until]
 
 
-def score(task: Task, frames: int, episodes: Iterable[Episode]) -> tuple[float | None, int]:
-    """Return the mean raw return of the scored episodes, None if there is none, and how many they are."""
-    returns = [episode.value for episode in scored(task, frames, episodes)]
-    return (math.fsum(returns) / len(returns) if returns else None), len(returns)
+def score(task: Task, frames: int, rows: Iterable[RowT]) -> tuple[float | None, int]:
+    """Return the mean raw return of the scored rows, and how many they are.
+
+    The score is None if there is none, or fewer than the task's evaluation has episodes.
+    """
+    returns = [row.value for row in scored(task, frames, rows)]
+    needed = task.evaluation.episodes if by_evaluation(task) and task.evaluation is not None else 1
+    return (math.fsum(returns) / len(returns) if len(returns) >= needed else None), len(returns)

@@ -20,6 +20,7 @@ from suite.device import cpu_threads, is_deterministic
 from suite.envs.atari import AtariEnvs
 from suite.envs.several import SeveralEnvs
 from suite.errors import ExitCode, SuiteError, UnfitEnvironment
+from suite.evaluation import EVALUATION_ENVS, evaluate
 from suite.forms import Form
 from suite.group import Group
 from suite.lane import Lane
@@ -175,6 +176,7 @@ class Session:
         members = list(self._members.values())
         spec = members[0].recording.cell.spec
         programs = [programs_for(spec, game.actions) for game in self._games]
+        self._programs = programs
         streams = [Streams(spec.task_key, member.recording.cell.game, member.recording.cell.seed) for member in members]
         for each in {id(each): each for each in programs}.values():
             self._look(0, 0)
@@ -301,6 +303,12 @@ class Session:
     def _finish(self, group: Group, index: int) -> None:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
+        try:
+            self._evaluate(group, index)
+        except Stopped:
+            recording.status("interrupted")
+            self._leave(group, index, "interrupted", None)
+            return
         summary = recording.summary(group.learners.measure(index))
         message = ""
         if recording.differs_at is not None:
@@ -309,6 +317,31 @@ class Session:
             recording.store.keep_only(group.step)
         recording.status("done", message=message, summary=summary)
         self._leave(group, index, "done", summary.score, message)
+
+    def _evaluate(self, group: Group, index: int) -> None:
+        """Play and write down the evaluation episodes that are missing, if the task has any."""
+        evaluation, recording = self._task.evaluation, self._members[index].recording
+        if evaluation is None:
+            return
+        lane = group.lanes[index]
+        self._progress.say(recording.cell, f"plays {evaluation.episodes} evaluation episodes")
+        envs = AtariEnvs(
+            self._games[index], self._task.environment, EVALUATION_ENVS, min(EVALUATION_ENVS, cpu_threads())
+        )
+        try:
+            for episode in evaluate(
+                self._programs[index],
+                group.learners.get(index),
+                lane.streams,
+                envs,
+                evaluation.episodes,
+                evaluation.epsilon,
+                recording.evaluated,
+                lambda: self._look(0, 0),
+            ):
+                recording.evaluation(episode)
+        finally:
+            envs.close()
 
     def _checkpoint(self, group: Group, *, scheduled: bool) -> None:
         """Write every member's checkpoint, several at a time: the disk and the hashes take longest."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from suite.checkpoint import CheckpointStore
 from suite.errors import BadData, UnfitEnvironment
-from suite.record import read_run, read_status
+from suite.record import Run, read_run, read_status
 from suite.resume import learner_arrays_of, learner_hash
 from suite.spec import Cell
 
@@ -33,13 +33,16 @@ def check_source(root: Path, cell: Cell, source: str) -> None:
 def source_arrays(root: Path, cell: Cell, source: str) -> dict[str, NDArray[Any]]:
     """Return the arrays of that run's last checkpoint, once they are found to be the learner that its record names."""
     check_source(root, cell, source)
-    path = source_path(root, cell, source)
-    loaded = CheckpointStore(path).newest()
-    run = read_run(path)
+    return final_arrays(read_run(source_path(root, cell, source)))
+
+
+def final_arrays(run: Run) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a finished run's last checkpoint; BadData unless its record names just this learner."""
     remedy = "Run that configuration again."
+    loaded = CheckpointStore(run.path).newest()
     if loaded is None or loaded.agent_step != run.status.agent_steps:
-        raise BadData(f"{path} has no checkpoint of its last agent step.", remedy)
+        raise BadData(f"{run.path} has no checkpoint of its last agent step.", remedy)
     recorded = {row.agent_step: row.learner for row in run.checkpoints}
     if recorded.get(loaded.agent_step) != learner_hash(learner_arrays_of(loaded.arrays)):
-        raise BadData(f"The last checkpoint of {path} is not the learner that its record names.", remedy)
+        raise BadData(f"The last checkpoint of {run.path} is not the learner that its record names.", remedy)
     return loaded.arrays

@@ -14,9 +14,9 @@ import numpy as np
 from suite.envs.atari import AtariEnvs
 from suite.errors import BadData, UnfitEnvironment
 from suite.provenance import environment_of
-from suite.record import Episode, Run
+from suite.record import Episode, EvaluationRow, Run
 from suite.rng import Streams
-from suite.score import score, scored
+from suite.score import by_evaluation, scorable, score, scored
 from suite.tasks import GAMES, Task, load_task
 
 
@@ -45,6 +45,8 @@ def verify(run: Run) -> Verification:
             "the environment here differs.",
             "Install that version of ale-py and this version of the suite.",
         )
+    if by_evaluation(task):
+        return _verify_evaluation(run, task)
     counted = scored(task, run.cell.spec.frames, run.episodes)
     logs = run.actions()
     found = _inconsistencies(run, task)
@@ -59,6 +61,27 @@ def verify(run: Run) -> Verification:
                 actions.append(logs[episode.episode].unpack(episode.length))
             found += _replay(envs, segment, actions)
             frames += sum(map(len, actions)) * task.environment.frame_skip
+    finally:
+        envs.close()
+    return Verification(len(counted), frames, tuple(found))
+
+
+def _verify_evaluation(run: Run, task: Task) -> Verification:
+    """Replay every evaluation episode that is scored."""
+    counted = scored(task, run.cell.spec.frames, run.evaluation)
+    streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
+    found, frames = _inconsistencies(run, task), 0
+    expected = 0 if task.evaluation is None else task.evaluation.episodes
+    if sorted(row.episode for row in counted) != list(range(expected)):
+        found.append(f"not every evaluation episode from 0 to {expected - 1} is there once")
+    envs = AtariEnvs(GAMES[run.cell.game], task.environment)
+    try:
+        for row in counted:
+            if row.emulator_seed != streams.emulator_seed(row.episode, "evaluation"):
+                found.append(f"evaluation episode {row.episode}: its seed is not the one that this cell assigns")
+            envs.reset([row.emulator_seed])
+            found += _replay_episode(envs, row, row.unpack())
+            frames += row.length * task.environment.frame_skip
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))
@@ -94,11 +117,15 @@ def _inconsistencies(run: Run, task: Task) -> list[str]:
         in_segment += episode.length
         if in_segment >= task.environment.reseed_steps:
             segment, in_segment = segment + 1, 0
-    value, count = score(task, run.cell.spec.frames, run.episodes)
+    return found + _wrong_score(run, task)
+
+
+def _wrong_score(run: Run, task: Task) -> list[str]:
+    value, count = score(task, run.cell.spec.frames, scorable(task, run))
     claim = run.status.summary
     if claim is None or (claim.score, claim.scored_episodes) != (value, count):
-        found.append(f"the episodes give a score of {value} over {count}, which is not what status.json claims")
-    return found
+        return [f"the episodes give a score of {value} over {count}, which is not what status.json claims"]
+    return []
 
 
 def _replay(envs: AtariEnvs, segment: Sequence[Episode], actions: Sequence[bytes]) -> list[str]:
@@ -112,7 +139,7 @@ def _replay(envs: AtariEnvs, segment: Sequence[Episode], actions: Sequence[bytes
     return []
 
 
-def _replay_episode(envs: AtariEnvs, episode: Episode, actions: bytes) -> list[str]:
+def _replay_episode(envs: AtariEnvs, episode: Episode | EvaluationRow, actions: bytes) -> list[str]:
     """Return in words what differs between a recorded episode and its replay, which starts at once."""
     total, ended = 0.0, None
     for step, action in enumerate(actions, start=1):

@@ -23,6 +23,7 @@ from suite.record import (
     ClosedAttempt,
     Diagnostics,
     Episode,
+    EvaluationRow,
     ProvenanceFile,
     State,
     StatusFile,
@@ -32,7 +33,7 @@ from suite.record import (
 )
 from suite.spec import Cell
 
-LOGS = ("episodes.jsonl", "actions.jsonl", "diagnostics.jsonl", "checkpoints.jsonl")
+LOGS = ("episodes.jsonl", "evaluation.jsonl", "actions.jsonl", "diagnostics.jsonl", "checkpoints.jsonl")
 
 
 class RunWriter:
@@ -101,6 +102,10 @@ class RunWriter:
     def actions(self, row: Actions) -> None:
         """Append the actions of a scored episode."""
         self._append("actions.jsonl", row)
+
+    def evaluation(self, row: EvaluationRow) -> None:
+        """Append an evaluation episode."""
+        self._append("evaluation.jsonl", row)
 
     def diagnostics(self, row: Diagnostics) -> None:
         """Append diagnostics."""

@@ -6,40 +6,76 @@ update with dense gradients and moments, then masked weights back to zero.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
-from baselines.methods.masks import Masks, apply_masks, full_masks, keep_counts, largest_masks, layer_sparsities
+from baselines.methods.masks import (
+    Masks,
+    apply_masks,
+    full_masks,
+    globally_largest_masks,
+    keep_count,
+    keep_counts,
+    kernel_weights,
+    largest_masks,
+    layer_sparsities,
+)
 from suite.agent import Learner, Params
 from suite.card import Value
 from suite.errors import UsageError
 from suite.method import Context, Method
 
 ID = "magnitude_pruning"
+Choose = Callable[[jax.Array, Masks, Params, Any], Masks]
+"""From a key, the present masks, the parameters and what to keep (see `gradual_pruning`) to the new masks."""
 
 
 def make(settings: dict[str, Value], context: Context) -> Method:
-    """Build the method; its clock is the count of gradient steps before the present one."""
+    """Build the method."""
+    if settings["distribution"] == "global":
+        return gradual_pruning(
+            ID, settings, context, lambda key, masks, params, keep: globally_largest_masks(params, keep)
+        )
+    return gradual_pruning(ID, settings, context, lambda key, masks, params, keep: largest_masks(params, keep))
+
+
+def gradual_pruning(method: str, settings: dict[str, Value], context: Context, choose: Choose) -> Method:
+    """Build a method that removes weights along the schedule, and leaves it to `choose` which.
+
+    What to keep is a count for each kernel, or with the distribution `global` one for all. The clock is the count of
+    gradient steps before the present one.
+    """
     start = round(float(settings["start_fraction"]) * context.total_updates)
     end = round(float(settings["end_fraction"]) * context.total_updates)
     period = int(settings["mask_period"])
-    first, last = _refreshes(start, end, period)
-    sparsities = layer_sparsities(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
+    first, last = _refreshes(method, start, end, period)
+    keep = keep_schedule(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
 
-    def signal(updates: int) -> Any:
-        return keep_counts(context.shapes, sparsities, sparsity_fraction(updates, start, end))
+    def refresh(key: jax.Array, learner: Learner, gradients: Params, signal: Any) -> Learner:
+        masks = choose(key, learner.methods[method], learner.params, signal)
+        return learner._replace(methods=learner.methods | {method: masks})
 
     return Method(
-        ID,
+        method,
         init=lambda key, params: full_masks(params),
         project=lambda masks, params: apply_masks(params, masks),
         due=range(first, last + 1, period),
-        signal=signal,
-        refresh=_refresh,
+        signal=lambda updates: keep(sparsity_fraction(updates, start, end)),
+        refresh=refresh,
         masks=lambda masks: masks,
         milestones={"pruning starts": first, "pruning ends": last},
     )
+
+
+def keep_schedule(shapes: Params, sparsity: float, distribution: str) -> Callable[[float], Any]:
+    """Return the function from the share of the final sparsity to what is kept, see `gradual_pruning`."""
+    if distribution == "global":
+        weights = kernel_weights(shapes)
+        return lambda fraction: keep_count(weights, fraction * sparsity)
+    sparsities = layer_sparsities(shapes, sparsity, distribution)
+    return lambda fraction: keep_counts(shapes, sparsities, fraction)
 
 
 def sparsity_fraction(updates: int, start: int, end: int) -> float:
@@ -51,22 +87,17 @@ def sparsity_fraction(updates: int, start: int, end: int) -> float:
     return 1 - (1 - progress) ** 3
 
 
-def _refresh(key: jax.Array, learner: Learner, gradients: Params, keep: Any) -> Learner:
-    masks: Masks = largest_masks(learner.params, keep)
-    return learner._replace(methods=learner.methods | {ID: masks})
-
-
-def _refreshes(start: int, end: int, period: int) -> tuple[int, int]:
+def _refreshes(method: str, start: int, end: int, period: int) -> tuple[int, int]:
     """Return the gradient steps of the first and the last refresh: multiples of `period` from `start` to `end`."""
     if start >= end:
         raise UsageError(
             f"Pruning from gradient step {start} to {end} has no length.",
-            f"Set method.{ID}.start_fraction below method.{ID}.end_fraction.",
+            f"Set method.{method}.start_fraction below method.{method}.end_fraction.",
         )
     first, last = -(-start // period) * period, end // period * period
     if first > last:
         raise UsageError(
-            f"method.{ID}.mask_period = {period} never falls within gradient steps {start} to {end}.",
+            f"method.{method}.mask_period = {period} never falls within gradient steps {start} to {end}.",
             "Refresh masks more often, or prune for longer.",
         )
     return first, last

@@ -18,7 +18,11 @@ from suite.agent import Params
 
 Masks = Any
 """A tree like the parameters: a boolean array for each kernel, None for a bias."""
+Scores = Any
+"""A tree like the parameters: an int32 array for each kernel, None for a bias; the highest non-negative ones win."""
+NORM_FLOOR = 1e-8
 BITS = 31
+HIGHEST = 2**BITS - 1
 BLOCK = 1024
 
 
@@ -64,6 +68,11 @@ def keep_count(size: int, sparsity: float) -> np.int32:
     return np.int32(max(1, round(size * (1 - sparsity))))
 
 
+def kernel_weights(shapes: Params) -> int:
+    """Return the number of weights in all kernels."""
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim > 1)
+
+
 def full_masks(params: Params) -> Masks:
     """Return masks that keep everything."""
     return jax.tree.map(lambda leaf: jnp.ones(leaf.shape, jnp.bool_) if leaf.ndim > 1 else None, params)
@@ -71,7 +80,27 @@ def full_masks(params: Params) -> Masks:
 
 def largest_masks(params: Params, keep: Any) -> Masks:
     """Return masks of the `keep` (a tree of counts) largest weights by magnitude in each kernel."""
-    return jax.tree.map(lambda leaf, count: None if count is None else largest(leaf, count), params, keep)
+    return top_masks(magnitude_scores(params), keep)
+
+
+def globally_largest_masks(params: Params, count: jax.Array | np.int32) -> Masks:
+    """Return masks of the `count` largest weights of all kernels together, each divided by its kernel's L2 norm.
+
+    Ties go to the earlier kernel in the tree's order, which sorts names. A kernel may lose all its weights.
+    """
+    kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
+    normalized = [(leaf / (jnp.sqrt(jnp.sum(jnp.square(leaf))) + NORM_FLOOR)).reshape(-1) for leaf in kernels]
+    return split_by_kernel(largest(jnp.concatenate(normalized), count), params)
+
+
+def random_masks(key: jax.Array, params: Params, keep: Any) -> Masks:
+    """Return masks of `keep` (a tree of counts) weights of each kernel, every choice being equally likely."""
+    return top_masks(random_scores(key, params), keep)
+
+
+def top_masks(scores: Scores, keep: Any) -> Masks:
+    """Return masks of the `keep` (a tree of counts) highest scores in each kernel."""
+    return jax.tree.map(top, scores, keep)
 
 
 def apply_masks(params: Params, masks: Masks) -> Params:
@@ -79,23 +108,55 @@ def apply_masks(params: Params, masks: Masks) -> Params:
     return jax.tree.map(lambda leaf, mask: leaf if mask is None else jnp.where(mask, leaf, 0), params, masks)
 
 
-def largest(weights: jax.Array, count: jax.Array | np.int32) -> jax.Array:
-    """Return a mask of exactly `count` weights (1 to all), largest by magnitude; ties go to lower flat indices.
+def magnitude_scores(values: Params) -> Scores:
+    """Return scores in the order of the magnitudes of a tree of float32 arrays like the parameters."""
+    return jax.tree.map(lambda leaf: magnitudes(leaf) if leaf.ndim > 1 else None, values)
 
-    The bits of a non-negative float32, read as an integer, grow with it. So the magnitude at rank `count` is found from
-    its highest bit down, by counting the weights at or above each candidate: no sort, and `count` may be traced.
+
+def random_scores(key: jax.Array, params: Params) -> Scores:
+    """Return scores drawn uniformly from 30 bits, `HIGHEST` above them all; ties are too rare to matter."""
+    numbers = jax.random.bits(key, (kernel_weights(params),), jnp.uint32) >> 2  # one draw compiles faster than many
+    return split_by_kernel(numbers.astype(jnp.int32), params)
+
+
+def split_by_kernel(joint: jax.Array, params: Params) -> Any:
+    """Return an array over all kernels' weights, in the tree's order, as a tree like the parameters."""
+    leaves, structure = jax.tree.flatten(params)
+    sizes = [leaf.size for leaf in leaves if leaf.ndim > 1]
+    parts = iter(jnp.split(joint, np.cumsum(sizes)[:-1]))
+    return jax.tree.unflatten(
+        structure, [next(parts).reshape(leaf.shape) if leaf.ndim > 1 else None for leaf in leaves]
+    )
+
+
+def magnitudes(values: jax.Array) -> jax.Array:
+    """Return non-negative int32 that order as the magnitudes of these float32 do: their bits without the sign."""
+    bits: jax.Array = jax.lax.bitcast_convert_type(values, jnp.int32) & HIGHEST
+    return bits
+
+
+def largest(weights: jax.Array, count: jax.Array | np.int32) -> jax.Array:
+    """Return a mask of exactly `count` weights (1 to all), largest by magnitude; ties go to lower flat indices."""
+    return top(magnitudes(weights), count)
+
+
+def top(scores: jax.Array, count: jax.Array | np.int32) -> jax.Array:
+    """Return a mask of exactly `count` int32 scores, the highest; ties go to lower flat indices.
+
+    Negative scores never win, so `count` is from 1 to the number of the others. The score at rank `count` is found
+    from its highest bit down, by counting those at or above each candidate: no sort, and `count` may be traced.
     """
-    bits = jax.lax.bitcast_convert_type(weights.reshape(-1), jnp.int32) & jnp.int32(2**BITS - 1)
+    flat = scores.reshape(-1)
 
     def decide_bit(index: jax.Array, threshold: jax.Array) -> jax.Array:
         candidate = threshold | (1 << (BITS - 1 - index))
-        return jnp.where(jnp.sum(bits >= candidate, dtype=jnp.int32) >= count, candidate, threshold)
+        return jnp.where(jnp.sum(flat >= candidate, dtype=jnp.int32) >= count, candidate, threshold)
 
     threshold: jax.Array = jax.lax.fori_loop(0, BITS, decide_bit, jnp.int32(0))
-    above, tied = bits > threshold, bits == threshold
+    above, tied = flat > threshold, flat == threshold
     last = index_of_nth(tied, count - jnp.sum(above, dtype=jnp.int32))
-    kept: jax.Array = above | (tied & (jnp.arange(bits.size) <= last))
-    return kept.reshape(weights.shape)
+    kept: jax.Array = above | (tied & (jnp.arange(flat.size) <= last))
+    return kept.reshape(scores.shape)
 
 
 def index_of_nth(flags: jax.Array, nth: jax.Array) -> jax.Array:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
 from baselines.networks.max_pool import max_pool
+from baselines.networks.norms import normalized
 from suite.agent import record_units
 from suite.card import Value
 
-FEATURES = 512
 STACKS = (16, 32, 32)
+FEATURES = 512
 BLOCKS = 2
 
 
@@ -20,12 +23,14 @@ class Block(nn.Module):
     """A residual block: x + conv(relu(conv(relu(x)))), in flax's default initialization (lecun_normal)."""
 
     channels: int
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map float32 [B, H, W, channels] to the same shape."""
-        y = nn.Conv(self.channels, (3, 3), padding="SAME", name="conv0")(nn.relu(x))
-        y = record_units(self, "conv0", nn.relu(y))
+        y = nn.relu(normalized(x, "input_norm", on=self.layer_norm))
+        y = nn.Conv(self.channels, (3, 3), padding="SAME", name="conv0")(y)
+        y = record_units(self, "conv0", nn.relu(normalized(y, "conv0_norm", on=self.layer_norm)))
         return x + nn.Conv(self.channels, (3, 3), padding="SAME", name="conv1")(y)
 
 
@@ -34,6 +39,7 @@ class Stack(nn.Module):
 
     channels: int
     kernel_init: Initializer
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -41,25 +47,44 @@ class Stack(nn.Module):
         x = nn.Conv(self.channels, (3, 3), padding="SAME", kernel_init=self.kernel_init, name="conv")(x)
         x = max_pool(x)
         for index in range(BLOCKS):
-            x = Block(self.channels, name=f"block{index}")(x)
+            x = Block(self.channels, self.layer_norm, name=f"block{index}")(x)
         return x
 
 
 class Impala(nn.Module):
-    """Three stacks, their channels times `width`, and a dense layer that stays at 512."""
+    """Three stacks, their `channels` times `width`, and a dense layer of as many `features`.
+
+    With `layer_norm` every ReLU is preceded by a normalization; what goes along the skip path has none.
+    """
 
     width: int
     kernel_init: Initializer
+    layer_norm: bool = False
+    channels: tuple[int, int, int] = STACKS
+    features: int = FEATURES
 
-    @nn.compact
+    def setup(self) -> None:
+        """Name the layers."""
+        for index, channels in enumerate(self.channels):
+            setattr(self, f"stack{index}", Stack(channels * self.width, self.kernel_init, self.layer_norm))
+        self.dense = nn.Dense(self.features, kernel_init=self.kernel_init)
+        for layer in ("stacks", "dense") if self.layer_norm else ():
+            setattr(self, f"{layer}_norm", nn.LayerNorm())
+
     def __call__(self, observation: jax.Array) -> jax.Array:
-        """Map uint8 [B, 84, 84, 4] to float32 features [B, 512]; 84 -> 42 -> 21 -> 11 rows and columns."""
+        """Map uint8 [B, 84, 84, 4] to float32 features [B, F]; 84 -> 42 -> 21 -> 11 rows and columns."""
+        return self.final(self.torso(observation))
+
+    def torso(self, observation: jax.Array) -> jax.Array:
+        """Map uint8 [B, 84, 84, 4] to flattened feature maps float32 [B, D], D = 121 * channels of the last stack."""
         x = observation.astype(jnp.float32) / 255.0
-        for index, channels in enumerate(STACKS):
-            x = Stack(channels * self.width, self.kernel_init, name=f"stack{index}")(x)
-        x = nn.relu(x).reshape((x.shape[0], -1))
-        x = nn.relu(nn.Dense(FEATURES, kernel_init=self.kernel_init, name="dense")(x))
-        return record_units(self, "dense", x)
+        for index in range(len(STACKS)):
+            x = getattr(self, f"stack{index}")(x)
+        return nn.relu(self._normalized("stacks", x)).reshape((x.shape[0], -1))
+
+    def final(self, flat: jax.Array) -> jax.Array:
+        """Map flattened feature maps float32 [..., D] to features [..., F]."""
+        return record_units(self, "dense", nn.relu(self._normalized("dense", self.dense(flat))))
 
     @property
     def connections(self) -> tuple[tuple[str, str], ...]:
@@ -67,7 +92,20 @@ class Impala(nn.Module):
         blocks = (f"stack{stack}/block{block}" for stack in range(len(STACKS)) for block in range(BLOCKS))
         return (*((f"{block}/conv0", f"{block}/conv1") for block in blocks), ("dense", ""))
 
+    def _normalized(self, layer: str, x: jax.Array) -> jax.Array:
+        return jnp.asarray(getattr(self, f"{layer}_norm")(x)) if self.layer_norm else x
+
 
 def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:
     """Build the encoder from its card's settings; `kernel_init` is for the stacks' entry and the dense layer."""
-    return Impala(width=int(settings["width"]), kernel_init=kernel_init)
+    width = int(settings["width"])
+    channels, features = _VARIANTS[str(settings.get("variant", "A"))](width)
+    return Impala(width, kernel_init, bool(settings.get("layer_norm", False)), channels, features)
+
+
+_VARIANTS: dict[str, Callable[[int], tuple[tuple[int, int, int], int]]] = {
+    "A": lambda width: (STACKS, FEATURES),
+    "B": lambda width: ((32, 64, 64), FEATURES * width),
+    "C": lambda width: ((32, 64, 64), FEATURES // 2 * width),
+    "D": lambda width: (STACKS, FEATURES * width),
+}

@@ -14,38 +14,63 @@ FEATURES = 512
 
 
 class NatureCNN(nn.Module):
-    """Three convolutions, their channels times `width`, and a dense layer that stays at 512; ReLU after each."""
+    """Three convolutions, their channels times `width`, and a dense layer of as many `features`; ReLU after each.
+
+    With `layer_norm` every ReLU is preceded by a normalization, `<layer>_norm`.
+    """
 
     width: int
     kernel_init: Initializer
+    layer_norm: bool = False
+    features: int = FEATURES
 
-    @nn.compact
+    def setup(self) -> None:
+        """Name the layers."""
+        self.conv1 = self._conv(channels=32, size=8, stride=4)
+        self.conv2 = self._conv(channels=64, size=4, stride=2)
+        self.conv3 = self._conv(channels=64, size=3, stride=1)
+        self.dense = nn.Dense(self.features, kernel_init=self.kernel_init)
+        for layer in ("conv1", "conv2", "conv3", "dense") if self.layer_norm else ():
+            setattr(self, f"{layer}_norm", nn.LayerNorm())
+
     def __call__(self, observation: jax.Array) -> jax.Array:
-        """Map uint8 [B, 84, 84, 4] to float32 features [B, 512]; 84 -> 21 -> 11 -> 11 rows and columns."""
+        """Map uint8 [B, 84, 84, 4] to float32 features [B, F]; 84 -> 21 -> 11 -> 11 rows and columns."""
+        return self.final(self.torso(observation))
+
+    def torso(self, observation: jax.Array) -> jax.Array:
+        """Map uint8 [B, 84, 84, 4] to flattened feature maps float32 [B, 7744 * width]."""
         x = observation.astype(jnp.float32) / 255.0
-        x = self._conv(x, "conv1", channels=32, size=8, stride=4)
-        x = self._conv(x, "conv2", channels=64, size=4, stride=2)
-        x = self._conv(x, "conv3", channels=64, size=3, stride=1)
-        x = nn.Dense(FEATURES, kernel_init=self.kernel_init, name="dense")(x.reshape((x.shape[0], -1)))
-        return record_units(self, "dense", nn.relu(x))
+        for layer in ("conv1", "conv2", "conv3"):
+            x = self._units(layer, x)
+        return x.reshape((x.shape[0], -1))
+
+    def final(self, flat: jax.Array) -> jax.Array:
+        """Map flattened feature maps float32 [..., D] to features [..., F]."""
+        return self._units("dense", flat)
 
     @property
     def connections(self) -> tuple[tuple[str, str], ...]:
         """Every layer feeds the next one alone."""
         return (("conv1", "conv2"), ("conv2", "conv3"), ("conv3", "dense"), ("dense", ""))
 
-    def _conv(self, x: jax.Array, name: str, *, channels: int, size: int, stride: int) -> jax.Array:
-        convolution = nn.Conv(
+    def _conv(self, *, channels: int, size: int, stride: int) -> nn.Conv:
+        return nn.Conv(
             channels * self.width,
             (size, size),
             strides=(stride, stride),
             padding="SAME",
             kernel_init=self.kernel_init,
-            name=name,
         )
-        return record_units(self, name, nn.relu(convolution(x)))
+
+    def _units(self, layer: str, x: jax.Array) -> jax.Array:
+        x = getattr(self, layer)(x)
+        if self.layer_norm:
+            x = getattr(self, f"{layer}_norm")(x)
+        return record_units(self, layer, nn.relu(x))
 
 
 def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:
     """Build the encoder from its card's settings; every kernel starts from `kernel_init`, every bias at zero."""
-    return NatureCNN(width=int(settings["width"]), kernel_init=kernel_init)
+    width = int(settings["width"])
+    features = FEATURES * width if settings.get("scale_dense", False) else FEATURES
+    return NatureCNN(width, kernel_init, bool(settings.get("layer_norm", False)), features)

@@ -16,7 +16,10 @@ OWN_COMMANDS = {
     "run": "suite.cli.run:run",
     "status": "suite.cli.status:status",
     "verify": "suite.cli.verify:verify",
+    "export": "suite.cli.export:export",
     "list": "suite.cli.listing:list_",
+    "show": "suite.cli.show:show",
+    "method": "suite.cli.method:method",
     "demo": "suite.cli.demo:demo",
 }
 

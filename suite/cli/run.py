@@ -30,8 +30,8 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--task", "task_name", required=True, metavar="NAME", help="The task: atari40m, atari60, smoke.")
-@click.option("--agent", default="dqn", show_default=True, metavar="NAME", help="The agent.")
-@click.option("--network", default="impala", show_default=True, metavar="NAME", help="impala or nature_cnn.")
+@click.option("--agent", metavar="NAME", help="The agent; the task's own if not given: dqn, or der for Atari 100k.")
+@click.option("--network", metavar="NAME", help="impala or nature_cnn; the task's own if not given.")
 @click.option("--width", type=int, metavar="K", help="Width multiplier; short for --set network.width=K.")
 @click.option(
     "--method", "methods", default="dense", show_default=True, metavar="A,B+C", help="Methods: A, and B with C on top."
@@ -73,8 +73,8 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable results, one JSON object a line.")
 def run(
     task_name: str,
-    agent: str,
-    network: str,
+    agent: str | None,
+    network: str | None,
     width: int | None,
     methods: str,
     settings: tuple[str, ...],

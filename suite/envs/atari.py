@@ -36,6 +36,7 @@ class AtariEnvs:
         self.num_envs = num_envs
         self.actions = game.actions
         self._envs = ale_py.AtariVectorEnv(game.rom, num_envs, **emulator_options(options, threads))
+        self._lives = np.zeros(num_envs, np.int32) if options.terminal_on_life_loss else None
         self._strengths = np.ones(num_envs, np.float32)  # of paddles; discrete actions ignore them
         offered = int(cast(Discrete, self._envs.single_action_space).n)
         if offered != game.actions:
@@ -51,7 +52,10 @@ class AtariEnvs:
         """
         options = None if mask is None else {"reset_mask": mask}
         numbers = np.asarray([-1 if seed is None else seed for seed in seeds], np.int64)
-        observation, _ = self._envs.reset(seed=numbers, options=options)
+        observation, info = self._envs.reset(seed=numbers, options=options)
+        if self._lives is not None:
+            began = slice(None) if mask is None else mask
+            self._lives[began] = np.asarray(info["lives"])[began]
         return np.asarray(observation[:, 0], np.uint8)
 
     def send(self, actions: NDArray[np.int64]) -> None:
@@ -60,12 +64,18 @@ class AtariEnvs:
 
     def receive(self) -> TimeStep:
         """Return what the actions sent led to, waiting for the emulators."""
-        observation, reward, terminated, truncated, _ = self._envs.ale.recv()
+        observation, reward, terminated, truncated, info = self._envs.ale.recv()
+        life_lost = None
+        if self._lives is not None:
+            lives = np.asarray(info["lives"], np.int32)
+            life_lost = (lives < self._lives) & ~terminated & ~truncated
+            self._lives = lives
         return TimeStep(
             np.asarray(observation[:, 0], np.uint8),
             reward.astype(np.float32),
             np.where(terminated, np.float32(0), np.float32(1)),
             np.asarray(truncated & ~terminated, np.bool_),
+            life_lost,
         )
 
     def step(self, actions: NDArray[np.int64]) -> TimeStep:
@@ -98,7 +108,7 @@ def emulator_options(options: Environment, threads: int = 1) -> dict[str, Any]:
         "maxpool": options.max_pool,
         "noop_max": options.no_op_max,
         "episodic_life": False,  # would reset the emulator at a life loss
-        "life_loss_info": options.terminal_on_life_loss,
+        "life_loss_info": False,  # it would make a lost life look like game over; lives are counted here
         "reward_clipping": False,  # recorded returns are raw; learning clips for itself
         "use_fire_reset": options.fire_reset,
     }

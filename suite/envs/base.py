@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 
 class TimeStep(NamedTuple):
-    """What E environments answer. `discount` is 0 at game over, `truncated` is set where the frame cap cut in."""
+    """What E environments answer. `discount` is 0 at game over, `truncated` is set where the frame cap cut in.
+
+    `life_lost` is set where a life was lost and the game goes on, if the task has that end an episode for learning.
+    """
 
     observation: NDArray[np.uint8]  # [E, height, width], the newest frame
     reward: NDArray[np.float32]  # [E], raw
     discount: NDArray[np.float32]  # [E]
     truncated: NDArray[np.bool_]  # [E]
+    life_lost: NDArray[np.bool_] | None = None  # [E], None where no task asks
 
 
 class Envs(Protocol):

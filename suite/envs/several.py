@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,15 @@ class SeveralEnvs:
         if len(self._parts) == 1:
             return self._parts[0][0].receive()
         answers = [envs.receive() for envs, _ in self._parts]
-        merged = [np.empty((self.lanes, *field.shape[1:]), field.dtype) for field in answers[0]]
-        for answer, (_, lanes) in zip(answers, self._parts, strict=True):
-            for whole, part in zip(merged, answer, strict=True):
-                whole[lanes] = part
-        return TimeStep(*merged)
+        return TimeStep(*(self._merged(fields) for fields in zip(*answers, strict=True)))
+
+    def _merged(self, fields: Sequence[Any]) -> Any:
+        if fields[0] is None:
+            return None
+        whole = np.empty((self.lanes, *fields[0].shape[1:]), fields[0].dtype)
+        for part, (_, lanes) in zip(fields, self._parts, strict=True):
+            whole[lanes] = part
+        return whole
 
     def reset(self, seeds: Mapping[int, int | None]) -> dict[int, NDArray[np.uint8]]:
         """Start an episode in each of the given lanes, from a seed or without; return the first frames [height, width].

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import tomllib
 from importlib import resources
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.card import Value
 from suite.errors import unknown_name
@@ -46,14 +46,25 @@ class Budget(_Data):
 
 
 class Score(_Data):
-    """The score rule: the mean unclipped training return of the episodes that end in the last `window_frames`."""
+    """The score rule.
 
-    rule: str
+    `mean_training_return`: the mean unclipped training return of the episodes that end in the last `window_frames`.
+    `mean_evaluation_return`: that of the evaluation episodes after training.
+    """
+
+    rule: Literal["mean_training_return", "mean_evaluation_return"]
     window_frames: int
 
 
+class Evaluation(_Data):
+    """Episodes that are played once training is over: how many, and with which exploration rate."""
+
+    episodes: int = Field(ge=1)
+    epsilon: float = Field(ge=0, le=1)
+
+
 class Task(_Data):
-    """One benchmark task, as read from its TOML file."""
+    """One benchmark task, as read from its TOML file. `agent` and `network` are what is run if none is named."""
 
     id: str
     version: int = Field(ge=1)
@@ -65,9 +76,18 @@ class Task(_Data):
     budget: Budget
     environment: Environment
     score: Score
+    evaluation: Evaluation | None = None
+    agent: str = "dqn"
+    network: str = "impala"
     diagnostics_frames: int
     deviations: tuple[str, ...]
     overrides: dict[str, dict[str, Value]] = {}
+
+    @model_validator(mode="after")
+    def _score_can_be_had(self) -> Self:
+        if self.score.rule == "mean_evaluation_return" and self.evaluation is None:
+            raise ValueError("a score by evaluation returns needs [evaluation]")
+        return self
 
     @property
     def key(self) -> str:

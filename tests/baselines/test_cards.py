@@ -11,12 +11,12 @@ from suite import plugins
 from suite.method import Context, Method
 
 COMPONENTS = [
-    ("agent", "dqn"),
-    ("network", "impala"),
-    ("network", "nature_cnn"),
-    ("method", "dense"),
-    ("method", "magnitude_pruning"),
+    (kind, name)
+    for kind in ("agent", "network", "method")
+    for name, point in sorted(plugins.registered(kind).items())
+    if point.module.startswith("baselines.")
 ]
+FREE_TEXT = ("ticket",)
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
@@ -24,10 +24,12 @@ def test_cards_are_complete(kind: plugins.Kind, name: str) -> None:
     card = plugins.card(kind, name)
     assert card.title
     assert card.summary.endswith(".")
-    for setting in card.settings.values():
+    for key, setting in card.settings.items():
         assert setting.source
         assert setting.doc.endswith(".")
-        bounded = setting.minimum is not None or setting.above is not None or bool(setting.choices)
+        limits = (setting.minimum, setting.above, setting.maximum)
+        bounded = any(limit is not None for limit in limits) or bool(setting.choices)
+        bounded = bounded or key in FREE_TEXT or isinstance(setting.value, bool)
         assert bounded, "a range, so that a slip is refused before it costs a week"
 
 
@@ -37,8 +39,8 @@ def test_published_settings_build(network: str, published: Callable) -> None:
     agent = plugins.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)
     observation = jax.ShapeDtypeStruct((1, 84, 84, 4), jnp.uint8)
     params, legal = jax.eval_shape(agent.init, jax.random.key(0), observation), jnp.ones(6, jnp.bool_)
-    context = Context(agent.plan.nominal_updates(10_000_000), params)
-    for name in ("dense", "magnitude_pruning"):
+    context = Context(agent.plan.nominal_updates(10_000_000), params, agent.connections, 6.25e-5)
+    for name in (name for kind, name in COMPONENTS if kind == "method" and name not in ("lottery_ticket", "jaxpruner")):
         method = plugins.load("method", name)(published("method", name), context)
         assert isinstance(method, Method)
         assert method.id == name

@@ -1,5 +1,7 @@
 """Gradual magnitude pruning against JaxPruner's vectors, and the order of what happens in a gradient step."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -10,11 +12,13 @@ import pytest
 
 from baselines.methods.magnitude_pruning import make, sparsity_fraction
 from baselines.methods.masks import layer_sparsities
+from suite import plugins
 from suite.agent import Learner
 from suite.errors import UsageError
 from suite.method import Context, due_signals, gradient_step, init_learner
 
-VECTORS = np.load(Path(__file__).parents[1] / "data" / "jaxpruner_magnitude.npz")
+DATA = Path(__file__).parents[1] / "data"
+VECTORS = {**np.load(DATA / "jaxpruner_magnitude.npz"), **np.load(DATA / "jaxpruner_sparse.npz")}
 STEPS = 24
 SETTINGS = {
     "sparsity": 0.9,
@@ -27,12 +31,14 @@ RUNS = {
     "magnitude_erk_sgd": ("erk", optax.sgd(0.1)),
     "magnitude_uniform_sgd": ("uniform", optax.sgd(0.1)),
     "magnitude_uniform_adam": ("uniform", optax.adam(1e-2, eps=1.5e-4)),
+    "global_magnitude_sgd": ("global", optax.sgd(0.1)),
+    "global_magnitude_adam": ("global", optax.adam(1e-2, eps=1.5e-4)),
 }
 
 
 def vector_tree(prefix: str):
     tree: dict[str, dict[str, np.ndarray]] = {}
-    for name in [name for name in VECTORS.files if name.startswith(f"{prefix}/")]:
+    for name in [name for name in VECTORS if name.startswith(f"{prefix}/")]:
         layer, leaf = name.split("/")[-2:]
         tree.setdefault(layer, {})[leaf] = VECTORS[name]
     return tree
@@ -113,7 +119,7 @@ def test_order_within_a_due_step() -> None:
     np.testing.assert_allclose(learner.params["kernel"], [[6.5, 5.5, 0.0, 0.0]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("distribution", ["erk", "uniform"])
+@pytest.mark.parametrize("distribution", ["erk", "uniform", "global"])
 def test_sparsity_is_exact_and_masks_only_shrink(distribution: str) -> None:
     params = jax.tree.map(jnp.asarray, vector_tree("in/params"))
     settings = SETTINGS | {
@@ -135,15 +141,46 @@ def test_sparsity_is_exact_and_masks_only_shrink(distribution: str) -> None:
             assert np.all(new <= old)
             assert np.all(np.asarray(learner.params[layer]["kernel"])[~new] == 0)
             assert np.all(np.asarray(learner.params[layer]["bias"]) != 0)
-            if signals:
-                assert new.sum() == signals[method.id][layer]["kernel"]
-            else:
+            if not signals:
                 np.testing.assert_array_equal(new, old)
+        if signals:
+            counts = jax.tree.map(lambda mask: int(mask.sum()), learner.methods[method.id])
+            wanted = jax.tree.map(int, signals[method.id])
+            assert (sum(jax.tree.leaves(counts)) if distribution == "global" else counts) == wanted
     assert refreshes == 13
+    if distribution == "global":
+        kept = sum(int(mask["kernel"].sum()) for mask in learner.methods[method.id].values())
+        assert kept == round(0.05 * sum(leaf.size for leaf in jax.tree.leaves(params) if leaf.ndim > 1))
+        return
     final = layer_sparsities(context.shapes, 0.95, distribution)
     for layer, mask in learner.methods[method.id].items():
         size = mask["kernel"].size
         assert int(mask["kernel"].sum()) == max(1, round(size * (1 - final[layer]["kernel"])))
+
+
+@pytest.mark.parametrize("distribution", ["erk", "uniform", "global"])
+@pytest.mark.parametrize("network", ["impala", "nature_cnn"])
+def test_sparsity_is_exact_on_the_real_networks(network: str, distribution: str, published: Callable) -> None:
+    encoder = partial(plugins.load("network", network), published("network", network))
+    agent = plugins.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)
+    shapes = jax.eval_shape(agent.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 84, 84, 4), jnp.uint8))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape, np.float32)), shapes)
+    sizes = [leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim > 1]
+    settings = published("method", "magnitude_pruning") | {"distribution": distribution}
+    method = make(settings, Context(2_500_000, shapes))
+    learner = Learner(params, params, (), {method.id: method.init(jax.random.key(0), params)})
+    refresh = jax.jit(method.refresh)
+    for updates, sparsity in {500_000: 0.95 * sparsity_fraction(500_000, 500_000, 2_000_000), 2_000_000: 0.95}.items():
+        masks = refresh(jax.random.key(0), learner, params, method.signal(updates)).methods[method.id]
+        kept = [int(np.count_nonzero(mask)) for mask in jax.tree.leaves(masks)]
+        if distribution == "global":
+            assert sum(kept) == round(sum(sizes) * (1 - sparsity))
+        elif distribution == "uniform":
+            assert kept == [round(size * (1 - sparsity)) for size in sizes]
+        else:
+            assert sum(sizes) - sum(kept) == pytest.approx(sparsity * sum(sizes), abs=2 * len(sizes))
+        assert len(kept) == len(sizes)
 
 
 def test_published_schedule() -> None:

@@ -15,10 +15,14 @@ from baselines.methods.masks import (
     apply_masks,
     erk_sparsities,
     full_masks,
+    globally_largest_masks,
     keep_count,
     keep_counts,
     largest,
     layer_sparsities,
+    random_masks,
+    random_scores,
+    top,
 )
 
 DATA = Path(__file__).parents[1] / "data"
@@ -36,6 +40,7 @@ SHAPES = {
 }
 SIZE = 24
 jitted_largest = jax.jit(largest)
+jitted_top = jax.jit(top)
 
 
 def oracle(weights: np.ndarray, count: int) -> np.ndarray:
@@ -113,6 +118,41 @@ magnitudes = st.one_of(
 def test_largest_equals_sorting(weights: np.ndarray, count: int) -> None:
     mask = np.asarray(jitted_largest(weights, np.int32(count)))
     np.testing.assert_array_equal(mask, oracle(weights, count))
+
+
+@settings(deadline=None)
+@given(hnp.arrays(np.int32, (4, SIZE // 4), elements=st.integers(-1, 2**31 - 1)), st.data())
+def test_negative_scores_never_win(scores: np.ndarray, data: st.DataObject) -> None:
+    eligible = int((scores >= 0).sum())
+    if eligible:
+        count = data.draw(st.integers(1, eligible))
+        expected = np.argsort(-scores.ravel().astype(np.int64), kind="stable")[:count]
+        mask = np.asarray(jitted_top(scores, np.int32(count)))
+        np.testing.assert_array_equal(np.flatnonzero(mask), np.sort(expected))
+
+
+def test_global_masks_compare_weights_after_dividing_by_their_kernels_norm() -> None:
+    params = {
+        "a": {"bias": jnp.array([9.0]), "kernel": jnp.array([[30.0], [40.0]])},  # 0.6 and 0.8
+        "b": {"kernel": jnp.array([[0.003, 0.004], [0.0, 0.0]])},  # the same
+    }
+    masks = jax.jit(globally_largest_masks)(params, np.int32(3))
+    assert masks["a"]["bias"] is None
+    np.testing.assert_array_equal(masks["a"]["kernel"], [[True], [True]])  # 0.6: the tie goes to the first kernel
+    np.testing.assert_array_equal(masks["b"]["kernel"], [[False, True], [False, False]])
+
+
+def test_random_masks_have_their_counts_and_no_preference() -> None:
+    params = {"one": jnp.zeros((3, 8)), "other": jnp.zeros((4, 2)), "bias": jnp.zeros(8)}
+    keep = {"one": np.int32(6), "other": np.int32(8), "bias": None}
+    draws = jax.jit(jax.vmap(lambda key: random_masks(key, params, keep)))(jax.random.split(jax.random.key(0), 4000))
+    assert draws["bias"] is None
+    assert np.all(np.asarray(draws["one"]).sum((1, 2)) == 6)
+    assert np.all(draws["other"])
+    np.testing.assert_allclose(np.asarray(draws["one"]).mean(0), 0.25, atol=0.035)  # 5 standard deviations
+    scores = random_scores(jax.random.key(0), {"one": jnp.zeros((8, 8)), "other": jnp.zeros((8, 8))})
+    assert not np.any(np.asarray(scores["one"]) == np.asarray(scores["other"]))
+    assert all(leaf.dtype == jnp.int32 and bool(jnp.all(leaf >= 0)) for leaf in scores.values())
 
 
 @pytest.mark.parametrize("count", [1, 2, 1023, 1024, 1025, 3000, 4999, 5000])

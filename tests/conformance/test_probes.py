@@ -1,7 +1,11 @@
-"""Agents solve probe tasks, whose values are known in closed form, through the replay, act and update path of a run."""
+"""Agents solve probe tasks, whose values are known in closed form, and Catch, through the path of a run.
+
+That path is the suite's own: replay, acting, updates, target copies. DQN runs on every change, the others nightly.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +13,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from baselines.networks.heads import QNetwork
+from baselines.losses.distributional import expectation, midpoints
+from baselines.networks.heads import DistributionNetwork, ImplicitQuantileNetwork, QNetwork
 from suite import plugins
+from suite.agent import Agent
 from suite.envs.base import TimeStep
 from suite.envs.several import SeveralEnvs
 from suite.group import Group
@@ -18,6 +24,8 @@ from suite.lane import Lane
 from suite.learners import LoopLearners
 from suite.programs import Programs
 from suite.replay.frames import FrameReplay
+from suite.replay.prioritized import Priorities
+from suite.replay.stores import HostFrames
 from suite.rng import Streams
 from suite.tasks import load_task
 
@@ -30,19 +38,49 @@ FAST = {
     "replay_capacity": 1000,
     "warm_up": 64,
     "update_period": 1,
+    "updates_per_period": 1,
     "target_update_period": 50,
     "epsilon_decay": 500,
     "epsilon_train": 0.5,
+    "n_step": 1,  # more would mix what exploration did into the values
+    "v_max": 2.0,
+    "quantiles": 8,
+    "online_samples": 8,
+    "target_samples": 8,
+    "action_samples": 8,
+    "embedding_size": 16,
 }
+BALL_GAME = FAST | {
+    "learning_rate": 1e-3,
+    "gamma": 0.95,
+    "replay_capacity": 5000,
+    "warm_up": 200,
+    "target_update_period": 100,
+    "epsilon_decay": 2000,
+    "epsilon_train": 0.05,
+}
+AGENTS = [
+    name if name == "dqn" else pytest.param(name, marks=pytest.mark.nightly)
+    for name in sorted(plugins.registered("agent"))
+]
 
 
 class TinyEncoder(nn.Module):
     """One hidden layer: probe tasks need no convolutions."""
 
-    @nn.compact
+    units: int = 32
+
+    def setup(self) -> None:
+        self.dense = nn.Dense(self.units)
+
     def __call__(self, observation: jax.Array) -> jax.Array:
-        x = observation.astype(jnp.float32).reshape((observation.shape[0], -1)) / 255.0
-        return nn.relu(nn.Dense(32, name="dense")(x))
+        return self.final(self.torso(observation))
+
+    def torso(self, observation: jax.Array) -> jax.Array:
+        return observation.astype(jnp.float32).reshape((observation.shape[0], -1)) / 255.0
+
+    def final(self, flat: jax.Array) -> jax.Array:
+        return nn.relu(self.dense(flat))
 
 
 @dataclass
@@ -102,28 +140,147 @@ PROBES = {
 }
 
 
+def settings_of(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return an agent's published settings with those changes that it has settings for."""
+    published = {key: setting.value for key, setting in plugins.card("agent", name).settings.items()}
+    return published | {key: value for key, value in changes.items() if key in published}
+
+
+@dataclass
+class Training:
+    """One agent on one task; parameters are tried out every 1,000 agent steps, by `solved`, if that is given."""
+
+    name: str
+    task: str
+    environment: Any
+    settings: dict[str, Any]
+    screen: int
+    units: int
+
+    def run(self, steps: int, solved: Callable[[Agent, Any], bool] = lambda agent, params: False) -> tuple[Agent, Any]:
+        """Return the agent and its parameters after `steps` agent steps, or once they are found to solve the task."""
+        actions = self.environment.actions
+        agent: Agent = plugins.load("agent", self.name)(
+            self.settings, lambda **initializers: TinyEncoder(self.units), actions
+        )
+        streams, plan = Streams("probe@1", self.task, 0), agent.plan
+        priorities = Priorities(plan.capacity) if plan.replay == "prioritized" else None
+        frames = HostFrames(plan.capacity, (self.screen, self.screen))
+        environment = load_task("smoke").environment.model_copy(update={"screen_size": self.screen})
+        lane = Lane(plan, streams, FrameReplay(plan.capacity, 4, frames, priorities), environment, actions)
+        learners = LoopLearners([Programs(agent, (), 4, self.screen, actions)], [streams], 1)
+        group = Group(plan, [lane], learners, SeveralEnvs([self.task], lambda kind, count: self.environment))
+        group.begin()
+        while group.step < steps:
+            group.advance()
+            if group.step % 1000 == 0 and solved(agent, learners.get(0).params):
+                break
+        assert group.updates == group.step - plan.warm_up
+        return agent, learners.get(0).params
+
+
+def values_of(name: str, settings: dict[str, Any], params: Any, observation: np.ndarray, actions: int) -> Any:
+    """Return the values [A] that the network gives; None of an agent whose network or values are others."""
+    encoder, kernel_init = TinyEncoder(), nn.initializers.xavier_uniform()
+    if name == "dqn":
+        return QNetwork(encoder, actions, kernel_init).apply(params, observation)[0]
+    if name in {"c51", "rainbow"}:
+        support = jnp.linspace(-settings["v_max"], settings["v_max"], settings["atoms"])
+        logits = DistributionNetwork(encoder, actions, settings["atoms"], kernel_init).apply(params, observation)
+        return expectation(logits, support)[0]
+    if name == "qr_dqn":
+        network = DistributionNetwork(encoder, actions, settings["quantiles"], kernel_init)
+        return network.apply(params, observation)[0].mean(axis=-1)
+    if name == "iqn":
+        implicit = ImplicitQuantileNetwork(encoder, actions, settings["embedding_size"], kernel_init)
+        return implicit.apply(params, observation, midpoints(64)[None])[0].mean(axis=0)
+    return None
+
+
 @pytest.mark.parametrize("name", PROBES)
-def test_dqn_finds_the_values(name: str) -> None:
+@pytest.mark.parametrize("agent_name", AGENTS)
+def test_an_agent_finds_the_values(agent_name: str, name: str) -> None:
     probe, expected = PROBES[name]
-    settings = {key: setting.value for key, setting in plugins.card("agent", "dqn").settings.items()} | FAST
-    agent = plugins.load("agent", "dqn")(settings, lambda **initializers: TinyEncoder(), probe.actions)
-    streams, plan = Streams("probe@1", name, 0), agent.plan
-    replay = FrameReplay.on_host(plan.capacity, (SCREEN, SCREEN), 4)
-    environment = load_task("smoke").environment.model_copy(update={"screen_size": SCREEN})
-    lane = Lane(plan, streams, replay, environment, probe.actions)
-    learners = LoopLearners([Programs(agent, (), 4, SCREEN, probe.actions)], [streams], 1)
-    group = Group(plan, [lane], learners, SeveralEnvs([name], lambda kind, count: probe))
-    group.begin()
-    while group.step < STEPS:
-        group.advance()
-    params, legal = learners.get(0).params, np.ones(probe.actions, np.bool_)
-    network = QNetwork(TinyEncoder(), probe.actions, nn.initializers.xavier_uniform())
+    settings = settings_of(agent_name, FAST)
+    agent, params = Training(agent_name, name, probe, settings, SCREEN, TinyEncoder.units).run(STEPS)
+    legal, choose = np.ones(probe.actions, np.bool_), agent.evaluate or agent.act
     for frames, values in expected.items():
         observation = np.zeros((1, SCREEN, SCREEN, 4), np.uint8)
         for age, value in enumerate(reversed(frames)):
             observation[..., 3 - age] = value
-        found = np.asarray(network.apply(params, observation))[0]
-        np.testing.assert_allclose(found, values, atol=0.1)
+        found = values_of(agent_name, settings, params, observation, probe.actions)
+        if found is not None:
+            np.testing.assert_allclose(found, values, atol=0.1)
         if values[0] != values[1]:
-            assert int(agent.act(params, observation, legal, jax.random.key(0))[0]) == int(np.argmax(values))
-    assert group.updates == STEPS - FAST["warm_up"]
+            assert int(choose(params, observation, legal, jax.random.key(0))[0]) == int(np.argmax(values))
+
+
+@dataclass
+class Catch:
+    """A ball falls from a random column of 10 x 10 pixels; the paddle in the last row moves left, stays or right."""
+
+    size: int = 10
+    actions: int = 3
+    ball: int = 0
+    row: int = 0
+    paddle: int = 0
+    action: int = 0
+    random: np.random.Generator = field(default_factory=np.random.default_rng)
+
+    def reset(self, seeds: Sequence[int | None], mask: np.ndarray | None = None) -> np.ndarray:
+        if seeds[0] is not None:
+            self.random = np.random.default_rng(seeds[0])
+        return self.begin(int(self.random.integers(self.size)))
+
+    def begin(self, ball: int) -> np.ndarray:
+        self.ball, self.row, self.paddle = ball, 0, self.size // 2
+        return self._frame()
+
+    def send(self, actions: np.ndarray) -> None:
+        self.action = int(actions[0])
+
+    def receive(self) -> TimeStep:
+        self.paddle = min(max(self.paddle + self.action - 1, 0), self.size - 1)
+        self.row += 1
+        over = self.row == self.size - 1
+        reward = (1.0 if self.paddle == self.ball else -1.0) if over else 0.0
+        discount = np.asarray([0.0 if over else 1.0], np.float32)
+        return TimeStep(self._frame(), np.asarray([reward], np.float32), discount, np.asarray([False]))
+
+    def close(self) -> None:
+        pass
+
+    def _frame(self) -> np.ndarray:
+        frame = np.zeros((1, self.size, self.size), np.uint8)
+        frame[0, self.row, self.ball] = frame[0, -1, self.paddle] = 255
+        return frame
+
+
+def caught(choose: Callable[[np.ndarray], int]) -> float:
+    """Return the share of the ten balls that are caught by choosing actions for stacks uint8 [1, 10, 10, 4]."""
+    game, hits = Catch(), 0
+    for ball in range(game.size):
+        stack = np.zeros((1, game.size, game.size, 4), np.uint8)
+        stack[..., -1] = game.begin(ball)
+        while game.row < game.size - 1:
+            game.send(np.asarray([choose(stack)]))
+            stack = np.concatenate([stack[..., 1:], game.receive().observation[..., None]], axis=-1)
+        hits += game.paddle == game.ball
+    return hits / game.size
+
+
+@pytest.mark.parametrize("agent_name", AGENTS)
+def test_an_agent_learns_to_catch(agent_name: str) -> None:
+    random = np.random.default_rng(0)
+    assert np.mean([caught(lambda stack: int(random.integers(3))) for _ in range(20)]) < 0.4
+    successes = []
+
+    def solved(agent: Agent, params: Any) -> bool:
+        choose, legal = jax.jit(agent.evaluate or agent.act), np.ones(Catch.actions, np.bool_)
+        successes.append(caught(lambda stack: int(choose(params, stack, legal, jax.random.key(0))[0])))
+        return successes[-1] >= 0.8
+
+    steps_back = plugins.card("agent", agent_name).settings["n_step"].value
+    settings = settings_of(agent_name, BALL_GAME) | {"n_step": steps_back}
+    Training(agent_name, "catch", Catch(), settings, Catch.size, 64).run(15_000, solved)
+    assert successes[-1] >= 0.8, successes

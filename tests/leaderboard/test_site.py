@@ -11,6 +11,7 @@ from leaderboard.ingest import ingest
 from leaderboard.render import MARKER, build
 from leaderboard.store import ResultStore
 from leaderboard.views import Entry, Span
+from suite import plugins
 from suite.errors import UsageError
 
 VOID = {"meta", "link", "img", "source", "br", "hr"}
@@ -260,3 +261,16 @@ def test_published_numbers_stand_among_the_others_without_a_rank(full):
         assert all(row.entry.published and row.rank is None and row.estimate.low is not None for row in rows)
         assert all(row.parameters is None and row.sparsity is None for row in rows)
         assert [row.estimate.value for row in rows] == sorted((row.estimate.value for row in rows), reverse=True)
+
+
+def test_the_methods_page_shows_every_card_and_what_cannot_be_combined(full):
+    page = pages(full / "site")["methods.html"]
+    cards = {name: plugins.card("method", name) for name in plugins.registered("method") if name != "tiny"}
+    for name, card in cards.items():
+        assert name in page.ids
+        for text in (card.title, card.digest, *card.deviations, *(f"{key}" for key in card.settings)):
+            assert " ".join(text.split()) in page.words, name
+    refused = sum(one is not other and bool(one.refusal(other)) for one in cards.values() for other in cards.values())
+    assert page.words.count("n/a") == refused + 1  # and once where it is explained
+    assert "both decide which weights are zero" in page.words
+    assert "dense is training without any other method" in page.words

@@ -91,9 +91,9 @@ def test_lanes_in_one_program_learn_and_act_as_they_do_alone(form: Form) -> None
         assert not np.asarray(padding["kernel"][lane, :, actions:]).any()
         assert not np.asarray(padding["bias"][lane, actions:]).any()
     stacks = [windows(99, 3).frames[row, :4] for row in range(3)]
-    assert stacked.act([0, 1, 2], stacks) == loop.act([0, 1, 2], stacks)
-    assert stacked.act([2], stacks[2:]) == loop.act([2], stacks[2:])
-    assert all(action < actions for action, actions in zip(stacked.act([0, 1, 2], stacks), ACTIONS, strict=True))
+    assert stacked.act([0, 1, 2], stacks, 7) == loop.act([0, 1, 2], stacks, 7)
+    assert stacked.act([2], stacks[2:], 7) == loop.act([2], stacks[2:], 7)
+    assert all(action < actions for action, actions in zip(stacked.act([0, 1, 2], stacks, 7), ACTIONS, strict=True))
 
 
 def test_a_lane_without_a_sample_does_not_disturb_the_others() -> None:

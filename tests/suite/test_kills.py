@@ -211,8 +211,9 @@ def test_a_signal_saves_and_the_next_command_goes_on(
 
 
 def test_a_signal_while_programs_compile_ends_at_once(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # nothing is compiled yet
     process = start(tmp_path, "--network", "impala", "--frames", "4000")
     wait_for(lambda: any(tmp_path.rglob("status.json")), process)
     time.sleep(0.3)

@@ -44,6 +44,7 @@ def group_of(
     cap: int = 8000,
     reseed: int = 250,
     prioritized: bool = False,
+    lives: bool = False,
     **settings: Any,
 ) -> Group:
     """Build a group on the network `tiny`, with small settings of its own and episodes capped at `cap` frames."""
@@ -53,7 +54,8 @@ def group_of(
     make_programs = prioritized_programs if prioritized else programs_for
     programs = [make_programs(spec, GAMES[game].actions) for game, _ in cells]
     streams = [Streams("smoke@1", game, seed) for game, seed in cells]
-    environment = TASK.environment.model_copy(update={"max_episode_frames": cap, "reseed_steps": reseed})
+    changed = {"max_episode_frames": cap, "reseed_steps": reseed, "terminal_on_life_loss": lives}
+    environment = TASK.environment.model_copy(update=changed)
     plan = programs[0].plan
     lanes = [
         Lane(plan, stream, make_replay(plan, environment, placement), environment, GAMES[game].actions)
@@ -188,6 +190,21 @@ def test_segments_of_any_length_are_rebuilt(tiny: None, reseed: int) -> None:
 
 def test_a_stop_between_two_episodes(tiny: None) -> None:
     check_exact([("Pong", 1)], 392, 500, cap=112)  # 14 episodes of 28: the one at hand has no action yet
+
+
+@pytest.mark.parametrize("stop", [290, 431])
+def test_lost_lives_are_terminals_that_are_rebuilt(tiny: None, stop: int) -> None:
+    cells = [("Breakout", 0), ("Pong", 0)]
+    check_exact(cells, stop, stop + 60, lives=True)
+    group = group_of(cells, lives=True)
+    group.begin()
+    ended = advance(group, 300)
+    lane = group.lanes[0]
+    assert lane.replay.terminal.sum() > sum(index == 0 for index, _ in ended)  # lives, and the games' ends
+    (after,) = np.flatnonzero(lane.replay.terminal)[:1] + 1
+    assert lane.replay.depth[after] == 0
+    assert sum(len(own) for own in lane.history()[-1]) <= 300
+    group.close()
 
 
 @pytest.mark.parametrize("placement", [Placement.COMPRESSED, Placement.DEVICE])

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suite.configure import build
 from suite.errors import ExitCode, UsageError
 from suite.resolve import Request, parse_games, parse_seeds, resolve
 from suite.spec import Cell, Spec
@@ -101,7 +102,7 @@ def test_one_setting_reaches_those_methods_that_have_it() -> None:
     [
         (Request("atari40"), "Unknown task 'atari40'. Did you mean 'atari40m'?"),
         (Request("smoke", agent="dqm"), "Unknown agent 'dqm'. Did you mean 'dqn'?"),
-        (Request("smoke", methods=("prunning",)), "Unknown method 'prunning'. Did you mean 'magnitude_pruning'?"),
+        (Request("smoke", methods=("prunning",)), "Unknown method 'prunning'. Did you mean 'random_pruning'?"),
         (Request("smoke", settings=("agent.learning_rat=1",)), "Did you mean 'agent.learning_rate'?"),
         (Request("smoke", settings=("method.sparsity=0.9",)), "Unknown setting 'method.sparsity'."),
         (Request("smoke", settings=("agent.batch_size=0",)), "agent.batch_size = 0 is out of range."),
@@ -158,7 +159,9 @@ def test_any_setting_gives_a_spec_or_a_usage_error(path: str, value: str) -> Non
 
 
 def test_tasks_are_complete_and_the_reference_scores_are_the_published_ones() -> None:
-    assert set(task_names()) == {"atari40m", "atari60", "smoke"}
+    ranked = {"atari40m", "atari60", "atari100m", "atari100k", "atari100k-extended"}
+    assert set(task_names()) == ranked | {"smoke", "smoke100k"}
+    assert {name for name in task_names() if load_task(name).official} == ranked
     sixty = load_task("atari60")
     assert len(sixty.games) == 60
     assert set(sixty.games) == set(GAMES)
@@ -169,3 +172,55 @@ def test_tasks_are_complete_and_the_reference_scores_are_the_published_ones() ->
     assert human_normalized("Pong", -20.7) == 0.0
     assert human_normalized("Breakout", 30.5) == pytest.approx(1.0)
     assert human_normalized("AirRaid", 1.0) is None
+
+
+def test_atari_100k_is_that_of_the_published_runner() -> None:
+    task, extended = load_task("atari100k"), load_task("atari100k-extended")
+    assert task.games == extended.games
+    assert len(task.games) == 26
+    assert task.agent_steps(task.budget.frames) == 100_000
+    assert (extended.budget.frames, extended.evaluation) == (40_000_000, None)
+    environment = task.environment
+    assert environment == extended.environment
+    assert (environment.sticky_action_probability, environment.no_op_max) == (0.0, 30)
+    assert environment.terminal_on_life_loss
+    assert task.evaluation is not None
+    assert (task.evaluation.episodes, task.evaluation.epsilon) == (100, 0.001)
+    assert (task.score.rule, extended.score.rule) == ("mean_evaluation_return", "mean_training_return")
+    assert (task.agent, task.network) == ("der", "nature_cnn")
+
+
+@pytest.mark.parametrize(
+    ("task", "agent", "start", "end"),
+    [
+        ("atari40m", "dqn", 500_000, 2_000_000),
+        ("atari100m", "dqn", 1_250_000, 5_000_000),
+        ("atari100k", "der", 20_000, 80_000),
+        ("atari100k-extended", "drq_eps", 2_000_000, 8_000_000),
+    ],
+)
+def test_pruning_follows_the_gradient_steps_of_each_task(task: str, agent: str, start: int, end: int) -> None:
+    (resolved,) = resolve(Request(task, agent, "nature_cnn", ("magnitude_pruning",)))
+    _, (method,) = build(resolved.spec, 6)
+    assert method.milestones == {"pruning starts": start, "pruning ends": end}
+
+
+def test_the_schedule_of_40m_frames_in_100m() -> None:
+    settings = ("method.start_fraction=0.08", "method.end_fraction=0.32")
+    (resolved,) = resolve(Request("atari100m", "dqn", "nature_cnn", ("magnitude_pruning",), settings))
+    _, (method,) = build(resolved.spec, 6)
+    assert method.milestones == {"pruning starts": 500_000, "pruning ends": 2_000_000}
+
+
+@pytest.mark.parametrize(
+    ("updates_per_period", "update_period", "ratio"), [(1, 4, 0.25), (1, 2, 0.5), (1, 1, 1), (2, 1, 2)]
+)
+def test_the_replay_ratio_is_a_setting_and_schedules_follow(
+    updates_per_period: int, update_period: int, ratio: float
+) -> None:
+    settings = (f"agent.updates_per_period={updates_per_period}", f"agent.update_period={update_period}")
+    (resolved,) = resolve(Request("atari40m", "dqn", "nature_cnn", ("magnitude_pruning",), settings))
+    agent, (method,) = build(resolved.spec, 6)
+    assert agent.plan.nominal_updates(10_000_000) == ratio * 10_000_000
+    assert method.milestones is not None
+    assert method.milestones["pruning starts"] == ratio * 2_000_000

@@ -63,7 +63,7 @@ def test_every_scored_episode_replays_to_its_return(recorded: Path) -> None:
         ("episodes.jsonl", lambda row: row.update({"return": row["return"] + 1}), "recorded"),
         ("episodes.jsonl", lambda row: row.update(end="truncated"), "terminated, recorded truncated"),
         ("episodes.jsonl", lambda row: row.update(emulator_seed=row["emulator_seed"] ^ 1), "episode 0: "),
-        ("episodes.jsonl", lambda row: row.update(length=row["length"] - 1), "has other than"),
+        ("episodes.jsonl", lambda row: row.update(length=row["length"] - 1), "Other than"),
         ("actions.jsonl", lambda row: row.update(deflated="AAAA"), "cannot be read"),
         ("actions.jsonl", lambda row: row.update(episode=99), "has no actions of episode 0"),
         ("actions.jsonl", lambda row: row.update(deflated=Actions.pack(1, 0, b"\x09" * 999).deflated), "episode 0 "),
@@ -143,5 +143,5 @@ def test_packed_actions_come_back_and_nothing_else_does(actions: bytes) -> None:
 
 def test_a_bomb_is_not_unpacked() -> None:
     bomb = Actions.pack(1, 0, bytes(50_000_000))
-    with pytest.raises(BadData, match="other than 10 actions"):
+    with pytest.raises(BadData, match="Other than 10 actions"):
         bomb.unpack(10)

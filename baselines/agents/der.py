@@ -1,0 +1,25 @@
+"""Data-efficient Rainbow (van Hasselt et al. 2019) as in Dopamine's Atari 100k code: noisy layers and 51 atoms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+
+from baselines.agents.common import adam, data_plan
+from baselines.agents.full_rainbow import Parts, build
+from suite.agent import Agent, MakeEncoder
+from suite.card import Value
+
+NO_EPSILON: dict[str, Value] = {"epsilon_train": 0.0, "epsilon_decay": 1}
+
+
+def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+    """Build DER for `actions` discrete actions."""
+    limit = float(settings["v_max"])
+    parts = Parts(
+        support=jnp.linspace(-limit, limit, int(settings["atoms"])),
+        sigma=float(settings["noise"]),
+    )
+    plan = data_plan(settings | NO_EPSILON)
+    return build(parts, network, actions, adam(settings), replace(plan, noisy=True))

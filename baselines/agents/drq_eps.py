@@ -1,0 +1,29 @@
+"""DrQ (Kostrikov et al. 2021) with Agarwal et al.'s epsilons (2021), as in Dopamine's Atari 100k code."""
+
+from __future__ import annotations
+
+import jax
+
+from baselines.agents.common import adam, data_plan
+from baselines.agents.full_rainbow import Parts, build
+from baselines.augmentation import random_intensity, random_shift
+from baselines.losses.value import huber, squared
+from suite.agent import Agent, MakeEncoder
+from suite.card import Value
+
+LOSSES = {"mse": squared, "huber": huber}
+
+
+def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+    """Build DrQ(epsilon) for `actions` discrete actions."""
+    pad, whole_range = int(settings["shift"]), settings["shift_range"] == "whole"
+    scale = float(settings["intensity"])
+
+    def augment(key: jax.Array, images: jax.Array) -> jax.Array:
+        """Change images before the encoder divides them by 255; afterwards would come to the same."""
+        shift_key, intensity_key = jax.random.split(key)
+        images = random_shift(shift_key, images, pad, whole_range=whole_range) if pad else images
+        return random_intensity(intensity_key, images, scale)
+
+    parts = Parts(element_loss=LOSSES[str(settings["loss"])], augment=augment)
+    return build(parts, network, actions, adam(settings), data_plan(settings))

@@ -1,0 +1,12 @@
+"""Rainbow as Dopamine's compact one: C51 with 3-step returns and prioritized replay, without the other three parts."""
+
+from __future__ import annotations
+
+from baselines.agents import c51
+from suite.agent import Agent, MakeEncoder
+from suite.card import Value
+
+
+def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+    """Build Rainbow for `actions` discrete actions: C51 under the settings of this card."""
+    return c51.make(settings, network, actions)

@@ -1,0 +1,65 @@
+"""ReDo: recycling dormant units (Sokar et al. 2023).
+
+A unit whose mean absolute output is small beside its layer's mean gets new incoming weights; its outgoing weights
+become zero, so that recycling a unit that was always zero leaves the network's function as it was.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from baselines.methods.layers import by_name, due_after_every_period
+from baselines.methods.moments import zero_moments
+from suite.agent import Learner
+from suite.card import Value
+from suite.errors import UsageError
+from suite.method import Context, Method, Signal, View
+
+ID = "redo"
+TINY = 1e-9
+
+
+def make(settings: dict[str, Value], context: Context) -> Method:
+    """Build the method for the units of every layer that feeds exactly one other."""
+    if not context.connections:
+        raise UsageError(
+            f"{ID} needs to know which layer feeds which, and this network declares no connections.",
+            "Choose another network, or declare them in its `connections`.",
+        )
+    due = due_after_every_period(ID, settings, context)
+    threshold, count = float(settings["threshold"]), int(settings["statistics_batch"])
+
+    def intervene(key: jax.Array, learner: Learner, view: View, signal: Signal) -> Learner:
+        assert view.states is not None
+        outputs = view.activations(learner.params, view.states[:count])
+        dormant = {source: dormancy(outputs[source]) <= threshold for source, _ in context.connections}
+        params, fresh = by_name(learner.params), by_name(view.fresh(key))
+        recycled: dict[str, jax.Array | None] = dict.fromkeys(params)
+        for source, units in dormant.items():
+            for name in params:
+                if name.startswith((f"{source}/", f"{source}_norm/")):
+                    params[name] = jnp.where(units, fresh[name], params[name])
+            recycled[f"{source}/kernel"] = units[None, :]
+        for source, target in context.connections:
+            name = f"{target}/kernel"
+            inputs = inputs_of(dormant[source], params[name].shape[-2])[:, None]
+            params[name] = jnp.where(inputs, 0, params[name])
+            earlier = recycled[name]
+            recycled[name] = inputs if earlier is None else earlier | inputs
+        structure = jax.tree.structure(learner.params)
+        new, where = (jax.tree.unflatten(structure, list(leaves.values())) for leaves in (params, recycled))
+        return learner._replace(params=new, opt_state=zero_moments(learner.opt_state, new, where))
+
+    return Method(ID, due=due, intervene=intervene, states=count)
+
+
+def dormancy(outputs: jax.Array) -> jax.Array:
+    """Return each unit's mean absolute output over that of its layer: float32 [units] from [B, ..., units]."""
+    means = jnp.mean(jnp.abs(outputs), axis=tuple(range(outputs.ndim - 1)))
+    return means / (jnp.mean(means) + TINY)
+
+
+def inputs_of(units: jax.Array, inputs: int) -> jax.Array:
+    """Spread flags of units [U] over the next layer's inputs; of a flattened map, unit u is u, u + U, u + 2 U, ..."""
+    return jnp.tile(units, inputs // units.size)

@@ -1,0 +1,25 @@
+"""Weight decay: a pull of every parameter to zero, through the gradient or beside it (AdamW)."""
+
+from __future__ import annotations
+
+import optax
+
+from suite.card import Value
+from suite.errors import UsageError
+from suite.method import Context, Method
+
+ID = "weight_decay"
+
+
+def make(settings: dict[str, Value], context: Context) -> Method:
+    """Build the method: `coefficient` * parameters is added to gradients, or decoupled, to what is subtracted."""
+    coefficient = float(settings["coefficient"])
+    if not settings["decoupled"]:
+        return Method(ID, wrap=lambda optimizer: optax.chain(optax.add_decayed_weights(coefficient), optimizer))
+    if context.learning_rate <= 0:
+        raise UsageError(
+            f"method.{ID}.decoupled needs a learning rate, and this agent has none.",
+            "Leave it false, or choose another.",
+        )
+    decay = optax.add_decayed_weights(-context.learning_rate * coefficient)
+    return Method(ID, wrap=lambda optimizer: optax.chain(optimizer, decay))

@@ -1,0 +1,41 @@
+"""The methods page: the card of every method of this suite, and which of them can be combined."""
+
+from __future__ import annotations
+
+from leaderboard.views import MethodCard, Parameter
+from suite import plugins
+from suite.card import Card, Setting
+
+DISTRIBUTION = "pruned-rl-suite"
+
+
+def method_cards() -> tuple[MethodCard, ...]:
+    """Return the cards of the suite's own methods, by name, dense first; what others install here is left out.
+
+    So the page depends on the suite's version alone, not on the machine that builds it.
+    """
+    points = plugins.registered("method")
+    own = (name for name, point in points.items() if point.dist is not None and point.dist.name == DISTRIBUTION)
+    cards = [plugins.card("method", name) for name in sorted(own, key=lambda name: (name != "dense", name))]
+    return tuple(_view(card, cards) for card in cards)
+
+
+def _view(card: Card, cards: list[Card]) -> MethodCard:
+    return MethodCard(
+        id=card.id,
+        version=card.version,
+        digest=card.digest,
+        title=card.title,
+        summary=card.summary,
+        paper=card.paper,
+        deviations=card.deviations,
+        parameters=tuple(_parameter(name, setting) for name, setting in card.settings.items()),
+        refusals=tuple("itself" if other is card else card.refusal(other) for other in cards),
+    )
+
+
+def _parameter(name: str, setting: Setting) -> Parameter:
+    allowed = " | ".join(setting.choices)
+    if not allowed and not isinstance(setting.value, bool | str):
+        allowed = setting.range_text()
+    return Parameter(name, setting.value, setting.unit, allowed, setting.doc, setting.source)

@@ -1,0 +1,515 @@
+"""What `suite method check` proves: that a method keeps the contract, on a tiny network, one result a promise."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal
+
+import flax
+import jax
+import numpy as np
+import optax
+from jax.extend.core import jaxprs_in_params
+
+import suite
+from suite import configure, plugins
+from suite.agent import Learner
+from suite.card import Setting, Value
+from suite.errors import SuiteError, UnfitEnvironment, UsageError
+from suite.forms import crop_to, pad_to
+from suite.method import Method
+from suite.method_trial import (
+    BATCH_SIZE,
+    NETWORK,
+    Arrays,
+    Trial,
+    arrays_of,
+    first_difference,
+    quick_compilation,
+    registration,
+    round_trip,
+    stand_ins,
+)
+from suite.programs import wait_for
+from suite.resolve import Request, resolve
+from suite.resume import all_finite
+from suite.tasks import task_names
+
+UPDATES = 40
+MANY_ACTIONS = 18
+PAIR_UPDATES = 3
+TIMED_SECONDS = 3.0
+RELATIVE, ABSOLUTE = 1e-4, 2e-6
+"""By how much the same update may differ in a program of other shapes."""
+State = Literal["ok", "FAILED", "refused", "skipped"]
+Overhead = Literal["none", "tiny", "full"]
+
+
+class Broken(Exception):
+    """A promise that is not kept, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one check; `refused`: a combination that is not meant to be; `skipped`: one that cannot be here."""
+
+    name: str
+    state: State
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All results of a method."""
+
+    method: str
+    results: tuple[Result, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return all(result.state != "FAILED" for result in self.results)
+
+
+def check(
+    target: str,
+    *,
+    settings: Sequence[str] = (),
+    alone: bool = False,
+    overhead: Overhead = "none",
+    look: Callable[[str, Result], None] = lambda method, result: None,
+) -> tuple[Report, ...]:
+    """Check the methods of the package in the folder `target`, or the installed method of that name.
+
+    `settings`: as for `--set`. `alone`: leave out combinations. `overhead`: the network on which time is measured:
+    none, the tiny one, or `full`, the Nature network too. `look` is told a method's name and each result at once.
+    """
+    folder = Path(target) if (Path(target) / "pyproject.toml").is_file() else None
+    with registration(folder) as found:
+        if folder is None:
+            plugins.entry("method", target)
+        reports = []
+        for name in found or (target,):
+            results = []
+            for result in _Checks(name, settings, alone=alone, overhead=overhead).run():
+                results.append(result)
+                look(name, result)
+            reports.append(Report(name, tuple(results)))
+        return tuple(reports)
+
+
+class _Checks:
+    """The checks of one method: each returns what it found, or raises."""
+
+    def __init__(self, name: str, settings: Sequence[str], *, alone: bool, overhead: Overhead) -> None:
+        self._name = name
+        self._others = () if alone else tuple(sorted(set(plugins.registered("method")) - {name}))
+        self._overhead = overhead
+        self._trial = Trial(name, settings=tuple(settings))
+
+    def run(self) -> Iterator[Result]:
+        """Yield results; where the first of them fail, the others would say nothing."""
+        with quick_compilation():
+            for name, function in (
+                ("card", self._card),
+                ("settings", self._settings),
+                ("programs", lambda: check_programs(self._trial)),
+                ("updates", self._updates),
+            ):
+                result = self._one(name, function)
+                yield result
+                if result.state == "FAILED" and name != "settings":
+                    return
+            yield self._one("determinism", self._determinism)
+            yield self._one("checkpoint", self._checkpoint)
+            yield self._one("actions", lambda: check_actions(self._trial))
+            for other in self._others:
+                yield self._one(f"with {other}", partial(self._pair, other))
+        if self._overhead != "none":
+            yield self._one("overhead", lambda: overhead_of(self._trial))
+        if self._overhead == "full":
+            nature = dataclasses.replace(self._trial, network="nature_cnn", batch_size=32)
+            yield self._one("overhead, Nature", lambda: overhead_of(nature))
+
+    def _one(self, name: str, function: Callable[[], str]) -> Result:
+        start = time.perf_counter()
+        state: State = "ok"
+        try:
+            detail = function()
+        except _NotRun as error:
+            state, detail = error.state, str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is a finding
+            state, detail = "FAILED", _explained(error)
+        return Result(name, state, detail, time.perf_counter() - start)
+
+    def _card(self) -> str:
+        card = plugins.card("method", self._name)
+        method = self._trial.built[0]
+        if method.id != card.id:
+            raise Broken(f"make() returns a method with the id {method.id!r}; the card says {card.id!r}.")
+        settings = stand_ins([card]) + [text for text in self._trial.settings if text.startswith("method.")]
+        builds, refuses = [], []
+        for task in task_names():
+            try:
+                (resolved,) = resolve(Request(task, network=NETWORK, methods=(self._name,), settings=tuple(settings)))
+                configure.build(resolved.spec, self._trial.actions)
+                builds.append(task)
+            except UsageError as error:
+                refuses.append(f"; not for {task}: {error}")
+        return f"version {card.version}, digest {card.digest}; builds for {', '.join(builds)}{''.join(refuses)}"
+
+    def _settings(self) -> str:
+        card, context = plugins.card("method", self._name), self._trial.context
+        make = plugins.load("method", self._name)
+        values = self._trial.method_settings(self._name)
+        watched = _Watched(values)
+        _exercise(make(watched, context), self._trial)
+        if unread := sorted(set(values) - watched.read):
+            raise Broken(f"The card's {', '.join(unread)} is never read.")
+        tried, refused = 0, 0
+        for name, setting in card.settings.items():
+            for value in _extremes(setting):
+                tried += 1
+                try:
+                    _exercise(make(values | {name: value}, context), self._trial)
+                except UsageError:
+                    refused += 1
+                except Exception as error:
+                    raise Broken(f"{name} = {value!r}, which the card allows, gives {_explained(error)}") from error
+        return f"{len(values)} read; {tried} extreme values: {tried - refused} build, {refused} are refused in words"
+
+    @cached_property
+    def _course(self) -> tuple[Arrays, Arrays]:
+        """The learner in the middle and at the end of the updates that all checks share."""
+        trial, counts = self._trial, self._trial.counts(UPDATES)
+        learner = trial.learner()
+        check_learner(trial, learner, "at initialization")
+        half: Arrays = {}
+        for done, count in enumerate(counts):
+            if done == len(counts) // 2:
+                half = arrays_of(learner)
+            learner = trial.step(learner, count)
+            check_learner(trial, learner, f"after update {count:,}")
+        sparsity = trial.programs.measure(learner)["sparsity"]
+        if not 0 <= sparsity < 1:
+            raise Broken(f"The sparsity is {sparsity}, which is no share of the weights.")
+        return half, arrays_of(learner)
+
+    def _updates(self) -> str:
+        _, end = self._course
+        counts = self._trial.counts(UPDATES)
+        due = sum(1 for count in counts if any(count in method.due for method in self._trial.built))
+        masked = "masked weights are zero" if _masked(self._trial, end) else "no masks"
+        return f"{len(counts)} updates, {due} of them due: shapes stay, all is finite, {masked}"
+
+    def _determinism(self) -> str:
+        again = dataclasses.replace(self._trial)
+        learner, counts = again.learner(), again.counts(UPDATES)
+        for done, count in enumerate(counts):
+            if done == len(counts) // 2 and (name := first_difference(self._course[0], arrays_of(learner))):
+                raise Broken(f"The same key gave other bits in {name} after {done} updates.")
+            learner = again.step(learner, count)
+        if name := first_difference(self._course[1], arrays_of(learner)):
+            raise Broken(f"The same key gave other bits in {name} after {len(counts)} updates.")
+        return f"built and trained twice: the same bits after {len(counts)} updates"
+
+    def _checkpoint(self) -> str:
+        (half, end), counts = self._course, self._trial.counts(UPDATES)
+        learner = round_trip(self._trial, half)
+        if name := first_difference(half, arrays_of(learner)):
+            raise Broken(f"{name} does not come back from a checkpoint as it was.")
+        for count in counts[len(counts) // 2 :]:
+            learner = self._trial.step(learner, count)
+        if name := first_difference(end, arrays_of(learner)):
+            raise Broken(f"{name} differs where a run went on from a checkpoint: something is kept outside the state.")
+        return "comes back exactly, and going on from it gives the bits of a run without a stop"
+
+    def _pair(self, other: str) -> str:
+        card, theirs = plugins.card("method", self._name), plugins.card("method", other)
+        if reason := card.refusal(theirs):
+            raise _NotRun("refused", reason)
+        try:
+            _ = Trial(other).built
+        except UnfitEnvironment as error:
+            raise _NotRun("skipped", str(error)) from error
+        return check_pair(dataclasses.replace(self._trial, methods=f"{self._name}+{other}"))
+
+
+class _NotRun(Exception):
+    """Why a combination was not run."""
+
+    def __init__(self, state: State, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
+
+
+class _Watched(dict[str, Value]):
+    """Settings that know which of them were read."""
+
+    def __init__(self, values: dict[str, Value]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Value:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Note the key."""
+        self.read.add(key)
+        return super().get(key, default)
+
+    def __iter__(self) -> Iterator[str]:
+        """Note all: who goes over everything may read everything."""
+        self.read |= super().keys()
+        return super().__iter__()
+
+    def items(self) -> Any:
+        """Note all."""
+        self.read |= super().keys()
+        return super().items()
+
+    def values(self) -> Any:
+        """Note all."""
+        self.read |= super().keys()
+        return super().values()
+
+
+def check_programs(trial: Trial) -> str:
+    """Trace every update program: learners keep shapes, nothing calls the host, signals and masks have their form."""
+    shapes, programs = trial.programs.shapes(), trial.programs
+    for method in trial.built:
+        _check_signals(method, trial)
+        _check_masks(method, shapes)
+    counts = trial.examples()
+    for count in counts:
+        arguments = (
+            shapes,
+            np.zeros(2, np.uint32),
+            np.uint32(count),
+            trial.windows(count),
+            np.ones(trial.actions, bool),
+        )
+        traced, (after, _) = jax.make_jaxpr(programs.traced_update, return_shape=True)(
+            *arguments, programs.signals(count)
+        )
+        _same_form(shapes, after, f"update {count:,}")
+        if calls := sorted({name for name in _primitives(traced.jaxpr) if "callback" in name}):
+            raise Broken(f"Update {count:,} calls back to the host ({', '.join(calls)}): a program must not.")
+    return f"{len(counts)} update programs: shapes and types stay, no calls to the host, never told the game"
+
+
+def check_learner(trial: Trial, learner: Learner, when: str) -> None:
+    """Raise Broken if a learner has other shapes than its programs say, is not finite, or has weights under a mask."""
+    _same_form(trial.programs.shapes(), learner, when)
+    arrays = arrays_of(learner)
+    if not all_finite(arrays):
+        name = next(name for name, array in arrays.items() if not all_finite({name: array}))
+        raise Broken(f"{name} is not finite {when}.")
+    params = dict(jax.tree_util.tree_leaves_with_path(learner.params))
+    for method in trial.built:
+        for path, mask in jax.tree_util.tree_leaves_with_path(method.masks(learner.methods[method.id])):
+            if np.asarray(params[path])[~np.asarray(mask)].any():
+                raise Broken(
+                    f"{jax.tree_util.keystr(path)} has weights that are masked by {method.id} and not zero {when}: "
+                    "`project` must put them to zero."
+                )
+
+
+def check_actions(trial: Trial) -> str:
+    """Compare 4 actions with 18: what depends on their number has it last, and padding changes nothing."""
+    wide = dataclasses.replace(trial, actions=MANY_ACTIONS)
+    narrow_shapes, wide_shapes = trial.programs.shapes(), wide.programs.shapes()
+    if not _same_structure(narrow_shapes, wide_shapes):
+        raise Broken("The learner has another structure for another number of actions.")
+    for path, few in jax.tree_util.tree_leaves_with_path(narrow_shapes):
+        many = dict(jax.tree_util.tree_leaves_with_path(wide_shapes))[path]
+        if (few.dtype, few.ndim, few.shape[:-1]) != (many.dtype, many.ndim, many.shape[:-1]):
+            name = jax.tree_util.keystr(path)
+            raise Broken(f"{name} is {few.shape} for 4 actions, {many.shape} for 18: only the last axis may differ.")
+    numbers = f"{trial.actions} and {MANY_ACTIONS} actions"
+    calm = trial.examples()[0]
+    if trial.programs.signals(calm):
+        return f"builds alike for {numbers}; every update is due, so that none is shared by games"
+    learner = trial.learner()
+    padded = pad_to(wide_shapes, learner)
+    legal = np.arange(MANY_ACTIONS) < trial.actions
+    update = jax.jit(wide.programs.traced_update)
+    after, _ = update(
+        padded, trial.streams.key_data("update"), np.uint32(calm), wide.windows(calm, trial.actions), legal, {}
+    )
+    alone, together = arrays_of(trial.step(learner, calm)), arrays_of(crop_to(narrow_shapes, after))
+    for name, array in alone.items():
+        if not np.allclose(array.astype(np.float64), together[name].astype(np.float64), RELATIVE, ABSOLUTE):
+            raise Broken(
+                f"{name} comes out otherwise where the head is padded for a game of {MANY_ACTIONS} actions: "
+                "an update must not depend on the shape of the last axis."
+            )
+    return f"builds alike for {numbers}; a padded head learns the same"
+
+
+def check_pair(trial: Trial) -> str:
+    """Take some updates of a combination, due ones of each method among them."""
+    examples = trial.examples()
+    together = [count for count in examples if all(count in method.due for method in trial.built if method.due)]
+    chosen = together[-1:] or [count for count in examples if trial.programs.signals(count)]
+    if not chosen or any(method.skips_update for method in trial.built):
+        chosen = [examples[0], *chosen]
+    learner = trial.started(_agent_params(trial))
+    check_learner(trial, learner, "at initialization")
+    for count in (chosen * PAIR_UPDATES)[: max(PAIR_UPDATES, len(chosen))]:
+        learner = trial.step(learner, count)
+        check_learner(trial, learner, f"after update {count:,}")
+    return f"updates {', '.join(f'{count:,}' for count in chosen)}: finite, and masks hold"
+
+
+def overhead_of(trial: Trial) -> str:
+    """Return what an update costs beside one without any method, timed in turns; medians."""
+    dense = dataclasses.replace(trial, methods="")
+    examples = trial.examples()
+    cases = [(dense, 0), (trial, examples[0])]
+    if trial.programs.signals(examples[-1]) and examples[-1] != examples[0]:
+        cases.append((trial, examples[-1]))
+    learners = [own.learner() for own, _ in cases]
+    windows = [own.windows(count) for own, count in cases]
+    times: list[list[float]] = [[] for _ in cases]
+    end, order = math.inf, list(range(len(cases)))
+    while time.perf_counter() < end or len(times[0]) < 3:
+        order.append(order.pop(0))  # who comes after whom makes a difference
+        for index in order:
+            own, count = cases[index]
+            start = time.perf_counter()
+            learners[index], _ = own.programs.update(learners[index], own.streams, count, windows[index])
+            wait_for(learners[index])
+            if end < math.inf:  # the first round compiles
+                times[index].append(time.perf_counter() - start)
+        end = min(end, time.perf_counter() + TIMED_SECONDS)
+    base, ordinary, *due = [statistics.median(each) for each in times]
+    share = len(trial.built[0].due) / trial.total_updates
+    text = f"an update takes {1e3 * ordinary:.2f} ms, dense {1e3 * base:.2f} ms: x {ordinary / base:.2f}"
+    if due:
+        text += f"; a due one (1 in {round(1 / share):,}) x {due[0] / base:.2f}"
+    return text
+
+
+_PARAMS: dict[tuple[str, int], Any] = {}
+
+
+def _agent_params(trial: Trial) -> Any:
+    """Return an agent's initial parameters: the same whatever the methods."""
+    key = (trial.agent, trial.actions)
+    if key not in _PARAMS:
+        _PARAMS[key] = dataclasses.replace(trial, methods="").learner().params
+    return _PARAMS[key]
+
+
+def _exercise(method: Method, trial: Trial) -> None:
+    """Trace and call whatever a method offers, so that what can go wrong at its values does."""
+    shapes = trial.context.shapes
+    state = jax.eval_shape(method.init, jax.random.key(0), shapes)
+    jax.eval_shape(method.project, state, shapes)
+    jax.eval_shape(method.masks, state)
+    if method.features is not None:
+        jax.eval_shape(method.features, np.zeros((BATCH_SIZE, 8), np.float32))
+    for count in {*method.due[:1], *method.due[-1:]}:
+        method.signal(count)
+
+
+def _extremes(setting: Setting) -> list[Value]:
+    """Return the values at the ends of a setting's range."""
+    kind = type(setting.value)
+    if kind is bool:
+        return [False, True]
+    if kind is str:
+        return list(setting.choices)
+    values: list[float] = [end for end in (setting.minimum, setting.maximum) if end is not None]
+    if setting.above is not None:
+        values.append(math.floor(setting.above) + 1 if kind is int else setting.above + 1e-9 * max(1, setting.above))
+    found: list[Value] = []
+    for value in values:
+        try:
+            found.append(setting.check("value", int(value) if kind is int else float(value)))
+        except UsageError:
+            continue
+    return found
+
+
+def _check_signals(method: Method, trial: Trial) -> None:
+    forms = {_form(method.signal(count)) for count in (*method.due[:5], *method.due[-5:])}
+    if len(forms) > 1:
+        raise Broken(f"signal() of {method.id} changes its structure, shapes or types: each would be compiled anew.")
+
+
+def _form(signal: Any) -> Any:
+    leaves, structure = jax.tree.flatten(signal)
+    return structure, tuple((np.shape(leaf), np.asarray(leaf).dtype.str) for leaf in leaves)
+
+
+def _check_masks(method: Method, shapes: Learner) -> None:
+    claims = "masks" in plugins.card("method", method.id).claims
+    masks = jax.eval_shape(method.masks, shapes.methods[method.id])
+    leaves = jax.tree_util.tree_leaves_with_path(masks)
+    if claims != bool(leaves):
+        raise Broken(
+            f'The card of {method.id} {"claims" if claims else "does not claim"} "masks", and masks() returns '
+            f"{'some' if leaves else 'none'}: make the two agree."
+        )
+    params = dict(jax.tree_util.tree_leaves_with_path(shapes.params))
+    for path, mask in leaves:
+        name = f"The mask {jax.tree_util.keystr(path)} of {method.id}"
+        if path not in params:
+            raise Broken(f"{name} is of no parameter: masks are a tree like the parameters, None where there is none.")
+        if params[path].ndim < 2:
+            raise Broken(f"{name} is of a bias: have None there.")
+        if mask.shape != params[path].shape or mask.dtype != np.bool_:
+            raise Broken(f"{name} is {mask.dtype} {mask.shape}: it must be bool {params[path].shape}.")
+
+
+def _masked(trial: Trial, arrays: Arrays) -> bool:
+    shapes = trial.programs.shapes()
+    return any(jax.tree.leaves(jax.eval_shape(method.masks, shapes.methods[method.id])) for method in trial.built)
+
+
+def _same_form(before: Any, after: Any, when: str) -> None:
+    """Raise Broken if two trees differ in structure, or a leaf in shape or type."""
+    if not _same_structure(before, after):
+        raise Broken(f"The learner has another structure {when}.")
+    for (path, one), other in zip(jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True):
+        if (one.shape, one.dtype) != (other.shape, other.dtype):
+            name = jax.tree_util.keystr(path)
+            raise Broken(f"{name} is {other.dtype} {other.shape} {when}, and was {one.dtype} {one.shape}.")
+
+
+def _same_structure(one: Any, other: Any) -> bool:
+    structures: list[Any] = [jax.tree.structure(tree) for tree in (one, other)]
+    return bool(structures[0] == structures[1])
+
+
+def _primitives(jaxpr: Any) -> Iterator[str]:
+    """Yield the names of all operations of a traced program, nested ones included."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for inner in jaxprs_in_params(equation.params):
+            yield from _primitives(inner)
+
+
+def _explained(error: Exception) -> str:
+    """Return an error in one line, with the innermost place that is neither the suite's nor a library's."""
+    if isinstance(error, Broken | SuiteError):
+        return str(error)
+    text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    others = [Path(module.__file__).parent for module in (jax, flax, optax, np, suite) if module.__file__]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if not any(file.is_relative_to(folder) for folder in others):
+            return f"{text} ({file.name}, line {frame.lineno})"
+    return text

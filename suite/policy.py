@@ -1,0 +1,173 @@
+"""The greedy policy of an exported run: one action at a time on a CPU, its big sparse layer computed sparsely.
+
+The largest layer is most of the work of one action, since its weights are read once for every action. If it is a plain
+`flax.linen.Dense` and keeps few enough weights, the agent's program is cut in two there, and SciPy computes the product
+in between; all else runs as it was written, convolutions included. `ci/bench/README.md` says what that follows from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from numpy.typing import NDArray
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+from suite.agent import Params
+from suite.configure import build
+from suite.errors import BadData
+from suite.export import read_policy
+from suite.spec import Spec
+from suite.tasks import game, load_task
+
+SPARSE_BELOW = 0.2
+"""The share of non-zero weights below which a layer is computed sparsely: there both ways are about equally fast."""
+
+
+class Policy:
+    """Greedy actions of a spec's agent for a number of actions; equal to the agent's own up to rounding.
+
+    An agent that draws random numbers to act draws the same ones every time.
+
+    `params`: arrays by path, as exported. `sparse_below`: see `SPARSE_BELOW`; 0 computes all layers densely. The first
+    action compiles; `suite.device.prepare(1, ...)` before that keeps it to one thread. `sparse_layer`: the path of the
+    kernel that is used sparsely, if any.
+    """
+
+    def __init__(
+        self, spec: Spec, actions: int, params: Mapping[str, NDArray[Any]], sparse_below: float = SPARSE_BELOW
+    ) -> None:
+        self._agent, _ = build(spec, actions)
+        self._legal = np.ones(actions, np.bool_)
+        environment = load_task(spec.task).environment
+        self.shape = (environment.frame_stack, environment.screen_size, environment.screen_size)
+        stack = jax.eval_shape(lambda: jnp.zeros(self.shape, jnp.uint8))
+        shapes = jax.eval_shape(lambda stack: self._agent.init(jax.random.key(0), _observation(stack)), stack)
+        self.sparse_layer = ""
+        layers = [name for name in self._single_layers(shapes, stack) if name in params]
+        if layers:
+            largest = max(layers, key=lambda name: params[name].size)
+            if np.count_nonzero(params[largest]) < sparse_below * params[largest].size:
+                self.sparse_layer = largest
+                self._matrix = csr_array(params[largest].T)
+        tree = _tree(shapes, params, self.sparse_layer)
+        self._params = jax.device_put(tree, jax.devices("cpu")[0])
+        self._act = jax.jit(self._whole)
+        self._before = jax.jit(self._inputs)
+        self._after = jax.jit(self._action)
+
+    def act(self, stack: NDArray[np.uint8]) -> int:
+        """Return the action for a stack of frames uint8 [stack, height, width], oldest first."""
+        if stack.shape != self.shape or stack.dtype != np.uint8:
+            raise ValueError(f"a stack is uint8 {self.shape}, not {stack.dtype} {stack.shape}")
+        if not self.sparse_layer:
+            return int(self._act(self._params, stack))
+        return int(self._after(self._params, stack, self._product(self._before(self._params, stack))))
+
+    def activations(self, stack: NDArray[np.uint8]) -> dict[str, jax.Array]:
+        """Return what the layers put out for a stack; see `Agent.activations`."""
+        with nn.intercept_methods(_computed_by(self._product)):
+            return self._agent.activations(self._params, _observation(stack))
+
+    def _product(self, inputs: jax.Array) -> NDArray[Any]:
+        product: NDArray[Any] = self._matrix @ np.asarray(inputs)
+        return product
+
+    def _whole(self, params: Params, stack: jax.Array) -> jax.Array:
+        greedy = self._agent.evaluate or self._agent.act
+        return greedy(params, _observation(stack), jnp.asarray(self._legal), jax.random.key(0))[0]
+
+    def _inputs(self, params: Params, stack: jax.Array) -> jax.Array:
+        """Return the inputs of the sparse layer; what comes after it is not computed."""
+        found: list[jax.Array] = []
+
+        def note(inputs: jax.Array) -> jax.Array:
+            found.append(inputs)
+            return jnp.zeros(self._matrix.shape[0], inputs.dtype)
+
+        with nn.intercept_methods(_computed_by(note)):
+            self._whole(params, stack)
+        return found[0]
+
+    def _action(self, params: Params, stack: jax.Array, product: jax.Array) -> jax.Array:
+        """Return the action from the product of the sparse layer; what comes before it is not computed."""
+        with nn.intercept_methods(_computed_by(lambda inputs: product)):
+            return self._whole(params, stack)
+
+    def _single_layers(self, shapes: Params, stack: Any) -> list[str]:
+        """Return the paths of the kernels of plain `flax.linen.Dense` that see one row, once, in the agent's program.
+
+        A layer inside a transformation of its own, such as `jax.jit`, is not among them: it cannot be cut out.
+        """
+        found: list[str] = []
+
+        def trace(params: Params, stack: jax.Array) -> jax.Array:
+            names = {id(leaf): name for name, leaf in _named(params)}
+
+            def look(proceed: Callable[..., Any], arguments: Any, keywords: Any, context: Any) -> Any:
+                layer = context.module
+                if _is_plain(context) and arguments[0].size == arguments[0].shape[-1]:
+                    found.append(names.get(id(layer.variables["params"]["kernel"]), ""))
+                return proceed(*arguments, **keywords)
+
+            with nn.intercept_methods(look):
+                return self._whole(params, stack)
+
+        jax.eval_shape(trace, shapes, stack)
+        return [name for name in found if name and found.count(name) == 1]
+
+
+def load_policy(path: Path | str) -> Policy:
+    """Return the policy in a file that `suite export` wrote, dense or sparse; BadData if it is none."""
+    exported = read_policy(Path(path))
+    return Policy(exported.spec, game(exported.game).actions, exported.params)
+
+
+def _computed_by(product: Callable[[jax.Array], Any]) -> Callable[..., Any]:
+    """Return a flax interceptor that has the layer without a kernel computed by a function of its inputs [F]."""
+
+    def intercept(proceed: Callable[..., Any], arguments: Any, keywords: Any, context: Any) -> Any:
+        if not _is_plain(context):
+            return proceed(*arguments, **keywords)
+        own = context.module.variables["params"]
+        if own["kernel"] is not None:
+            return proceed(*arguments, **keywords)
+        x = arguments[0]
+        return jnp.reshape(product(x.reshape(-1)), (*x.shape[:-1], -1)) + own.get("bias", 0)
+
+    return intercept
+
+
+def _is_plain(context: Any) -> bool:
+    layer = context.module
+    if type(layer) is not nn.Dense or context.method_name != "__call__" or layer.is_initializing():
+        return False
+    return (layer.dtype, layer.dot_general, layer.dot_general_cls) == (None, None, None)
+
+
+def _tree(shapes: Params, params: Mapping[str, NDArray[Any]], absent: str) -> Params:
+    """Return the parameters as a tree, with None for the kernel that is absent."""
+    leaves: list[Any] = []
+    for name, shape in _named(shapes):
+        array = params.get(name)
+        if array is None or array.shape != shape.shape or array.dtype != shape.dtype:
+            raise BadData(
+                f"The exported {name} is not what this version computes with.",
+                "Use the versions of the suite and of the plug-ins that trained it.",
+            )
+        leaves.append(None if name == absent else array)
+    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+
+
+def _named(tree: Params) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves]
+
+
+def _observation(stack: Any) -> jax.Array:
+    return jnp.moveaxis(jnp.asarray(stack), 0, -1)[None]
