@@ -25,7 +25,7 @@ from suite.placement import Placement, make_replay
 from suite.programs import Programs
 from suite.replay.frames import Windows
 from suite.resolve import Request, resolve
-from suite.rng import Streams
+from suite.rng import Sampling, Streams
 from suite.spec import Spec
 from suite.tasks import GAMES, load_task
 
@@ -35,6 +35,8 @@ PREFILL = 5000
 CAPACITY = PREFILL  # full, so that every step overwrites the oldest transition, as in nine tenths of a real run
 ACTIONS = 18
 PRUNING = "magnitude_pruning"
+NEED_MORE = ("dense", "jaxpruner", "lottery_ticket")
+"""Methods left out of the comparison with dense: itself, one that needs another package, one that needs a run."""
 RECORDED = 10_000
 
 
@@ -156,14 +158,11 @@ def replay(placement: str, transitions: str, batches: str) -> Round:
     while ring.added < int(transitions):
         for frame, action, reward, terminal in recorded:
             ring.add(frame, action, reward, terminal=terminal, truncated=False)
-    streams, counts = Streams(TASK.key, "Breakout", 0), itertools.count()
-
-    def uniform(count: int, redraw: int) -> Any:
-        return streams.uniform("sample", count, plan.batch_size, redraw=redraw)
+    sampling, counts = Sampling(Streams(TASK.key, "Breakout", 0), plan.batch_size), itertools.count()
 
     def work() -> None:
         for _ in range(int(batches)):
-            ring.sample(plan, partial(uniform, next(counts)))
+            ring.sample(plan, partial(sampling.draw, next(counts)))
 
     work()
     return lambda: {f"{LABEL}, {placement}": timed(int(batches), work)}
@@ -235,6 +234,25 @@ def pruning(repeats: str) -> Round:
     return play
 
 
+def methods(repeats: str) -> Round:
+    """Ordinary updates of every method, taken in turn, on the Nature CNN with all 18 actions."""
+    names = [name for name in plugins.registered("method") if name not in NEED_MORE]
+    sides = [(name, Updates(programs_for(spec_of("nature", method=name), ACTIONS))) for name in ("dense", *names)]
+    for _, updates in sides:
+        updates.step(1)
+
+    def play() -> dict[str, Sample]:
+        spent = dict.fromkeys(("dense", *names), 0.0)
+        for turn in range(int(repeats)):
+            sides.reverse()
+            for label, updates in sides:
+                spent[label] += timed(1, partial(updates.step, turn + 2)).cpu_s
+        return {label: Sample(int(repeats), cpu_s) for label, cpu_s in spent.items()}
+
+    play()
+    return play
+
+
 def refresh(repeats: str) -> Round:
     """New masks for all 4.05 million weights of the Nature CNN with 18 actions, from magnitudes."""
     _, (method,) = build(spec_of("nature", method=PRUNING), ACTIONS)
@@ -276,6 +294,7 @@ if __name__ == "__main__":
             "replay": replay,
             "update": update,
             "pruning": pruning,
+            "methods": methods,
             "refresh": refresh,
         },
         ("jax", "jaxlib", "flax", "ale-py", "gymnasium", "numpy"),
