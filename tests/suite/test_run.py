@@ -40,6 +40,8 @@ def wait_for_frames(out: Path, frames: int) -> Path:
     while time.monotonic() < deadline:
         for path in find_runs(out) if out.exists() else []:
             log = path / "episodes.jsonl"
+            if not log.exists():  # the directory was made a moment ago
+                continue
             rows = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
             if rows and rows[-1]["frame"] >= frames:
                 return path
