@@ -35,7 +35,5 @@ def _view(card: Card, cards: list[Card]) -> MethodCard:
 
 
 def _parameter(name: str, setting: Setting) -> Parameter:
-    allowed = " | ".join(setting.choices)
-    if not allowed and not isinstance(setting.value, bool | str):
-        allowed = setting.range_text()
-    return Parameter(name, setting.value, setting.unit, allowed, setting.doc, setting.source)
+    value = str(setting.value).lower() if isinstance(setting.value, bool) else setting.value
+    return Parameter(name, value, setting.unit, setting.range_text(), setting.doc, setting.source)

@@ -61,7 +61,11 @@ class Setting(BaseModel):
         return low and strictly and high
 
     def range_text(self) -> str:
-        """Return the allowed range in words."""
+        """Return what is allowed, in words."""
+        if isinstance(self.value, bool):
+            return "true or false"
+        if isinstance(self.value, str):
+            return ", ".join(self.choices) or "text"
         parts = []
         if self.minimum is not None:
             parts.append(f"at least {self.minimum:g}")

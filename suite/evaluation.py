@@ -40,6 +40,7 @@ class _Playing:
     number: int
     stack: NDArray[np.uint8]
     exploration: Exploration
+    key_data: NDArray[np.uint32]
     actions: bytearray
     raw_return: float = 0.0
 
@@ -64,18 +65,19 @@ def evaluate(
     ]
     blank = np.zeros((programs.stack, programs.screen, programs.screen), np.uint8)
     playing: list[_Playing | None] = [None] * EVALUATION_ENVS
-    over = set(range(EVALUATION_ENVS))
+    over, started = set(range(EVALUATION_ENVS)), set[int]()
     while any(queues) or any(playing):
-        begin: dict[int, int] = {}
+        begin: dict[int, int | None] = {}
         for slot in sorted(over):
             playing[slot] = None
             if queues[slot]:
                 number = queues[slot].pop(0)
-                exploration = Exploration(streams, f"evaluation/{number}")
-                playing[slot] = _Playing(number, blank, exploration, bytearray())
+                name = f"evaluation/{number}"
+                playing[slot] = _Playing(number, blank, Exploration(streams, name), streams.key_data(name), bytearray())
                 begin[slot] = streams.emulator_seed(number, "evaluation")
-            else:
-                begin[slot] = 0  # idle: played on, not looked at
+            else:  # idle: played on, not looked at
+                begin[slot] = None if slot in started else 0
+            started.add(slot)
         if over:
             mask = np.isin(np.arange(EVALUATION_ENVS), sorted(over))
             first = envs.reset([begin[slot] for slot in sorted(over)], None if mask.all() else mask)
@@ -84,7 +86,7 @@ def evaluate(
                 if episode is not None:
                     episode.stack = _pushed(blank, first[slot])
         look()
-        envs.send(_actions(programs, learner, streams, playing, epsilon))
+        envs.send(_actions(programs, learner, playing, epsilon))
         answer = envs.receive()
         over = set()
         for slot in range(EVALUATION_ENVS):
@@ -105,13 +107,11 @@ def evaluate(
                 episode.stack = _pushed(blank if lost else episode.stack, answer.observation[slot])
 
 
-def _actions(
-    programs: Programs, learner: Learner, streams: Streams, playing: list[_Playing | None], epsilon: float
-) -> NDArray[np.int64]:
+def _actions(programs: Programs, learner: Learner, playing: list[_Playing | None], epsilon: float) -> NDArray[np.int64]:
     """Choose an action for every episode in progress, and note it."""
     blank = np.zeros((programs.stack, programs.screen, programs.screen), np.uint8)
     stacks = np.stack([blank if episode is None else episode.stack for episode in playing])
-    keys = [streams.key_data(f"evaluation/{-1 if episode is None else episode.number}") for episode in playing]
+    keys = [np.zeros(2, np.uint32) if episode is None else episode.key_data for episode in playing]
     steps = np.asarray([0 if episode is None else len(episode.actions) for episode in playing], np.uint32)
     chosen = programs.evaluate(learner, stacks, np.stack(keys), steps).astype(np.int64)
     for slot, episode in enumerate(playing):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jax
+import numpy as np
 import optax
 
 from suite.agent import ApplyGradients, Batch, Connection, Learner, Params
@@ -167,13 +168,23 @@ def due_signals(methods: Sequence[Method], updates: int) -> dict[str, Signal]:
 
 
 def due_examples(methods: Sequence[Method], total_updates: int) -> list[int]:
-    """Return one count of gradient steps for every set of methods that is ever due together, the empty set included."""
-    examples: dict[frozenset[str], int] = {}
-    counts = {count for method in methods for count in method.due if count < total_updates}
-    calm = next((count for count in range(total_updates) if count not in counts), None)
-    for count in [*([] if calm is None else [calm]), *sorted(counts)]:
-        examples.setdefault(frozenset(method.id for method in methods if count in method.due), count)
-    return list(examples.values())
+    """Return the first count of gradient steps for every set of methods that is ever due together, fewest first.
+
+    The empty set is one of them, if there is a step at which nothing is due.
+    """
+    within = [range(method.due.start, min(method.due.stop, total_updates), method.due.step) for method in methods]
+    counts = np.unique(np.concatenate([np.zeros(0, np.int64), *(np.arange(r.start, r.stop, r.step) for r in within)]))
+    calm = np.flatnonzero(counts != np.arange(len(counts)))  # counts begin at 0 and have no gap where each is due
+    first_calm = int(calm[0]) if len(calm) else len(counts)
+    sets = sum(
+        ((counts >= r.start) & (counts < r.stop) & ((counts - r.start) % r.step == 0)).astype(np.int64) << index
+        for index, r in enumerate(within)
+    )
+    kinds, firsts = np.unique(np.broadcast_to(sets, counts.shape), return_index=True)
+    found = {int(kind): int(counts[first]) for kind, first in zip(kinds, firsts, strict=True)}
+    if first_calm < total_updates:
+        found[0] = first_calm
+    return [found[kind] for kind in sorted(found, key=lambda kind: (kind.bit_count(), kind))]
 
 
 def gradient_step(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import re
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from suite.agent import Agent, Learner
 from suite.card import Card, Value
 from suite.checkpoint import CheckpointStore
 from suite.errors import BadData, SuiteError
-from suite.method import Context, Method, init_learner, wrap_optimizer
+from suite.method import Context, Method, due_examples, init_learner, wrap_optimizer
 from suite.programs import Programs
 from suite.replay.frames import Windows
 from suite.resolve import Request, resolve
@@ -194,17 +193,16 @@ class Trial:
 
     def learner(self) -> Learner:
         """Return the learner that a run starts from, with what it takes over from other runs."""
-        learner = self.programs.init(self.streams)
-        if sources := self.programs.sources:
-            arrays = source_arrays(self.agent, self.actions)
-            learner = self.programs.adopt(learner, dict.fromkeys(sources, arrays))
-        return learner
+        return self._adopted(self.programs.init(self.streams))
 
     def started(self, params: Any) -> Learner:
         """Return the same from given parameters, without compiling a program for it."""
         agent, methods = self._built
         optimizer = wrap_optimizer(agent.optimizer, methods)
-        learner = init_learner(jax.tree.map(lambda leaf: leaf.copy(), params), optimizer, methods, jax.random.key(1))
+        copied = jax.tree.map(lambda leaf: leaf.copy(), params)
+        return self._adopted(init_learner(copied, optimizer, methods, jax.random.key(1)))
+
+    def _adopted(self, learner: Learner) -> Learner:
         if sources := self.programs.sources:
             arrays = source_arrays(self.agent, self.actions)
             learner = self.programs.adopt(learner, dict.fromkeys(sources, arrays))
@@ -230,8 +228,8 @@ class Trial:
         return learner
 
     def examples(self) -> list[int]:
-        """Return a count for every set of methods that is due together at times, as `due_examples`, but found fast."""
-        return examples(self.built, self.total_updates)
+        """Return a count for every set of methods that is due together at times; see `due_examples`."""
+        return due_examples(self.built, self.total_updates)
 
     def counts(self, number: int) -> list[int]:
         """Return about `number` counts, ascending: stretches around the first, middle and last steps that are due."""
@@ -242,21 +240,6 @@ class Trial:
         length = max(2, -(-number // len(marks)))
         around = {mark + offset - 1 for mark in marks for offset in range(length)}
         return sorted(count for count in around if 0 <= count < self.total_updates)
-
-
-def examples(methods: Sequence[Method], total: int) -> list[int]:
-    """Return one count of gradient steps for each set of methods that is ever due together; the empty set first."""
-    dues = [_within(method.due, total) for method in methods]
-    chosen: dict[frozenset[str], int] = {}
-    candidates = [count for due in dues for count in (*due[:3], *due[-2:])]
-    candidates += [count + 1 for count in candidates]
-    for one, other in itertools.combinations(dues, 2):
-        few, many = sorted((one, other), key=len)
-        candidates += itertools.islice((count for count in few if count in many), 1)
-    for count in [0, *sorted(candidates)]:
-        if count < total:
-            chosen.setdefault(frozenset(method.id for method in methods if count in method.due), count)
-    return [chosen[key] for key in sorted(chosen, key=lambda key: (len(key), sorted(key)))]
 
 
 def _within(due: range, total: int) -> range:

@@ -109,11 +109,18 @@ class Programs:
         shapes: Learner = jax.eval_shape(self._init, jax.random.key(0))
         return shapes
 
-    def compile(self, total_updates: int) -> None:
-        """Compile everything that a run of `total_updates` will call, so that nothing is compiled while it goes on."""
+    def compile(self, total_updates: int, evaluations: int = 0) -> None:
+        """Compile everything that a run of `total_updates` will call, so that nothing is compiled while it goes on.
+
+        `evaluations`: how many evaluation episodes are played at a time, if any.
+        """
         streams, windows = Streams("", "", 0), self.blank_windows()
         learner = self.init(streams)
-        self.act(learner, windows.frames[0, : self.stack], jnp.zeros(2, jnp.uint32), 0)
+        stack = windows.frames[0, : self.stack]
+        self.act(learner, stack, jnp.zeros(2, jnp.uint32), 0)
+        if evaluations:
+            keys, steps = np.zeros((evaluations, 2), np.uint32), np.zeros(evaluations, np.uint32)
+            self.evaluate(learner, np.broadcast_to(stack, (evaluations, *stack.shape)).copy(), keys, steps)
         for updates in due_examples(self._methods, total_updates):
             own = windows._replace(states=self._blank_states(updates))
             learner, feedback = self.update(learner, streams, updates, own)

@@ -180,7 +180,8 @@ class Session:
         streams = [Streams(spec.task_key, member.recording.cell.game, member.recording.cell.seed) for member in members]
         for each in {id(each): each for each in programs}.values():
             self._look(0, 0)
-            each.compile(each.plan.updates_by(self._budget))
+            evaluations = 0 if self._task.evaluation is None else EVALUATION_ENVS
+            each.compile(each.plan.updates_by(self._budget), evaluations)
         environment, plan = self._task.environment, programs[0].plan
         lanes = [
             Lane(

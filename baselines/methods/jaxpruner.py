@@ -14,10 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from baselines.methods.magnitude_pruning import refreshes
 from baselines.methods.masks import Masks, apply_masks
 from suite.agent import Learner, Params
 from suite.card import Value
-from suite.errors import UnfitEnvironment, UsageError
+from suite.errors import UnfitEnvironment
 from suite.method import Context, Method
 
 ID = "jaxpruner"
@@ -29,7 +30,7 @@ def make(settings: dict[str, Value], context: Context) -> Method:
     package = _jaxpruner()
     start = round(float(settings["start_fraction"]) * context.total_updates)
     end = round(float(settings["end_fraction"]) * context.total_updates)
-    due = _due(start, end, int(settings["mask_period"]))
+    due = refreshes(ID, start, end, int(settings["mask_period"]))
     updater = _updater(package, settings, start, end)
     is_global = str(settings["algorithm"]).startswith("global_")
     targets = float(settings["sparsity"]) if is_global else updater.sparsity_distribution_fn(context.shapes)
@@ -58,22 +59,6 @@ def make(settings: dict[str, Value], context: Context) -> Method:
 
 def _boolean(masks: Any) -> Masks:
     return jax.tree.map(lambda mask: mask.astype(bool), masks)
-
-
-def _due(start: int, end: int, period: int) -> range:
-    """Return the gradient steps of mask updates: multiples of `period` from `start` to `end`, as JaxPruner has them."""
-    if start >= end:
-        raise UsageError(
-            f"Pruning from gradient step {start} to {end} has no length.",
-            f"Set method.{ID}.start_fraction below method.{ID}.end_fraction.",
-        )
-    due = range(-(-start // period) * period, end + 1, period)
-    if not due:
-        raise UsageError(
-            f"method.{ID}.mask_period = {period} never falls within gradient steps {start} to {end}.",
-            "Refresh masks more often, or prune for longer.",
-        )
-    return due
 
 
 def _updater(package: Any, settings: dict[str, Value], start: int, end: int) -> Any:

@@ -50,7 +50,7 @@ def gradual_pruning(method: str, settings: dict[str, Value], context: Context, c
     start = round(float(settings["start_fraction"]) * context.total_updates)
     end = round(float(settings["end_fraction"]) * context.total_updates)
     period = int(settings["mask_period"])
-    first, last = _refreshes(method, start, end, period)
+    due = refreshes(method, start, end, period)
     keep = keep_schedule(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
 
     def refresh(key: jax.Array, learner: Learner, gradients: Params, signal: Any) -> Learner:
@@ -61,11 +61,11 @@ def gradual_pruning(method: str, settings: dict[str, Value], context: Context, c
         method,
         init=lambda key, params: full_masks(params),
         project=lambda masks, params: apply_masks(params, masks),
-        due=range(first, last + 1, period),
+        due=due,
         signal=lambda updates: keep(sparsity_fraction(updates, start, end)),
         refresh=refresh,
         masks=lambda masks: masks,
-        milestones={"pruning starts": first, "pruning ends": last},
+        milestones={"pruning starts": due[0], "pruning ends": due[-1]},
     )
 
 
@@ -87,17 +87,17 @@ def sparsity_fraction(updates: int, start: int, end: int) -> float:
     return 1 - (1 - progress) ** 3
 
 
-def _refreshes(method: str, start: int, end: int, period: int) -> tuple[int, int]:
-    """Return the gradient steps of the first and the last refresh: multiples of `period` from `start` to `end`."""
+def refreshes(method: str, start: int, end: int, period: int) -> range:
+    """Return the gradient steps of the refreshes, at least one: multiples of `period` from `start` to `end`."""
     if start >= end:
         raise UsageError(
             f"Pruning from gradient step {start} to {end} has no length.",
             f"Set method.{method}.start_fraction below method.{method}.end_fraction.",
         )
-    first, last = -(-start // period) * period, end // period * period
-    if first > last:
+    due = range(-(-start // period) * period, end + 1, period)
+    if not due:
         raise UsageError(
             f"method.{method}.mask_period = {period} never falls within gradient steps {start} to {end}.",
             "Refresh masks more often, or prune for longer.",
         )
-    return first, last
+    return due

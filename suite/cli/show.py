@@ -82,16 +82,8 @@ def _card_document(kind: str, name: str) -> dict[str, Any]:
         document |= {"claims": list(card.claims), "cannot_be_combined_with": _refused(card)}
     settings = {key: setting.model_dump(mode="json", exclude_none=True) for key, setting in card.settings.items()}
     for key, setting in card.settings.items():
-        settings[key]["range"] = _range(setting)
+        settings[key]["range"] = setting.range_text()
     return {**document, "settings": settings}
-
-
-def _range(setting: Any) -> str:
-    if isinstance(setting.value, bool):
-        return "true or false"
-    if isinstance(setting.value, str):
-        return ", ".join(setting.choices) or "text"
-    return str(setting.range_text())
 
 
 def _refused(card: Card) -> dict[str, str]:
@@ -117,7 +109,7 @@ def _notes(task: Task) -> dict[str, str]:
     while base:
         names.append(base)
         text = files.joinpath(f"{base}.toml").read_text(encoding="utf-8")
-        match = re.search(r'^base = "(\w+)"', text, re.MULTILINE)
+        match = re.search(r'^base = "([\w-]+)"', text, re.MULTILINE)
         base = match[1] if match else ""
     for each in reversed(names):
         section = ""

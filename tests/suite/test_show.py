@@ -104,3 +104,11 @@ def test_nothing_heavy_is_loaded(command: str, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_tasks_notes_come_with_those_of_the_task_it_is_based_on() -> None:
+    result = CliRunner().invoke(cli, ["show", "task", "atari100k", "--json"])
+    sources = json.loads(result.stdout)["sources"]
+    assert "labs/atari_100k" in sources["environment"]
+    assert "paper table 1" in sources["environment.sticky_action_probability"]
+    assert "eval_run_experiment" in sources["evaluation"]
