@@ -55,8 +55,10 @@ def style(entry: Entry) -> Style:
     return Style(colour, dash, _SHAPES[_index(entry.config_id, (), len(_SHAPES))], 2.4)
 
 
-def curve_chart(curves: Sequence[Curve], step: int, title: str, *, width: int, height: int, columns: int) -> str:
-    """Return the sample-efficiency chart as SVG: IQM against frames, a band for the pointwise intervals.
+def curve_chart(
+    curves: Sequence[Curve], step: int, unit: str, title: str, *, width: int, height: int, columns: int
+) -> str:
+    """Return the sample-efficiency chart as SVG: IQM against the task's `unit`, a band for the pointwise intervals.
 
     Points are `step` frames apart; where an entry lacks one, its line has a gap.
     """
@@ -76,7 +78,11 @@ def curve_chart(curves: Sequence[Curve], step: int, title: str, *, width: int, h
     band = alt.Color("colour:N", scale=None)  # outside the scale, so that the legend shows lines and not areas
     dash = alt.StrokeDash("entry:N", **fixed([one.dash for one in styles.values()]))
     shape = alt.Shape("entry:N", **fixed([one.shape for one in styles.values()]))
-    x = alt.X("frames:Q", title="emulator frames", axis=alt.Axis(format="~s", tickCount=5, grid=False))
+    x = alt.X(
+        "frames:Q",
+        title="emulator frames" if unit == "frames" else unit,
+        axis=alt.Axis(format="~s", tickCount=5, grid=False),
+    )
     y = alt.Y("iqm:Q", title="IQM, human-normalized", axis=alt.Axis(tickCount=5))
     longest = max(len(curve.points) for curve in curves)
     layers = [

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from leaderboard.methods import DISTRIBUTION
 from leaderboard.rows import StoredConfiguration
 from leaderboard.views import Departure, Entry
+from suite import plugins
 from suite.card import Value
 
-_AGENTS = {"dqn": "DQN", "rainbow": "Rainbow", "iqn": "IQN", "sac": "SAC", "ppo": "PPO"}
-_NETWORKS = {"nature_cnn": "Nature CNN", "impala": "Impala", "mlp": "MLP"}
+_SHORT = {"impala": "Impala", "mlp": "MLP"}
 
 
 def entries(
@@ -34,7 +35,7 @@ def entries(
             label = f"{label} [{item.config_id[:6]}]"
         found[item.config_id] = Entry(
             config_id=item.config_id,
-            agent=_AGENTS.get(item.agent, item.agent),
+            agent=title("agent", item.agent),
             network=_network(item),
             method=item.method.replace("_", " "),
             label=f"{label} (published)" if item.published else label,
@@ -44,6 +45,17 @@ def entries(
             command=command(item, changed[item.config_id]),
         )
     return found
+
+
+def title(kind: plugins.Kind, name: str) -> str:
+    """Return what the suite's own card calls an agent or network; what others install here keeps its plain name.
+
+    So the pages depend on the suite's version alone, not on the machine that builds them.
+    """
+    point = plugins.registered(kind).get(name)
+    if point is None or point.dist is None or point.dist.name != DISTRIBUTION:
+        return name
+    return _SHORT.get(name) or plugins.card(kind, name).title
 
 
 def command(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
@@ -60,12 +72,12 @@ def command(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
 
 
 def _network(item: StoredConfiguration) -> str:
-    name = _NETWORKS.get(item.network, item.network)
+    name = title("network", item.network)
     return name if item.width is None else f"{name} \N{MULTIPLICATION SIGN}{item.width}"
 
 
 def _label(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
-    parts = [_AGENTS.get(item.agent, item.agent), _network(item)]
+    parts = [title("agent", item.agent), _network(item)]
     if not item.published:
         parts.append(item.method.replace("_", " "))
     label = " \N{MIDDLE DOT} ".join(parts)

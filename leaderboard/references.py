@@ -1,4 +1,4 @@
-"""Results that others published, as configurations to compare with: Dopamine's training curves."""
+"""Results that others published, as configurations to compare with: Dopamine's training curves on Atari and MuJoCo."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import csv
 import gzip
 import hashlib
 import json
+import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from leaderboard.models import PUBLISHED, Configuration, Run
@@ -34,6 +35,18 @@ CAVEATS = (
 IMPALA_CAVEAT = "The configuration of this Impala network, its width among it, is unpublished."
 RAINBOW_CAVEAT = "Whether these Rainbow runs (published in 2024) sampled by priority is unpublished."
 
+MUJOCO_FILE = "dopamine_mujoco_train_returns.csv.gz"
+MUJOCO_SOURCE = "google/dopamine baselines/mujoco/data, Apache-2.0"
+MUJOCO_TASK = "mujoco"
+MUJOCO_FILE_STEPS = 1_000
+"""Environment steps of one of the file's iterations, of which it has every tenth."""
+MUJOCO_CAVEATS = (
+    "Published for the v2 environments, which no longer run: set beside v4 for orientation, not as a comparison.",
+    "Mean training returns with sampled actions, every 10,000 steps; the score is the mean of those in the last 10 % "
+    "of a million steps, not of 30 greedy episodes. The settings are not all those of the sac of this suite: 10,000 "
+    "steps of warm-up, the mean action in targets.",
+)
+
 _Curves = dict[tuple[str, str, str], dict[int, list[tuple[int, float]]]]
 
 
@@ -41,6 +54,7 @@ def add_references(store: ResultStore) -> int:
     """Load the published curves that a database lacks; return how many configurations were added."""
     tasks = [load_task(name) for name in TASKS]
     wanted = {_config_id(task, agent, network) for task in tasks for agent in AGENTS for network in NETWORKS}
+    wanted.add(_config_id(load_task(MUJOCO_TASK), "SAC", "mlp"))
     with store.snapshot() as snapshot:
         if wanted <= snapshot.config_ids():
             return 0
@@ -52,6 +66,30 @@ def _configurations(tasks: list[Task], curves: _Curves) -> Iterator[tuple[Config
         for agent in AGENTS:
             for network in NETWORKS:
                 yield _configuration(task, agent, network), _runs(task, agent, network, curves)
+    yield _mujoco()
+
+
+def _mujoco() -> tuple[Configuration, list[NewRun]]:
+    task = load_task(MUJOCO_TASK)
+    config_id = _config_id(task, "SAC", "mlp")
+    window, whole = task.score_window(task.budget.frames)
+    runs = []
+    for (game, number), curve in sorted(mujoco_curves().items()):
+        points = [(frame, mean) for frame, mean in sorted(curve) if frame <= whole]
+        means = [((frame - 1) // task.budget.iteration_frames, mean) for frame, mean in points]
+        last = [mean for frame, mean in points if frame > window]
+        row = _run_row(config_id, game, number, whole, means, math.fsum(last) / len(last), MUJOCO_SOURCE)
+        runs.append(NewRun(row, tuple(IterationMean(index, mean, None) for index, mean in means)))
+    return _published(task, "SAC", "mlp", MUJOCO_CAVEATS), runs
+
+
+def mujoco_curves() -> dict[tuple[str, int], list[tuple[int, float]]]:
+    """Read the file: environment and run to (environment steps, mean raw training return) pairs."""
+    curves: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
+    for _, environment, run, iteration, mean in _rows(MUJOCO_FILE):
+        steps = (int(float(iteration)) + 1) * MUJOCO_FILE_STEPS
+        curves[environment.removesuffix("-v2"), int(run)].append((steps, float(mean)))
+    return dict(curves)
 
 
 def _config_id(task: Task, agent: str, network: str) -> str:
@@ -62,6 +100,10 @@ def _configuration(task: Task, agent: str, network: str) -> Configuration:
     caveats = list(CAVEATS)
     caveats += [IMPALA_CAVEAT] * (network == "impala")
     caveats += [RAINBOW_CAVEAT] * (agent == "Rainbow")
+    return _published(task, agent, network, caveats)
+
+
+def _published(task: Task, agent: str, network: str, caveats: Sequence[str]) -> Configuration:
     return Configuration(
         config_id=_config_id(task, agent, network),
         source=PUBLISHED,
@@ -73,7 +115,7 @@ def _configuration(task: Task, agent: str, network: str) -> Configuration:
         width=None,
         method="dense",
         spec=None,
-        caveats=json.dumps(caveats),
+        caveats=json.dumps(list(caveats)),
     )
 
 
@@ -91,7 +133,13 @@ def _runs(task: Task, agent: str, network: str, curves: _Curves) -> list[NewRun]
 
 
 def _run_row(
-    config_id: str, game: str, number: int, frames: int, means: list[tuple[int, float]], score: float | None
+    config_id: str,
+    game: str,
+    number: int,
+    frames: int,
+    means: list[tuple[int, float]],
+    score: float | None,
+    source: str = SOURCE,
 ) -> Run:
     content = json.dumps([config_id, game, number, means])
     return Run(
@@ -105,7 +153,7 @@ def _run_row(
         frames=frames,
         score=score,
         departures="{}",
-        provenance=json.dumps({"source": SOURCE}),
+        provenance=json.dumps({"source": source}),
         started_at="",
         ended_at="",
         digest=hashlib.sha256(content.encode()).hexdigest(),
@@ -115,9 +163,14 @@ def _run_row(
 def _curves() -> _Curves:
     """Read the file: (agent, network, game) and run to (iteration, mean raw training return) pairs."""
     curves: _Curves = defaultdict(lambda: defaultdict(list))
-    with (resources.files("leaderboard") / "data" / FILE).open("rb") as raw, gzip.open(raw, "rt", newline="") as text:
+    for agent, network, game, run, iteration, mean in _rows(FILE):
+        curves[agent, network, game][int(run)].append((int(iteration), float(mean)))
+    return dict(curves)
+
+
+def _rows(file: str) -> Iterator[list[str]]:
+    """Read a compressed table of this package, without its head."""
+    with (resources.files("leaderboard") / "data" / file).open("rb") as raw, gzip.open(raw, "rt", newline="") as text:
         rows = csv.reader(text)
         next(rows)
-        for agent, network, game, run, iteration, mean in rows:
-            curves[agent, network, game][int(run)].append((int(iteration), float(mean)))
-    return dict(curves)
+        yield from rows

@@ -72,7 +72,13 @@ def _task_files(site: Site, task: TaskPage) -> dict[str, bytes]:
         sizes = {"curves": (900, 380, 3), "curves-narrow": (400, 320, 1)}
         for name, (width, height, columns) in sizes.items():
             svg = charts.curve_chart(
-                task.full.curves, task.full.iteration_frames, label, width=width, height=height, columns=columns
+                task.full.curves,
+                task.full.iteration_frames,
+                task.unit,
+                label,
+                width=width,
+                height=height,
+                columns=columns,
             )
             files[f"{task.name}/{name}.svg"] = svg.encode()
     return files
@@ -81,7 +87,7 @@ def _task_files(site: Site, task: TaskPage) -> dict[str, bytes]:
 def curve_label(task: TaskPage) -> str:
     """Return the sentence that stands for the chart: what it shows, and where each curve ends."""
     ends = (f"{curve.entry.label} {curve.points[-1].estimate.value:.2f}" for curve in task.full.curves)
-    return f"{task.title}: IQM of human-normalized returns against emulator frames. Last points: {', '.join(ends)}."
+    return f"{task.title}: IQM of human-normalized returns against {task.unit}. Last points: {', '.join(ends)}."
 
 
 def _environment() -> Environment:

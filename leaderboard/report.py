@@ -29,9 +29,11 @@ def site(snapshot: Snapshot) -> Site:
     return Site(pages, method_cards(), snapshot.digest(), __version__)
 
 
-def _place(task: Task) -> tuple[bool, bool, int, int]:
+def _place(task: Task) -> tuple[bool, int, bool, int, int, str]:
     """Return what tasks are sorted by: official first, then the family, then the budget, then the number of games."""
-    return not task.official, task.environment.terminal_on_life_loss, task.budget.frames, len(task.games)
+    family = ("atari", "offline", "continuous").index(task.family)
+    lives = task.family != "continuous" and task.atari.terminal_on_life_loss
+    return not task.official, family, lives, task.budget.frames, len(task.games), task.id
 
 
 def task_page(snapshot: Snapshot, task: Task) -> TaskPage:
@@ -54,6 +56,7 @@ def task_page(snapshot: Snapshot, task: Task) -> TaskPage:
         official=task.official,
         protocol=protocol(task),
         deviations=task.deviations,
+        unit=task.unit,
         games=len(task.games),
         unnormalized=tuple(name for name in task.games if not GAMES[name].normalizable),
         default_seeds=len(task.default_seeds),
@@ -68,18 +71,40 @@ def task_page(snapshot: Snapshot, task: Task) -> TaskPage:
 
 
 def _scored(task: Task) -> str:
-    if task.score.rule == "mean_evaluation_return" and task.evaluation is not None:
-        return f"{task.evaluation.episodes} episodes played after training with epsilon {task.evaluation.epsilon:g}"
-    return f"the training episodes that end in the last {task.score.window_frames:,} frames"
+    evaluation, window = task.evaluation, f"the last {task.score.window_frames:,} {task.unit}"
+    if task.score.rule == "mean_training_return" or evaluation is None:
+        return f"the training episodes that end in {window}"
+    how = f"with epsilon {evaluation.epsilon:g}" if evaluation.epsilon else "without exploration"
+    if evaluation.every is None:
+        return f"{evaluation.episodes} episodes played after training {how}"
+    each = (
+        f"{evaluation.episodes} episodes"
+        if evaluation.episodes is not None
+        else f"as many episodes as take {evaluation.agent_steps:,} agent steps"
+    )
+    return f"the evaluations in {window}: every {evaluation.every:,}, {each} {how}"
 
 
 def protocol(task: Task) -> str:
     """Return the protocol in a paragraph: all that a number on the page depends on."""
-    environment, budget = task.environment, task.budget
+    return _continuous_protocol(task) if task.family == "continuous" else _atari_protocol(task)
+
+
+def _atari_protocol(task: Task) -> str:
+    environment, budget = task.atari, task.budget
     sticky = environment.sticky_action_probability
-    parts = [
-        f"Each run is one agent on one game with one seed for {budget.frames:,} emulator frames, "
-        f"{task.agent_steps(budget.frames):,} agent steps of {environment.frame_skip} frames each.",
+    run = "Each run is one agent on one game with one seed"
+    if task.data is None:
+        parts = [
+            f"{run} for {budget.frames:,} emulator frames, {task.agent_steps(budget.frames):,} agent steps of "
+            f"{environment.frame_skip} frames each."
+        ]
+    else:
+        parts = [
+            f"{run} for {budget.frames:,} gradient steps on {100 * task.data.fraction:g} % of the transitions that "
+            f"another agent logged, drawn as {task.data.reading}; nothing is played but evaluation episodes."
+        ]
+    parts += [
         f"Actions are sticky with probability {sticky:g}." if sticky else "Actions are not sticky.",
         f"The action set is {'the full one' if environment.full_action_set else 'the minimal one of each game'}; "
         f"episodes end at game over or after {environment.max_episode_frames:,} frames"
@@ -91,6 +116,17 @@ def protocol(task: Task) -> str:
     if environment.no_op_max:
         parts.insert(2, f"Each episode starts with 0 to {environment.no_op_max - 1} no-op frames.")
     return " ".join(parts)
+
+
+def _continuous_protocol(task: Task) -> str:
+    options = task.mujoco
+    return (
+        f"Each run is one agent in one environment (Gymnasium's {options.version} of MuJoCo's) with one seed for "
+        f"{task.budget.frames:,} environment steps. Episodes end with the environment's own condition or after "
+        f"{options.max_episode_steps:,} steps, which is no terminal for learning. The score of a run is the mean raw "
+        f"return of {_scored(task)}. Returns of different environments have no common scale, so that there is no "
+        "aggregate and no rank: look at each environment."
+    )
 
 
 def _one_per_cell(runs: Sequence[StoredRun]) -> list[StoredRun]:

@@ -6,12 +6,12 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from suite.errors import BadData, SuiteError
-from suite.record import FINISHED, Attempt, Episode, Run, State
+from suite.record import FINISHED, Attempt, Episode, EvaluationRow, Run, State
 from suite.score import scorable, score
 from suite.tasks import Task, load_task
 
@@ -43,12 +43,17 @@ class Checked:
         return self.state in FINISHED
 
 
-def iterations(task: Task, episodes: Sequence[Episode]) -> tuple[IterationMean, ...]:
+def iterations(task: Task, rows: Iterable[Episode | EvaluationRow]) -> tuple[IterationMean, ...]:
     """Return the mean raw return per iteration (`iteration_frames` frames each); one without an episode is absent."""
     returns: dict[int, list[float]] = defaultdict(list)
-    for episode in episodes:
-        returns[(episode.frame - 1) // task.budget.iteration_frames].append(episode.value)
+    for row in rows:
+        returns[(row.frame - 1) // task.budget.iteration_frames].append(row.value)
     return tuple(IterationMean(index, _mean(values), len(values)) for index, values in sorted(returns.items()))
+
+
+def _curve_rows(task: Task, run: Run) -> Sequence[Episode | EvaluationRow]:
+    """Return what learning curves are made of: training episodes, or evaluations where training is evaluated."""
+    return run.episodes if task.evaluation is None or task.evaluation.every is None else run.evaluation
 
 
 def check(run: Run, state: State) -> Checked:
@@ -61,7 +66,9 @@ def check(run: Run, state: State) -> Checked:
     _check_progress(run, state)
     value, count = score(task, run.status.frames, scorable(task, run))
     _check_summary(run, state, value, count)
-    return Checked(run, state, attempt, value, count, iterations(task, run.episodes), digest(run, state, attempt))
+    return Checked(
+        run, state, attempt, value, count, iterations(task, _curve_rows(task, run)), digest(run, state, attempt)
+    )
 
 
 def digest(run: Run, state: State, attempt: Attempt) -> str:

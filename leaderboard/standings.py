@@ -69,20 +69,20 @@ def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun]) -> Standing:
     scored = [run for run in counted if run.score is not None]
     seeds = Counter(run.game for run in scored)
     needed = sum(GAMES[name].normalizable for name in task.games)
+    finished = [run for run in runs if run.finished]
     estimate, balanced = None, True
-    if len(seeds) == needed and len(scored) == len(counted):
+    if needed and len(seeds) == needed and len(scored) == len(counted):
         scores = _by_game(scored, [_normalized(run.game, run.score) for run in scored])
         estimate, balanced = aggregate.iqm_estimate(scores), aggregate.balanced(scores)
-    finished = [run for run in runs if run.finished]
     return Standing(
         entry=entry,
         rank=None,
         estimate=estimate,
         bar=None,
-        why=_why(estimate, seeds, needed, len(counted) - len(scored)),
+        why=_why(estimate, seeds, needed, len(counted) - len(scored)) if needed else "no common scale",
         balanced=balanced,
-        games=len(seeds),
-        seeds=_span(seeds.values()),
+        games=len(seeds) if needed else len({run.game for run in finished}),
+        seeds=_span((seeds if needed else Counter(run.game for run in finished)).values()),
         sparsity=_span(run.sparsity for run in finished),
         parameters=_span(run.parameters for run in finished),
         active_parameters=_span(run.active_parameters for run in finished),

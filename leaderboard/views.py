@@ -159,7 +159,10 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """A task's page. `full` is the ranked board; `shortened` are boards of smaller budgets, never mixed with it."""
+    """A task's page; `unit` is what its budgets count.
+
+    `full` is the ranked board; `shortened` are boards of smaller budgets, never mixed with it.
+    """
 
     name: str
     key: str
@@ -168,6 +171,7 @@ class TaskPage:
     official: bool
     protocol: str
     deviations: tuple[str, ...]
+    unit: str
     games: int
     unnormalized: tuple[str, ...]
     default_seeds: int
@@ -178,6 +182,11 @@ class TaskPage:
     entries_here: int
     entries_published: int
     runs_here: int
+
+    @property
+    def aggregated(self) -> bool:
+        """Whether the games have a common scale, so that there can be aggregates and ranks."""
+        return self.full.games_needed > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ class Batch(NamedTuple):
     discounted sum of clipped rewards. `discount_t`: float32 [B], gamma**n, or 0 if the episode terminated within.
     `weight`: float32 [B], the importance weight of prioritized sampling, 1 if sampling is uniform. `legal`: bool [A],
     false for actions that the game lacks, where one program serves games of several action counts.
+
+    In continuous control `s_tm1`, `s_t` are float32 [B, D], `a_tm1` is float32 [B, A] in [-1, 1] and rewards are raw.
+    `extra` is what an on-policy agent's `prepare` computed, by name, each [B, ...].
     """
 
     s_tm1: jax.Array
@@ -36,15 +39,36 @@ class Batch(NamedTuple):
     s_t: jax.Array
     weight: jax.Array
     legal: jax.Array
+    extra: Any = ()
 
 
 class Learner(NamedTuple):
-    """All that training changes. `methods` holds each method's state under its id, outside the optimizer's."""
+    """All that training changes. `methods` holds each method's state under its id, outside the optimizer's.
+
+    `statistics`: what an agent keeps beside its parameters and no gradient changes, such as running means.
+    """
 
     params: Params
     target_params: Params
     opt_state: Any
     methods: dict[str, Any]
+    statistics: Any = ()
+
+
+class Trajectory(NamedTuple):
+    """T consecutive steps of one environment, oldest first: what an on-policy agent learns from, once.
+
+    `s_tm1`, `s_t`: float32 [T, D]; `s_t` is an episode's last observation where it ended. `a_tm1`: float32 [T, A], as
+    the agent chose it, before the environment clips it to [-1, 1]. `r_t`: float32 [T], raw. `discount_t`: float32 [T],
+    gamma, or 0 if the episode terminated. `ended`: bool [T], whether the episode terminated or was truncated there.
+    """
+
+    s_tm1: jax.Array
+    a_tm1: jax.Array
+    r_t: jax.Array
+    discount_t: jax.Array
+    s_t: jax.Array
+    ended: jax.Array
 
 
 class Feedback(NamedTuple):
@@ -82,7 +106,10 @@ class DataPlan:
     """What data an agent eats, and when. Periods are agent steps; `capacity` and `batch_size` are transitions.
 
     `importance_exponent`: of prioritized sampling's weights; Dopamine's is 0.5, without annealing. `noisy`: the agent
-    explores by itself (noisy layers), so that epsilon is 0 throughout, during warm-up too.
+    explores by itself (noisy layers), so that epsilon is 0 throughout, during warm-up too. In continuous control the
+    actions of the warm-up are uniform. `target_update_period` 0: no copies, the agent's `update` moves its target
+    network itself. `replay` is `rollout` for on-policy agents: every `update_period` steps, which is the length of a
+    trajectory, come `updates_per_period` updates from it, in passes over its rows in random order.
     """
 
     capacity: int
@@ -95,7 +122,7 @@ class DataPlan:
     target_update_period: int
     epsilon_train: float
     epsilon_decay: int
-    replay: Literal["uniform", "prioritized"] = "uniform"
+    replay: Literal["uniform", "prioritized", "rollout"] = "uniform"
     importance_exponent: float = 0.5
     noisy: bool = False
 
@@ -129,6 +156,12 @@ class Agent(NamedTuple):
     `connections`: of the layers whose units can be recycled; see `Connection`.
     `evaluate`: as `act`, without exploration of the agent's own; None if there is none in `act`.
 
+    In continuous control observations are float32 [B, D] and actions float32 [B, A]; `legal` is of no use there.
+    `statistics(observation)`: what `Learner.statistics` starts from, for an observation float32 [1, D].
+    `acting(learner)`: what `act` and `evaluate` get as `params`; None: the learner's parameters.
+    `prepare(learner, trajectory)`: for on-policy agents; the learner with its statistics brought up to date, and the
+    batch of all T rows from which the updates' rows are taken.
+
     Parameters that depend on the number of actions have them on their last axis, action-major: that is where one
     program for several games pads them with zeros. What is padded never receives a gradient if illegal actions are
     left out of every maximum and every sum over actions.
@@ -142,13 +175,16 @@ class Agent(NamedTuple):
     activations: Callable[[Params, jax.Array], dict[str, jax.Array]]
     connections: tuple[Connection, ...]
     evaluate: Callable[[Params, jax.Array, jax.Array, jax.Array], jax.Array] | None = None
+    statistics: Callable[[jax.Array], Any] | None = None
+    acting: Callable[[Learner], Any] | None = None
+    prepare: Callable[[Learner, Trajectory], tuple[Learner, Batch]] | None = None
 
 
 class MakeAgent(Protocol):
     """What an entry point in the group `suite.agents` is."""
 
     def __call__(self, settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
-        """Build the agent for `actions` discrete actions from the resolved settings of its card."""
+        """Build the agent for `actions` discrete actions, or action dimensions, from its card's resolved settings."""
         ...
 
 

@@ -80,7 +80,8 @@ class Card(BaseModel):
     """A component's card. `version` changes whenever the same settings would give other results.
 
     Of methods: two that claim "masks" cannot be combined, one that claims "alone" with none, and none with a method
-    that stands in its `conflicts`, which give the reason.
+    that stands in its `conflicts`, which give the reason. Of agents and networks: `families` are those of
+    the tasks that they can do; all of them if it is empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -93,12 +94,13 @@ class Card(BaseModel):
     deviations: tuple[str, ...] = Field(default=(), strict=False)
     claims: tuple[Literal["masks", "alone"], ...] = Field(default=(), strict=False)
     conflicts: dict[str, str] = {}
+    families: tuple[Literal["atari", "offline", "continuous"], ...] = Field(default=(), strict=False)
     settings: dict[str, Setting] = {}
 
     @property
     def digest(self) -> str:
         """The first 16 hexadecimal digits of the SHA-256 of all that defines the component; its prose does not."""
-        prose = {"title", "summary", "paper"}
+        prose = {"title", "summary", "paper", "families"}
         content = self.model_dump(mode="json", exclude=prose)
         for setting in content["settings"].values():
             del setting["doc"], setting["source"]

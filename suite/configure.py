@@ -3,46 +3,58 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from suite import plugins
 from suite.agent import Agent
+from suite.families import family_of
+from suite.inputs import Frames, Inputs, Vectors
 from suite.method import Context, Method
 from suite.programs import Programs
 from suite.spec import Component, Spec
-from suite.tasks import Task, load_task
+from suite.tasks import Game, Task, load_task
 
 _BUILDING = threading.Lock()
 
 
-def programs_for(spec: Spec, actions: int) -> Programs:
-    """Return the programs of a configuration for a number of actions; built once, however many lanes ask."""
+def programs_for(spec: Spec, game: Game) -> Programs:
+    """Return the programs of a configuration for a game; built once, for all games and lanes that can share them."""
+    inputs = family_of(load_task(spec.task)).inputs(game)
     with _BUILDING:
-        return _programs(spec.canonical(), actions)
+        return _programs(spec.canonical(), inputs, game.actions)
 
 
 @cache
-def _programs(spec_json: str, actions: int) -> Programs:
-    spec = Spec.model_validate_json(spec_json)
-    agent, methods = build(spec, actions)
-    environment = load_task(spec.task).environment
-    return Programs(agent, methods, environment.frame_stack, environment.screen_size, actions)
+def _programs(spec_json: str, inputs: Frames | Vectors, actions: int) -> Programs:
+    agent, methods = _build(Spec.model_validate_json(spec_json), inputs, actions)
+    return compiled(agent, methods, inputs, actions)
 
 
-def build(spec: Spec, actions: int) -> tuple[Agent, tuple[Method, ...]]:
-    """Return the agent and the methods of a spec for a number of actions."""
+def compiled(agent: Agent, methods: Sequence[Method], inputs: Frames | Vectors, actions: int) -> Programs:
+    """Return the programs of an agent and methods that were built for these inputs."""
+    if agent.prepare is not None:
+        assert isinstance(inputs, Vectors)
+        inputs = inputs._replace(extra=_prepared(agent, inputs))
+    return Programs(agent, methods, inputs, actions)
+
+
+def build(spec: Spec, game: Game) -> tuple[Agent, tuple[Method, ...]]:
+    """Return the agent and the methods of a spec for a game."""
+    return _build(spec, family_of(load_task(spec.task)).inputs(game), game.actions)
+
+
+def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Method, ...]]:
     task = load_task(spec.task)
     network = partial(plugins.load("network", spec.network.id), dict(spec.network.settings))
     agent: Agent = plugins.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
     context = Context(
         total_updates=full_updates(task, agent),
-        shapes=_shapes(task, agent),
+        shapes=_shapes(inputs, agent),
         connections=agent.connections,
         learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
     )
@@ -102,7 +114,12 @@ def _method(component: Component, context: Context) -> Method:
     return method
 
 
-def _shapes(task: Task, agent: Agent) -> object:
-    environment = task.environment
-    observation = jnp.zeros((1, environment.screen_size, environment.screen_size, environment.frame_stack), jnp.uint8)
-    return jax.eval_shape(agent.init, jax.random.key(0), observation)
+def _shapes(inputs: Inputs, agent: Agent) -> object:
+    return jax.eval_shape(lambda key: agent.init(key, inputs.network(inputs.blank())), jax.random.key(0))
+
+
+def _prepared(agent: Agent, inputs: Vectors) -> tuple[str, ...]:
+    """Return the names of what an on-policy agent computes for its updates."""
+    programs = Programs(agent, (), inputs, inputs.actions)
+    _, batch = jax.eval_shape(programs.traced_prepare, programs.shapes(), programs.blank_trajectory())
+    return tuple(sorted(batch.extra))

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from suite.programs import Programs
 
-HOST_SECONDS_PER_STEP = 5e-4
-"""Emulator and host loop for one agent step, measured on one core."""
+HOST_SECONDS_PER_STEP = {"atari": 5e-4, "continuous": 5e-4, "offline": 2e-4}
+"""Environment or data, and host loop, for one step, by family; measured on one core. Evaluation is left out."""
 EFFICIENCY = 0.4
 """Share of a large matrix product's rate that training reaches. Measured on two CPU cores: one lane 0.30 with the
 Nature CNN and 0.23 with Impala, two lanes with the Nature CNN 0.4."""
@@ -23,11 +23,11 @@ class Seconds(NamedTuple):
     device: float
 
 
-def projected_seconds(programs: Programs, agent_steps: int) -> Seconds:
-    """Return the projected seconds of one cell."""
+def projected_seconds(programs: Programs, agent_steps: int, family: str) -> Seconds:
+    """Return the projected seconds of one cell of a family of tasks."""
     update, act = programs.cost()
     operations = programs.plan.updates_by(agent_steps) * update + agent_steps * act
-    return Seconds(agent_steps * HOST_SECONDS_PER_STEP, operations / (matrix_rate() * EFFICIENCY))
+    return Seconds(agent_steps * HOST_SECONDS_PER_STEP[family], operations / (matrix_rate() * EFFICIENCY))
 
 
 @cache

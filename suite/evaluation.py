@@ -1,22 +1,25 @@
 """Evaluation episodes: played with fixed parameters, recorded with their actions, and each a function of its number.
 
-Episode i has an emulator seed, exploration and an agent's key of its own, and is always played in environment
-i modulo EVALUATION_ENVS. So it comes out the same whichever others were played before: an evaluation that was
-interrupted goes on with the episodes that are missing.
+Episode i of the evaluation at a step has an emulator seed, exploration and an agent's key of its own, and is always
+played in environment i modulo EVALUATION_ENVS. So it comes out the same whichever others were played before: an
+evaluation that was interrupted goes on with the episodes that are missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.agent import Learner
 from suite.envs.base import Envs
+from suite.inputs import Observation
 from suite.programs import Programs
 from suite.rng import Exploration, Streams
+from suite.tasks import Evaluation
 
 EVALUATION_ENVS = 10
 """How many episodes are played at a time. Another number may give other bits: rows of one batch share a program."""
@@ -24,9 +27,10 @@ EVALUATION_ENVS = 10
 
 @dataclass(frozen=True, slots=True)
 class EvaluationEpisode:
-    """A finished evaluation episode; `actions` has one byte an agent step, `raw_return` is unclipped."""
+    """A finished evaluation episode of `length` agent steps; `raw_return` is unclipped; for `actions` see `Inputs`."""
 
     number: int
+    length: int
     actions: bytes
     raw_return: float
     truncated: bool
@@ -38,11 +42,27 @@ class _Playing:
     """An episode in progress."""
 
     number: int
-    stack: NDArray[np.uint8]
+    observation: Observation
     exploration: Exploration
     key_data: NDArray[np.uint32]
     actions: bytearray
+    length: int = 0
     raw_return: float = 0.0
+
+
+def stream_name(step: int) -> str:
+    """Return the name of the random stream that gives the emulator seeds of the evaluation at a step."""
+    return f"evaluation/{step}"
+
+
+def is_due(evaluation: Evaluation, period: int, step: int, last: int) -> bool:
+    """Return whether there is an evaluation after `step` of a run of `last` steps.
+
+    An agent that learns every `period` steps is evaluated at the first end of a period at or after each `every`.
+    """
+    if evaluation.every is None:
+        return step == last
+    return step % period == 0 and step // evaluation.every > (step - period) // evaluation.every
 
 
 def evaluate(
@@ -50,79 +70,131 @@ def evaluate(
     learner: Learner,
     streams: Streams,
     envs: Envs,
-    episodes: int,
-    epsilon: float,
-    done: Collection[int],
+    evaluation: Evaluation,
+    step: int,
+    done: Mapping[int, int],
     look: Callable[[], None],
 ) -> Iterator[EvaluationEpisode]:
-    """Yield the evaluation episodes 0 to `episodes` - 1 that are not in `done`, as they end.
+    """Yield the episodes of the evaluation at `step`, in the order of their numbers, but for those in `done`.
 
-    `envs` are EVALUATION_ENVS environments. `look` is called at every step, and may raise.
+    `done` maps numbers from 0 on to lengths. `envs` are EVALUATION_ENVS environments. `look` is called at every step,
+    and may raise.
     """
-    queues = [
-        [number for number in range(episodes) if number % EVALUATION_ENVS == slot and number not in done]
-        for slot in range(EVALUATION_ENVS)
-    ]
-    blank = np.zeros((programs.stack, programs.screen, programs.screen), np.uint8)
-    playing: list[_Playing | None] = [None] * EVALUATION_ENVS
-    over, started = set(range(EVALUATION_ENVS)), set[int]()
-    while any(queues) or any(playing):
-        begin: dict[int, int | None] = {}
-        for slot in sorted(over):
-            playing[slot] = None
-            if queues[slot]:
-                number = queues[slot].pop(0)
-                name = f"evaluation/{number}"
-                playing[slot] = _Playing(number, blank, Exploration(streams, name), streams.key_data(name), bytearray())
-                begin[slot] = streams.emulator_seed(number, "evaluation")
-            else:  # idle: played on, not looked at
-                begin[slot] = None if slot in started else 0
-            started.add(slot)
-        if over:
-            mask = np.isin(np.arange(EVALUATION_ENVS), sorted(over))
-            first = envs.reset([begin[slot] for slot in sorted(over)], None if mask.all() else mask)
-            for slot in over:
-                episode = playing[slot]
-                if episode is not None:
-                    episode.stack = _pushed(blank, first[slot])
+    lengths = dict(done)
+    player = _Player(programs, learner, streams, envs, evaluation, step, len(lengths))
+    while not is_complete(evaluation, lengths):
         look()
-        envs.send(_actions(programs, learner, playing, epsilon))
-        answer = envs.receive()
-        over = set()
-        for slot in range(EVALUATION_ENVS):
+        number = len(lengths)
+        if number not in player.finished:
+            player.advance()
+            continue
+        episode = player.finished.pop(number)
+        lengths[number] = episode.length
+        yield episode
+
+
+def is_complete(evaluation: Evaluation, lengths: Mapping[int, int]) -> bool:
+    """Return whether the episodes from number 0 on, of these lengths, are all that an evaluation wants."""
+    if evaluation.episodes is not None:
+        return len(lengths) >= evaluation.episodes
+    return sum(lengths.values()) >= (evaluation.agent_steps or 0)
+
+
+class _Player:
+    """Plays episodes from number `first` on; `finished` holds those that nobody has taken yet."""
+
+    def __init__(
+        self,
+        programs: Programs,
+        learner: Learner,
+        streams: Streams,
+        envs: Envs,
+        evaluation: Evaluation,
+        step: int,
+        first: int,
+    ) -> None:
+        self.finished: dict[int, EvaluationEpisode] = {}
+        self._programs = programs
+        self._learner = learner
+        self._streams = streams
+        self._envs = envs
+        self._evaluation = evaluation
+        self._name = stream_name(step)
+        self._next = [first + (slot - first) % EVALUATION_ENVS for slot in range(EVALUATION_ENVS)]
+        self._playing: list[_Playing | None] = [None] * EVALUATION_ENVS
+        self._over, self._started = set(range(EVALUATION_ENVS)), False
+
+    def advance(self) -> None:
+        """Take one agent step in every environment."""
+        if self._over:
+            self._begin()
+        inputs = self._programs.inputs
+        self._envs.send(self._actions())
+        answer = self._envs.receive()
+        for slot, episode in enumerate(self._playing):
             truncated = bool(answer.truncated[slot])
-            if answer.discount[slot] == 0 or truncated:
-                over.add(slot)
-            episode = playing[slot]
+            over = truncated or bool(answer.discount[slot] == 0)
+            if over:
+                self._over.add(slot)
             if episode is None:
                 continue
             episode.raw_return += float(answer.reward[slot])
-            if slot in over:
-                seed = streams.emulator_seed(episode.number, "evaluation")
-                yield EvaluationEpisode(episode.number, bytes(episode.actions), episode.raw_return, truncated, seed)
-                if not queues[slot]:
-                    playing[slot] = None
+            if over:
+                self._end(slot, episode, truncated)
             else:
                 lost = answer.life_lost is not None and bool(answer.life_lost[slot])
-                episode.stack = _pushed(blank if lost else episode.stack, answer.observation[slot])
+                episode.observation = inputs.next(episode.observation, answer.observation[slot], life_lost=lost)
 
+    def _begin(self) -> None:
+        """Start episodes where some ended; an environment without one is played on, and not looked at."""
+        slots = sorted(self._over)
+        seeds: list[int | None] = []
+        for slot in slots:
+            number = self._next[slot]
+            wanted = self._evaluation.episodes is None or number < self._evaluation.episodes
+            seeds.append(self._seed(number) if wanted else None if self._started else 0)
+            if wanted:
+                self._next[slot] += EVALUATION_ENVS
+                name = f"{self._name}/{number}"
+                key = self._streams.key_data(name)
+                blank = self._programs.inputs.blank()
+                self._playing[slot] = _Playing(number, blank, Exploration(self._streams, name), key, bytearray())
+        mask = np.isin(np.arange(EVALUATION_ENVS), slots)
+        first = self._envs.reset(seeds, None if mask.all() else mask)
+        for slot in slots:
+            episode = self._playing[slot]
+            if episode is not None:
+                episode.observation = self._programs.inputs.first(first[slot])
+        self._over, self._started = set(), True
 
-def _actions(programs: Programs, learner: Learner, playing: list[_Playing | None], epsilon: float) -> NDArray[np.int64]:
-    """Choose an action for every episode in progress, and note it."""
-    blank = np.zeros((programs.stack, programs.screen, programs.screen), np.uint8)
-    stacks = np.stack([blank if episode is None else episode.stack for episode in playing])
-    keys = [np.zeros(2, np.uint32) if episode is None else episode.key_data for episode in playing]
-    steps = np.asarray([0 if episode is None else len(episode.actions) for episode in playing], np.uint32)
-    chosen = programs.evaluate(learner, stacks, np.stack(keys), steps).astype(np.int64)
-    for slot, episode in enumerate(playing):
-        if episode is None:
-            continue
-        coin, choice = episode.exploration.draw(len(episode.actions))
-        if coin <= epsilon:
-            chosen[slot] = int(choice * programs.actions)
-        episode.actions.append(int(chosen[slot]))
-    return chosen
+    def _end(self, slot: int, episode: _Playing, truncated: bool) -> None:
+        self._playing[slot] = None
+        self.finished[episode.number] = EvaluationEpisode(
+            episode.number,
+            episode.length,
+            bytes(episode.actions),
+            episode.raw_return,
+            truncated,
+            self._seed(episode.number),
+        )
 
+    def _seed(self, number: int) -> int:
+        return self._streams.emulator_seed(number, self._name)
 
-def _pushed(stack: NDArray[np.uint8], frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.concatenate([stack[1:], frame[None]])
+    def _actions(self) -> NDArray[Any]:
+        """Choose an action for every episode in progress, and note it."""
+        inputs, blank = self._programs.inputs, self._programs.inputs.blank()
+        observations = np.stack([blank if episode is None else episode.observation for episode in self._playing])
+        keys = [np.zeros(2, np.uint32) if episode is None else episode.key_data for episode in self._playing]
+        steps = np.asarray([0 if episode is None else episode.length for episode in self._playing], np.uint32)
+        chosen = self._programs.evaluate(self._learner, observations, np.stack(keys), steps).copy()
+        for slot, episode in enumerate(self._playing):
+            if episode is None:
+                continue
+            if self._evaluation.epsilon > 0:
+                coin, choice = episode.exploration.draw(episode.length)
+                if coin <= self._evaluation.epsilon:
+                    chosen[slot] = int(choice * self._programs.actions)
+            episode.actions += inputs.recorded(chosen[slot])
+            episode.length += 1
+        return chosen

@@ -1,6 +1,7 @@
 """The final policy of a finished run as safetensors files: one dense, and one in which sparse kernels are compressed.
 
     <path>                 an array under its path in the parameters, such as `params/encoder/dense/kernel`
+    statistics/<path>      of agents that have them: what stands beside the parameters, such as running means
     <path>.shape           in the compressed file, int64: the shape of a kernel that is stored by its non-zero weights
     <path>.indptr          compressed sparse rows of the kernel reshaped to [inputs, outputs] and transposed:
     <path>.indices           the weights of output o are data[indptr[o] : indptr[o + 1]],
@@ -74,7 +75,9 @@ class Exported:
 
     def sparsity(self) -> float:
         """Return the share of zeros among all kernel weights."""
-        kernels = [array for array in self.params.values() if array.ndim > 1]
+        kernels = [
+            array for name, array in self.params.items() if array.ndim > 1 and not name.startswith("statistics/")
+        ]
         return 1 - sum(map(np.count_nonzero, kernels)) / sum(array.size for array in kernels)
 
 
@@ -86,8 +89,11 @@ def final_policy(run: Run) -> Exported:
     if run.status.state != "done":
         raise BadData(f"{run.path} is {run.status.state}, not done: it has no final policy.", "Let it finish first.")
     arrays = learner_arrays_of(final_arrays(run))
-    prefix = f"{LEARNER}.params"
-    params = {_path(name.removeprefix(prefix)): arrays[name] for name in sorted(arrays) if name.startswith(prefix)}
+    params: dict[str, NDArray[Any]] = {}
+    for part, under in (("params", ""), ("statistics", "statistics/")):
+        prefix = f"{LEARNER}.{part}"
+        own = (name for name in sorted(arrays) if name.startswith(prefix))
+        params |= {under + _path(name.removeprefix(prefix)): arrays[name] for name in own}
     cell = run.cell
     return Exported(cell.spec, cell.game, cell.seed, run.status.agent_steps, learner_hash(arrays), params)
 

@@ -1,72 +1,155 @@
 """A group: lanes of one configuration in lockstep, each by the published single-environment protocol.
 
-One agent step of all lanes: an action each (one call for those that act greedily), the emulators' steps in parallel,
-and every `update_period` steps the updates due, from each lane's own replay. A lane that is dropped stays in the
-arrays and is heard no more.
+One step of all lanes: online, an action each (one call for those that act by their networks) and the environments'
+steps in parallel; then the updates due, from each lane's own data. Offline a step is an update, and there is nothing
+else. A lane that is dropped stays in the arrays and is heard no more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from suite.agent import DataPlan
+from suite.agent import Batch, DataPlan, Trajectory
 from suite.envs.several import SeveralEnvs
-from suite.lane import FinishedEpisode, Lane
+from suite.lane import FinishedEpisode
 from suite.learners import Learners
-from suite.replay.frames import Windows
+from suite.rng import Streams
 
 
-class Group:
-    """Lanes at the same agent step `step`, after the same number of gradient steps `updates`."""
+class AnyLane(Protocol):
+    """The host's side of one cell: `step` counts its steps, `chain` is the hash of its finished episodes."""
 
-    def __init__(self, plan: DataPlan, lanes: Sequence[Lane], learners: Learners, envs: SeveralEnvs) -> None:
+    step: int
+    episodes: int
+    chain: bytes
+    streams: Streams
+
+    @property
+    def segments(self) -> int:
+        """Finished segments, see `suite.lane`."""
+        ...
+
+    def saved(self) -> tuple[dict[str, NDArray[Any]], tuple[tuple[int, ...], ...]]:
+        """Return what a checkpoint must hold of the lane: arrays, and the lengths of episodes, by segment."""
+        ...
+
+    def sample(self, updates: int) -> Any:
+        """Return the data for the update that `updates` others went before."""
+        ...
+
+    def sample_states(self, updates: int, count: int) -> Any:
+        """Return further observations for that update."""
+        ...
+
+    def reprioritize(self, priorities: NDArray[np.float64]) -> None:
+        """Set the priorities of the transitions that were sampled last."""
+        ...
+
+    def trajectory(self) -> Trajectory:
+        """Return the newest steps of an on-policy lane."""
+        ...
+
+    def prepare(self, rows: Batch) -> None:
+        """Set the rows of an on-policy lane's next updates."""
+        ...
+
+
+class ActingLane(AnyLane, Protocol):
+    """A lane with an environment: see `suite.lane`."""
+
+    observation: NDArray[Any]
+
+    @property
+    def next_seed(self) -> int | None:
+        """What the episode at hand starts from."""
+        ...
+
+    def explore(self, step: int, epsilon: float) -> Any:
+        """Return the random action of a step, or None where the agent chooses."""
+        ...
+
+    def observe(
+        self,
+        action: Any,
+        seen: NDArray[Any],
+        reward: float,
+        *,
+        terminal: bool,
+        truncated: bool,
+        life_lost: bool = False,
+    ) -> FinishedEpisode | None:
+        """Take in what an action led to; return the episode that it ended, if it did."""
+        ...
+
+    def begin(self, first: NDArray[Any]) -> None:
+        """Start the next episode."""
+        ...
+
+
+class Training(Protocol):
+    """What a session advances: lanes at the same step `step`, after the same number of gradient steps `updates`."""
+
+    plan: DataPlan
+    learners: Learners
+    step: int
+    updates: int
+
+    @property
+    def lanes(self) -> Sequence[AnyLane]:
+        """The lanes, by number."""
+        ...
+
+    def advance(self) -> Mapping[int, FinishedEpisode]:
+        """Take one step in every lane; return the episodes that it ended."""
+        ...
+
+    def metrics(self, lane: int) -> dict[str, float]:
+        """Return what a lane's last update reported; waits for the device."""
+        ...
+
+    def restore_metrics(self, lane: int, metrics: Mapping[str, float]) -> None:
+        """Set what a lane's last update before a checkpoint reported."""
+        ...
+
+    def state_values(self) -> dict[str, float]:
+        """Return further figures worth a diagnosis."""
+        ...
+
+    def drop(self, lane: int) -> None:
+        """Hear no more of a lane: it diverged or failed."""
+        ...
+
+    def settle(self) -> None:
+        """Finish what the last update left open; waits for the device."""
+        ...
+
+    def close(self) -> None:
+        """Release environments and threads."""
+        ...
+
+
+class _Lockstep:
+    """What groups share: learning. See `Training`."""
+
+    def __init__(self, plan: DataPlan, lanes: Sequence[AnyLane], learners: Learners) -> None:
         self.plan = plan
-        self.lanes = tuple(lanes)
         self.learners = learners
         self.step = lanes[0].step
         self.updates = plan.updates_by(self.step)
         self.active = set(range(len(lanes)))
-        self._envs = envs
+        self._lanes = tuple(lanes)
         self._unsettled = False
         self._restored: dict[int, dict[str, float]] = {}
 
-    def begin(self) -> None:
-        """Start the first episode of every lane."""
-        self._begin_episodes(range(len(self.lanes)))
-
-    def advance(self) -> dict[int, FinishedEpisode]:
-        """Take one agent step in every lane, with the updates due after it; return the episodes that it ended."""
-        self.step += 1
-        actions = self._actions()
-        answer = self._envs.step(np.asarray(actions, np.int64))
-        rewards, discounts = answer.reward.tolist(), answer.discount.tolist()
-        cut = answer.truncated.tolist()
-        lost = [False] * len(self.lanes) if answer.life_lost is None else answer.life_lost.tolist()
-        ended: dict[int, FinishedEpisode] = {}
-        for index in self.active:
-            episode = self.lanes[index].observe(
-                actions[index],
-                answer.observation[index],
-                rewards[index],
-                terminal=discounts[index] == 0,
-                truncated=cut[index],
-                life_lost=lost[index],
-            )
-            if episode is not None:
-                ended[index] = episode
-        self._learn()
-        over = [index for index, discount in enumerate(discounts) if discount == 0 or cut[index]]
-        if over:
-            self._begin_episodes(over)
-        return ended
-
     @property
-    def epsilon(self) -> float:
-        """The exploration rate of the last agent step."""
-        return self.plan.epsilon(self.step)
+    def lanes(self) -> Sequence[AnyLane]:
+        """The lanes, by number."""
+        return self._lanes
 
     def drop(self, lane: int) -> None:
         """Hear no more of a lane: it diverged or failed."""
@@ -91,53 +174,124 @@ class Group:
             self._unsettled = False
 
     def close(self) -> None:
-        """Stop emulators and threads."""
-        self._envs.close()
+        """Stop threads."""
         self.learners.close()
-
-    def _actions(self) -> list[int]:
-        epsilon = self.epsilon
-        actions, greedy = [0] * len(self.lanes), []
-        for index in self.active:
-            action = self.lanes[index].explore(self.step, epsilon)
-            if action is None:
-                greedy.append(index)
-            else:
-                actions[index] = action
-        if greedy:
-            chosen = self.learners.act(greedy, [self.lanes[index].stack for index in greedy], self.step)
-            for index, action in zip(greedy, chosen, strict=True):
-                actions[index] = action
-        return actions
 
     def _learn(self) -> None:
         if self.step <= self.plan.warm_up:
             return
-        while self.updates < self.plan.updates_by(self.step):
+        due = self.plan.updates_by(self.step)
+        if self.plan.replay == "rollout" and self.updates < due:
+            for index in sorted(self.active):
+                self._lanes[index].prepare(self.learners.prepare(index, self._lanes[index].trajectory()))
+        while self.updates < due:
             samplers = {index: partial(self._sample, index, self.updates) for index in sorted(self.active)}
             self.learners.update(self.updates, samplers)
             self.updates += 1
             self._unsettled = self.plan.replay == "prioritized"
-        if self.step % self.plan.target_update_period == 0:
+        if self.plan.target_update_period and self.step % self.plan.target_update_period == 0:
             self.learners.sync()
 
-    def _sample(self, index: int, updates: int) -> Windows:
+    def _sample(self, index: int, updates: int) -> Any:
         if self._unsettled:
             self._settle(index)
-        windows = self.lanes[index].sample(updates)
+        data = self._lanes[index].sample(updates)
         states = self.learners.states(updates)
-        return windows._replace(states=self.lanes[index].sample_states(updates, states)) if states else windows
+        return data._replace(states=self._lanes[index].sample_states(updates, states)) if states else data
 
     def _settle(self, index: int) -> None:
         feedback = self.learners.feedback(index)
         assert feedback is not None
         assert feedback.priorities is not None
-        self.lanes[index].replay.reprioritize(np.asarray(feedback.priorities, np.float64))
+        self._lanes[index].reprioritize(np.asarray(feedback.priorities, np.float64))
+
+
+class Group(_Lockstep):
+    """Lanes with environments."""
+
+    def __init__(self, plan: DataPlan, lanes: Sequence[ActingLane], learners: Learners, envs: SeveralEnvs) -> None:
+        super().__init__(plan, lanes, learners)
+        self._acting = tuple(lanes)
+        self._envs = envs
+
+    def begin(self) -> None:
+        """Start the first episode of every lane."""
+        self._begin_episodes(range(len(self._acting)))
+
+    def advance(self) -> dict[int, FinishedEpisode]:
+        """Take one agent step in every lane, with the updates due after it; return the episodes that it ended."""
+        self.step += 1
+        actions = self._actions()
+        answer = self._envs.step(actions)
+        rewards, discounts = answer.reward.tolist(), answer.discount.tolist()
+        cut = answer.truncated.tolist()
+        lost = [False] * len(self._acting) if answer.life_lost is None else answer.life_lost.tolist()
+        ended: dict[int, FinishedEpisode] = {}
+        for index in self.active:
+            episode = self._acting[index].observe(
+                actions[index],
+                answer.observation[index],
+                rewards[index],
+                terminal=discounts[index] == 0,
+                truncated=cut[index],
+                life_lost=lost[index],
+            )
+            if episode is not None:
+                ended[index] = episode
+        self._learn()
+        over = [index for index, discount in enumerate(discounts) if discount == 0 or cut[index]]
+        if over:
+            self._begin_episodes(over)
+        return ended
+
+    @property
+    def epsilon(self) -> float:
+        """The exploration rate of the last agent step."""
+        return self.plan.epsilon(self.step)
+
+    def state_values(self) -> dict[str, float]:
+        """See `Training`: the exploration rate of the last agent step, where there is one."""
+        return {} if self.plan.noisy else {"epsilon": self.epsilon}
+
+    def close(self) -> None:
+        """Stop environments and threads."""
+        self._envs.close()
+        super().close()
+
+    def _actions(self) -> list[Any]:
+        epsilon = self.epsilon
+        actions: list[Any] = [self._envs.idle] * len(self._acting)
+        greedy = []
+        for index in self.active:
+            action = self._acting[index].explore(self.step, epsilon)
+            if action is None:
+                greedy.append(index)
+            else:
+                actions[index] = action
+        if greedy:
+            chosen = self.learners.act(greedy, [self._acting[index].observation for index in greedy], self.step)
+            for index, action in zip(greedy, chosen, strict=True):
+                actions[index] = action
+        return actions
 
     def _begin_episodes(self, lanes: Sequence[int] | range) -> None:
         first = self._envs.reset(
-            {index: self.lanes[index].next_seed if index in self.active else None for index in lanes}
+            {index: self._acting[index].next_seed if index in self.active else None for index in lanes}
         )
         for index in lanes:
             if index in self.active:
-                self.lanes[index].begin(first[index])
+                self._acting[index].begin(first[index])
+
+
+class OfflineGroup(_Lockstep):
+    """Lanes that learn from logged data: a step is an update."""
+
+    def advance(self) -> dict[int, FinishedEpisode]:
+        """See `Training`."""
+        self.step += 1
+        self._learn()
+        return {}
+
+    def state_values(self) -> dict[str, float]:
+        """See `Training`."""
+        return {}

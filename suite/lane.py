@@ -14,21 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.agent import DataPlan
+from suite.agent import Batch, DataPlan, Trajectory
 from suite.replay.frames import FrameReplay, Windows
 from suite.rng import Exploration, Sampling, Streams
 from suite.tasks import Environment
 
+ACTIONS = "actions"
+PRIORITIES = "priorities/"
+
 
 @dataclass(frozen=True, slots=True)
 class FinishedEpisode:
-    """An episode that ended at `agent_step`; `actions` has one byte an agent step, `raw_return` is unclipped.
+    """An episode of `length` agent steps that ended at `agent_step`; `raw_return` is unclipped.
 
-    `before` are the actions of the earlier episodes of its segment, which started from `emulator_seed`.
+    `actions`: as `Inputs.recorded` writes them, one byte each in Atari. `before` are the actions of the earlier
+    episodes of its segment, which started from `emulator_seed`.
     """
 
     number: int
     agent_step: int
+    length: int
     actions: bytes
     raw_return: float
     truncated: bool
@@ -49,7 +54,7 @@ class Lane:
         self.streams = streams
         self.replay = replay
         self.actions = actions
-        self.stack = np.zeros((replay.stack, screen, screen), np.uint8)
+        self.observation = np.zeros((replay.stack, screen, screen), np.uint8)
         self.chain = hashlib.sha256(b"").digest()
         self._plan = plan
         self._reward_clip = environment.reward_clip
@@ -91,7 +96,7 @@ class Lane:
         """
         self.step += 1
         over = terminal or life_lost
-        self.replay.add(self.stack[-1], action, self._clipped(reward), terminal=over, truncated=truncated)
+        self.replay.add(self.observation[-1], action, self._clipped(reward), terminal=over, truncated=truncated)
         self._return += reward
         self._current.append(action)
         if terminal or truncated:
@@ -102,15 +107,15 @@ class Lane:
     def begin(self, first_frame: NDArray[np.uint8]) -> None:
         """Start the next episode from its first frame."""
         self._return, self._current = 0.0, bytearray()
-        self.stack = np.zeros_like(self.stack)
-        self.stack[-1] = first_frame
+        self.observation = np.zeros_like(self.observation)
+        self.observation[-1] = first_frame
 
     def push(self, frame: NDArray[np.uint8], *, life_lost: bool = False) -> None:
         """Move the stack on by a frame, emptied before if a life was lost."""
-        stack = np.empty_like(self.stack)  # a new array: the device may still be reading the old one
-        stack[:-1] = 0 if life_lost else self.stack[1:]
+        stack = np.empty_like(self.observation)  # a new array: the device may still be reading the old one
+        stack[:-1] = 0 if life_lost else self.observation[1:]
         stack[-1] = frame
-        self.stack = stack
+        self.observation = stack
 
     def sample(self, updates: int) -> Windows:
         """Return the batch for the update that `updates` others went before."""
@@ -124,9 +129,32 @@ class Lane:
 
         return self.replay.sample_states(count, uniform)
 
+    def reprioritize(self, priorities: NDArray[np.float64]) -> None:
+        """Set the priorities of the transitions that were sampled last."""
+        self.replay.reprioritize(priorities)
+
+    def trajectory(self) -> Trajectory:
+        """No agent of numbered actions learns on-policy."""
+        raise NotImplementedError
+
+    def prepare(self, rows: Batch) -> None:
+        """See `trajectory`."""
+        raise NotImplementedError
+
     def history(self) -> list[list[bytes]]:
         """Return the actions of the segments that the replay reaches into, by episode; the last one is at hand."""
         return [*self._played, [*self._segment, bytes(self._current)]]
+
+    def saved(self) -> tuple[dict[str, NDArray[Any]], tuple[tuple[int, ...], ...]]:
+        """Return history and priorities as a checkpoint's arrays, and the lengths of the episodes, by segment."""
+        history = self.history()
+        arrays: dict[str, NDArray[Any]] = {
+            ACTIONS: np.frombuffer(b"".join(b"".join(segment) for segment in history), np.uint8)
+        }
+        if self.replay.priorities is not None:
+            self.replay.priorities.add_until(self.replay.added)
+            arrays |= {PRIORITIES + name: array for name, array in self.replay.priorities.arrays().items()}
+        return arrays, tuple(tuple(map(len, segment)) for segment in history)
 
     def resume(self, step: int, episodes: int, segments: int, history: list[list[bytes]], chain: bytes) -> None:
         """Set the counters and the history to those of a checkpoint; replay and stack are rebuilt by others."""
@@ -169,7 +197,7 @@ class Lane:
     def _end_episode(self, truncated: bool) -> FinishedEpisode:
         seed, actions = self.emulator_seed, bytes(self._current)
         before = tuple(self._segment)
-        ended = FinishedEpisode(self.episodes, self.step, actions, self._return, truncated, seed, before)
+        ended = FinishedEpisode(self.episodes, self.step, len(actions), actions, self._return, truncated, seed, before)
         self.chain = hashlib.sha256(self.chain + seed.to_bytes(4, "little") + actions).digest()
         self.episodes += 1
         self._segment.append(actions)

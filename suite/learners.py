@@ -13,22 +13,22 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
-from suite.agent import Feedback, Learner
+from suite.agent import Batch, Feedback, Learner, Trajectory
 from suite.forms import Form, crop_to, over_lanes, pad_to
+from suite.inputs import Observation
 from suite.programs import Programs, wait_for
-from suite.replay.frames import Windows
 from suite.rng import Streams
 
-Sampler = Callable[[], Windows]
+Sampler = Callable[[], Any]
+"""Draws what is sampled for one update; see `suite.inputs`."""
 
 
 class Learners(Protocol):
     """What a group needs of its lanes' learners; lanes are numbered from 0."""
 
-    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]], step: int) -> list[int]:
-        """Return the greedy actions of these lanes for their stacks uint8 [stack, height, width] at an agent step."""
+    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
+        """Return the agents' actions in these lanes for their observations at an agent step."""
         ...
 
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
@@ -41,6 +41,10 @@ class Learners(Protocol):
 
     def sync(self) -> None:
         """Copy parameters to target networks."""
+        ...
+
+    def prepare(self, lane: int, trajectory: Trajectory) -> Batch:
+        """Return the rows of an on-policy agent's next updates, on the host."""
         ...
 
     def feedback(self, lane: int) -> Feedback | None:
@@ -77,22 +81,22 @@ class LoopLearners:
         workers = min(threads, len(programs))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learner") if workers > 1 else None
 
-    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]], step: int) -> list[int]:
+    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
         """See `Learners`."""
         return [
-            self._programs[lane].act(self._learners[lane], stack, self._keys[lane], step)
-            for lane, stack in zip(lanes, stacks, strict=True)
+            self._programs[lane].act(self._learners[lane], observation, self._keys[lane], step)
+            for lane, observation in zip(lanes, observations, strict=True)
         ]
 
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
         """See `Learners`."""
 
         def one(lane: int) -> None:
-            windows = samplers[lane]()
+            data = samplers[lane]()
             if self._queues:
                 wait_for(self._feedback[lane])  # at most one update queued: a stop must not wait for dozens
             self._learners[lane], self._feedback[lane] = self._programs[lane].update(
-                self._learners[lane], self._streams[lane], updates, windows
+                self._learners[lane], self._streams[lane], updates, data
             )
 
         for _ in map(one, samplers) if self._pool is None else self._pool.map(one, samplers):
@@ -105,6 +109,11 @@ class LoopLearners:
     def sync(self) -> None:
         """See `Learners`."""
         self._learners = [each.sync(learner) for each, learner in zip(self._programs, self._learners, strict=True)]
+
+    def prepare(self, lane: int, trajectory: Trajectory) -> Batch:
+        """See `Learners`."""
+        self._learners[lane], batch = self._programs[lane].prepare(self._learners[lane], trajectory)
+        return batch
 
     def feedback(self, lane: int) -> Feedback | None:
         """See `Learners`."""
@@ -156,14 +165,14 @@ class StackedLearners:
         self._take = jax.jit(_lane_of)
         self._set = jax.jit(_with_lane, donate_argnums=0)
 
-    def act(self, lanes: Sequence[int], stacks: Sequence[NDArray[np.uint8]], step: int) -> list[int]:
+    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
         """See `Learners`."""
-        everyone = np.zeros((len(self._programs), *stacks[0].shape), np.uint8) if stacks else None
-        if everyone is None:
-            return []
-        everyone[list(lanes)] = stacks
-        actions = np.asarray(self._act(self._stacked.params, everyone, self._legal, self._act_keys, np.uint32(step)))
-        return [int(actions[lane]) for lane in lanes]
+        inputs = self._wide.inputs
+        everyone = np.stack([inputs.blank()] * len(self._programs))
+        everyone[list(lanes)] = observations
+        acting = self._wide.acting(self._stacked)
+        actions = np.asarray(self._act(acting, everyone, self._legal, self._act_keys, np.uint32(step)))
+        return [inputs.action(actions[lane]) for lane in lanes]
 
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
         """See `Learners`."""
@@ -174,10 +183,10 @@ class StackedLearners:
                 self._feedback[lane] = feedback
             self._all_feedback = None
             return
-        blank = self._wide.blank_windows()
-        windows = [samplers[lane]() if lane in samplers else blank for lane in range(len(self._programs))]
+        blank = self._wide.blank_data()
+        data = [samplers[lane]() if lane in samplers else blank for lane in range(len(self._programs))]
         wait_for(self._all_feedback)  # at most one update queued
-        stacked = jax.tree.map(_together, *windows)
+        stacked = jax.tree.map(_together, *data)
         self._stacked, self._all_feedback = self._update(
             self._stacked, self._keys, np.uint32(updates), stacked, self._legal
         )
@@ -189,6 +198,12 @@ class StackedLearners:
     def sync(self) -> None:
         """See `Learners`."""
         self._stacked = self._wide.sync(self._stacked)
+
+    def prepare(self, lane: int, trajectory: Trajectory) -> Batch:
+        """See `Learners`."""
+        learner, batch = self._programs[lane].prepare(self.get(lane), trajectory)
+        self.put(lane, learner)
+        return batch
 
     def feedback(self, lane: int) -> Feedback | None:
         """See `Learners`."""
@@ -213,9 +228,9 @@ class StackedLearners:
         """See `Learners`."""
 
     def _ordinary_update(
-        self, learner: Learner, key_data: jax.Array, count: jax.Array, windows: Windows, legal: jax.Array
+        self, learner: Learner, key_data: jax.Array, count: jax.Array, data: Any, legal: jax.Array
     ) -> tuple[Learner, Feedback]:
-        return self._wide.traced_update(learner, key_data, count, windows, legal, {})
+        return self._wide.traced_update(learner, key_data, count, data, legal, {})
 
 
 def _together(*arrays: Any) -> Any:

@@ -23,6 +23,8 @@ from suite.agent import Agent, Learner
 from suite.card import Card, Value
 from suite.checkpoint import CheckpointStore
 from suite.errors import BadData, SuiteError
+from suite.families import family_of
+from suite.inputs import Rows
 from suite.method import Context, Method, due_examples, init_learner, wrap_optimizer
 from suite.programs import Programs
 from suite.replay.frames import Windows
@@ -30,10 +32,10 @@ from suite.resolve import Request, resolve
 from suite.resume import learner_arrays, restored_learner
 from suite.rng import Streams
 from suite.spec import Spec
-from suite.tasks import load_task
+from suite.tasks import MUJOCO, Game, load_task
 
 Arrays = dict[str, NDArray[Any]]
-TASK = "atari40m"
+TASKS = {"atari": "atari40m", "offline": "offline5", "continuous": "mujoco"}
 """Whose number of gradient steps schedules get: at a task's full length every published period comes round."""
 NETWORK = "check_network"
 BATCH_SIZE = 4
@@ -151,12 +153,16 @@ class Trial:
         if "batch_size" in plugins.card("agent", self.agent).settings:
             own.append(f"agent.batch_size={self.batch_size}")
         given += [text for text in own if text.partition("=")[0] not in paths]
-        (resolved,) = resolve(Request(TASK, self.agent, self.network, (self.methods or "dense",), tuple(given)))
+        network: str | None = self.network
+        if load_task(self.task).family == "continuous":
+            network = None if network == NETWORK else network
+            given.append("agent.hidden_units=8")
+        (resolved,) = resolve(Request(self.task, self.agent, network, (self.methods or "dense",), tuple(given)))
         return resolved.spec if names else resolved.spec.model_copy(update={"methods": ()})
 
     @cached_property
     def _built(self) -> tuple[Agent, tuple[Method, ...]]:
-        return configure.build(self._spec, self.actions)
+        return configure.build(self._spec, self.game)
 
     @property
     def built(self) -> tuple[Method, ...]:
@@ -177,14 +183,25 @@ class Trial:
     @property
     def total_updates(self) -> int:
         """The gradient steps that schedules are written for."""
-        return configure.full_updates(load_task(TASK), self._built[0])
+        return configure.full_updates(load_task(self.task), self._built[0])
 
     @cached_property
     def programs(self) -> Programs:
         """The compiled side."""
         agent, methods = self._built
-        environment = load_task(TASK).environment
-        return Programs(agent, methods, environment.frame_stack, environment.screen_size, self.actions)
+        return configure.compiled(agent, methods, family_of(load_task(self.task)).inputs(self.game), self.game.actions)
+
+    @property
+    def task(self) -> str:
+        """The task that the agent is for."""
+        return TASKS[(*plugins.card("agent", self.agent).families, "atari")[0]]
+
+    @property
+    def game(self) -> Game:
+        """A game of so many actions, or a body that has its own."""
+        if load_task(self.task).family == "continuous":
+            return MUJOCO["Hopper"]
+        return Game("check", "", self.actions, None, None, 0)
 
     @property
     def streams(self) -> Streams:
@@ -208,23 +225,20 @@ class Trial:
             learner = self.programs.adopt(learner, dict.fromkeys(sources, arrays))
         return learner
 
-    def windows(self, updates: int, actions: int | None = None) -> Windows:
-        """Return a batch of noise, the same for the same count."""
+    def data(self, updates: int, actions: int | None = None) -> Any:
+        """Return a batch of noise as it is sampled for one update, the same for the same count."""
         rng = np.random.default_rng(updates)
-        blank, states = self.programs.blank_windows(), self.programs.states(updates)
-        size, screen = len(blank.a_tm1), self.programs.screen
-        return Windows(
-            rng.integers(0, 256, blank.frames.shape, np.uint8),
-            rng.integers(0, actions or self.actions, size, np.int32),
-            rng.integers(-1, 2, size).astype(np.float32),
-            np.where(rng.random(size) < 0.1, 0, 0.99).astype(np.float32),
-            None if blank.weight is None else rng.uniform(0.5, 1, size).astype(np.float32),
-            rng.integers(0, 256, (states, self.programs.stack, screen, screen), np.uint8) if states else None,
-        )
+        blank, states = self.programs.blank_data(), self.programs.states(updates)
+        noise = _vectors(blank, rng) if isinstance(blank, Rows) else _windows(blank, rng, actions or self.actions)
+        if not states:
+            return noise
+        shape = self.programs.inputs.blank_states(states).shape
+        extra = rng.normal(size=shape).astype(np.float32) if isinstance(blank, Rows) else _pixels(rng, shape)
+        return self.programs.inputs.with_states(noise, extra)
 
     def step(self, learner: Learner, updates: int) -> Learner:
         """Return the learner after the update that `updates` others went before; the given one is consumed."""
-        learner, _ = self.programs.update(learner, self.streams, updates, self.windows(updates))
+        learner, _ = self.programs.update(learner, self.streams, updates, self.data(updates))
         return learner
 
     def examples(self) -> list[int]:
@@ -240,6 +254,31 @@ class Trial:
         length = max(2, -(-number // len(marks)))
         around = {mark + offset - 1 for mark in marks for offset in range(length)}
         return sorted(count for count in around if 0 <= count < self.total_updates)
+
+
+def _windows(blank: Windows, rng: np.random.Generator, actions: int) -> Windows:
+    size = len(blank.a_tm1)
+    return Windows(
+        _pixels(rng, blank.frames.shape),
+        rng.integers(0, actions, size, np.int32),
+        rng.integers(-1, 2, size).astype(np.float32),
+        np.where(rng.random(size) < 0.1, 0, 0.99).astype(np.float32),
+        None if blank.weight is None else rng.uniform(0.5, 1, size).astype(np.float32),
+    )
+
+
+def _vectors(blank: Rows, rng: np.random.Generator) -> Rows:
+    """Return noise in every float field; actions within their bounds, some transitions terminal."""
+    batch = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), blank.batch)
+    size = len(blank.batch.r_t)
+    ends: Any = np.where(rng.random(size) < 0.1, 0, 0.99).astype(np.float32)
+    return Rows(
+        batch._replace(a_tm1=np.tanh(batch.a_tm1), discount_t=ends, weight=blank.batch.weight, legal=blank.batch.legal)
+    )
+
+
+def _pixels(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return rng.integers(0, 256, shape, np.uint8)
 
 
 def _within(due: range, total: int) -> range:

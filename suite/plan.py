@@ -22,13 +22,15 @@ from suite.estimate import (
     is_accelerator,
     projected_seconds,
 )
-from suite.placement import Placement, replay_bytes
+from suite.families import Family, family_of
+from suite.placement import Placement
+from suite.programs import Programs
 from suite.record import FINISHED, effective_state, read_status
 from suite.resolve import Resolved, parse_games, parse_seeds
 from suite.runner import Job, Outcome
 from suite.sources import check_source
-from suite.spec import Cell
-from suite.tasks import GAMES, Task, load_task
+from suite.spec import Cell, Spec
+from suite.tasks import GAMES, Game, Task, load_task
 
 LEAST_FREE_DISK = 64 * 2**20
 """For logs and whatever else; checkpoints come on top."""
@@ -51,6 +53,23 @@ class Plan:
     jobs: tuple[Job, ...]
     existing: dict[Cell, str]
     placement: Placement
+    data: Path | None = None
+
+    @property
+    def family(self) -> Family:
+        """The task's family."""
+        return family_of(self.task, self.data, self.resolved[0].spec.dataset)
+
+    @property
+    def widest(self) -> Game:
+        """The game whose networks are the largest."""
+        return max((GAMES[name] for name in self.games), key=self._size)
+
+    def _size(self, game: Game) -> tuple[int, int]:
+        return int(self.family.inputs(game).blank().size), game.actions
+
+    def _programs(self, spec: Spec, game: Game | None = None) -> Programs:
+        return programs_for(spec, self.widest if game is None else game)
 
     @property
     def total(self) -> int:
@@ -59,11 +78,10 @@ class Plan:
 
     @cached_property
     def costs(self) -> dict[str, Seconds]:
-        """Projected seconds of one cell, by configuration; the largest head among the games."""
-        actions = max(GAMES[name].actions for name in self.games)
+        """Projected seconds of one cell, by configuration; with the largest networks among the games."""
         return {
             item.spec.config_id: projected_seconds(
-                programs_for(item.spec, actions), self.task.agent_steps(item.spec.frames)
+                self._programs(item.spec), self.task.agent_steps(item.spec.frames), self.task.family
             )
             for item in self.resolved
         }
@@ -79,10 +97,8 @@ class Plan:
 
         `image` is the name of the container image that this runs in, or empty.
         """
-        from suite.envs.atari import rom_path
-
         for name in self.games:
-            rom_path(GAMES[name])
+            self.family.check(GAMES[name])
         self._check_sources()
         _check_writable(self.out, self.disk)
         self._check_memory()
@@ -102,7 +118,7 @@ class Plan:
         """Refuse a cell that starts from a run which is neither done nor among those to be done."""
         planned = {item.spec.config_id for item in self.resolved}
         for job in self.jobs:
-            programs = programs_for(job.cell.spec, GAMES[job.cell.game].actions)
+            programs = self._programs(job.cell.spec, GAMES[job.cell.game])
             for source in programs.sources.values():
                 if source not in planned:
                     check_source(self.out, job.cell, source)
@@ -110,7 +126,7 @@ class Plan:
     @cached_property
     def memory(self) -> tuple[int, int]:
         """The bytes that the process will hold at its peak: (host, device)."""
-        kinds = {(job.cell.spec.config_id, GAMES[job.cell.game].actions) for job in self.jobs}
+        kinds = {(job.cell.spec.config_id, self._size(GAMES[job.cell.game])) for job in self.jobs}
         lanes = sorted((self._lane_bytes(job) for job in self.jobs), reverse=True)[: self.lanes]
         host = PROCESS_BYTES + len(kinds) * PROGRAMS_BYTES + sum(lane[0] for lane in lanes)
         return host, sum(lane[1] for lane in lanes)
@@ -128,9 +144,9 @@ class Plan:
     def _lane_bytes(self, job: Job) -> tuple[int, int]:
         """Return what a lane holds at its peak: replay, learner, and what an update takes beside them."""
         cell = job.cell
-        programs = programs_for(cell.spec, max(GAMES[name].actions for name in self.games))
+        programs = self._programs(cell.spec)
         steps = self.task.agent_steps(cell.spec.frames)
-        host, device = replay_bytes(programs.plan, steps, self.task.environment, GAMES[cell.game], self.placement)
+        host, device = self.family.replay_bytes(programs.plan, steps, GAMES[cell.game], self.placement)
         training = programs.training_bytes()
         return (host, device + training) if is_accelerator() else (host + device + training, 0)
 
@@ -154,10 +170,7 @@ class Plan:
     @property
     def disk(self) -> int:
         """The bytes that checkpoints may take: the last of every cell, and while it runs two more."""
-        learner = max(
-            programs_for(item.spec, max(GAMES[name].actions for name in self.games)).learner_bytes()
-            for item in self.resolved
-        )
+        learner = max(self._programs(item.spec).learner_bytes() for item in self.resolved)
         return (len(self.jobs) + 2 * min(self.lanes, len(self.jobs))) * learner + LEAST_FREE_DISK
 
     def _first_try(self) -> str:
@@ -203,6 +216,7 @@ class Plan:
         """Return the plan for people."""
         lines = [
             f"{self.task.title} ({self.task.key}): {self.total} cells, {len(self.jobs)} to run, {self.lanes} at a time",
+            *([f"data    {self.resolved[0].spec.dataset}, from {self.data}"] if self.data is not None else []),
             f"games   {', '.join(self.games)}",
             f"seeds   {', '.join(map(str, self.seeds))}",
             f"out     {self.out.resolve()}",
@@ -218,7 +232,7 @@ class Plan:
             lines += [
                 "",
                 f"{entry['config_id']}  {entry['label']}{shortened}",
-                f"  frames           {entry['frames']:,} = {entry['agent_steps']:,} agent steps",
+                _budget_text(self.task, entry["frames"], entry["agent_steps"]),
                 f"  gradient steps   {entry['updates']:,} (schedules: {entry['nominal_updates']:,} at the full budget)",
                 f"  parameters       {entry['parameters']:,} with {entry['actions']} actions",
             ]
@@ -229,10 +243,21 @@ class Plan:
 
 
 def make_plan(
-    resolved: Sequence[Resolved], games: str, seeds: str | None, out: Path, lanes: str, placement: str = "auto"
+    resolved: Sequence[Resolved],
+    games: str,
+    seeds: str | None,
+    out: Path,
+    lanes: str,
+    placement: str = "auto",
+    data: Path | None = None,
 ) -> Plan:
     """Return the plan for resolved configurations; UsageError for games, seeds or lanes that cannot be."""
     task = load_task(resolved[0].spec.task)
+    if task.data is not None and data is None:
+        raise UsageError(
+            f"{task.id} learns from logged data, and none is named.",
+            "Give --data DIR; `suite data --help` says how to get or make some.",
+        )
     chosen_games = parse_games(games, task)
     chosen_seeds = task.default_seeds if seeds is None else parse_seeds(seeds)
     jobs: list[Job] = []
@@ -246,7 +271,7 @@ def make_plan(
                     existing[cell] = state
                 else:
                     jobs.append(Job(cell, item.departures))
-    first = Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, 1, tuple(jobs), existing, Placement.HOST)
+    first = Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, 1, tuple(jobs), existing, Placement.HOST, data)
     return _placed(first, lanes, placement)
 
 
@@ -282,9 +307,8 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
     import jax
 
     spec = item.spec
-    actions = max(GAMES[name].actions for name in plan.games)
-    agent, methods = build(spec, actions)
-    programs = programs_for(spec, actions)
+    agent, methods = build(spec, plan.widest)
+    programs = programs_for(spec, plan.widest)
     steps = plan.task.agent_steps(spec.frames)
     return {
         "config_id": spec.config_id,
@@ -294,13 +318,19 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
         "agent_steps": steps,
         "updates": agent.plan.updates_by(steps),
         "nominal_updates": full_updates(plan.task, agent),
-        "actions": actions,
+        "actions": plan.widest.actions,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(programs.shapes().params)),
         "milestones": {name: value for method in methods for name, value in (method.milestones or {}).items()},
         "departures": item.departures,
         "seconds_per_cell": round(sum(plan.costs[spec.config_id]), 1),
         "spec": spec.model_dump(mode="json"),
     }
+
+
+def _budget_text(task: Task, frames: int, steps: int) -> str:
+    if task.family == "atari":
+        return f"  frames           {frames:,} = {steps:,} agent steps"
+    return f"  {task.unit:<16} {frames:,}"
 
 
 def _cell(cell: Cell, state: str) -> dict[str, Any]:

@@ -18,19 +18,20 @@ from flax import linen as nn
 from numpy.typing import NDArray
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-from suite.agent import Params
+from suite.agent import Learner, Params
 from suite.configure import build
 from suite.errors import BadData
 from suite.export import read_policy
+from suite.families import family_of
 from suite.spec import Spec
-from suite.tasks import game, load_task
+from suite.tasks import Game, game, load_task
 
 SPARSE_BELOW = 0.2
 """The share of non-zero weights below which a layer is computed sparsely: there both ways are about equally fast."""
 
 
 class Policy:
-    """Greedy actions of a spec's agent for a number of actions; equal to the agent's own up to rounding.
+    """Greedy actions of a spec's agent in a game; equal to the agent's own up to rounding.
 
     An agent that draws random numbers to act draws the same ones every time.
 
@@ -40,14 +41,19 @@ class Policy:
     """
 
     def __init__(
-        self, spec: Spec, actions: int, params: Mapping[str, NDArray[Any]], sparse_below: float = SPARSE_BELOW
+        self, spec: Spec, game: Game, params: Mapping[str, NDArray[Any]], sparse_below: float = SPARSE_BELOW
     ) -> None:
-        self._agent, _ = build(spec, actions)
-        self._legal = np.ones(actions, np.bool_)
-        environment = load_task(spec.task).environment
-        self.shape = (environment.frame_stack, environment.screen_size, environment.screen_size)
-        stack = jax.eval_shape(lambda: jnp.zeros(self.shape, jnp.uint8))
-        shapes = jax.eval_shape(lambda stack: self._agent.init(jax.random.key(0), _observation(stack)), stack)
+        self._agent, _ = build(spec, game)
+        self._legal = np.ones(game.actions, np.bool_)
+        self._inputs_of = family_of(load_task(spec.task)).inputs(game)
+        blank = self._inputs_of.blank()
+        self.shape, self.dtype = blank.shape, blank.dtype
+        stack = jax.eval_shape(lambda: jnp.asarray(blank))
+        shapes = jax.eval_shape(lambda stack: self._agent.init(jax.random.key(0), self._observation(stack)), stack)
+        self._statistics: Any = ()
+        if self._agent.statistics is not None:
+            expected = jax.eval_shape(lambda stack: self._agent.statistics(self._observation(stack)), stack)  # type: ignore[misc]
+            self._statistics = _tree(expected, params, "", "statistics/")
         self.sparse_layer = ""
         layers = [name for name in self._single_layers(shapes, stack) if name in params]
         if layers:
@@ -61,18 +67,25 @@ class Policy:
         self._before = jax.jit(self._inputs)
         self._after = jax.jit(self._action)
 
-    def act(self, stack: NDArray[np.uint8]) -> int:
-        """Return the action for a stack of frames uint8 [stack, height, width], oldest first."""
-        if stack.shape != self.shape or stack.dtype != np.uint8:
-            raise ValueError(f"a stack is uint8 {self.shape}, not {stack.dtype} {stack.shape}")
-        if not self.sparse_layer:
-            return int(self._act(self._params, stack))
-        return int(self._after(self._params, stack, self._product(self._before(self._params, stack))))
+    def act(self, stack: NDArray[Any]) -> Any:
+        """Return the action for a stack of frames uint8 [stack, height, width], oldest first: a number.
 
-    def activations(self, stack: NDArray[np.uint8]) -> dict[str, jax.Array]:
-        """Return what the layers put out for a stack; see `Agent.activations`."""
+        In continuous control, an action float32 [A] in [-1, 1] for an observation float32 [D].
+        """
+        if stack.shape != self.shape or stack.dtype != self.dtype:
+            raise ValueError(f"an observation is {self.dtype} {self.shape}, not {stack.dtype} {stack.shape}")
+        if not self.sparse_layer:
+            return self._inputs_of.action(np.asarray(self._act(self._params, stack)))
+        product = self._product(self._before(self._params, stack))
+        return self._inputs_of.action(np.asarray(self._after(self._params, stack, product)))
+
+    def activations(self, stack: NDArray[Any]) -> dict[str, jax.Array]:
+        """Return what the layers put out for an observation; see `Agent.activations`."""
         with nn.intercept_methods(_computed_by(self._product)):
-            return self._agent.activations(self._params, _observation(stack))
+            return self._agent.activations(self._params, self._observation(stack))
+
+    def _observation(self, stack: Any) -> jax.Array:
+        return self._inputs_of.network(stack)
 
     def _product(self, inputs: jax.Array) -> NDArray[Any]:
         product: NDArray[Any] = self._matrix @ np.asarray(inputs)
@@ -80,7 +93,10 @@ class Policy:
 
     def _whole(self, params: Params, stack: jax.Array) -> jax.Array:
         greedy = self._agent.evaluate or self._agent.act
-        return greedy(params, _observation(stack), jnp.asarray(self._legal), jax.random.key(0))[0]
+        acting = params
+        if self._agent.acting is not None:
+            acting = self._agent.acting(Learner(params, params, (), {}, self._statistics))
+        return greedy(acting, self._observation(stack), jnp.asarray(self._legal), jax.random.key(0))[0]
 
     def _inputs(self, params: Params, stack: jax.Array) -> jax.Array:
         """Return the inputs of the sparse layer; what comes after it is not computed."""
@@ -125,7 +141,7 @@ class Policy:
 def load_policy(path: Path | str) -> Policy:
     """Return the policy in a file that `suite export` wrote, dense or sparse; BadData if it is none."""
     exported = read_policy(Path(path))
-    return Policy(exported.spec, game(exported.game).actions, exported.params)
+    return Policy(exported.spec, game(exported.game), exported.params)
 
 
 def _computed_by(product: Callable[[jax.Array], Any]) -> Callable[..., Any]:
@@ -150,10 +166,10 @@ def _is_plain(context: Any) -> bool:
     return (layer.dtype, layer.dot_general, layer.dot_general_cls) == (None, None, None)
 
 
-def _tree(shapes: Params, params: Mapping[str, NDArray[Any]], absent: str) -> Params:
-    """Return the parameters as a tree, with None for the kernel that is absent."""
+def _tree(shapes: Params, params: Mapping[str, NDArray[Any]], absent: str, under: str = "") -> Params:
+    """Return the arrays below a name as a tree, with None for the kernel that is absent."""
     leaves: list[Any] = []
-    for name, shape in _named(shapes):
+    for name, shape in ((under + name, shape) for name, shape in _named(shapes)):
         array = params.get(name)
         if array is None or array.shape != shape.shape or array.dtype != shape.dtype:
             raise BadData(
@@ -167,7 +183,3 @@ def _tree(shapes: Params, params: Mapping[str, NDArray[Any]], absent: str) -> Pa
 def _named(tree: Params) -> list[tuple[str, Any]]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves]
-
-
-def _observation(stack: Any) -> jax.Array:
-    return jnp.moveaxis(jnp.asarray(stack), 0, -1)[None]

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.agent import Agent, Batch, Feedback, Learner
+from suite.agent import Agent, Batch, Feedback, Learner, Trajectory
+from suite.inputs import Inputs, Observation
 from suite.method import (
     Method,
     Signal,
@@ -27,7 +28,6 @@ from suite.method import (
     init_learner,
     wrap_optimizer,
 )
-from suite.replay.frames import Windows
 from suite.rng import Streams
 
 
@@ -37,10 +37,9 @@ class Programs:
     `traced_act` and `traced_update` are what is compiled, for those who compile them for many lanes at a time.
     """
 
-    def __init__(self, agent: Agent, methods: Sequence[Method], stack: int, screen: int, actions: int) -> None:
+    def __init__(self, agent: Agent, methods: Sequence[Method], inputs: Inputs, actions: int) -> None:
         self.plan = agent.plan
-        self.stack = stack
-        self.screen = screen
+        self.inputs = inputs
         self.actions = actions
         self._agent = agent
         self._methods = tuple(methods)
@@ -52,25 +51,36 @@ class Programs:
         self._update = jax.jit(self.traced_update, donate_argnums=0)
         self._sync = jax.jit(lambda params: jax.tree.map(jnp.copy, params))
         self._measure = jax.jit(self._traced_measure)
+        self._prepare = jax.jit(self.traced_prepare)
 
     def init(self, streams: Streams) -> Learner:
         """Return the learner that a cell starts from."""
         learner: Learner = self._init(_key(streams, "init"))
         return learner
 
-    def act(self, learner: Learner, frames: NDArray[np.uint8], key_data: jax.Array, step: int) -> int:
-        """Return the greedy action for a stack of frames uint8 [stack, height, width] at an agent step."""
-        return int(np.asarray(self._act(learner.params, frames, self._legal, key_data, np.uint32(step))))
+    def act(self, learner: Learner, observation: Observation, key_data: jax.Array, step: int) -> Any:
+        """Return the agent's action for an observation at an agent step."""
+        chosen = self._act(self.acting(learner), observation, self._legal, key_data, np.uint32(step))
+        return self.inputs.action(np.asarray(chosen))
+
+    def acting(self, learner: Learner) -> Any:
+        """Return what acting needs of a learner, its parameters as a rule."""
+        return learner.params if self._agent.acting is None else self._agent.acting(learner)
 
     def evaluate(
         self,
         learner: Learner,
-        frames: NDArray[np.uint8],
+        observations: NDArray[Any],
         key_data: NDArray[np.uint32],
         steps: NDArray[np.uint32],
-    ) -> NDArray[np.int32]:
-        """Return the greedy actions int32 [E] of E episodes for uint8 [E, stack, height, width]; key_data is [E, 2]."""
-        return np.asarray(self._evaluate(learner.params, frames, self._legal, key_data, steps))
+    ) -> NDArray[Any]:
+        """Return the actions [E, ...] of E episodes, without exploration, for observations [E, ...]; keys [E, 2]."""
+        return np.asarray(self._evaluate(self.acting(learner), observations, self._legal, key_data, steps))
+
+    def prepare(self, learner: Learner, trajectory: Trajectory) -> tuple[Learner, Batch]:
+        """Return an on-policy agent's learner and the rows of its next updates, on the host."""
+        learner, batch = self._prepare(learner, trajectory)
+        return learner, jax.device_get(batch)
 
     def signals(self, updates: int) -> dict[str, Signal]:
         """Return what is due at the update that `updates` others went before."""
@@ -89,10 +99,10 @@ class Programs:
         """Return a fresh learner with what its methods take over from their sources' last checkpoints."""
         return adopt(learner, self._methods, arrays)
 
-    def update(self, learner: Learner, streams: Streams, updates: int, windows: Windows) -> tuple[Learner, Feedback]:
+    def update(self, learner: Learner, streams: Streams, updates: int, data: Any) -> tuple[Learner, Feedback]:
         """Return the learner after one gradient step; the given one is consumed. May not wait for the device."""
         result: tuple[Learner, Feedback] = self._update(
-            learner, streams.key_data("update"), np.uint32(updates), windows, self._legal, self.signals(updates)
+            learner, streams.key_data("update"), np.uint32(updates), data, self._legal, self.signals(updates)
         )
         return result
 
@@ -114,22 +124,30 @@ class Programs:
 
         `evaluations`: how many evaluation episodes are played at a time, if any.
         """
-        streams, windows = Streams("", "", 0), self.blank_windows()
+        streams, data = Streams("", "", 0), self.blank_data()
         learner = self.init(streams)
-        stack = windows.frames[0, : self.stack]
-        self.act(learner, stack, jnp.zeros(2, jnp.uint32), 0)
+        blank = self.inputs.blank()
+        self.act(learner, blank, jnp.zeros(2, jnp.uint32), 0)
         if evaluations:
             keys, steps = np.zeros((evaluations, 2), np.uint32), np.zeros(evaluations, np.uint32)
-            self.evaluate(learner, np.broadcast_to(stack, (evaluations, *stack.shape)).copy(), keys, steps)
+            self.evaluate(learner, np.broadcast_to(blank, (evaluations, *blank.shape)).copy(), keys, steps)
+        if self._agent.prepare is not None:
+            learner, _ = self.prepare(learner, self.blank_trajectory())
         for updates in due_examples(self._methods, total_updates):
-            own = windows._replace(states=self._blank_states(updates))
+            count = self.states(updates)
+            own = self.inputs.with_states(data, self.inputs.blank_states(count)) if count else data
             learner, feedback = self.update(learner, streams, updates, own)
             wait_for(feedback)
-        self.measure(self.sync(learner))
+        if self.plan.target_update_period:
+            learner = self.sync(learner)
+        self.measure(learner)
 
-    def _blank_states(self, updates: int) -> NDArray[np.uint8] | None:
-        count = self.states(updates)
-        return np.zeros((count, self.stack, self.screen, self.screen), np.uint8) if count else None
+    def blank_trajectory(self) -> Trajectory:
+        """Return an on-policy agent's trajectory of zeros, in the right shapes."""
+        length, numbers = self.plan.update_period, np.zeros(self.plan.update_period, np.float32)
+        observations = np.broadcast_to(self.inputs.blank(), (length, *self.inputs.blank().shape)).copy()
+        actions = np.zeros((length, self.actions), np.float32)
+        return Trajectory(observations, actions, numbers, numbers, observations, numbers.astype(np.bool_))  # type: ignore[arg-type]
 
     def cost(self) -> tuple[float, float]:
         """Return the floating-point operations of one update and of one action, from the compiler's own count."""
@@ -144,58 +162,68 @@ class Programs:
 
     def training_bytes(self) -> int:
         """Return the memory of a learner and of an update of it, from the compiler; compiles it."""
-        windows = sum(leaf.nbytes for leaf in jax.tree.leaves(self.blank_windows()))
-        return int(2 * self.learner_bytes() + 2 * windows) + self._scratch_bytes
+        data = sum(leaf.nbytes for leaf in jax.tree.leaves(self.blank_data()))
+        return int(2 * self.learner_bytes() + 2 * data) + self._scratch_bytes
 
     def learner_bytes(self) -> int:
         """Return the memory of a learner."""
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.shapes()))
 
-    def blank_windows(self) -> Windows:
-        """Return a batch of windows of the right shapes, all zero."""
-        screen, batch, window = self.screen, self.plan.batch_size, self.stack + self.plan.n_step
-        numbers = np.zeros(batch, np.float32)
-        weight = np.ones(batch, np.float32) if self.plan.replay == "prioritized" else None
-        frames = np.zeros((batch, window, screen, screen), np.uint8)
-        return Windows(frames, np.zeros(batch, np.int32), numbers, numbers, weight)
+    def blank_data(self) -> Any:
+        """Return what is sampled for one update, all zeros, in the right shapes."""
+        return self.inputs.blank_data(self.plan)
 
     def _lowered(self) -> tuple[Any, Any]:
-        learner, windows = self.shapes(), self.blank_windows()
-        update = self._update.lower(learner, np.zeros(2, np.uint32), np.uint32(0), windows, self._legal, {})
+        learner = self.shapes()
+        update = self._update.lower(learner, np.zeros(2, np.uint32), np.uint32(0), self.blank_data(), self._legal, {})
         key_data = np.zeros(2, np.uint32)
-        act = self._act.lower(learner.params, windows.frames[0, : self.stack], self._legal, key_data, np.uint32(0))
+        act = self._act.lower(self.acting(learner), self.inputs.blank(), self._legal, key_data, np.uint32(0))
         return update, act
 
     def _traced_init(self, key: jax.Array) -> Learner:
         params_key, methods_key = jax.random.split(key)
-        observation = jnp.zeros((1, self.screen, self.screen, self.stack), jnp.uint8)
+        observation = self.inputs.network(self.inputs.blank())
         params = self._agent.init(params_key, observation)
-        return init_learner(params, self._optimizer, self._methods, methods_key)
+        learner = init_learner(params, self._optimizer, self._methods, methods_key)
+        statistics = self._agent.statistics
+        return learner if statistics is None else learner._replace(statistics=statistics(observation))
 
     def traced_act(
-        self, params: Any, frames: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array
+        self, acting: Any, observation: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array
     ) -> jax.Array:
-        """Return the greedy action, an int32 scalar, for frames uint8 [stack, height, width] and legal bool [A]."""
-        return _first_action(self._agent.act, params, frames, legal, key_data, step)
+        """Return the agent's action for an observation and legal bool [A]; `acting`: see the method of that name."""
+        return self._first_action(self._agent.act, acting, observation, legal, key_data, step)
 
     def _traced_evaluate(
-        self, params: Any, frames: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array
+        self, acting: Any, observation: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array
     ) -> jax.Array:
-        return _first_action(self._agent.evaluate or self._agent.act, params, frames, legal, key_data, step)
+        return self._first_action(self._agent.evaluate or self._agent.act, acting, observation, legal, key_data, step)
+
+    def _first_action(
+        self, act: Any, acting: Any, observation: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array
+    ) -> jax.Array:
+        key = jax.random.fold_in(jax.random.wrap_key_data(key_data), step)
+        actions: jax.Array = act(acting, self.inputs.network(observation), legal, key)
+        return actions[0]
+
+    def traced_prepare(self, learner: Learner, trajectory: Trajectory) -> tuple[Learner, Batch]:
+        """Return an on-policy agent's learner and the rows of its next updates."""
+        assert self._agent.prepare is not None
+        return self._agent.prepare(learner, trajectory)
 
     def traced_update(
         self,
         learner: Learner,
         key_data: jax.Array,
         count: jax.Array,
-        windows: Windows,
+        data: Any,
         legal: jax.Array,
         signals: dict[str, Signal],
     ) -> tuple[Learner, Feedback]:
         """Return the learner after the update that `count` others went before; legal is bool [A]."""
         agent_key, method_key = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(key_data), count))
-        batch = transitions(windows, self.stack, legal)
-        states = None if windows.states is None else jnp.moveaxis(jnp.asarray(windows.states), 1, -1)
+        batch = self.inputs.batch(data, legal)
+        states = self.inputs.states(data)
 
         def view(gradients: Any) -> View:
             return View(
@@ -223,32 +251,10 @@ class Programs:
         }
 
 
-def _first_action(
-    act: Any, params: Any, frames: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array
-) -> jax.Array:
-    key = jax.random.fold_in(jax.random.wrap_key_data(key_data), step)
-    actions: jax.Array = act(params, jnp.moveaxis(frames, 0, -1)[None], legal, key)
-    return actions[0]
-
-
 def wait_for(tree: Any) -> None:
     """Return once all arrays of a tree are computed."""
     for leaf in jax.tree.leaves(tree):
         leaf.block_until_ready()
-
-
-def transitions(windows: Windows, stack: int, legal: jax.Array) -> Batch:
-    """Cut sampled windows [B, stack + n, height, width] into the states at their two ends."""
-    frames = jnp.asarray(windows.frames)
-    return Batch(
-        s_tm1=jnp.moveaxis(frames[:, :stack], 1, -1),
-        a_tm1=jnp.asarray(windows.a_tm1),
-        r_t=jnp.asarray(windows.r_t),
-        discount_t=jnp.asarray(windows.discount_t),
-        s_t=jnp.moveaxis(frames[:, -stack:], 1, -1),
-        weight=jnp.ones(frames.shape[0], jnp.float32) if windows.weight is None else jnp.asarray(windows.weight),
-        legal=jnp.asarray(legal),
-    )
 
 
 def _masked(methods: Sequence[Method], learner: Learner) -> tuple[jax.Array, int]:

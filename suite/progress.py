@@ -15,6 +15,7 @@ from rich.progress import Progress as Bars
 
 from suite.runner import Outcome, Progress
 from suite.spec import Cell
+from suite.tasks import load_task
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -43,11 +44,12 @@ def _bars(console: Console) -> Bars:
     )
 
 
-def note(frames: int, budget: int, rate: float, last_return: float | None) -> str:
+def note(cell: Cell, frames: int, rate: float, last_return: float | None) -> str:
     """Return rate, time left and last return in a few words."""
-    left = _clock((budget - frames) / rate) if rate > 0 else "?"
+    left = _clock((cell.spec.frames - frames) / rate) if rate > 0 else "?"
     last = "-" if last_return is None else f"{last_return:g}"
-    return f"{rate:,.0f} frames/s  ETA {left}  return {last}"
+    unit = load_task(cell.spec.task).unit.rpartition(" ")[2]  # frames or steps
+    return f"{rate:,.0f} {unit}/s  ETA {left}  return {last}"
 
 
 def name(cell: Cell) -> str:
@@ -85,10 +87,7 @@ class _Terminal:
             self._tasks[cell] = self._bars.add_task(name(cell), total=budget_frames, note="compiling")
 
     def advance(self, cell: Cell, frames: int, frames_per_second: float, last_return: float | None) -> None:
-        budget = cell.spec.frames
-        self._bars.update(
-            self._tasks[cell], completed=frames, note=note(frames, budget, frames_per_second, last_return)
-        )
+        self._bars.update(self._tasks[cell], completed=frames, note=note(cell, frames, frames_per_second, last_return))
 
     def say(self, cell: Cell, text: str) -> None:
         self._bars.console.print(f"{name(cell)}: {text}", highlight=False, markup=False, soft_wrap=True)
@@ -119,16 +118,14 @@ class _Lines:
 
     def begin(self, cell: Cell, budget_frames: int) -> None:
         self._last[cell] = time.monotonic()
-        self._print(f"{name(cell)}: starts, {budget_frames:,} frames")
+        self._print(f"{name(cell)}: starts, {budget_frames:,} {load_task(cell.spec.task).unit}")
 
     def advance(self, cell: Cell, frames: int, frames_per_second: float, last_return: float | None) -> None:
         now = time.monotonic()
         if now - self._last[cell] >= SECONDS_BETWEEN_LINES:
             self._last[cell] = now
             share = 100 * frames / cell.spec.frames
-            self._print(
-                f"{name(cell)}: {share:.1f} %  {note(frames, cell.spec.frames, frames_per_second, last_return)}"
-            )
+            self._print(f"{name(cell)}: {share:.1f} %  {note(cell, frames, frames_per_second, last_return)}")
 
     def say(self, cell: Cell, text: str) -> None:
         self._print(f"{name(cell)}: {text}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
 import subprocess
@@ -18,7 +16,7 @@ from suite.record import Attempt
 from suite.spec import Cell
 from suite.tasks import GAMES, Game, Task, load_task
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "ale-py", "gymnasium", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "ale-py", "gymnasium", "mujoco", "numpy")
 
 
 def utc_now() -> str:
@@ -45,21 +43,10 @@ def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, st
 
 
 def environment_of(task: Task, game: Game) -> tuple[dict[str, bool | int | float | str], str]:
-    """Return the environment that a task gives a game here, and its fingerprint.
+    """Return the environment that a task gives a game here, and its fingerprint: 16 hexadecimal digits."""
+    from suite.families import family_of  # loads the emulator
 
-    The fingerprint is 16 hexadecimal digits of a hash of emulator version, ROM and every option, threads left out.
-    """
-    from suite.envs.atari import emulator_options, rom_sha256  # loads the emulator
-
-    environment: dict[str, bool | int | float | str] = {
-        "ale_py": metadata.version("ale-py"),
-        "rom": game.rom,
-        "rom_sha256": rom_sha256(game),
-        **emulator_options(task.environment),
-        "reseed_steps": task.environment.reseed_steps,
-    }
-    relevant = {name: value for name, value in environment.items() if name not in ("num_threads", "batch_size")}
-    return environment, hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+    return family_of(task).environment(game)
 
 
 @cache

@@ -165,7 +165,10 @@ class Actions(_Row):
 
 
 class EvaluationRow(LogRow):
-    """A finished evaluation episode of the learner at `agent_step`; `actions` as `pack` writes them."""
+    """A finished evaluation episode of the learner at `agent_step`.
+
+    `actions`: as `pack` writes them; empty where the score does not count it.
+    """
 
     episode: int
     length: int
@@ -174,24 +177,24 @@ class EvaluationRow(LogRow):
     emulator_seed: int
     actions: str
 
-    def unpack(self) -> bytes:
-        """Return the actions; BadData unless they are `length` in number."""
-        return unpack(self.actions, self.length, f"evaluation episode {self.episode}")
+    def unpack(self, width: int = 1) -> bytes:
+        """Return the actions, of `width` bytes each; BadData unless they are `length` in number."""
+        return unpack(self.actions, self.length, f"evaluation episode {self.episode}", width)
 
 
 def pack(actions: bytes) -> str:
-    """Return actions, one byte each, deflated (zlib), in base64."""
+    """Return actions, as bytes, deflated (zlib), in base64."""
     return base64.b64encode(zlib.compress(actions, 9)).decode("ascii")
 
 
-def unpack(text: str, length: int, name: str) -> bytes:
-    """Return packed actions; BadData, which names the episode, unless they are `length` in number."""
+def unpack(text: str, length: int, name: str, width: int = 1) -> bytes:
+    """Return packed actions of `width` bytes; BadData, which names the episode, unless they are `length` in number."""
     try:
         decoder = zlib.decompressobj()
-        actions = decoder.decompress(base64.b64decode(text, validate=True), length + 1)
+        actions = decoder.decompress(base64.b64decode(text, validate=True), length * width + 1)
     except (ValueError, zlib.error) as error:
         raise BadData(f"The actions of {name} cannot be read: {error}.", "Run it again.") from error
-    if len(actions) != length or not decoder.eof:
+    if len(actions) != length * width or not decoder.eof:
         raise BadData(f"Other than {length} actions of {name} are logged.", "Run it again.")
     return actions
 

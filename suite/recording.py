@@ -52,7 +52,7 @@ class Recording:
         self.step = 0
         self._updates = self._episodes = 0
         self._writer = writer
-        self._skip = self.task.environment.frame_skip
+        self._skip = self.task.frame_skip
         self._started_at = provenance.utc_now()
         self._clock = time.monotonic()
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_MARKS)
@@ -80,7 +80,7 @@ class Recording:
                 "episode": episode.number,
                 "agent_step": episode.agent_step,
                 "frame": episode.agent_step * self._skip,
-                "length": len(episode.actions),
+                "length": episode.length,
                 "return": episode.raw_return,
                 "end": "truncated" if episode.truncated else "terminated",
                 "emulator_seed": episode.emulator_seed,
@@ -93,26 +93,30 @@ class Recording:
         self._compare(row)
 
     @property
-    def evaluated(self) -> frozenset[int]:
-        """The numbers of the evaluation episodes of the step that was reached which are written down already."""
-        return frozenset(row.episode for row in self._evaluation if row.agent_step == self.step)
+    def evaluated(self) -> dict[int, int]:
+        """The lengths of the evaluation episodes of the step that was reached which are written down, by number."""
+        return {row.episode: row.length for row in self._evaluation if row.agent_step == self.step}
 
     def evaluation(self, episode: EvaluationEpisode) -> None:
-        """Write down an evaluation episode of the step that was reached."""
+        """Write down an evaluation episode of the step that was reached, with its actions if it may be scored."""
+        frame = self.step * self._skip
+        after, until = self.task.score_window(self.cell.spec.frames)
         row = EvaluationRow.model_validate(
             {
                 "attempt": self._writer.attempt,
                 "agent_step": self.step,
-                "frame": self.step * self._skip,
+                "frame": frame,
                 "episode": episode.number,
-                "length": len(episode.actions),
+                "length": episode.length,
                 "return": episode.raw_return,
                 "end": "truncated" if episode.truncated else "terminated",
                 "emulator_seed": episode.emulator_seed,
-                "actions": pack(episode.actions),
+                "actions": pack(episode.actions) if after < frame <= until else "",
             }
         )
         self._writer.evaluation(row)
+        if not self._recent:  # offline, nothing else is played
+            self.last_return = row.value
         self._evaluation.append(row)
         self._compare(row)
 

@@ -6,6 +6,7 @@ import itertools
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from suite import plugins
 from suite.card import Card, Setting, Value
@@ -16,7 +17,10 @@ from suite.tasks import Task, game, load_task
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asks for, before published settings are filled in; None is what the task runs."""
+    """What the command line asks for, before published settings are filled in; None is what the task runs.
+
+    `data`: the directory of logged data, which offline tasks need.
+    """
 
     task: str
     agent: str | None = None
@@ -25,6 +29,7 @@ class Request:
     settings: tuple[str, ...] = ()
     frames: int | None = None
     width: int | None = None
+    data: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ def _resolve_one(
                     settings[key] = value
         return Component(id=card.id, version=card.version, card=card.digest, settings=settings)
 
+    _refuse_unfit(task, "agent", str(request.agent))
+    _refuse_unfit(task, "network", str(request.network))
     agent = component("agent", str(request.agent), ("agent",))
     network = component("network", str(request.network), ("network",))
     methods = tuple(component("method", name, ("method", f"method.{name}")) for name in combination)
@@ -117,8 +124,48 @@ def _resolve_one(
         agent=agent,
         network=network,
         methods=methods,
+        dataset=None if request.data is None else _dataset(task, request.data, agent, chosen, used, departures),
     )
     return Resolved(spec, departures)
+
+
+def _dataset(
+    task: Task, data: Path, agent: Component, chosen: dict[str, str], used: set[str], departures: dict[str, Value]
+) -> str:
+    """Return the identity of the data that an offline task trains on."""
+    if task.data is None:
+        raise UsageError(f"--data makes no sense: {task.id} is no offline task.", "Leave it out.")
+    from suite.data.sample import Selection
+    from suite.families.offline import identity_of  # takes a second: jax
+
+    settings: dict[str, Value] = task.data.model_dump()
+    for name, published in settings.items():
+        path = f"data.{name}"
+        if path in chosen:
+            used.add(path)
+            kind = type(published)
+            try:
+                settings[name] = kind(chosen[path])
+            except ValueError as error:
+                what = {"str": "word", "int": "whole number", "float": "number"}[kind.__name__]
+                raise UsageError(f"{path} = {chosen[path]} is no {what}.", "See `suite data sample --help`.") from error
+            if settings[name] != published:
+                departures[path] = published
+    return identity_of(data, Selection(**settings, n_step=int(agent.settings["n_step"])))  # type: ignore[arg-type]
+
+
+def _refuse_unfit(task: Task, kind: plugins.Kind, name: str) -> None:
+    families = plugins.card(kind, name).families
+    if families and task.family not in families:
+        fit = [
+            other
+            for other in plugins.registered(kind)
+            if not (able := plugins.card(kind, other).families) or task.family in able
+        ]
+        raise UsageError(
+            f"The {kind} {name} is for {' and '.join(families)} tasks; {task.id} is one of the family {task.family}.",
+            f"Choose one of: {', '.join(sorted(fit))}.",
+        )
 
 
 def _refuse_senseless(cards: Sequence[Card]) -> None:
@@ -135,7 +182,8 @@ def _published(card: Card, overrides: dict[str, Value]) -> dict[str, Value]:
 
 
 def _paths(request: Request, combination: tuple[str, ...]) -> list[str]:
-    paths = [f"agent.{key}" for key in plugins.card("agent", str(request.agent)).settings]
+    paths = ["data.reading", "data.fraction", "data.seed"] if load_task(request.task).data is not None else []
+    paths += [f"agent.{key}" for key in plugins.card("agent", str(request.agent)).settings]
     paths += [f"network.{key}" for key in plugins.card("network", str(request.network)).settings]
     for name in combination:
         for key in plugins.card("method", name).settings:
@@ -175,7 +223,7 @@ def _parse_value(raw: str, setting: Setting) -> Value:
 def _budget(task: Task, frames: int | None) -> int:
     if frames is None:
         return task.budget.frames
-    skip = task.environment.frame_skip
+    skip = task.frame_skip
     if not 1 <= frames <= task.budget.frames or frames % skip:
         raise UsageError(
             f"--frames {frames} is no budget for {task.id}.",

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from suite.agent import Learner
 from suite.envs.several import SeveralEnvs
 from suite.errors import BadData, UnfitEnvironment
-from suite.lane import Lane
+from suite.lane import ACTIONS, PRIORITIES, Lane
 
 Arrays = dict[str, NDArray[Any]]
 Segment = Sequence[bytes]
@@ -29,8 +29,6 @@ Segment = Sequence[bytes]
 Look = Callable[[int, int], None]
 """Is told agent steps played and those in all."""
 LEARNER = "learner"
-ACTIONS = "actions"
-PRIORITIES = "priorities/"
 STEPS_BETWEEN_LOOKS = 64
 
 
@@ -59,7 +57,7 @@ def play_to(envs: SeveralEnvs, seeds: Sequence[int], segments: Sequence[Segment]
         if step == longest:
             return
         chosen = [own[step - delay] if step >= delay else 0 for own, delay in zip(actions, delays, strict=True)]
-        answer = envs.step(np.asarray(chosen, np.int64))
+        answer = envs.step(chosen)
         over = {lane for lane in range(envs.lanes) if answer.discount[lane] == 0 or answer.truncated[lane]}
         if step % STEPS_BETWEEN_LOOKS == 0:
             look(step, longest)
@@ -137,16 +135,6 @@ def restored_learner(shapes: Learner, arrays: Mapping[str, NDArray[Any]]) -> Lea
     return jax.tree.unflatten(structure, found)  # type: ignore[no-any-return]
 
 
-def lane_arrays(lane: Lane) -> tuple[Arrays, tuple[tuple[int, ...], ...]]:
-    """Return a lane's history and priorities as arrays, and the lengths of the episodes in it, by segment."""
-    history = lane.history()
-    arrays: Arrays = {ACTIONS: np.frombuffer(b"".join(b"".join(segment) for segment in history), np.uint8)}
-    if lane.replay.priorities is not None:
-        lane.replay.priorities.add_until(lane.replay.added)
-        arrays |= {PRIORITIES + name: array for name, array in lane.replay.priorities.arrays().items()}
-    return arrays, tuple(tuple(map(len, segment)) for segment in history)
-
-
 def restore_lane(
     lane: Lane,
     state: LaneState,
@@ -196,7 +184,7 @@ class _Rebuild:
         played, rounds = 0, 0
         while self._begin_episodes():
             actions = [0 if segment is None else segment.action for segment in self._playing]
-            answer = self._envs.step(np.asarray(actions, np.int64))
+            answer = self._envs.step(actions)
             for slot, segment in enumerate(self._playing):
                 terminal, truncated = bool(answer.discount[slot] == 0), bool(answer.truncated[slot])
                 self._over[slot] = terminal or truncated

@@ -13,10 +13,12 @@ from typing import Protocol
 from suite.card import Value
 from suite.checkpoint import Loaded
 from suite.errors import ExitCode, Locked, SuiteError
+from suite.families import family_of
 from suite.record import FINISHED, State
 from suite.recording import Recording
 from suite.session import Member, Options, Session
 from suite.spec import Cell
+from suite.tasks import load_task
 from suite.writer import RunWriter
 
 PATIENCE_SECONDS = 5.0
@@ -110,10 +112,14 @@ def run_cells(
 
 
 def make_groups(jobs: Sequence[Job], lanes: int) -> list[list[Job]]:
-    """Return the jobs in groups of one configuration, at most `lanes` wide, configurations taking turns."""
-    by_configuration: dict[str, list[Job]] = {}
+    """Return the jobs in groups of one configuration, at most `lanes` wide, configurations taking turns.
+
+    Where a family cannot mix games, a group has one.
+    """
+    by_configuration: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
-        by_configuration.setdefault(job.cell.spec.config_id, []).append(job)
+        mixed = family_of(load_task(job.cell.spec.task)).mixes_games
+        by_configuration.setdefault((job.cell.spec.config_id, "" if mixed else job.cell.game), []).append(job)
     groups = [
         (start, order, own[start : start + lanes])
         for order, own in enumerate(by_configuration.values())

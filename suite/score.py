@@ -25,19 +25,21 @@ def scorable(task: Task, run: Run) -> Sequence[Episode] | Sequence[EvaluationRow
 def scored(task: Task, frames: int, rows: Iterable[RowT]) -> list[RowT]:
     """Return those of the scorable rows that count in the score of a run of `frames`.
 
-    Training episodes must end in the task's score window; evaluation episodes must be of the learner after all of the
-    run's frames. A finished run has its budget's frames. One that diverged has those at which that was noticed: its
+    Training episodes must end in the task's score window, evaluation episodes be of a learner there. A finished run
+    has its budget's frames. One that diverged has those at which that was noticed: its
     score is its last.
     """
-    after, until = (frames - 1, frames) if by_evaluation(task) else task.score_window(frames)
+    after, until = task.score_window(frames)
     return [row for row in rows if after < row.frame <= until]
 
 
 def score(task: Task, frames: int, rows: Iterable[RowT]) -> tuple[float | None, int]:
     """Return the mean raw return of the scored rows, and how many they are.
 
-    The score is None if there is none, or fewer than the task's evaluation has episodes.
+    The score is None if there is none, or fewer than one of the task's evaluations has episodes.
     """
     returns = [row.value for row in scored(task, frames, rows)]
-    needed = task.evaluation.episodes if by_evaluation(task) and task.evaluation is not None else 1
+    needed = 1
+    if by_evaluation(task) and task.evaluation is not None:
+        needed = task.evaluation.episodes or 1
     return (math.fsum(returns) / len(returns) if len(returns) >= needed else None), len(returns)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
@@ -17,27 +18,22 @@ from numpy.typing import NDArray
 from suite.checkpoint import Loaded
 from suite.configure import programs_for
 from suite.device import cpu_threads, is_deterministic
-from suite.envs.atari import AtariEnvs
-from suite.envs.several import SeveralEnvs
+from suite.envs.base import Envs
 from suite.errors import ExitCode, SuiteError, UnfitEnvironment
-from suite.evaluation import EVALUATION_ENVS, evaluate
+from suite.evaluation import EVALUATION_ENVS, evaluate, is_complete, is_due
+from suite.families import Saved, Setup, family_of
 from suite.forms import Form
-from suite.group import Group
-from suite.lane import Lane
+from suite.group import Training
 from suite.learners import Learners, LoopLearners, StackedLearners
-from suite.placement import Placement, make_replay
-from suite.provenance import environment_of
+from suite.placement import Placement
 from suite.record import State
 from suite.recording import Recording
 from suite.resume import (
     LaneState,
     Stopped,
     all_finite,
-    lane_arrays,
     learner_arrays,
     learner_hash,
-    play_to,
-    restore_lane,
     restored_learner,
 )
 from suite.rng import Streams
@@ -55,11 +51,15 @@ LONG_REBUILD = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How cells are computed: bits may depend on it, the protocol does not. `form`: `auto`, `loop`, or a `Form`."""
+    """How cells are computed: bits may depend on it, the protocol does not. `form`: `auto`, `loop`, or a `Form`.
+
+    `data`: the directory of logged data, for offline tasks.
+    """
 
     checkpoint_frames: int
     placement: Placement
     form: str = "auto"
+    data: Path | None = None
 
 
 @dataclass(slots=True)
@@ -120,16 +120,19 @@ class Session:
         self._end = end
         self._unsaved = unsaved
         self._task = first.task
-        self._skip = self._task.environment.frame_skip
+        self._family = family_of(self._task, options.data, first.cell.spec.dataset)
+        self._skip = self._task.frame_skip
         self._budget = self._task.agent_steps(first.cell.spec.frames)
         self._every = max(1, options.checkpoint_frames // self._skip)
         self._games = [GAMES[member.recording.cell.game] for member in members]
         self._form = choose_form(options.form)
+        self._unevaluated: set[int] = set()  # whose evaluation a stop has cut short
+        self._evaluation_envs: dict[Game, Envs] = {}
         self._execution = self._how()
 
     def run(self) -> None:
         """Run every member to the end of its budget, to divergence, to a stop or to a failure."""
-        group: Group | None = None
+        group: Training | None = None
         try:
             self._admit()
             if not self._members:
@@ -144,6 +147,8 @@ class Session:
         finally:
             if group is not None:
                 group.close()
+            for envs in self._evaluation_envs.values():
+                envs.close()
             self._unsaved(False)
 
     def _admit(self) -> None:
@@ -162,61 +167,74 @@ class Session:
 
     def _check(self, cell: Cell, state: LaneState) -> None:
         """Refuse a checkpoint of another environment; say what makes bits differ."""
-        if state.environment_fingerprint != environment_of(self._task, GAMES[cell.game])[1]:
+        if state.environment_fingerprint != self._family.environment(GAMES[cell.game])[1]:
             raise UnfitEnvironment(
-                "The checkpoint was written with another ale-py, ROM or emulator option.",
+                "The checkpoint was written with another version or option of the environment.",
                 "Go on with the version that provenance.json names, or delete the checkpoints to start the cell anew.",
+            )
+        if state.execution.get("data") != self._execution.get("data"):
+            raise UnfitEnvironment(
+                "The checkpoint was written with other logged data.",
+                "Go on with the data that provenance.json names, or delete the checkpoints to start the cell anew.",
             )
         for name in ("threads", "deterministic"):
             before, now = state.execution.get(name), self._execution[name]
             if before != now:
                 self._progress.say(cell, f"{name} was {before}, is {now}: bits may come out otherwise than before")
 
-    def _build(self) -> Group:
+    def _build(self) -> Training:
         members = list(self._members.values())
         spec = members[0].recording.cell.spec
-        programs = [programs_for(spec, game.actions) for game in self._games]
+        programs = [programs_for(spec, game) for game in self._games]
         self._programs = programs
         streams = [Streams(spec.task_key, member.recording.cell.game, member.recording.cell.seed) for member in members]
         for each in {id(each): each for each in programs}.values():
-            self._look(0, 0)
+            self._look(0, 0, 0)
             evaluations = 0 if self._task.evaluation is None else EVALUATION_ENVS
             each.compile(each.plan.updates_by(self._budget), evaluations)
-        environment, plan = self._task.environment, programs[0].plan
-        lanes = [
-            Lane(
-                plan,
-                stream,
-                make_replay(plan, environment, self._options.placement),
-                environment,
-                game.actions,
-            )
-            for stream, game in zip(streams, self._games, strict=True)
-        ]
         learners: Learners = (
             LoopLearners(programs, streams, cpu_threads())
             if self._form is None
             else StackedLearners(programs, streams, self._form)
         )
-        states = [self._restore(member, lane) for member, lane in zip(members, lanes, strict=True)]
-        envs = self._envs(self._games)
-        group = Group(plan, lanes, learners, envs)
-        if any(state is not None for state in states):
-            for index, state in enumerate(states):
-                loaded = members[index].loaded
-                assert state is not None
-                assert loaded is not None
-                learners.put(index, restored_learner(programs[index].shapes(), loaded.arrays))
-                group.restore_metrics(index, state.metrics)
-                members[index].loaded = None  # its arrays are no longer needed
-                members[index].recording.reach(state.agent_step, state.updates, state.episodes)
-            play_to(envs, [lane.emulator_seed for lane in lanes], [lane.history()[-1] for lane in lanes], self._look)
-        else:
-            for index, each in enumerate(programs):
-                if each.sources:
-                    learners.put(index, each.adopt(learners.get(index), self._sources(members[index], each.sources)))
-            group.begin()
+        saved = [self._saved(member) for member in members]
+        seeds = [member.recording.cell.seed for member in members]
+        plan, placement = programs[0].plan, self._options.placement
+        group = self._family.start(
+            Setup(plan, self._games, seeds, streams, learners, placement, saved, self._rebuilding(saved))
+        )
+        for index, (member, own) in enumerate(zip(members, saved, strict=True)):
+            each = programs[index]
+            if own is not None:
+                learners.put(index, restored_learner(each.shapes(), own.arrays))
+                group.restore_metrics(index, own.state.metrics)
+                member.loaded = None  # its arrays are no longer needed
+                member.recording.reach(own.state.agent_step, own.state.updates, own.state.episodes)
+            elif each.sources:
+                learners.put(index, each.adopt(learners.get(index), self._sources(member, each.sources)))
         return group
+
+    def _saved(self, member: Member) -> Saved | None:
+        if member.loaded is None:
+            return None
+        return Saved(LaneState.read(member.loaded.state), member.loaded.arrays)
+
+    def _rebuilding(self, saved: Sequence[Saved | None]) -> Callable[[int, int, int], None]:
+        """Return a `look` that says how far the replay has come where that takes long."""
+        steps = [0 if own is None else sum(map(sum, own.state.lengths)) for own in saved]
+        cells = [member.recording.cell for member in self._members.values()]
+        told = [0] * len(steps)
+        for cell, own in zip(cells, steps, strict=True):
+            if own >= LONG_REBUILD:
+                self._progress.say(cell, f"playing {own:,} agent steps of the replay again")
+
+        def look(lane: int, done: int, total: int) -> None:
+            self._look(lane, done, total)
+            if done >= told[lane] + LONG_REBUILD:
+                told[lane] = done
+                self._progress.say(cells[lane], f"{done:,} of {total:,} agent steps of the replay played again")
+
+        return look
 
     def _sources(self, member: Member, sources: Mapping[str, str]) -> dict[str, dict[str, NDArray[Any]]]:
         """Return the last checkpoint's arrays of the runs that a fresh learner starts from, by method."""
@@ -233,43 +251,18 @@ class Session:
             "lanes": len(cells),
             "group": " ".join(cells),
             "replay": str(self._options.placement),
+            **self._family.execution(self._games, [member.recording.cell.seed for member in self._members.values()]),
         }
 
-    def _envs(self, games: Sequence[Game]) -> SeveralEnvs:
-        kinds = len(set(games))
-
-        def make(game: Game, count: int) -> AtariEnvs:
-            return AtariEnvs(game, self._task.environment, count, max(1, min(count, cpu_threads() // kinds)))
-
-        return SeveralEnvs(games, make)
-
-    def _restore(self, member: Member, lane: Lane) -> LaneState | None:
-        if member.loaded is None:
-            return None
-        state = LaneState.read(member.loaded.state)
-        game, cell = GAMES[member.recording.cell.game], member.recording.cell
-        steps = sum(map(sum, state.lengths))
-        told = 0
-
-        def look(done: int, total: int) -> None:
-            nonlocal told
-            self._look(done, total)
-            if done >= told + LONG_REBUILD:
-                told = done
-                self._progress.say(cell, f"{done:,} of {total:,} agent steps of the replay played again")
-
-        if steps >= LONG_REBUILD:
-            self._progress.say(cell, f"playing {steps:,} agent steps of the replay again")
-        restore_lane(lane, state, member.loaded.arrays, lambda count: self._envs([game] * count), cpu_threads(), look)
-        return state
-
-    def _look(self, done: int, total: int) -> None:
+    def _look(self, lane: int, done: int, total: int) -> None:
         if self._stop.is_set():
             raise Stopped
 
-    def _train(self, group: Group) -> None:
-        every_look = self._task.diagnostics_frames // self._skip
-        while self._members and group.step < self._budget:
+    def _train(self, group: Training) -> None:
+        every_look = max(1, self._task.diagnostics_frames // self._skip)
+        if group.step:
+            self._each(group, self._evaluate)  # what a stop had cut short
+        while self._members and group.step < self._budget and not self._stop.is_set():
             for index, episode in group.advance().items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
             last = group.step == self._budget
@@ -277,39 +270,38 @@ class Session:
                 self._each(group, self._diagnose)
             if last or group.step % self._every == 0:
                 self._checkpoint(group, scheduled=True)
-            if self._stop.is_set() and not last:
-                self._checkpoint(group, scheduled=False)
-                self._end_all("interrupted")
-                return
+            self._each(group, self._evaluate)
             if group.step % STEPS_BETWEEN_LOOKS == 0:
                 self._each(group, self._report)
+        if self._stop.is_set() and not self._whole(group):
+            self._checkpoint(group, scheduled=False)
+            self._end_all("interrupted")
+            return
         self._each(group, self._finish)
 
-    def _report(self, group: Group, index: int) -> None:
+    def _whole(self, group: Training) -> bool:
+        """Return whether nothing is left to do, evaluation included."""
+        return group.step == self._budget and not self._unevaluated
+
+    def _report(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
         self._progress.advance(recording.cell, group.step * self._skip, recording.rate or 0.0, recording.last_return)
 
-    def _diagnose(self, group: Group, index: int) -> None:
+    def _diagnose(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
         values = group.metrics(index) | group.learners.measure(index)
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
-        recording.diagnostics(group.step, group.updates, values | {"epsilon": group.epsilon})
+        recording.diagnostics(group.step, group.updates, values | group.state_values())
         if not all(math.isfinite(value) for value in values.values()):
             message = f"Training left the numbers by agent step {group.step}."
             summary = recording.summary(values)
             recording.status("diverged", message=message, summary=summary)
             self._leave(group, index, "diverged", summary.score, message)
 
-    def _finish(self, group: Group, index: int) -> None:
+    def _finish(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
-        try:
-            self._evaluate(group, index)
-        except Stopped:
-            recording.status("interrupted")
-            self._leave(group, index, "interrupted", None)
-            return
         summary = recording.summary(group.learners.measure(index))
         message = ""
         if recording.differs_at is not None:
@@ -319,32 +311,40 @@ class Session:
         recording.status("done", message=message, summary=summary)
         self._leave(group, index, "done", summary.score, message)
 
-    def _evaluate(self, group: Group, index: int) -> None:
-        """Play and write down the evaluation episodes that are missing, if the task has any."""
+    def _evaluate(self, group: Training, index: int) -> None:
+        """Play and write down the evaluation episodes that are due and missing, if the task has any."""
         evaluation, recording = self._task.evaluation, self._members[index].recording
-        if evaluation is None:
+        period = group.plan.update_period if self._task.family == "continuous" else 1
+        if evaluation is None or not is_due(evaluation, period, group.step, self._budget):
             return
-        lane = group.lanes[index]
-        self._progress.say(recording.cell, f"plays {evaluation.episodes} evaluation episodes")
-        envs = AtariEnvs(
-            self._games[index], self._task.environment, EVALUATION_ENVS, min(EVALUATION_ENVS, cpu_threads())
-        )
+        lane, game = group.lanes[index], self._games[index]
+        recording.reach(group.step, group.updates, lane.episodes)
+        done = recording.evaluated
+        if is_complete(evaluation, done):
+            return
+        if evaluation.every is None:
+            self._progress.say(recording.cell, f"plays {evaluation.episodes} evaluation episodes")
+        if game not in self._evaluation_envs:
+            self._evaluation_envs[game] = self._family.evaluation_envs(game, EVALUATION_ENVS, cpu_threads())
+        self._unevaluated.add(index)
+        learner = group.learners.get(index)
         try:
             for episode in evaluate(
                 self._programs[index],
-                group.learners.get(index),
+                learner,
                 lane.streams,
-                envs,
-                evaluation.episodes,
-                evaluation.epsilon,
-                recording.evaluated,
-                lambda: self._look(0, 0),
+                self._evaluation_envs[game],
+                evaluation,
+                group.step,
+                done,
+                lambda: self._look(index, 0, 0),
             ):
                 recording.evaluation(episode)
-        finally:
-            envs.close()
+        except Stopped:
+            return
+        self._unevaluated.discard(index)
 
-    def _checkpoint(self, group: Group, *, scheduled: bool) -> None:
+    def _checkpoint(self, group: Training, *, scheduled: bool) -> None:
         """Write every member's checkpoint, several at a time: the disk and the hashes take longest."""
         group.settle()
         with ThreadPoolExecutor(min(4, max(1, len(self._members))), thread_name_prefix="checkpoint") as pool:
@@ -353,16 +353,18 @@ class Session:
             for index, future in zip(indices, save, strict=True):
                 self._guard(group, index, future.result)
 
-    def _save(self, group: Group, index: int, scheduled: bool) -> None:
+    def _save(self, group: Training, index: int, scheduled: bool) -> None:
         recording, lane = self._members[index].recording, group.lanes[index]
         arrays = learner_arrays(group.learners.get(index))
         learner = learner_hash(arrays)
         recording.reach(group.step, group.updates, lane.episodes)
+        if not scheduled and group.step in recording.store.steps():
+            return
         if scheduled:
             recording.checkpoint_row(group.step, group.updates, learner, lane.chain.hex())
         if not all_finite(arrays):
             return  # the next diagnosis finds it diverged; what is kept is the last that is finite
-        of_lane, lengths = lane_arrays(lane)
+        of_lane, lengths = lane.saved()
         state = LaneState(
             agent_step=group.step,
             updates=group.updates,
@@ -372,16 +374,16 @@ class Session:
             chain=lane.chain.hex(),
             metrics=group.metrics(index),
             learner=learner,
-            environment_fingerprint=environment_of(self._task, GAMES[recording.cell.game])[1],
+            environment_fingerprint=self._family.environment(GAMES[recording.cell.game])[1],
             execution=self._execution,
         )
         recording.save(group.step, arrays | of_lane, state.model_dump_json().encode())
 
-    def _each(self, group: Group, act: Callable[[Group, int], None]) -> None:
+    def _each(self, group: Training, act: Callable[[Training, int], None]) -> None:
         for index in list(self._members):
             self._guard(group, index, partial(act, group, index))
 
-    def _guard(self, group: Group, index: int, act: Callable[[], object]) -> None:
+    def _guard(self, group: Training, index: int, act: Callable[[], object]) -> None:
         """Do something for one member; if it fails, that member alone ends."""
         try:
             act()
@@ -398,7 +400,7 @@ class Session:
             code = error.exit_code if isinstance(error, SuiteError) else None
             self._end(member, "failed", message=message, error=code)
 
-    def _leave(self, group: Group, index: int, state: State, score: float | None, message: str = "") -> None:
+    def _leave(self, group: Training, index: int, state: State, score: float | None, message: str = "") -> None:
         group.drop(index)
         self._end(self._members.pop(index), state, score, message)
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from suite.envs.atari import AtariEnvs
+from suite.envs.base import Envs
 from suite.errors import BadData, UnfitEnvironment
-from suite.provenance import environment_of
+from suite.evaluation import is_complete, is_due, stream_name
+from suite.families import Family, family_of
 from suite.record import Episode, EvaluationRow, Run
 from suite.rng import Streams
 from suite.score import by_evaluation, scorable, score, scored
@@ -38,20 +41,22 @@ def verify(run: Run) -> Verification:
     if run.status.state != "done":
         raise BadData(f"{run.path} is {run.status.state}, not done: it has no score to verify.", "Let it finish first.")
     task = load_task(run.cell.spec.task)
-    _, fingerprint = environment_of(task, GAMES[run.cell.game])
+    family = family_of(task)
+    _, fingerprint = family.environment(GAMES[run.cell.game])
     if fingerprint != run.attempt.environment_fingerprint:
+        library = "ale_py" if "ale_py" in run.attempt.environment else "mujoco"
         raise UnfitEnvironment(
-            f"{run.path} was recorded with ale-py {run.attempt.environment.get('ale_py')} and its ROM; "
+            f"{run.path} was recorded with {library.replace('_', '-')} {run.attempt.environment.get(library)}; "
             "the environment here differs.",
-            "Install that version of ale-py and this version of the suite.",
+            f"Install that version of {library.replace('_', '-')} and this version of the suite.",
         )
     if by_evaluation(task):
-        return _verify_evaluation(run, task)
+        return _verify_evaluation(run, task, family)
     counted = scored(task, run.cell.spec.frames, run.episodes)
     logs = run.actions()
     found = _inconsistencies(run, task)
     frames = 0
-    envs = AtariEnvs(GAMES[run.cell.game], task.environment)
+    envs = family.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
         for segment in _segments(run.episodes, task, counted):
             actions = []
@@ -60,31 +65,56 @@ def verify(run: Run) -> Verification:
                     raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
                 actions.append(logs[episode.episode].unpack(episode.length))
             found += _replay(envs, segment, actions)
-            frames += sum(map(len, actions)) * task.environment.frame_skip
+            frames += sum(map(len, actions)) * task.frame_skip
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))
 
 
-def _verify_evaluation(run: Run, task: Task) -> Verification:
+def _verify_evaluation(run: Run, task: Task, family: Family) -> Verification:
     """Replay every evaluation episode that is scored."""
     counted = scored(task, run.cell.spec.frames, run.evaluation)
     streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
     found, frames = _inconsistencies(run, task), 0
-    expected = 0 if task.evaluation is None else task.evaluation.episodes
-    if sorted(row.episode for row in counted) != list(range(expected)):
-        found.append(f"not every evaluation episode from 0 to {expected - 1} is there once")
-    envs = AtariEnvs(GAMES[run.cell.game], task.environment)
+    found += _incomplete_evaluations(run, task, counted)
+    inputs = family.inputs(GAMES[run.cell.game])
+    width = len(inputs.recorded(np.zeros(GAMES[run.cell.game].actions if task.family == "continuous" else ())))
+    envs = family.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
         for row in counted:
-            if row.emulator_seed != streams.emulator_seed(row.episode, "evaluation"):
+            if row.emulator_seed != streams.emulator_seed(row.episode, stream_name(row.agent_step)):
                 found.append(f"evaluation episode {row.episode}: its seed is not the one that this cell assigns")
             envs.reset([row.emulator_seed])
-            found += _replay_episode(envs, row, row.unpack())
-            frames += row.length * task.environment.frame_skip
+            found += _replay_episode(envs, row, _unpacked(task, row.unpack(width), width))
+            frames += row.length * task.frame_skip
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))
+
+
+def _incomplete_evaluations(run: Run, task: Task, counted: Sequence[EvaluationRow]) -> list[str]:
+    """Return in words which evaluations in the score's window are not whole."""
+    evaluation = task.evaluation
+    assert evaluation is not None
+    after, until = (task.agent_steps(frames) for frames in task.score_window(run.cell.spec.frames))
+    period = int(run.cell.spec.agent.settings.get("update_period", 1)) if task.family == "continuous" else 1
+    due = {step for step in range(after + 1, until + 1) if is_due(evaluation, period, step, until)}
+    found = [f"an evaluation at step {step} is not due" for step in {row.agent_step for row in counted} - due]
+    for step in sorted(due):
+        rows = [row for row in counted if row.agent_step == step]
+        lengths = {row.episode: row.length for row in rows}
+        whole = sorted(lengths) == list(range(len(rows))) and is_complete(evaluation, lengths)
+        without_last = {number: length for number, length in lengths.items() if number < len(rows) - 1}
+        if not whole or is_complete(evaluation, without_last):
+            found.append(f"the evaluation at step {step} does not have exactly its episodes, each once")
+    return found
+
+
+def _unpacked(task: Task, actions: bytes, width: int) -> NDArray[Any]:
+    """Return actions as environments take them, one row each."""
+    if task.family == "continuous":
+        return np.frombuffer(actions, "<f4").reshape(-1, width // 4)
+    return np.frombuffer(actions, np.uint8)
 
 
 def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
@@ -93,7 +123,7 @@ def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode
     segments: list[list[Episode]] = [[]]
     for episode in episodes:
         segments[-1].append(episode)
-        if sum(row.length for row in segments[-1]) >= task.environment.reseed_steps:
+        if sum(row.length for row in segments[-1]) >= task.atari.reseed_steps:
             segments.append([])
     kept = []
     for segment in segments:
@@ -106,6 +136,7 @@ def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode
 def _inconsistencies(run: Run, task: Task) -> list[str]:
     """Return in words what the record says of itself that cannot be: left-out episodes, chosen seeds, another score."""
     streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
+    reseed_steps = 1 if task.family == "continuous" else task.atari.reseed_steps
     found, step, segment, in_segment = [], 0, 0, 0
     for number, episode in enumerate(run.episodes):
         step += episode.length
@@ -115,7 +146,7 @@ def _inconsistencies(run: Run, task: Task) -> list[str]:
         if episode.emulator_seed != streams.emulator_seed(segment):
             found.append(f"episode {number}: its emulator seed is not the one that this cell assigns")
         in_segment += episode.length
-        if in_segment >= task.environment.reseed_steps:
+        if in_segment >= reseed_steps:
             segment, in_segment = segment + 1, 0
     return found + _wrong_score(run, task)
 
@@ -128,24 +159,25 @@ def _wrong_score(run: Run, task: Task) -> list[str]:
     return []
 
 
-def _replay(envs: AtariEnvs, segment: Sequence[Episode], actions: Sequence[bytes]) -> list[str]:
+def _replay(envs: Envs, segment: Sequence[Episode], actions: Sequence[bytes]) -> list[str]:
     """Return in words what differs from the record in the first episode of a segment that is replayed otherwise."""
     seed: int | None = segment[0].emulator_seed
     for episode, own in zip(segment, actions, strict=True):
         envs.reset([seed])
         seed = None
-        if differences := _replay_episode(envs, episode, own):
+        if differences := _replay_episode(envs, episode, np.frombuffer(own, np.uint8)):
             return differences  # what follows may start from elsewhere
     return []
 
 
-def _replay_episode(envs: AtariEnvs, episode: Episode | EvaluationRow, actions: bytes) -> list[str]:
+def _replay_episode(envs: Envs, episode: Episode | EvaluationRow, actions: NDArray[Any]) -> list[str]:
     """Return in words what differs between a recorded episode and its replay, which starts at once."""
     total, ended = 0.0, None
     for step, action in enumerate(actions, start=1):
-        if action >= envs.actions:
+        if action.ndim == 0 and action >= envs.actions:
             return [f"episode {episode.episode}: action {action} does not exist"]
-        answer = envs.step(np.asarray([action]))
+        envs.send(action[None])
+        answer = envs.receive()
         total += float(answer.reward[0])
         ended = "truncated" if answer.truncated[0] else "terminated" if answer.discount[0] == 0 else None
         if ended is not None and step < len(actions):

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from suite.cli.main import cli
+from suite.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,6 +24,10 @@ LINES = [
 def test_every_run_can_be_planned(arguments: list[str], tmp_path: Path) -> None:
     extra = [] if "--dry-run" in arguments else ["--dry-run"]
     result = CliRunner().invoke(cli, [*arguments, *extra, "--out", str(tmp_path)])
+    if "--data" in arguments:  # nobody has any yet
+        assert result.exit_code == ExitCode.UNFIT
+        assert "Build it: suite data sample DATA" in result.output
+        return
     assert result.exit_code == 0, result.output
     assert "gradient steps" in result.stdout
 

@@ -5,16 +5,27 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from baselines.agents.distribution import build
+from baselines.agents import distribution
+from baselines.agents.common import Penalty, data_plan
 from baselines.losses.distributional import categorical_q_learning, expectation
-from suite.agent import Agent, MakeEncoder
+from suite.agent import Agent, DataPlan, MakeEncoder
 from suite.card import Value
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
     """Build C51 for `actions` discrete actions, with the replay, the steps and the support of its settings."""
-    atoms, bound = int(settings["atoms"]), float(settings["v_max"])
-    support = jnp.linspace(-bound, bound, atoms)
+    return build(settings, network, actions, data_plan(settings))
+
+
+def build(
+    settings: dict[str, Value],
+    network: MakeEncoder,
+    actions: int,
+    plan: DataPlan,
+    penalty: Penalty | None = None,
+) -> Agent:
+    """Build C51 under a plan, with a penalty on the means if there is one."""
+    support = atoms(settings)
 
     def means(logits: jax.Array) -> jax.Array:
         return expectation(logits, support)
@@ -27,6 +38,13 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         logits_t: jax.Array,
         legal: jax.Array,
     ) -> jax.Array:
-        return categorical_q_learning(logits_tm1, a_tm1, r_t, discount_t, logits_t, support, legal)
+        loss = categorical_q_learning(logits_tm1, a_tm1, r_t, discount_t, logits_t, support, legal)
+        return loss if penalty is None else loss + penalty(means(logits_tm1), a_tm1, legal)
 
-    return build(settings, network, actions, atoms, means, loss)
+    return distribution.build(settings, network, actions, support.size, means, loss, plan)
+
+
+def atoms(settings: dict[str, Value]) -> jax.Array:
+    """Return the returns float32 [N] that a distribution's atoms stand for."""
+    bound = float(settings["v_max"])
+    return jnp.linspace(-bound, bound, int(settings["atoms"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,6 +17,8 @@ from suite.card import Value
 from suite.errors import UsageError
 
 TINY = 1e-10
+Penalty = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+"""From a state's values float32 [A], the action taken in it and legal [A] to a scalar that is added to the loss."""
 
 
 def fan_in_uniform() -> Initializer:
@@ -56,6 +59,25 @@ def data_plan(settings: dict[str, Value]) -> DataPlan:
             "Make warm_up and replay_capacity at least n_step.",
         )
     return plan
+
+
+def offline_plan(settings: dict[str, Value]) -> DataPlan:
+    """Return the plan of an agent that learns from a fixed log: an agent step is a gradient step.
+
+    Nothing is explored and nothing stored, so that what it says of both is of no use.
+    """
+    return DataPlan(
+        capacity=1,
+        batch_size=int(settings["batch_size"]),
+        n_step=int(settings["n_step"]),
+        gamma=float(settings["gamma"]),
+        warm_up=0,
+        update_period=1,
+        updates_per_period=1,
+        target_update_period=int(settings["target_update_period"]),
+        epsilon_train=0.0,
+        epsilon_decay=1,
+    )
 
 
 def greedy(q: jax.Array, legal: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from baselines.agents.common import adam, data_plan, fan_in_uniform, greedy, mean_taken, priorities_from, unit_outputs
 from baselines.networks.heads import DistributionNetwork
-from suite.agent import Agent, ApplyGradients, Batch, Feedback, Learner, MakeEncoder, Params
+from suite.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
 from suite.card import Value
 
 Means = Callable[[jax.Array], jax.Array]
@@ -25,9 +25,13 @@ def build(
     atoms: int,
     means: Means,
     transition_loss: TransitionLoss,
+    plan: DataPlan | None = None,
 ) -> Agent:
-    """Build an agent with `atoms` numbers for each action, which acts greedily on their `means`."""
-    plan = data_plan(settings)
+    """Build an agent with `atoms` numbers for each action, which acts greedily on their `means`.
+
+    `plan`: that of the settings if there is none.
+    """
+    plan = data_plan(settings) if plan is None else plan
     kernel_init = fan_in_uniform()
     distribution = DistributionNetwork(network(kernel_init=kernel_init), actions, atoms, kernel_init)
 

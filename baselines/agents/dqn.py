@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import linen as nn
 
-from baselines.agents.common import adam, data_plan, mean_taken, unit_outputs
+from baselines.agents.common import Penalty, adam, data_plan, mean_taken, unit_outputs
 from baselines.losses.value import huber, q_learning, squared
 from baselines.networks.heads import QNetwork
-from suite.agent import Agent, ApplyGradients, Batch, Feedback, Learner, MakeEncoder, Params
+from suite.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
 from suite.card import Value
 
 LOSSES = {"mse": squared, "huber": huber}
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
-    """Build DQN for `actions` discrete actions; kernels start Xavier-uniform, biases at zero."""
+    """Build DQN for `actions` discrete actions."""
+    optimizer = rmsprop if settings["optimizer"] == "rmsprop" else adam
+    return build(settings, network, actions, optimizer(settings), data_plan(settings))
+
+
+def rmsprop(settings: dict[str, Value]) -> optax.GradientTransformationExtraArgs:
+    """Return TensorFlow 1's centered RMSProp: mean squares start at 1, epsilon is added to the variance."""
+    return optax.rmsprop(
+        float(settings["learning_rate"]),
+        decay=float(settings["rmsprop_decay"]),
+        eps=float(settings["rmsprop_epsilon"]),
+        initial_scale=1.0,
+        eps_in_sqrt=True,
+        centered=True,
+    )
+
+
+def build(
+    settings: dict[str, Value],
+    network: MakeEncoder,
+    actions: int,
+    optimizer: optax.GradientTransformation,
+    plan: DataPlan,
+    penalty: Penalty | None = None,
+) -> Agent:
+    """Build an agent that learns one value for each action; kernels start Xavier-uniform, biases at zero."""
     kernel_init = nn.initializers.xavier_uniform()
     q_network = QNetwork(network(kernel_init=kernel_init), actions, kernel_init)
     element_loss = LOSSES[str(settings["loss"])]
@@ -28,7 +54,10 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         q_tm1 = q_values(params, batch.s_tm1, batch.legal)
         q_t = q_values(target_params, batch.s_t, batch.legal)
         td_error = jax.vmap(q_learning)(q_tm1, batch.a_tm1, batch.r_t, batch.discount_t, q_t)
-        return jnp.mean(element_loss(td_error)), mean_taken(q_tm1, batch.a_tm1)
+        losses = element_loss(td_error)
+        if penalty is not None:
+            losses = losses + jax.vmap(penalty, in_axes=(0, 0, None))(q_tm1, batch.a_tm1, batch.legal)
+        return jnp.mean(losses), mean_taken(q_tm1, batch.a_tm1)
 
     def init(key: jax.Array, observation: jax.Array) -> Params:
         return q_network.init(key, observation)
@@ -46,4 +75,4 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(q_network, params, observation)
 
-    return Agent(init, act, update, adam(settings), data_plan(settings), activations, q_network.connections)
+    return Agent(init, act, update, optimizer, plan, activations, q_network.connections)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from baselines.agents.common import greedy, priorities_from, unit_outputs
+from baselines.agents.common import Penalty, greedy, priorities_from, unit_outputs
 from baselines.losses.distributional import cross_entropy, expectation, project
 from baselines.losses.value import huber
 from baselines.networks.dueling import DuelingNetwork
@@ -28,13 +28,15 @@ class Parts:
     `support`: float32 [N], the returns that the atoms of a C51 agent stand for; None if it learns one value.
     `element_loss`: of the TD error, where one value is learnt. `sigma`: how large the noise in the noisy layers is at
     first; None if there are none. `augment(key, images)`: changes uint8 images [B, height, width, C] into
-    float32 ones on the same scale, 0 to 255, which an encoder takes as well.
+    float32 ones on the same scale, 0 to 255, which an encoder takes as well. `penalty`: what is added to each
+    transition's loss.
     """
 
     support: jax.Array | None = None
     element_loss: Callable[[jax.Array], jax.Array] = huber
     sigma: float | None = None
     augment: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    penalty: Penalty | None = None
 
 
 def build(parts: Parts, network: MakeEncoder, actions: int, optimizer: Any, plan: DataPlan) -> Agent:
@@ -65,8 +67,12 @@ def build(parts: Parts, network: MakeEncoder, actions: int, optimizer: Any, plan
     def loss_and_rest(
         params: Params, batch: Batch, target: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        taken = of_actions(outputs(params, batch.s_tm1, batch.legal, key), batch.a_tm1)
+        outputs_tm1 = outputs(params, batch.s_tm1, batch.legal, key)
+        taken = of_actions(outputs_tm1, batch.a_tm1)
         losses = transition_losses(taken, target, parts)
+        if parts.penalty is not None:
+            q_tm1 = values(outputs_tm1, parts.support)
+            losses = losses + jax.vmap(parts.penalty, in_axes=(0, 0, None))(q_tm1, batch.a_tm1, batch.legal)
         return jnp.mean(batch.weight * losses), (losses, jnp.mean(values(taken, parts.support)))
 
     def update(

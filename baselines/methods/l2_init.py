@@ -1,4 +1,4 @@
-"""L2 Init, regenerative regularization (Kumar et al. 2023): a pull of every parameter to its initial value."""
+"""L2 Init, regenerative regularization (Kumar et al. 2023): networks are pulled to their initial parameters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import optax
 
+from baselines.methods.layers import in_a_network
 from suite.agent import Params
 from suite.card import Value
 from suite.method import Context, Method
@@ -17,13 +18,18 @@ ID = "l2_init"
 def make(settings: dict[str, Value], context: Context) -> Method:
     """Build the method, whose state is the initial parameters; `coefficient` * (now - then) is added to gradients."""
     coefficient = float(settings["coefficient"])
+    inside = in_a_network(context.shapes)
 
     def wrap(optimizer: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
         def update(
             gradients: Params, state: Any, params: Params, *, methods: dict[str, Any], **extra: Any
         ) -> tuple[Params, Any]:
             pulled = jax.tree.map(
-                lambda gradient, now, then: gradient + coefficient * (now - then), gradients, params, methods[ID]
+                lambda gradient, now, then, of: gradient + coefficient * (now - then) if of else gradient,
+                gradients,
+                params,
+                methods[ID],
+                inside,
             )
             updates, state = optimizer.update(pulled, state, params, methods=methods, **extra)
             return updates, state

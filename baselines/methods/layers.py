@@ -1,4 +1,4 @@
-"""What periodic resets share: the layers they reach, and the gradient steps after which they happen."""
+"""Parameters by name: their network and layer; and the gradient steps after which periodic resets happen."""
 
 from __future__ import annotations
 
@@ -22,20 +22,42 @@ def by_name(params: Params) -> dict[str, jax.Array]:
     return {parameter_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
 
 
+def networks(params: Params) -> Any:
+    """Return for each parameter the name of the network that it is of, as a tree of text.
+
+    A top-level group with an encoder of its own is a network (SAC's actor and critics). Where there are any, whatever
+    stands beside them (a temperature, a deviation) is of none: None. Elsewhere all parameters are of one network, "".
+    """
+    names = [name.split("/") for name in by_name(params)]
+    groups = {parts[0] for parts in names if parts[1:2] == ["encoder"]}
+    found = [parts[0] if parts[0] in groups else None if groups else "" for parts in names]
+    return jax.tree.unflatten(jax.tree.structure(params), found)
+
+
+def in_a_network(params: Params) -> Any:
+    """Return whether each parameter is of a network, as a tree of booleans."""
+    return jax.tree.map(lambda network: network is not None, networks(params), is_leaf=lambda leaf: leaf is None)
+
+
 def in_layers(shapes: Params, layers: str, setting: str) -> Any:
     """Return whether each parameter is in the `layers` that a setting names, as a tree of booleans.
 
     `last`: the head. `convolutions`: the encoder but its dense layer. `dense`: all that is not among these
-    convolutions, the head included. `all`: everything. A layer's normalization belongs to it.
+    convolutions, the head included. `all`: everything. A layer's normalization belongs to it. Where there are several
+    networks, each has its own layers, and what is of no network is never among them.
     """
-    chosen = [_is_in(name, layers) for name in by_name(shapes)]
+    of = jax.tree.leaves(networks(shapes), is_leaf=lambda leaf: leaf is None)
+    chosen = [
+        network is not None and _is_in(name.removeprefix(f"{network}/"), layers)
+        for name, network in zip(by_name(shapes), of, strict=True)
+    ]
     if not any(chosen):
         raise UsageError(f"{setting} = {layers!r} names no layer of this network.", "Choose `all`, or another network.")
     return jax.tree.unflatten(jax.tree.structure(shapes), chosen)
 
 
 def _is_in(name: str, layers: str) -> bool:
-    convolution = name.startswith("encoder/") and not name.startswith(("encoder/dense/", "encoder/dense_norm/"))
+    convolution = name.startswith("encoder/") and not name.startswith("encoder/dense")
     return {"last": name.startswith("head/"), "dense": not convolution, "convolutions": convolution, "all": True}[
         layers
     ]

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from baselines.methods.layers import networks
 from suite.agent import Params
 
 Masks = Any
@@ -27,11 +28,18 @@ BLOCK = 1024
 
 
 def layer_sparsities(shapes: Params, sparsity: float, distribution: str) -> Any:
-    """Return each kernel's share of zeros (a tree of floats) for a total `sparsity`: `uniform`, or `erk`."""
+    """Return each kernel's share of zeros (a tree of floats) for a total `sparsity`: `uniform`, or `erk`.
+
+    Where there are several networks, as SAC's actor and critics, each has that sparsity in total.
+    """
     leaves, structure = jax.tree.flatten(shapes)
-    kernels = [leaf.shape for leaf in leaves if leaf.ndim > 1]
-    values = iter(erk_sparsities(kernels, sparsity) if distribution == "erk" else [sparsity] * len(kernels))
-    return jax.tree.unflatten(structure, [next(values) if leaf.ndim > 1 else None for leaf in leaves])
+    of = jax.tree.leaves(networks(shapes), is_leaf=lambda leaf: leaf is None)
+    found: list[float | None] = [sparsity if leaf.ndim > 1 else None for leaf in leaves]
+    for network in dict.fromkeys(of) if distribution == "erk" else ():
+        own = [index for index, leaf in enumerate(leaves) if leaf.ndim > 1 and of[index] == network]
+        for index, value in zip(own, erk_sparsities([leaves[i].shape for i in own], sparsity), strict=True):
+            found[index] = value
+    return jax.tree.unflatten(structure, found)
 
 
 def erk_sparsities(shapes: Sequence[tuple[int, ...]], sparsity: float) -> list[float]:

@@ -1,9 +1,11 @@
-"""Weight decay: a pull of every parameter to zero, through the gradient or beside it (AdamW)."""
+"""Weight decay: a pull of every parameter of a network to zero, through the gradient or beside it (AdamW)."""
 
 from __future__ import annotations
 
+import jax
 import optax
 
+from baselines.methods.layers import in_a_network
 from suite.card import Value
 from suite.errors import UsageError
 from suite.method import Context, Method
@@ -14,12 +16,14 @@ ID = "weight_decay"
 def make(settings: dict[str, Value], context: Context) -> Method:
     """Build the method: `coefficient` * parameters is added to gradients, or decoupled, to what is subtracted."""
     coefficient = float(settings["coefficient"])
+    inside = in_a_network(context.shapes)
+    mask = None if all(jax.tree.leaves(inside)) else inside
     if not settings["decoupled"]:
-        return Method(ID, wrap=lambda optimizer: optax.chain(optax.add_decayed_weights(coefficient), optimizer))
+        return Method(ID, wrap=lambda optimizer: optax.chain(optax.add_decayed_weights(coefficient, mask), optimizer))
     if context.learning_rate <= 0:
         raise UsageError(
             f"method.{ID}.decoupled needs a learning rate, and this agent has none.",
             "Leave it false, or choose another.",
         )
-    decay = optax.add_decayed_weights(-context.learning_rate * coefficient)
+    decay = optax.add_decayed_weights(-context.learning_rate * coefficient, mask)
     return Method(ID, wrap=lambda optimizer: optax.chain(optimizer, decay))

@@ -18,11 +18,12 @@ from suite.configure import build, programs_for
 from suite.device import prepare
 from suite.envs.atari import AtariEnvs
 from suite.envs.several import SeveralEnvs
+from suite.families import Setup, family_of
 from suite.group import Group
 from suite.lane import Lane
 from suite.learners import LoopLearners
 from suite.placement import Placement, make_replay
-from suite.programs import Programs
+from suite.programs import Programs, wait_for
 from suite.replay.frames import Windows
 from suite.resolve import Request, resolve
 from suite.rng import Sampling, Streams
@@ -33,7 +34,8 @@ LABEL = "suite"
 TASK = load_task("atari40m")
 PREFILL = 5000
 CAPACITY = PREFILL  # full, so that every step overwrites the oldest transition, as in nine tenths of a real run
-ACTIONS = 18
+BOXING = GAMES["Boxing"]
+ACTIONS = BOXING.actions  # all 18
 PRUNING = "magnitude_pruning"
 NEED_MORE = ("dense", "jaxpruner", "lottery_ticket")
 """Methods left out of the comparison with dense: itself, one that needs another package, one that needs a run."""
@@ -56,9 +58,9 @@ class NullNetwork(nn.Module):
 def make_lanes(network: str, game: str, count: int) -> Group:
     """Return lanes with seeds 0, 1, ... that explore at random until their replay is prefilled."""
     spec = spec_of(network, f"agent.warm_up={PREFILL}", f"agent.replay_capacity={CAPACITY}", "agent.epsilon_decay=1")
-    programs = null_programs(spec, game) if network == "null" else programs_for(spec, GAMES[game].actions)
+    programs = null_programs(spec, game) if network == "null" else programs_for(spec, GAMES[game])
     streams = [Streams(spec.task_key, game, seed) for seed in range(count)]
-    environment, plan = TASK.environment, programs.plan
+    environment, plan = TASK.atari, programs.plan
     lanes = [
         Lane(plan, own, make_replay(plan, environment, Placement.HOST), environment, programs.actions)
         for own in streams
@@ -84,7 +86,7 @@ def null_programs(spec: Spec, game: str) -> Programs:
     """Return the programs of DQN on the null network."""
     make, actions = plugins.load("agent", "dqn"), GAMES[game].actions
     agent = make(dict(spec.agent.settings), lambda **initializers: NullNetwork(), actions)
-    return Programs(agent, (), TASK.environment.frame_stack, TASK.environment.screen_size, actions)
+    return Programs(agent, (), family_of(TASK).inputs(GAMES[game]), actions)
 
 
 def loop(network: str, game: str, lanes: str, steps: str) -> Round:
@@ -116,7 +118,7 @@ def loop(network: str, game: str, lanes: str, steps: str) -> Round:
 
 def emulator(game: str, count: str, steps: str) -> Round:
     """Emulator and preprocessing alone, under random actions; seeded anew as seldom as in a run."""
-    environments = AtariEnvs(GAMES[game], TASK.environment, int(count))
+    environments = AtariEnvs(GAMES[game], TASK.atari, int(count))
     random, seeds = np.random.default_rng(0), itertools.count()
     ticks = int(steps) // int(count)
     environments.reset([next(seeds) for _ in range(int(count))])
@@ -128,7 +130,7 @@ def emulator(game: str, count: str, steps: str) -> Round:
             since_seed[:] += 1
             ended = (step.discount == 0) | step.truncated
             if ended.any():
-                due = ended & (since_seed >= TASK.environment.reseed_steps)
+                due = ended & (since_seed >= TASK.atari.reseed_steps)
                 environments.reset([next(seeds) if new else None for new in due[ended]], ended)
                 since_seed[due] = 0
 
@@ -143,9 +145,9 @@ def emulator(game: str, count: str, steps: str) -> Round:
 
 def replay(placement: str, transitions: str, batches: str) -> Round:
     """Batches from a large replay, filled with random play that is repeated until it is full."""
-    plan = build(spec_of("nature", f"agent.replay_capacity={transitions}"), ACTIONS)[0].plan
-    ring = make_replay(plan, TASK.environment, Placement(placement))
-    environments = AtariEnvs(GAMES["Breakout"], TASK.environment)
+    plan = build(spec_of("nature", f"agent.replay_capacity={transitions}"), BOXING)[0].plan
+    ring = make_replay(plan, TASK.atari, Placement(placement))
+    environments = AtariEnvs(GAMES["Breakout"], TASK.atari)
     random = np.random.default_rng(0)
     recorded: list[tuple[Any, int, float, bool]] = []
     frame = environments.reset([0])[0]
@@ -192,7 +194,7 @@ class Updates:
 
 def update(repeats: str) -> Round:
     """Floating-point operations of updates, as the compiler counts them, beside those of a matrix product."""
-    learning = {network: Updates(programs_for(spec_of(network), ACTIONS)) for network in ("nature", "impala")}
+    learning = {network: Updates(programs_for(spec_of(network), BOXING)) for network in ("nature", "impala")}
     cost = {network: updates.programs.cost()[0] / 1e9 for network, updates in learning.items()}
     counts = itertools.count()
 
@@ -218,7 +220,7 @@ def update(repeats: str) -> Round:
 
 def pruning(repeats: str) -> Round:
     """Updates with and without masks, taken in turn, on the Nature CNN with all 18 actions."""
-    dense, pruned = (Updates(programs_for(spec_of("nature", method=name), ACTIONS)) for name in ("dense", PRUNING))
+    dense, pruned = (Updates(programs_for(spec_of("nature", method=name), BOXING)) for name in ("dense", PRUNING))
     pruned.step(last_refresh())
     sides = [("pruned", pruned), ("dense", dense)]
 
@@ -237,7 +239,7 @@ def pruning(repeats: str) -> Round:
 def methods(repeats: str) -> Round:
     """Ordinary updates of every method, taken in turn, on the Nature CNN with all 18 actions."""
     names = [name for name in plugins.registered("method") if name not in NEED_MORE]
-    sides = [(name, Updates(programs_for(spec_of("nature", method=name), ACTIONS))) for name in ("dense", *names)]
+    sides = [(name, Updates(programs_for(spec_of("nature", method=name), BOXING))) for name in ("dense", *names)]
     for _, updates in sides:
         updates.step(1)
 
@@ -255,8 +257,8 @@ def methods(repeats: str) -> Round:
 
 def refresh(repeats: str) -> Round:
     """New masks for all 4.05 million weights of the Nature CNN with 18 actions, from magnitudes."""
-    _, (method,) = build(spec_of("nature", method=PRUNING), ACTIONS)
-    learner = programs_for(spec_of("nature", method=PRUNING), ACTIONS).init(Streams(TASK.key, "Pong", 0))
+    _, (method,) = build(spec_of("nature", method=PRUNING), BOXING)
+    learner = programs_for(spec_of("nature", method=PRUNING), BOXING).init(Streams(TASK.key, "Pong", 0))
     signal = method.signal(last_refresh())
     program = jax.jit(
         lambda learner, signal: method.refresh(jax.random.key(0), learner, learner.params, signal).methods
@@ -272,9 +274,81 @@ def refresh(repeats: str) -> Round:
 
 def last_refresh() -> int:
     """Return the update of the last mask refresh, from which the masks have their final sparsity."""
-    _, (method,) = build(spec_of("nature", method=PRUNING), ACTIONS)
+    _, (method,) = build(spec_of("nature", method=PRUNING), BOXING)
     assert method.milestones is not None
     return method.milestones["pruning ends"]
+
+
+def sac(game: str, lanes: str, steps: str) -> Round:
+    """Whole training loop of SAC, without evaluation; checks that it trains. Steps are those of all lanes together."""
+    count, task = int(lanes), load_task("mujoco")
+    (resolved,) = resolve(Request(task.id, "sac", None, ("dense",), ("agent.replay_capacity=100000",)))
+    programs, streams = programs_for(resolved.spec, GAMES[game]), [Streams(task.key, game, n) for n in range(count)]
+    learners = LoopLearners([programs] * count, streams, threads=1)
+    group = family_of(task).start(
+        Setup(
+            programs.plan,
+            [GAMES[game]] * count,
+            range(count),
+            streams,
+            learners,
+            Placement.HOST,
+            [None] * count,
+            lambda lane, done, total: None,
+        )
+    )
+    for _ in range(programs.plan.warm_up + 64):
+        group.advance()
+
+    def work() -> None:
+        for _ in range(int(steps) // count):
+            group.advance()
+
+    def play() -> dict[str, Sample]:
+        before, updates = parameters(group.learners.get(0).params), group.updates
+        sample = timed(int(steps), work)
+        assert not np.array_equal(before, parameters(group.learners.get(0).params)), "the parameters stand still"
+        assert group.updates - updates == int(steps) // count
+        return {f"{LABEL} x{count}" if count > 1 else LABEL: sample}
+
+    return play
+
+
+def fused(game: str, updates: str, steps: str, width: str = "1") -> Round:
+    """Updates of SAC alone, several in one call: what is left of a step when nothing is acted, drawn or recorded."""
+    (resolved,) = resolve(Request("mujoco", "sac", width=int(width)))
+    programs, together = programs_for(resolved.spec, GAMES[game]), int(updates)
+    streams = Streams("mujoco@1", game, 0)
+    rng = np.random.default_rng(0)
+    one = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), programs.blank_data())
+    rows = jax.tree.map(lambda leaf: np.stack([leaf] * together), one)
+    key, legal = streams.key_data("update"), np.ones(programs.actions, np.bool_)
+
+    @partial(jax.jit, donate_argnums=0)
+    def several(learner: Any, first: jax.Array, rows: Any) -> Any:
+        def body(carry: Any, row: Any) -> Any:
+            learner, count = carry
+            learner, _ = programs.traced_update(learner, key, count, row, legal, {})
+            return (learner, count + 1), None
+
+        (learner, _), _ = jax.lax.scan(body, (learner, first), rows)
+        return learner
+
+    state = [programs.init(streams)]
+
+    def work() -> None:
+        for call in range(int(steps) // together):
+            state[0] = several(state[0], np.uint32(call), rows)
+        wait_for(state[0])
+
+    work()
+    label = f"{LABEL} updates, {together} a call" if together > 1 else f"{LABEL} updates, width {width}"
+    return lambda: {label: timed(int(steps), work)}
+
+
+def parameters(params: Any) -> np.ndarray:
+    """Return a copy of the first parameters of a tree."""
+    return np.asarray(jax.tree.leaves(params)[0]).copy()
 
 
 @cache
@@ -296,6 +370,8 @@ if __name__ == "__main__":
             "pruning": pruning,
             "methods": methods,
             "refresh": refresh,
+            "sac": sac,
+            "fused": fused,
         },
         ("jax", "jaxlib", "flax", "ale-py", "gymnasium", "numpy"),
     )

@@ -19,6 +19,7 @@ OWN_COMMANDS = {
     "export": "suite.cli.export:export",
     "list": "suite.cli.listing:list_",
     "show": "suite.cli.show:show",
+    "data": "suite.cli.data:data",
     "method": "suite.cli.method:method",
     "demo": "suite.cli.demo:demo",
 }

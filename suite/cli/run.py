@@ -39,16 +39,25 @@ Examples:
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="A setting, e.g. method.sparsity=0.95.")
 @click.option("--games", default="all", show_default=True, metavar="A,B|all", help="Games of the task.")
 @click.option("--seeds", metavar="0-4", help="Seeds; default: the task's.")
-@click.option("--frames", type=int, metavar="N", help="A shorter budget: truncates, rescales nothing, ranks nowhere.")
+@click.option(
+    "--frames",
+    type=int,
+    metavar="N",
+    help="A shorter budget, in the task's unit: truncates, rescales nothing, ranks nowhere.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="SUITE_DATA",
+    help="Directory of logged data, for offline tasks; see `suite data`.",
+)
 @click.option("--out", type=click.Path(path_type=Path), envvar="SUITE_OUT", help="Where results go; default ./runs.")
 @click.option("--lanes", default="auto", show_default=True, metavar="N|auto", help="Cells to run at a time.")
 @click.option(
     "--checkpoint-every",
     type=click.IntRange(min=1),
-    default=1_000_000,
-    show_default=True,
     metavar="FRAMES",
-    help="Frames between checkpoints; a run that was killed goes on from the last one.",
+    help="Frames, or the task's unit, between checkpoints, from which a killed run goes on; Atari: 1,000,000.",
 )
 @click.option(
     "--replay",
@@ -81,9 +90,10 @@ def run(
     games: str,
     seeds: str | None,
     frames: int | None,
+    data: Path | None,
     out: Path | None,
     lanes: str,
-    checkpoint_every: int,
+    checkpoint_every: int | None,
     placement: str,
     threads: int | None,
     form: str,
@@ -96,12 +106,12 @@ def run(
         from suite.device import prepare
         from suite.resolve import Request, resolve
 
-        request = Request(task_name, agent, network, _split(methods), settings, frames, width)
+        request = Request(task_name, agent, network, _split(methods), settings, frames, width, data)
         resolved = resolve(request)
         prepare(threads, deterministic=deterministic)
         from suite.plan import make_plan  # takes a second: jax
 
-        plan = make_plan(resolved, games, seeds, out or Path(DEFAULT_OUT), lanes, placement)
+        plan = make_plan(resolved, games, seeds, out or Path(DEFAULT_OUT), lanes, placement, data)
         if dry_run:
             click.echo(json.dumps(plan.document(), indent=1) if as_json else plan.text())
             return
@@ -110,7 +120,9 @@ def run(
         click.get_current_context().exit(code)
 
 
-def _execute(plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every: int, form: str) -> list[Outcome]:
+def _execute(
+    plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every: int | None, form: str
+) -> list[Outcome]:
     from suite.progress import open_progress
     from suite.runner import run_cells
     from suite.session import Options
@@ -128,7 +140,7 @@ def _execute(plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every:
             plan.jobs,
             plan.out,
             lanes=plan.lanes,
-            options=Options(checkpoint_every, plan.placement, form),
+            options=Options(checkpoint_every or plan.task.checkpoint_every, plan.placement, form, plan.data),
             progress=progress,
             stop=stop,
             finished=finished,
@@ -141,7 +153,7 @@ def _execute(plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every:
 def outcome_line(outcome: Outcome) -> str:
     """Return one line for people about how a cell ended."""
     cell = outcome.cell
-    score = "no finished episode in the scored window" if outcome.score is None else f"score {outcome.score:.2f}"
+    score = "no episode to score" if outcome.score is None else f"score {outcome.score:.2f}"
     detail = f"{score}  {outcome.message}".rstrip() if outcome.state == "done" else outcome.message
     return f"{outcome.state:<11} {cell.game} seed {cell.seed}  {cell.spec.label}  {detail}  {outcome.path}".rstrip()
 

@@ -29,11 +29,30 @@ def show(what: tuple[str, ...], as_json: bool) -> None:
     KIND may be left out where the name says it. Read from cards, no plug-in code is run.
     """
     kind, name = _find(what)
-    document = _task_document(name) if kind == "task" else _card_document(kind, name)
+    document = published(kind, name)
     if as_json:
         click.echo(json.dumps({"schema": "suite.show/1", "kind": kind, **document}, indent=1))
         return
     _print(kind, document)
+
+
+def published(kind: str, name: str) -> dict[str, Any]:
+    """Return all that one component or task publishes about itself, as JSON has it."""
+    return _task_document(name) if kind == "task" else _card_document(kind, name)
+
+
+def task_options(task: dict[str, Any]) -> tuple[list[tuple[str, str, str]], dict[str, str]]:
+    """Return path, value and note of each option of a task's document, and the notes that belong to no option."""
+    notes = task["sources"]
+    rows = []
+    for key, value in task.items():
+        if isinstance(value, dict) and key != "sources":
+            rows += _rows(key, value)
+        elif value is not None and key not in ("id", "version", "title", "summary", "deviations", "sources"):
+            rows.append((key, text_of(value)))
+    known = dict(rows)
+    own = {path: note for path, note in notes.items() if path not in known}
+    return [(path, value, notes.get(path, "")) for path, value in rows], own
 
 
 def _find(what: tuple[str, ...]) -> tuple[str, str]:
@@ -146,38 +165,32 @@ def _print(kind: str, document: dict[str, Any]) -> None:
         _print_task(console, document)
     elif document["settings"]:
         rows = [
-            (name, _text(setting["value"]), setting["unit"], setting["range"], setting["doc"], setting["source"])
+            (name, text_of(setting["value"]), setting["unit"], setting["range"], setting["doc"], setting["source"])
             for name, setting in document["settings"].items()
         ]
         _table(console, ("setting", "value", "unit", "range", "meaning", "source"), rows)
 
 
 def _print_task(console: Console, task: dict[str, Any]) -> None:
-    notes = task["sources"]
-    rows = []
-    for key, value in task.items():
-        if isinstance(value, dict) and key != "sources":
-            rows += _rows(key, value)
-        elif value is not None and key not in ("id", "version", "title", "summary", "deviations", "sources"):
-            rows.append((key, _text(value)))
-    _table(console, ("option", "value", "note"), [(path, value, notes.get(path, "")) for path, value in rows])
-    _list(console, "Notes", [f"{path}: {note}" for path, note in notes.items() if path not in dict(rows)])
+    rows, notes = task_options(task)
+    _table(console, ("option", "value", "note"), rows)
+    _list(console, "Notes", [f"{path}: {note}" for path, note in notes.items()])
 
 
 def _rows(before: str, values: dict[str, Any]) -> list[tuple[str, str]]:
     """Return a section's options by their path."""
     rows = []
     for key, value in values.items():
-        rows += _rows(f"{before}.{key}", value) if isinstance(value, dict) else [(f"{before}.{key}", _text(value))]
+        rows += _rows(f"{before}.{key}", value) if isinstance(value, dict) else [(f"{before}.{key}", text_of(value))]
     return rows
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """Return a value as it is written in TOML, numbers with thousands apart."""
     if isinstance(value, str):
         return value or '""'
     if isinstance(value, list):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(text_of, value))
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:_}"
     return json.dumps(value)

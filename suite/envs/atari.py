@@ -58,9 +58,11 @@ class AtariEnvs:
             self._lives[began] = np.asarray(info["lives"])[began]
         return np.asarray(observation[:, 0], np.uint8)
 
-    def send(self, actions: NDArray[np.int64]) -> None:
+    def send(self, actions: NDArray[Any]) -> None:
         """Begin to repeat each action for a frame skip. An environment whose episode has ended must be reset before."""
-        self._envs.ale.send(actions, self._strengths)  # the wrapper's own send, without its checks
+        self._envs.ale.send(
+            actions.astype(np.int64, copy=False), self._strengths
+        )  # the wrapper's own send, without its checks
 
     def receive(self) -> TimeStep:
         """Return what the actions sent led to, waiting for the emulators."""

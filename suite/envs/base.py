@@ -1,9 +1,9 @@
-"""What the runner needs of E environments of one kind: numbered discrete actions, one frame and one reward a step."""
+"""What the runner needs of E environments of one kind: an action each, an observation and a reward a step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ class TimeStep(NamedTuple):
     `life_lost` is set where a life was lost and the game goes on, if the task has that end an episode for learning.
     """
 
-    observation: NDArray[np.uint8]  # [E, height, width], the newest frame
-    reward: NDArray[np.float32]  # [E], raw
+    observation: NDArray[Any]  # uint8 [E, height, width], the newest frame, or float32 [E, D]
+    reward: NDArray[Any]  # [E], raw, as exact as the environment gives it
     discount: NDArray[np.float32]  # [E]
     truncated: NDArray[np.bool_]  # [E]
     life_lost: NDArray[np.bool_] | None = None  # [E], None where no task asks
@@ -27,14 +27,14 @@ class Envs(Protocol):
 
     @property
     def actions(self) -> int:
-        """The number of discrete actions."""
+        """The number of discrete actions, or of an action's dimensions."""
         ...
 
-    def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-        """Start an episode in each environment (that `mask` names), from a seed or None; return frames [E, h, w]."""
+    def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+        """Start an episode in each environment (that `mask` names), from a seed or None; return what is seen."""
         ...
 
-    def send(self, actions: NDArray[np.int64]) -> None:
+    def send(self, actions: NDArray[Any]) -> None:
         """Begin to take one action in each environment."""
         ...
 

@@ -14,21 +14,27 @@ KindT = TypeVar("KindT", bound=Hashable)
 
 
 class SeveralEnvs:
-    """One environment a lane; lanes that share a `kind` (a game) share a vector environment, made by `make`."""
+    """One environment a lane; lanes that share a `kind` (a game) share a vector environment, made by `make`.
 
-    def __init__(self, kinds: Sequence[KindT], make: Callable[[KindT, int], Envs]) -> None:
+    `idle`: the action of lanes that nobody hears any more. Kinds whose observations differ in size cannot be mixed.
+    """
+
+    def __init__(self, kinds: Sequence[KindT], make: Callable[[KindT, int], Envs], idle: Any = 0) -> None:
         members: dict[KindT, list[int]] = {}
         for lane, kind in enumerate(kinds):
             members.setdefault(kind, []).append(lane)
         self.lanes = len(kinds)
+        self.idle = idle
         self._parts = [(make(kind, len(lanes)), np.asarray(lanes)) for kind, lanes in members.items()]
 
-    def step(self, actions: NDArray[np.int64]) -> TimeStep:
+    def step(self, actions: Sequence[Any]) -> TimeStep:
         """Take one action in each lane; arrays have the lane axis first."""
-        for envs, lanes in self._parts:
-            envs.send(actions[lanes])
         if len(self._parts) == 1:
-            return self._parts[0][0].receive()
+            envs, _ = self._parts[0]
+            envs.send(np.asarray(actions))
+            return envs.receive()
+        for envs, lanes in self._parts:
+            envs.send(np.asarray([actions[lane] for lane in lanes]))
         answers = [envs.receive() for envs, _ in self._parts]
         return TimeStep(*(self._merged(fields) for fields in zip(*answers, strict=True)))
 
@@ -40,12 +46,12 @@ class SeveralEnvs:
             whole[lanes] = part
         return whole
 
-    def reset(self, seeds: Mapping[int, int | None]) -> dict[int, NDArray[np.uint8]]:
-        """Start an episode in each of the given lanes, from a seed or without; return the first frames [height, width].
+    def reset(self, seeds: Mapping[int, int | None]) -> dict[int, NDArray[Any]]:
+        """Start an episode in each of the given lanes, from a seed or without; return what they show.
 
         The first reset ever must be of all lanes, each with a seed.
         """
-        frames: dict[int, NDArray[np.uint8]] = {}
+        frames: dict[int, NDArray[Any]] = {}
         for envs, lanes in self._parts:
             mask = np.asarray([lane in seeds for lane in lanes])
             if mask.any():

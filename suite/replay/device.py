@@ -34,8 +34,7 @@ class DeviceFrames:
         """Return the frames [B, W, h, w] of slots [B, W], on the device."""
         if self._count:
             self._upload()
-        frames: jax.Array = _take(self._frames, slots.astype(np.int32))
-        return frames
+        return take(self._frames, slots.astype(np.int32))
 
     def nbytes(self) -> int:
         """Return the bytes held on the device."""
@@ -58,9 +57,15 @@ def _write(frames: jax.Array, slots: jax.Array, new: jax.Array) -> jax.Array:
     return frames.at[slots].set(new)
 
 
+def take(frames: jax.Array, rows: NDArray[np.int32]) -> jax.Array:
+    """Return the rows [B, W] of an array [N, h, w] that is on the device."""
+    taken: jax.Array = _take(frames, rows)
+    return taken
+
+
 @jax.jit
-def _take(frames: jax.Array, slots: jax.Array) -> jax.Array:
-    return frames[slots]
+def _take(frames: jax.Array, rows: jax.Array) -> jax.Array:
+    return frames[rows]
 
 
 @jax.jit

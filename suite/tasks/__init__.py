@@ -1,13 +1,28 @@
 """Tasks as data: one TOML file each, read into `Task`; `games.py` holds the reference scores."""
 
-from suite.tasks.base import Budget, Environment, Score, Task, load_task, task_names
-from suite.tasks.games import GAMES, Game, game, human_normalized
+from suite.tasks.base import (
+    Budget,
+    Data,
+    Environment,
+    Evaluation,
+    MujocoEnvironment,
+    Score,
+    Task,
+    load_task,
+    task_names,
+)
+from suite.tasks.games import ATARI, GAMES, MUJOCO, Game, game, human_normalized
 
 __all__ = [
+    "ATARI",
     "GAMES",
+    "MUJOCO",
     "Budget",
+    "Data",
     "Environment",
+    "Evaluation",
     "Game",
+    "MujocoEnvironment",
     "Score",
     "Task",
     "game",

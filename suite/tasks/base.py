@@ -18,7 +18,7 @@ class _Data(BaseModel):
 
 
 class Environment(_Data):
-    """Every option of the emulator and of its preprocessing, none left to a library's default.
+    """Atari: every option of the emulator and of its preprocessing, none left to a library's default.
 
     `reseed_steps`: agent steps after which the next episode starts from a new emulator seed; see `suite.envs.atari`.
     """
@@ -38,18 +38,28 @@ class Environment(_Data):
     reward_clip: float
 
 
+class MujocoEnvironment(_Data):
+    """Continuous control: which of Gymnasium's MuJoCo tasks are meant, with their own defaults.
+
+    `version`: the suffix of the environments' names. `max_episode_steps`: truncation, in environment steps.
+    """
+
+    version: Literal["v4", "v5"]
+    max_episode_steps: int
+
+
 class Budget(_Data):
-    """How long a run is, in emulator frames: `frame_skip` of them to an agent step."""
+    """How long a run is, in the task's unit (see `Task.unit`); the names are those of Atari's."""
 
     frames: int
     iteration_frames: int
 
 
 class Score(_Data):
-    """The score rule.
+    """The score rule, over the last `window_frames` of a run, in the task's unit.
 
-    `mean_training_return`: the mean unclipped training return of the episodes that end in the last `window_frames`.
-    `mean_evaluation_return`: that of the evaluation episodes after training.
+    `mean_training_return`: the mean unclipped training return of the episodes that end there.
+    `mean_evaluation_return`: that of the episodes of all evaluations there.
     """
 
     rule: Literal["mean_training_return", "mean_evaluation_return"]
@@ -57,10 +67,30 @@ class Score(_Data):
 
 
 class Evaluation(_Data):
-    """Episodes that are played once training is over: how many, and with which exploration rate."""
+    """Episodes that are played with fixed parameters, without the agent's own exploration.
 
-    episodes: int = Field(ge=1)
+    `every`: in the task's unit, or None for once at the end. As many `episodes` are played, or as many as take at least
+    `agent_steps`. `epsilon`: the share of uniformly random actions.
+    """
+
+    episodes: int | None = Field(default=None, ge=1)
+    agent_steps: int | None = Field(default=None, ge=1)
+    every: int | None = Field(default=None, ge=1)
     epsilon: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if (self.episodes is None) == (self.agent_steps is None):
+            raise ValueError("an evaluation has either episodes or agent_steps")
+        return self
+
+
+class Data(_Data):
+    """Offline: the share of a logged run that is trained on, and how it is drawn; see `suite.data.sample`."""
+
+    reading: Literal["blocks", "transitions", "episodes", "checkpoints"]
+    fraction: float = Field(gt=0, le=1)
+    seed: int = Field(default=0, ge=0)
 
 
 class Task(_Data):
@@ -74,7 +104,8 @@ class Task(_Data):
     games: tuple[str, ...]
     default_seeds: tuple[int, ...]
     budget: Budget
-    environment: Environment
+    environment: Environment | MujocoEnvironment
+    data: Data | None = None
     score: Score
     evaluation: Evaluation | None = None
     agent: str = "dqn"
@@ -94,9 +125,43 @@ class Task(_Data):
         """`id@version`, as shown and stored."""
         return f"{self.id}@{self.version}"
 
+    @property
+    def family(self) -> Literal["atari", "offline", "continuous"]:
+        """Where experience comes from: an emulator, a log of one, or simulated physics."""
+        if isinstance(self.environment, MujocoEnvironment):
+            return "continuous"
+        return "atari" if self.data is None else "offline"
+
+    @property
+    def unit(self) -> str:
+        """What budgets, intervals and the `frame` of a record count."""
+        return {"atari": "frames", "offline": "gradient steps", "continuous": "environment steps"}[self.family]
+
+    @property
+    def checkpoint_every(self) -> int:
+        """How much of the unit lies between checkpoints if nobody says otherwise: some minutes to an hour of work."""
+        return {"atari": 1_000_000, "offline": 125_000, "continuous": 50_000}[self.family]
+
+    @property
+    def frame_skip(self) -> int:
+        """How much of the unit one step of a run is: an agent step, or offline a gradient step."""
+        return self.atari.frame_skip if self.family == "atari" else 1
+
+    @property
+    def atari(self) -> Environment:
+        """The environment of an Atari task, offline ones included."""
+        assert isinstance(self.environment, Environment)
+        return self.environment
+
+    @property
+    def mujoco(self) -> MujocoEnvironment:
+        """The environment of a task of continuous control."""
+        assert isinstance(self.environment, MujocoEnvironment)
+        return self.environment
+
     def agent_steps(self, frames: int) -> int:
-        """Return the agent steps in a number of frames."""
-        return frames // self.environment.frame_skip
+        """Return the steps of a run of so many `unit`s."""
+        return frames // self.frame_skip
 
     def score_window(self, frames: int) -> tuple[int, int]:
         """Return the frames (after the first, up to the second) in which a scored episode of a run must end."""

@@ -1,4 +1,4 @@
-"""The 60 Atari games: ROM names, action counts, and the random and human scores that normalize a return.
+"""The environments, all called games: 60 of Atari, with the scores that normalize a return, and five of MuJoCo.
 
 Scores: google/dopamine `labs/atari_100k/normalization_utils.py` (professional tester, no-op starts, 108,000-frame cap);
 VideoPinball's random score is 0.0 there and 16,256.9 in google-deepmind/dqn_zoo. AirRaid, Carnival, ElevatorAction,
@@ -18,7 +18,8 @@ from suite.errors import unknown_name
 class Game:
     """One game: its ALE ROM, the size of its minimal action set, and its reference scores (None: unpublished).
 
-    `frame_bytes`: what a frame took in `suite.replay.stores.CompressedFrames`, over 3,000 agent steps of random play.
+    Of a MuJoCo environment there are the name and, as `actions`, the dimensions of an action. `frame_bytes`: what a
+    frame took in `suite.replay.stores.CompressedFrames`, over 3,000 agent steps of random play.
     """
 
     name: str
@@ -49,7 +50,12 @@ def _read() -> dict[str, Game]:
     }
 
 
-GAMES: dict[str, Game] = _read()
+ATARI: dict[str, Game] = _read()
+MUJOCO: dict[str, Game] = {
+    name: Game(name, "", dimensions, None, None, 0)
+    for name, dimensions in (("HalfCheetah", 6), ("Hopper", 3), ("Walker2d", 6), ("Ant", 8), ("Humanoid", 17))
+}
+GAMES: dict[str, Game] = ATARI | MUJOCO
 
 
 def game(name: str) -> Game:

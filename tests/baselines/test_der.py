@@ -14,6 +14,7 @@ from suite import plugins
 from suite.agent import Batch, Learner, record_units
 from suite.errors import UsageError
 from suite.forms import crop_to, pad_to
+from suite.inputs import Frames
 from suite.method import init_learner
 from suite.programs import Programs
 from suite.replay.frames import Windows
@@ -255,7 +256,7 @@ def test_parameter_counts(network: str, convolutions: int, flat: int, published)
 def test_it_learns_which_action_a_picture_asks_for(published) -> None:
     agent = build(published, learning_rate=3e-3, n_step=1)
     assert agent.evaluate is not None
-    programs = Programs(agent, (), 2, 3, ACTIONS)
+    programs = Programs(agent, (), Frames(2, 3), ACTIONS)
     streams, rng = Streams("bandit@1", "x", 0), np.random.default_rng(0)
     pictures = np.zeros((ACTIONS, 2, 3, 3), np.uint8)
     for action in range(ACTIONS):

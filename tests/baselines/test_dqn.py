@@ -9,6 +9,8 @@ from suite import plugins
 from suite.agent import Batch
 from suite.errors import UsageError
 from suite.method import Context, due_signals, gradient_step, init_learner, wrap_optimizer
+from suite.resolve import Request, resolve
+from suite.tasks import load_task
 
 OBSERVATION = (3, 3, 2)
 ACTIONS = 4
@@ -197,3 +199,54 @@ def test_actions_that_a_game_lacks_are_never_chosen_and_never_learnt(tiny_dqn) -
     np.testing.assert_array_equal(after_head["kernel"][:, 2:], before_head["kernel"][:, 2:])
     np.testing.assert_array_equal(after_head["bias"][2:], before_head["bias"][2:])
     assert not np.array_equal(after_head["kernel"][:, :2], before_head["kernel"][:, :2])
+
+
+def reference_rmsprop(params, means, squares, gradients, settings):
+    """Return parameters, mean gradients and mean squares after a step of TensorFlow 1's ApplyCenteredRMSProp."""
+    decay, epsilon = settings["rmsprop_decay"], settings["rmsprop_epsilon"]
+    squares = jax.tree.map(lambda s, g: s + (1 - decay) * (g**2 - s), squares, gradients)
+    means = jax.tree.map(lambda m, g: m + (1 - decay) * (g - m), means, gradients)
+    params = jax.tree.map(
+        lambda p, m, s, g: np.asarray(p, np.float64) - settings["learning_rate"] * g / np.sqrt(s - m**2 + epsilon),
+        *(params, means, squares, gradients),
+    )
+    return params, means, squares
+
+
+def test_rmsprop_is_tensorflows(tiny_dqn, published) -> None:
+    chosen = {"optimizer": "rmsprop", "learning_rate": 0.02, "rmsprop_decay": 0.7, "rmsprop_epsilon": 0.01}
+    settings = published("agent", "dqn") | chosen
+    agent = tiny_dqn(**settings)
+    update = updater(agent)
+    learner = init_learner(init_params(agent), agent.optimizer, (), jax.random.key(0))
+    learner = learner._replace(target_params=jax.tree.map(lambda leaf: 5 * leaf, init_params(agent, seed=1)))
+    params = jax.tree.map(np.asarray, learner.params)
+    means = jax.tree.map(lambda leaf: np.zeros(leaf.shape), params)
+    squares = jax.tree.map(lambda leaf: np.ones(leaf.shape), params)
+    for count in range(6):
+        batch = random_batch(count, 8)
+        _, _, gradients = reference_gradients(params, learner.target_params, batch, "mse")
+        params, means, squares = reference_rmsprop(params, means, squares, gradients, settings)
+        learner, _ = update(learner, batch, {})
+        jax.tree.map(
+            lambda found, expected: np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6),
+            learner.params,
+            params,
+        )
+
+
+def test_the_task_that_logs_a_replay_runs_the_dqn_of_the_public_logs(tiny_dqn) -> None:
+    (resolved,) = resolve(Request("dqn-replay"))
+    assert (resolved.spec.agent.id, resolved.spec.network.id, resolved.departures) == ("dqn", "nature_cnn", {})
+    settings = resolved.spec.agent.settings
+    rmsprop = [settings[name] for name in ("optimizer", "learning_rate", "rmsprop_decay", "rmsprop_epsilon")]
+    assert rmsprop == ["rmsprop", 2.5e-4, 0.95, 1e-5]
+    assert settings["loss"] == "huber"
+    plan = tiny_dqn(**settings).plan
+    assert (plan.capacity, plan.warm_up, plan.update_period, plan.target_update_period) == (10**6, 20_000, 4, 8_000)
+    assert (plan.n_step, plan.gamma, plan.epsilon_train, plan.epsilon_decay) == (1, 0.99, 0.01, 250_000)
+    task, base = load_task("dqn-replay"), load_task("atari60")
+    assert (task.games, task.environment) == (base.games, base.environment)
+    assert task.score_window(task.budget.frames) == (0, 200_000_000)
+    assert task.score_window(1_000_000) == (0, 1_000_000)
+    assert not task.official

@@ -13,6 +13,7 @@ from baselines.networks import nature_cnn
 from suite import plugins
 from suite.agent import Batch, Learner
 from suite.forms import crop_to, pad_to
+from suite.inputs import Frames
 from suite.method import init_learner
 from suite.programs import Programs
 from suite.replay.frames import Windows
@@ -212,7 +213,7 @@ def test_an_update_has_no_control_flow(published) -> None:
 
 def test_it_learns_which_action_a_picture_asks_for(published) -> None:
     agent = build(published, learning_rate=0.02, n_step=1, batch_size=32, shift=1)
-    programs = Programs(agent, (), 2, 3, ACTIONS)
+    programs = Programs(agent, (), Frames(2, 3), ACTIONS)
     streams, rng = Streams("bandit@1", "x", 0), np.random.default_rng(0)
     pictures = np.zeros((ACTIONS, 2, 3, 3), np.uint8)
     for action in range(ACTIONS):  # two bits, in whole frames, so that a shift changes nothing

@@ -16,11 +16,13 @@ from baselines.methods import l2_features, l2_init, weight_decay
 from suite import plugins
 from suite.configure import build
 from suite.errors import UsageError
+from suite.inputs import Frames
 from suite.method import Context, gradient_step, init_learner, wrap_optimizer
 from suite.programs import Programs
 from suite.replay.frames import Windows
 from suite.resolve import Request, resolve
 from suite.rng import Streams
+from suite.tasks import Game
 
 RATE = 0.1
 EPSILON = 1e-3
@@ -189,8 +191,8 @@ def test_acting_target_and_online_network_all_have_unit_features(method: str, mo
     monkeypatch.setattr(plugins, "load", load_tiny)
     actions, unit = 4, method == "l2_features"
     spec = resolve(Request("smoke", network="nature_cnn", methods=(method,)))[0].spec
-    agent, methods = build(spec, actions)
-    programs = Programs(agent, methods, stack=4, screen=84, actions=actions)
+    agent, methods = build(spec, Game("tiny", "", actions, None, None, 0))
+    programs = Programs(agent, methods, Frames(4, 84), actions)
     learner = programs.init(Streams("smoke", "Pong", 0))
     target = jax.tree.map(lambda leaf: leaf.copy(), programs.init(Streams("smoke", "Pong", 1)).params)
     learner = learner._replace(target_params=target)

@@ -20,6 +20,7 @@ from suite.agent import Agent
 from suite.envs.base import TimeStep
 from suite.envs.several import SeveralEnvs
 from suite.group import Group
+from suite.inputs import Frames
 from suite.lane import Lane
 from suite.learners import LoopLearners
 from suite.programs import Programs
@@ -62,6 +63,7 @@ BALL_GAME = FAST | {
 AGENTS = [
     name if name == "dqn" else pytest.param(name, marks=pytest.mark.nightly)
     for name in sorted(plugins.registered("agent"))
+    if "atari" in (plugins.card("agent", name).families or ("atari",))
 ]
 
 
@@ -166,9 +168,9 @@ class Training:
         streams, plan = Streams("probe@1", self.task, 0), agent.plan
         priorities = Priorities(plan.capacity) if plan.replay == "prioritized" else None
         frames = HostFrames(plan.capacity, (self.screen, self.screen))
-        environment = load_task("smoke").environment.model_copy(update={"screen_size": self.screen})
+        environment = load_task("smoke").atari.model_copy(update={"screen_size": self.screen})
         lane = Lane(plan, streams, FrameReplay(plan.capacity, 4, frames, priorities), environment, actions)
-        learners = LoopLearners([Programs(agent, (), 4, self.screen, actions)], [streams], 1)
+        learners = LoopLearners([Programs(agent, (), Frames(4, self.screen), actions)], [streams], 1)
         group = Group(plan, [lane], learners, SeveralEnvs([self.task], lambda kind, count: self.environment))
         group.begin()
         while group.step < steps:

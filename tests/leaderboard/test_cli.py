@@ -23,7 +23,7 @@ def test_ingest_and_build(run, runs, tmp_path):
     assert done.exit_code == 0
     assert done.stdout.splitlines()[:2] == [
         "runs: 4 new, 0 updated, 0 known, 0 skipped, 0 damaged",
-        "published configurations added: 20",
+        "published configurations added: 21",
     ]
     db = tmp_path / "small.sqlite"
     assert run("ingest", runs, "--db", db, "--no-references").exit_code == 0

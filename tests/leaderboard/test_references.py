@@ -15,7 +15,7 @@ def loaded(tmp_path_factory):
     """A database with the published curves: its path, and the configurations and runs of both tasks."""
     path = tmp_path_factory.mktemp("references") / "results.sqlite"
     with ResultStore.open(path, create=True) as store:
-        assert references.add_references(store) == 20
+        assert references.add_references(store) == 21
         before = path.read_bytes()
         assert references.add_references(store) == 0
         assert path.read_bytes() == before
@@ -68,6 +68,22 @@ def test_the_known_iqms_come_out(loaded, agent, network, iqm15, iqm55):
         scores = scores_of(loaded[key][1])[f"dopamine.{agent}.{network}.{key}"]
         assert len(scores) == count
         assert round(aggregate.iqm(scores), 2) == known
+
+
+def test_dopamines_sac_stands_beside_mujoco_and_says_that_it_is_v2(tmp_path):
+    with ResultStore.open(tmp_path / "results.sqlite", create=True) as store:
+        references.add_references(store)
+        with store.snapshot() as snapshot:
+            (item,), runs = snapshot.configurations("mujoco@1"), snapshot.runs("mujoco@1")
+            assert snapshot.configurations("mujoco-v5@1") == []
+    assert any("v2" in caveat for caveat in item.caveats)
+    assert len(runs) == 5 * 5
+    # protocol: means over 5 runs of the last 20,000 steps before a million (../mujoco/data of google/dopamine)
+    known = {"Ant": 4889, "HalfCheetah": 11041, "Hopper": 2652, "Humanoid": 4620, "Walker2d": 4826}
+    for game, value in known.items():
+        own = [run for run in runs if run.game == game]
+        assert np.mean([run.iterations[index] for run in own for index in (98, 99)]) == pytest.approx(value, rel=0.02)
+        assert np.mean([run.score for run in own]) == pytest.approx(value, rel=0.2)  # of 100,000 steps
 
 
 def test_intervals_are_close_to_rliables(loaded):

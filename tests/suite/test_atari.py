@@ -12,7 +12,7 @@ from ale_py import roms
 
 from suite.envs.atari import AtariEnvs, emulator_options
 from suite.errors import UnfitEnvironment
-from suite.tasks import GAMES, load_task
+from suite.tasks import ATARI, GAMES, load_task
 
 TASK = load_task("atari40m")
 
@@ -49,9 +49,9 @@ class StraightAtari:
 def compare(name: str, steps: int) -> int:
     """Play both with the same seed and actions up to the first game over; return the agent steps that were equal."""
     game = GAMES[name]
-    envs = AtariEnvs(game, TASK.environment)
+    envs = AtariEnvs(game, TASK.atari)
     # The vector environment seeds its emulator with the number it is given.
-    reference = StraightAtari(game.rom, 123, TASK.environment.sticky_action_probability)
+    reference = StraightAtari(game.rom, 123, TASK.atari.sticky_action_probability)
     np.testing.assert_array_equal(envs.reset([123])[0], reference.first())
     rng = np.random.default_rng(0)
     try:
@@ -76,7 +76,7 @@ def test_frames_rewards_and_ends_equal_a_straight_implementation(name: str) -> N
 
 @pytest.mark.nightly
 def test_preprocessing_of_all_60_games(record_property: Callable[[str, object], None]) -> None:
-    equal = {name: compare(name, 1000) for name in GAMES}
+    equal = {name: compare(name, 1000) for name in ATARI}
     record_property("games", len(equal))
     record_property("agent_steps_equal", sum(equal.values()))
     assert len(equal) == 60
@@ -84,7 +84,7 @@ def test_preprocessing_of_all_60_games(record_property: Callable[[str, object], 
 
 def test_every_option_of_the_emulator_is_passed() -> None:
     arguments = set(inspect.signature(ale_py.AtariVectorEnv.__init__).parameters) - {"self", "game", "num_envs"}
-    assert set(emulator_options(TASK.environment)) == arguments
+    assert set(emulator_options(TASK.atari)) == arguments
 
 
 def test_an_episode_depends_on_its_seed_and_actions_alone() -> None:
@@ -94,7 +94,7 @@ def test_an_episode_depends_on_its_seed_and_actions_alone() -> None:
         frames = [envs.reset([7]).tobytes()]
         return frames + [envs.step(np.asarray([action])).observation.tobytes() for action in actions]
 
-    fresh, used = AtariEnvs(GAMES["Breakout"], TASK.environment), AtariEnvs(GAMES["Breakout"], TASK.environment)
+    fresh, used = AtariEnvs(GAMES["Breakout"], TASK.atari), AtariEnvs(GAMES["Breakout"], TASK.atari)
     used.reset([1])
     for action in actions[:60]:
         used.step(np.asarray([action]))
@@ -102,13 +102,13 @@ def test_an_episode_depends_on_its_seed_and_actions_alone() -> None:
 
 
 def test_the_frame_cap_truncates_and_game_over_terminates() -> None:
-    capped = TASK.environment.model_copy(update={"max_episode_frames": 40})
+    capped = TASK.atari.model_copy(update={"max_episode_frames": 40})
     envs = AtariEnvs(GAMES["Pong"], capped)
     envs.reset([0])
     ends = [envs.step(np.asarray([0])) for _ in range(10)]
     assert [bool(end.truncated[0]) for end in ends] == [False] * 9 + [True]
     assert all(end.discount[0] == 1 for end in ends)
-    envs = AtariEnvs(GAMES["Pong"], TASK.environment)
+    envs = AtariEnvs(GAMES["Pong"], TASK.atari)
     envs.reset([0])
     returned = 0.0
     for _ in range(3000):  # doing nothing loses 21 points in fewer
@@ -121,7 +121,7 @@ def test_the_frame_cap_truncates_and_game_over_terminates() -> None:
 
 def test_action_counts_of_the_table_are_the_emulators() -> None:
     for name in ("Pong", "Breakout", "MsPacman", "Boxing"):
-        AtariEnvs(GAMES[name], TASK.environment).close()  # raises where they differ
+        AtariEnvs(GAMES[name], TASK.atari).close()  # raises where they differ
     wrong = replace(GAMES["Pong"], actions=5)
     with pytest.raises(UnfitEnvironment, match="6 actions; the task expects 5"):
-        AtariEnvs(wrong, TASK.environment)
+        AtariEnvs(wrong, TASK.atari)

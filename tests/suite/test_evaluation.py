@@ -16,12 +16,12 @@ import pytest
 from suite.configure import programs_for
 from suite.envs.atari import AtariEnvs, emulator_options
 from suite.errors import BadData
-from suite.evaluation import EVALUATION_ENVS, evaluate
+from suite.evaluation import EVALUATION_ENVS, evaluate, is_due
 from suite.record import find_runs, read_run
 from suite.resolve import Request, resolve
 from suite.rng import Streams
 from suite.score import score
-from suite.tasks import GAMES, load_task
+from suite.tasks import GAMES, Evaluation, load_task
 from suite.verify import verify
 
 TASK = load_task("smoke100k")
@@ -33,7 +33,7 @@ ARGUMENTS = (
 
 @pytest.mark.parametrize("name", ["Breakout", "Seaquest", "MsPacman", "Pong"])
 def test_lost_lives_are_those_that_the_emulator_tells_and_the_game_goes_on(name: str) -> None:
-    options = TASK.environment.model_copy(update={"max_episode_frames": 108_000})
+    options = TASK.atari.model_copy(update={"max_episode_frames": 108_000})
     game = GAMES[name]
     ours = AtariEnvs(game, options)
     told = ale_py.AtariVectorEnv(game.rom, 1, **emulator_options(options) | {"life_loss_info": True})
@@ -100,7 +100,7 @@ def test_verify_replays_every_evaluation_episode(finished: Path, tmp_path: Path)
     ("change", "told"),
     [
         (lambda rows: rows[3].update({"return": rows[3]["return"] + 1}), "recorded"),
-        (lambda rows: rows.pop(), "not every evaluation episode"),
+        (lambda rows: rows.pop(), "does not have exactly its episodes"),
         (lambda rows: rows[0].update(emulator_seed=7), "its seed is not the one"),
         (lambda rows: rows[0].update(length=rows[0]["length"] - 1), None),
     ],
@@ -129,18 +129,18 @@ def wait_for_rows(out: Path, process: subprocess.Popen[str], count: int) -> None
     pytest.fail("no evaluation episodes were seen while the run went on")
 
 
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_evaluation_goes_on_with_the_episodes_that_are_missing(
-    finished: Path, tmp_path: Path, tiny_path: Path
+    finished: Path, tmp_path: Path, tiny_path: Path, kill: signal.Signals
 ) -> None:
-    for kill, rows in ((signal.SIGKILL, 2), (signal.SIGTERM, 6)):
-        process = start(tmp_path, tiny_path)
-        wait_for_rows(tmp_path, process, rows)
-        process.send_signal(kill)
-        process.communicate()
-        assert process.returncode == (75 if kill == signal.SIGTERM else -signal.SIGKILL)
-        path = find_runs(tmp_path)[0]
-        before = read_run(path).evaluation
-        assert rows <= len(before) < 12
+    process = start(tmp_path, tiny_path)
+    wait_for_rows(tmp_path, process, 1)
+    process.send_signal(kill)
+    process.communicate()
+    assert process.returncode == (75 if kill == signal.SIGTERM else -signal.SIGKILL)
+    path = find_runs(tmp_path)[0]
+    before = read_run(path).evaluation
+    assert 1 <= len(before) < 12
     again = start(tmp_path, tiny_path)
     _, err = again.communicate(timeout=300)
     assert again.returncode == 0, err
@@ -156,19 +156,36 @@ def test_an_interrupted_evaluation_goes_on_with_the_episodes_that_are_missing(
 @pytest.mark.usefixtures("tiny")
 def test_each_episode_comes_out_the_same_whichever_others_are_played() -> None:
     spec = resolve(Request("smoke100k", "dqn", "tiny", ("dense",)))[0].spec
-    programs = programs_for(spec, GAMES["Breakout"].actions)
+    programs = programs_for(spec, GAMES["Breakout"])
     streams = Streams(spec.task_key, "Breakout", 3)
     learner = programs.init(streams)
-    options = TASK.environment.model_copy(update={"max_episode_frames": 160})
+    options = TASK.atari.model_copy(update={"max_episode_frames": 160})
 
-    def play(done: set[int], epsilon: float) -> dict[int, bytes]:
+    def play(done: dict[int, int], step: int = 0, **wanted: float) -> dict[int, bytes]:
         envs = AtariEnvs(GAMES["Breakout"], options, EVALUATION_ENVS)
         with contextlib.closing(envs):
-            episodes = evaluate(programs, learner, streams, envs, 14, epsilon, done, lambda: None)
-            return {episode.number: episode.actions for episode in episodes}
+            evaluation = Evaluation.model_validate({"epsilon": 0.5} | wanted)
+            episodes = evaluate(programs, learner, streams, envs, evaluation, step, done, lambda: None)
+            found = {episode.number: episode.actions for episode in episodes}
+            assert list(found) == sorted(found)
+            return found
 
-    everything = play(set(), 0.5)
+    everything = play({}, episodes=14)
     assert sorted(everything) == list(range(14))
-    assert play({*range(9), 11}, 0.5) == {number: everything[number] for number in (9, 10, 12, 13)}
+    lengths = {number: len(actions) for number, actions in everything.items()}
+    nine = {number: lengths[number] for number in range(9)}
+    assert play(nine, episodes=14) == {number: everything[number] for number in range(9, 14)}
     assert len(set(everything.values())) == 14
-    assert play(set(), 0.0) != everything
+    assert play({}, episodes=14, epsilon=0.0) != everything
+    assert play({}, step=1, episodes=14) != everything
+    least = sum(lengths[number] for number in range(12)) + 1  # agent steps: the thirteenth episode is needed
+    assert play({}, agent_steps=least) == {number: everything[number] for number in range(13)}
+    assert play(nine, agent_steps=least) == {number: everything[number] for number in range(9, 13)}
+
+
+def test_evaluations_are_due_at_the_first_end_of_a_period_after_each_interval() -> None:
+    once, often = Evaluation(episodes=1, epsilon=0), Evaluation(episodes=1, epsilon=0, every=10_000)
+    assert [step for step in range(1, 101) if is_due(once, 1, step, 100)] == [100]
+    assert [step for step in range(1, 40_001) if is_due(often, 1, step, 40_000)] == [10_000, 20_000, 30_000, 40_000]
+    ends = [step for step in range(1, 40_001) if is_due(often, 2048, step, 40_000)]
+    assert ends == [5 * 2048, 10 * 2048, 15 * 2048]

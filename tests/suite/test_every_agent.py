@@ -14,17 +14,39 @@ from suite.record import Run, find_runs, read_run
 from suite.verify import verify
 
 AGENTS = sorted(name for name, point in plugins.registered("agent").items() if point.module.startswith("baselines."))
-EVERY_100K = ("der", "drq_eps")
-"""Agents with an update at every agent step, under the rules of Atari 100k."""
+HUNDRED = ("--task", "smoke100k", "--frames", "2120")
+"""For agents with an update at every agent step, under the rules of Atari 100k."""
+OF_FAMILY = {
+    "atari": ("--task", "smoke", "--frames", "2320"),
+    "offline": ("--task", "smoke-offline", "--frames", "500"),
+    "continuous": ("--task", "smoke-mujoco", "--frames", "6144", "--set", "agent.hidden_units=32"),
+}
+EVERY = {"atari": "40", "offline": "100", "continuous": "2048"}
 
 
-def start(agent: str, out: Path) -> subprocess.Popen[str]:
-    hundred = agent in EVERY_100K
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of random play, and a sample of it."""
+    out = tmp_path_factory.mktemp("data")
+    command = (sys.executable, "-m", "suite", "data")
+    made = ("--game", "Breakout", "--frames", "24000", "--rows-per-checkpoint", "2000", "--out", str(out))
+    subprocess.run([*command, "generate", *made], check=True)
+    subprocess.run([*command, "sample", str(out), "--fraction", "0.5"], check=True)
+    return out
+
+
+def start(agent: str, out: Path, data: Path) -> subprocess.Popen[str]:
+    (family,) = plugins.card("agent", agent).families
+    task = HUNDRED if agent in ("der", "drq_eps") else OF_FAMILY[family]
+    more = {
+        "atari": ("--network", "nature_cnn", "--games", "Breakout"),
+        "offline": ("--network", "nature_cnn", "--games", "Breakout", "--data", str(data)),
+        "continuous": ("--games", "HalfCheetah"),
+    }
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "suite", "run", "--task", "smoke100k" if hundred else "smoke", "--agent", agent),
-            *("--network", "nature_cnn", "--method", "magnitude_pruning", "--games", "Breakout", "--seeds", "0"),
-            *("--frames", "2120" if hundred else "2320", "--checkpoint-every", "40", "--out", str(out)),
+            *(sys.executable, "-m", "suite", "run", "--agent", agent, *task, *more[family]),
+            *("--method", "magnitude_pruning", "--seeds", "0", "--checkpoint-every", EVERY[family], "--out", str(out)),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -45,9 +67,9 @@ def content(run: Run) -> list[object]:
 @pytest.mark.nightly
 @pytest.mark.parametrize("agent", AGENTS)
 def test_it_trains_and_goes_on_to_the_same_bits_after_a_kill(
-    agent: str, tmp_path: Path, record_property: Callable[[str, object], None]
+    agent: str, tmp_path: Path, data: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    undisturbed = start(agent, tmp_path / "undisturbed")
+    undisturbed = start(agent, tmp_path / "undisturbed", data)
     _, err = undisturbed.communicate(timeout=900)
     assert undisturbed.returncode == 0, err
     reference = read_run(find_runs(tmp_path / "undisturbed")[0])
@@ -56,8 +78,8 @@ def test_it_trains_and_goes_on_to_the_same_bits_after_a_kill(
     assert verify(reference).mismatches == ()
 
     out = tmp_path / "killed"
-    process = start(agent, out)
-    wanted = reference.checkpoints[-3].agent_step
+    process = start(agent, out, data)
+    wanted = reference.checkpoints[-2].agent_step
     deadline = time.monotonic() + 900
     while time.monotonic() < deadline:
         runs = find_runs(out) if out.exists() else []
@@ -67,7 +89,7 @@ def test_it_trains_and_goes_on_to_the_same_bits_after_a_kill(
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    again = start(agent, out)
+    again = start(agent, out, data)
     _, err = again.communicate(timeout=900)
     assert again.returncode == 0, err
     run = read_run(find_runs(out)[0])

@@ -25,6 +25,7 @@ from suite.export import Exported, compress, expand, final_policy, read_policy
 from suite.policy import Policy, load_policy
 from suite.record import find_runs, read_run
 from suite.resolve import Request, resolve
+from suite.tasks import GAMES
 
 CELL = ("--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0", "--frames", "6400")
 PRUNE = ("--method", "magnitude_pruning", "--set", "method.start_fraction=0.0", "--set", "method.end_fraction=0.3")
@@ -102,7 +103,7 @@ def test_a_loaded_policy_acts_as_the_agent(runs: dict[str, Path], tmp_path: Path
     policies = [load_policy(path) for path in exported(runs["pruned"], tmp_path)]
     assert [policy.sparse_layer for policy in policies] == ["params/encoder/dense/kernel"] * 2
     random = np.random.default_rng(0)
-    params, agent = tree(final_policy(run).params), build(run.cell.spec, 6)[0]
+    params, agent = tree(final_policy(run).params), build(run.cell.spec, GAMES["Pong"])[0]
     for _ in range(50):
         stack = random.integers(256, size=(4, 84, 84), dtype=np.uint8)
         action = agent.act(params, jnp.asarray(stack.transpose(1, 2, 0))[None], jnp.ones(6, bool), jax.random.key(0))
@@ -124,7 +125,7 @@ def tree(params: Any) -> Any:
 def test_baselines_sparse_and_dense_agree(network: str) -> None:
     """Random weights with masks as trained ones have them: the same actions, and activations to rounding."""
     (resolved,) = resolve(Request("atari40m", "dqn", network))
-    agent, _ = build(resolved.spec, 18)
+    agent, _ = build(resolved.spec, GAMES["Boxing"])
     params = jax.jit(agent.init)(jax.random.key(1), jnp.zeros((1, 84, 84, 4), jnp.uint8))
     act = jax.jit(agent.act)
     shapes = jax.eval_shape(lambda: params)
@@ -133,9 +134,9 @@ def test_baselines_sparse_and_dense_agree(network: str) -> None:
         jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
     }
-    sparse = Policy(resolved.spec, 18, named)
+    sparse = Policy(resolved.spec, GAMES["Boxing"], named)
     assert sparse.sparse_layer == "params/encoder/dense/kernel"
-    assert Policy(resolved.spec, 18, named, sparse_below=0.0).sparse_layer == ""
+    assert Policy(resolved.spec, GAMES["Boxing"], named, sparse_below=0.0).sparse_layer == ""
     random = np.random.default_rng(0)
     for _ in range(10):
         stack = random.integers(256, size=(4, 84, 84), dtype=np.uint8)
@@ -240,7 +241,7 @@ def test_arrays_of_another_network_are_refused(runs: dict[str, Path], tmp_path: 
 def test_a_layer_inside_a_transformation_stays_dense(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent, methods = build(read_run(runs["pruned"]).cell.spec, 6)
+    agent, methods = build(read_run(runs["pruned"]).cell.spec, GAMES["Pong"])
     path, _ = exported(runs["pruned"], tmp_path)
     stack = np.random.default_rng(0).integers(256, size=(4, 84, 84), dtype=np.uint8)
     expected = load_policy(path).act(stack)
@@ -254,5 +255,5 @@ def test_a_layer_inside_a_transformation_stays_dense(
 def test_a_stack_of_another_shape_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     policy = load_policy(exported(runs["dense"], tmp_path)[0])
     for stack in (np.zeros((84, 84, 4), np.uint8), np.zeros((4, 84, 84), np.float32)):
-        with pytest.raises(ValueError, match="a stack is uint8"):
+        with pytest.raises(ValueError, match="an observation is uint8"):
             policy.act(stack)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from suite import plugins
 from suite.agent import Agent
 from suite.forms import Form, crop_to, over_lanes, pad_to
+from suite.inputs import Frames
 from suite.learners import LoopLearners, StackedLearners
 from suite.method import Context, Method
 from suite.programs import Programs
@@ -49,7 +50,7 @@ def programs(actions: int) -> Programs:
     pruning = settings_of("method", "magnitude_pruning") | {"mask_period": 2, "sparsity": 0.5, "start_fraction": 0.2}
     pruning |= {"distribution": "uniform"}
     method: Method = plugins.load("method", "magnitude_pruning")(pruning, Context(10, shapes))
-    return Programs(agent, (method,), 4, SCREEN, actions)
+    return Programs(agent, (method,), Frames(4, SCREEN), actions)
 
 
 def windows(seed: int, actions: int) -> Windows:

@@ -71,8 +71,8 @@ def test_a_ticket_keeps_the_final_masks_and_the_original_initialization(tmp_path
 
     spec, game = other.cell.spec, GAMES["Pong"]
     streams = Streams(spec.task_key, "Pong", 0)
-    programs = programs_for(spec, game.actions)
-    original = learner_arrays(programs_for(one.cell.spec, game.actions).init(streams))
+    programs = programs_for(spec, game)
+    original = learner_arrays(programs_for(one.cell.spec, game).init(streams))
     fresh = learner_arrays(programs.adopt(programs.init(streams), {"lottery_ticket": source}))
     for kernel, mask in found.items():
         for params in ("learner.params", "learner.target_params"):

@@ -17,6 +17,7 @@ from suite.configure import build, programs_for
 from suite.envs.atari import AtariEnvs
 from suite.envs.several import SeveralEnvs
 from suite.group import Group
+from suite.inputs import Frames
 from suite.lane import Lane
 from suite.learners import LoopLearners
 from suite.placement import Placement, make_replay
@@ -24,7 +25,6 @@ from suite.programs import Programs
 from suite.resolve import Request, resolve
 from suite.resume import (
     LaneState,
-    lane_arrays,
     learner_arrays,
     learner_hash,
     play_to,
@@ -33,7 +33,7 @@ from suite.resume import (
 )
 from suite.rng import Streams
 from suite.spec import Spec
-from suite.tasks import GAMES, Game, load_task
+from suite.tasks import ATARI, GAMES, Game, load_task
 
 TASK = load_task("smoke")
 
@@ -52,10 +52,10 @@ def group_of(
     paths = tuple(f"agent.{name}={value}" for name, value in changes.items())
     spec = resolve(Request("smoke", "dqn", "tiny", ("magnitude_pruning",), paths, None, None))[0].spec
     make_programs = prioritized_programs if prioritized else programs_for
-    programs = [make_programs(spec, GAMES[game].actions) for game, _ in cells]
+    programs = [make_programs(spec, GAMES[game]) for game, _ in cells]
     streams = [Streams("smoke@1", game, seed) for game, seed in cells]
     changed = {"max_episode_frames": cap, "reseed_steps": reseed, "terminal_on_life_loss": lives}
-    environment = TASK.environment.model_copy(update=changed)
+    environment = TASK.atari.model_copy(update=changed)
     plan = programs[0].plan
     lanes = [
         Lane(plan, stream, make_replay(plan, environment, placement), environment, GAMES[game].actions)
@@ -72,9 +72,9 @@ def group_of(
 
 
 @cache
-def prioritized_programs(spec: Spec, actions: int) -> Programs:
+def prioritized_programs(spec: Spec, game: Game) -> Programs:
     """Return the programs of a DQN that draws by priority, two updates at a time."""
-    dqn, methods = build(spec, actions)
+    dqn, methods = build(spec, game)
 
     def update(learner: Learner, batch: Batch, key: jax.Array, apply_gradients: ApplyGradients) -> Any:
         after, feedback = dqn.update(learner, batch, key, apply_gradients)
@@ -82,14 +82,14 @@ def prioritized_programs(spec: Spec, actions: int) -> Programs:
         return after, feedback._replace(priorities=jnp.sqrt(2.0 + sizes))
 
     plan = replace(dqn.plan, replay="prioritized", updates_per_period=2)
-    return Programs(dqn._replace(update=update, plan=plan), methods, 4, 84, actions)
+    return Programs(dqn._replace(update=update, plan=plan), methods, Frames(4, 84), game.actions)
 
 
 def saved(group: Group, index: int) -> tuple[LaneState, dict[str, np.ndarray]]:
     """Take a lane's checkpoint, through bytes."""
     group.settle()
     lane, learner = group.lanes[index], learner_arrays(group.learners.get(index))
-    arrays, lengths = lane_arrays(lane)
+    arrays, lengths = lane.saved()
     state = LaneState(
         agent_step=group.step,
         updates=group.updates,
@@ -151,7 +151,7 @@ def digest(group: Group, index: int) -> dict[str, str]:
         "frames": of(np.asarray(replay.store.take(slots[:, None]))),
         "columns": of(*(column[slots] for column in columns)),
         "priorities": "" if replay.priorities is None else of(*replay.priorities.arrays().values()),
-        "stack": of(lane.stack),
+        "stack": of(lane.observation),
         "counters": f"{lane.step} {lane.episodes} {replay.added} {lane._return} {lane.chain.hex()}",
         "history": of(*(np.frombuffer(episode, np.uint8) for segment in lane.history() for episode in segment)),
         "metrics": json.dumps(group.metrics(index), sort_keys=True),
@@ -247,11 +247,11 @@ def test_prioritized_lanes_draw_by_what_their_updates_reported(tiny: None) -> No
 
 @pytest.mark.nightly
 def test_every_game_goes_on_to_the_same_bits(tiny: None, record_property: Any) -> None:
-    for name in GAMES:
+    for name in ATARI:
         check_exact([(name, 0)], 520, 640, cap=1200)
-    record_property("games", len(GAMES))
-    record_property("agent_steps_compared", 120 * len(GAMES))
-    assert len(GAMES) == 60
+    record_property("games", len(ATARI))
+    record_property("agent_steps_compared", 120 * len(ATARI))
+    assert len(ATARI) == 60
 
 
 def test_a_lane_of_many_equals_the_lane_alone(tiny: None) -> None:

@@ -53,7 +53,7 @@ def test_a_method_says_what_it_goes_with() -> None:
 def test_every_task_is_shown_in_full(name: str) -> None:
     text, found = show("task", name).stdout, document(name)
     assert found["kind"] == "task"
-    for key in ("games", "default_seeds", "budget.frames", "environment.reseed_steps", "score.rule"):
+    for key in ("games", "default_seeds", "budget.frames", "score.rule"):
         assert f"\n{key} " in text
     assert set(found) >= {"id", "version", "budget", "games", "default_seeds", "environment", "overrides", "score"}
 

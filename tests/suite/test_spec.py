@@ -1,6 +1,8 @@
 """A configuration's identity: what enters it, what does not, and what a user may ask for."""
 
 import contextlib
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from suite.configure import build
 from suite.errors import ExitCode, UsageError
 from suite.resolve import Request, parse_games, parse_seeds, resolve
 from suite.spec import Cell, Spec
-from suite.tasks import GAMES, human_normalized, load_task, task_names
+from suite.tasks import ATARI, GAMES, human_normalized, load_task, task_names
 
 
 def one(**changes: object) -> Spec:
@@ -64,7 +66,7 @@ def test_defaults_are_the_published_protocol() -> None:
         "loss": "mse",
     }
     assert {name: agent[name] for name in published} == published
-    environment = task.environment
+    environment = task.atari
     assert (environment.sticky_action_probability, environment.frame_skip, environment.max_pool) == (0.25, 4, True)
     assert (environment.no_op_max, environment.fire_reset, environment.terminal_on_life_loss) == (0, False, False)
     assert (environment.max_episode_frames, environment.reward_clip) == (108_000, 1.0)
@@ -159,12 +161,12 @@ def test_any_setting_gives_a_spec_or_a_usage_error(path: str, value: str) -> Non
 
 
 def test_tasks_are_complete_and_the_reference_scores_are_the_published_ones() -> None:
-    ranked = {"atari40m", "atari60", "atari100m", "atari100k", "atari100k-extended"}
-    assert set(task_names()) == ranked | {"smoke", "smoke100k"}
+    ranked = {"atari40m", "atari60", "atari100m", "atari100k", "atari100k-extended", "offline5", "mujoco", "mujoco-v5"}
+    assert set(task_names()) == ranked | {"smoke", "smoke100k", "smoke-offline", "smoke-mujoco", "dqn-replay"}
     assert {name for name in task_names() if load_task(name).official} == ranked
     sixty = load_task("atari60")
     assert len(sixty.games) == 60
-    assert set(sixty.games) == set(GAMES)
+    assert set(sixty.games) == set(ATARI)
     missing = {name for name in sixty.games if not GAMES[name].normalizable}
     assert missing == {"AirRaid", "Carnival", "ElevatorAction", "JourneyEscape", "Pooyan"}
     assert sixty.environment == load_task("atari40m").environment
@@ -174,13 +176,54 @@ def test_tasks_are_complete_and_the_reference_scores_are_the_published_ones() ->
     assert human_normalized("AirRaid", 1.0) is None
 
 
+def test_the_offline_task_is_the_papers() -> None:
+    task = load_task("offline5")
+    assert (len(task.games), task.family, task.unit) == (17, "offline", "gradient steps")
+    assert (task.budget.frames, task.agent_steps(task.budget.frames)) == (200 * 62_500, 12_500_000)
+    assert task.data is not None
+    assert (task.data.reading, task.data.fraction) == ("blocks", 0.05)
+    assert task.evaluation is not None
+    assert (task.evaluation.every, task.evaluation.agent_steps, task.evaluation.epsilon) == (62_500, 125_000, 0.001)
+    for agent in ("cql", "cql_c51"):
+        resolved = resolve(Request("offline5", agent, None, ("magnitude_pruning",)))[0]
+        _, (method,) = build(resolved.spec, GAMES["Pong"])
+        assert method.milestones == {"pruning starts": 2_500_000, "pruning ends": 10_000_000}
+
+
+@pytest.mark.parametrize(("name", "version"), [("mujoco", "v4"), ("mujoco-v5", "v5")])
+def test_the_tasks_of_continuous_control_are_those_of_the_cited_code(name: str, version: str) -> None:
+    task = load_task(name)
+    assert task.games == ("HalfCheetah", "Hopper", "Walker2d", "Ant", "Humanoid")
+    assert (task.budget.frames, len(task.default_seeds), task.unit) == (1_000_000, 10, "environment steps")
+    assert (task.mujoco.version, task.mujoco.max_episode_steps) == (version, 1000)
+    assert task.evaluation is not None
+    assert (task.evaluation.every, task.evaluation.episodes, task.evaluation.epsilon) == (10_000, 30, 0.0)
+    assert task.score_window(1_000_000) == (900_000, 1_000_000)
+    sac = resolve(Request(name, None, None, ("magnitude_pruning",)))[0]
+    assert (sac.spec.agent.id, sac.spec.network.id) == ("sac", "mlp")
+    assert build(sac.spec, GAMES["Ant"])[1][0].milestones == {"pruning starts": 200_000, "pruning ends": 800_000}
+
+
+def test_an_agent_or_network_of_another_family_is_refused_and_the_fitting_ones_are_named() -> None:
+    for request, told in (
+        (Request("smoke", "sac"), "agent sac is for continuous tasks.*dqn"),
+        (Request("atari40m", "cql"), "agent cql is for offline tasks"),
+        (Request("mujoco", "dqn"), "agent dqn is for atari tasks.*ppo, sac"),
+        (Request("mujoco", "sac", "impala"), "network impala is for atari and offline tasks.*mlp"),
+        (Request("smoke", "dqn", data=Path("here")), "--data makes no sense"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            resolve(request)
+        assert re.search(told, str(caught.value), re.DOTALL), caught.value
+
+
 def test_atari_100k_is_that_of_the_published_runner() -> None:
     task, extended = load_task("atari100k"), load_task("atari100k-extended")
     assert task.games == extended.games
     assert len(task.games) == 26
     assert task.agent_steps(task.budget.frames) == 100_000
     assert (extended.budget.frames, extended.evaluation) == (40_000_000, None)
-    environment = task.environment
+    environment = task.atari
     assert environment == extended.environment
     assert (environment.sticky_action_probability, environment.no_op_max) == (0.0, 30)
     assert environment.terminal_on_life_loss
@@ -201,14 +244,14 @@ def test_atari_100k_is_that_of_the_published_runner() -> None:
 )
 def test_pruning_follows_the_gradient_steps_of_each_task(task: str, agent: str, start: int, end: int) -> None:
     (resolved,) = resolve(Request(task, agent, "nature_cnn", ("magnitude_pruning",)))
-    _, (method,) = build(resolved.spec, 6)
+    _, (method,) = build(resolved.spec, GAMES["Pong"])
     assert method.milestones == {"pruning starts": start, "pruning ends": end}
 
 
 def test_the_schedule_of_40m_frames_in_100m() -> None:
     settings = ("method.start_fraction=0.08", "method.end_fraction=0.32")
     (resolved,) = resolve(Request("atari100m", "dqn", "nature_cnn", ("magnitude_pruning",), settings))
-    _, (method,) = build(resolved.spec, 6)
+    _, (method,) = build(resolved.spec, GAMES["Pong"])
     assert method.milestones == {"pruning starts": 500_000, "pruning ends": 2_000_000}
 
 
@@ -220,7 +263,7 @@ def test_the_replay_ratio_is_a_setting_and_schedules_follow(
 ) -> None:
     settings = (f"agent.updates_per_period={updates_per_period}", f"agent.update_period={update_period}")
     (resolved,) = resolve(Request("atari40m", "dqn", "nature_cnn", ("magnitude_pruning",), settings))
-    agent, (method,) = build(resolved.spec, 6)
+    agent, (method,) = build(resolved.spec, GAMES["Pong"])
     assert agent.plan.nominal_updates(10_000_000) == ratio * 10_000_000
     assert method.milestones is not None
     assert method.milestones["pruning starts"] == ratio * 2_000_000

@@ -24,7 +24,7 @@ def pictures(count: int, shape: tuple[int, int], seed: int) -> np.ndarray:
 
 def played(name: str, steps: int) -> np.ndarray:
     game = GAMES[name]
-    envs = AtariEnvs(game, load_task("atari40m").environment)
+    envs = AtariEnvs(game, load_task("atari40m").atari)
     rng = np.random.default_rng(0)
     frames = [envs.reset([1])[0].copy()]
     try:

@@ -1,0 +1,26 @@
+"""Conservative Q-learning (Kumar et al. 2020) from a fixed log: DQN, with a penalty on values that the log lacks."""
+
+from __future__ import annotations
+
+import jax
+
+from baselines.agents import dqn
+from baselines.agents.common import Penalty, adam, offline_plan
+from baselines.losses.conservative import conservative
+from suite.agent import Agent, MakeEncoder
+from suite.card import Value
+
+
+def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+    """Build CQL for `actions` discrete actions."""
+    return dqn.build(settings, network, actions, adam(settings), offline_plan(settings), penalty(settings))
+
+
+def penalty(settings: dict[str, Value]) -> Penalty:
+    """Return the conservative penalty of a state's values, times its factor."""
+    scale = float(settings["conservatism"])
+
+    def scaled(q: jax.Array, a: jax.Array, legal: jax.Array) -> jax.Array:
+        return scale * conservative(q, a, legal)
+
+    return scaled

@@ -1,0 +1,328 @@
+"""`suite data`: logs for offline training. What a directory holds, whether it is sound, and samples of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from suite.data.files import Look
+    from suite.data.layout import Place
+    from suite.data.manifest import Manifest
+    from suite.data.sample import SamplePlan
+
+SECONDS_BETWEEN_LINES = 10.0
+DIRECTORY = click.Path(path_type=Path, file_okay=False)
+as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+@click.group()
+def data() -> None:
+    """Logged runs for offline training, in the layout of the DQN Replay Dataset: DIR/{Game}/{run}/replay_logs.
+
+    `import` takes a log from elsewhere, `generate` makes one, `sample` draws the share of it that is trained on.
+    """
+
+
+@data.command()
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@as_json_option
+def info(directory: Path, as_json: bool) -> None:
+    """Show what DIR holds: runs, checkpoints, rows, bytes, what is missing, and the size of each reading's sample.
+
+    Reads little: only `suite data verify` finds what is damaged.
+    """
+    from suite.data.info import describe, lines
+    from suite.data.layout import find_places
+
+    for place in _some(find_places(directory), directory):
+        document = describe(place)
+        click.echo(json.dumps({"schema": "suite.data.info/1", **document}) if as_json else "\n".join(lines(document)))
+
+
+@data.command()
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@as_json_option
+def verify(directory: Path, as_json: bool) -> None:
+    """Read all files of DIR, check them and their manifests and samples. Exits with 4 if something is wrong."""
+    from suite.data.build import verify_samples
+    from suite.data.layout import find_places
+    from suite.data.manifest import verify_run
+    from suite.errors import BadData
+
+    wrong = 0
+    places = _some(find_places(directory), directory)
+    with _looking() as look:
+        for place in places:
+            try:
+                problems = [*verify_run(place, look), *verify_samples(place, look)]
+            except BadData as error:
+                problems = [str(error)]
+            wrong += bool(problems)
+            if as_json:
+                document = {"game": place.game, "run": place.run, "problems": problems}
+                click.echo(json.dumps({"schema": "suite.data.verify/1", **document}))
+            else:
+                click.echo(f"{'damaged' if problems else 'sound':<11} {place.name}")
+            for problem in problems:
+                click.echo(f"            {problem}", err=True)
+    if wrong:
+        raise BadData(f"{wrong} of {len(places)} logged runs are not sound (named above).", "Do not train on them.")
+
+
+@data.command("import")
+@click.argument("source", metavar="SRC", type=DIRECTORY)
+@click.option("--out", type=DIRECTORY, required=True, help="The data directory; SRC itself to write manifests only.")
+@click.option("--source", "word", metavar="WORD", help="Where the data are from, in one word. [default: dqn-replay]")
+@as_json_option
+def import_(source: Path, out: Path, word: str | None, as_json: bool) -> None:
+    """Check the logged runs in SRC, copy them into a data directory, and write their manifests.
+
+    Issue the same command again after it was stopped or killed: it goes on with the checkpoint that is missing.
+    """
+    import re
+
+    from suite.data.layout import Place, find_places
+    from suite.data.manifest import import_run
+    from suite.errors import UsageError
+
+    if word is not None and not re.fullmatch("[a-z0-9][a-z0-9-]{0,63}", word):
+        raise UsageError(f"--source {word!r} is no word.", "Use lower-case letters, digits and -.")
+    with _looking() as look:
+        for place in _some(find_places(source.resolve()), source):
+            manifest = import_run(place, Place(out.resolve(), place.game, place.run), word, look)
+            _tell_manifest("imported", manifest, as_json)
+
+
+@data.command()
+@click.option("--game", "games", required=True, metavar="A,B|all", help="Games of the task.")
+@click.option("--runs", default="1", show_default=True, metavar="1-5", help="Runs to log; run r has the seed r - 1.")
+@click.option("--frames", type=int, metavar="N", help="A shorter budget than the task's.")
+@click.option("--out", type=DIRECTORY, required=True, help="The data directory; the runs go into its folder runs.")
+@click.option("--rows-per-checkpoint", type=click.IntRange(min=100), default=1_000_000, show_default=True, metavar="N")
+@click.option("--task", default="dqn-replay", show_default=True, metavar="NAME", help="A task meant for logs.")
+@click.option("--network", metavar="NAME", help="As in `suite run`.")
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="As in `suite run`.")
+@click.option("--lanes", metavar="N", help="As in `suite run`.")
+@click.option("--threads", metavar="N", help="As in `suite run`.")
+@click.option("--checkpoint-every", metavar="FRAMES", help="As in `suite run`.")
+@click.option("--replay", metavar="PLACE", help="As in `suite run`.")
+@as_json_option
+def generate(
+    games: str,
+    runs: str,
+    frames: int | None,
+    out: Path,
+    rows_per_checkpoint: int,
+    task: str,
+    network: str | None,
+    settings: tuple[str, ...],
+    lanes: str | None,
+    threads: str | None,
+    checkpoint_every: str | None,
+    replay: str | None,
+    as_json: bool,
+) -> None:
+    """Train a DQN and log what it sees, in the layout of the DQN Replay Dataset.
+
+    First `suite run` trains into the folder runs of the data directory; then the recorded actions are played again and
+    their frames written. Issue the same command again after it was stopped or killed: it goes on.
+    """
+    from suite.data.generate import build_logs
+    from suite.resolve import Request, parse_games, resolve
+    from suite.spec import Cell
+    from suite.tasks import load_task
+
+    seeds = [run - 1 for run in _numbers("--runs", runs)]
+    (resolved,) = resolve(Request(task, network=network, settings=settings, frames=frames))
+    options = {
+        "--task": task,
+        "--network": network,
+        "--games": games,
+        "--seeds": ",".join(map(str, seeds)),
+        "--frames": frames,
+        "--out": out / "runs",
+        "--lanes": lanes,
+        "--threads": threads,
+        "--checkpoint-every": checkpoint_every,
+        "--replay": replay,
+    }
+    arguments = [text for name, value in options.items() if value is not None for text in (name, str(value))]
+    arguments += [text for setting in settings for text in ("--set", setting)]
+    _suite("run", *arguments, *(["--json"] if as_json else []))
+    with _looking() as look:
+        for seed in seeds:
+            for name in parse_games(games, load_task(task)):
+                path = out / "runs" / Cell(resolved.spec, name, seed).path
+                _tell_manifest("generated", build_logs(path, out, rows_per_checkpoint, look), as_json)
+
+
+@data.command()
+@click.argument("directory", metavar="DIR", type=DIRECTORY)
+@click.option("--game", "games", default="all", show_default=True, metavar="A,B|all", help="Games in DIR.")
+@click.option("--run", "runs", metavar="1-5", help="Runs of each; default: all that are there.")
+@click.option(
+    "--reading",
+    type=click.Choice(["blocks", "transitions", "episodes", "checkpoints"]),
+    default="blocks",
+    show_default=True,
+    help="Random blocks of 1,000 rows, random rows, the first episodes, or the first rows of each checkpoint.",
+)
+@click.option("--fraction", type=float, default=0.05, show_default=True, help="The share of each checkpoint.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn.")
+@click.option("--n-step", type=click.IntRange(1, 100), default=1, show_default=True, help="Longest return to serve.")
+@click.option("--dry-run", is_flag=True, help="Print what it would take; build nothing.")
+@as_json_option
+def sample(
+    directory: Path,
+    games: str,
+    runs: str | None,
+    reading: Any,
+    fraction: float,
+    seed: int,
+    n_step: int,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Gather the sample of logged runs that training maps, into DIR/{Game}/{run}/samples.
+
+    Says first how many distinct frames and bytes it takes. Issue the same command again after it was stopped or killed:
+    it goes on with the checkpoint that is missing.
+    """
+    from suite.data.build import build
+    from suite.data.manifest import read_manifest
+    from suite.data.sample import Selection, make_plan, sample_path
+
+    selection = Selection(reading, fraction, seed, n_step)
+    with _looking() as look:
+        for place in _chosen(directory, games, runs):
+            plan = make_plan(place, read_manifest(place), selection)
+            click.echo(
+                f"{place.name}: {plan.drawn:,} rows drawn, {plan.frames:,} distinct frames, "
+                f"{plan.bytes / 2**30:,.2f} GiB",
+                err=True,
+            )
+            if not dry_run:
+                build(plan, look)
+            path = sample_path(place, selection)
+            if as_json:
+                click.echo(json.dumps(_sample_document(plan, path, built=not dry_run)))
+            else:
+                click.echo(f"{'would build' if dry_run else 'built':<11} {path}: {plan.identity}")
+
+
+def _sample_document(plan: SamplePlan, path: Path, built: bool) -> dict[str, Any]:
+    return {
+        "schema": "suite.data.sample/1",
+        "game": plan.place.game,
+        "run": plan.place.run,
+        "identity": plan.identity,
+        "index_sha256": plan.index_sha256,
+        "drawn": plan.drawn,
+        "frames": plan.frames,
+        "bytes": plan.bytes,
+        "path": str(path),
+        "built": built,
+    }
+
+
+def _tell_manifest(word: str, manifest: Manifest, as_json: bool) -> None:
+    summary = {"checkpoints": len(manifest.checkpoints), "rows": manifest.rows, "bytes": manifest.bytes}
+    if as_json:
+        document = {"game": manifest.game, "run": manifest.run, "source": manifest.source, **summary}
+        click.echo(json.dumps({"schema": f"suite.data.{word}/1", **document}))
+    else:
+        click.echo(
+            f"{word:<11} {manifest.game} run {manifest.run}: {len(manifest.checkpoints)} checkpoint(s), "
+            f"{manifest.rows:,} rows, {manifest.bytes / 2**20:,.1f} MiB, source {manifest.source}"
+        )
+
+
+def _some(places: list[Place], directory: Path) -> list[Place]:
+    from suite.errors import UsageError
+
+    if not places:
+        raise UsageError(f"{directory} holds no logged run.", "One is a directory {Game}/{run}/replay_logs in it.")
+    return places
+
+
+def _chosen(directory: Path, games: str, runs: str | None) -> list[Place]:
+    """Return the logged runs that were asked for; UsageError names one that is not there."""
+    from suite.data.layout import find_places
+    from suite.errors import UsageError, unknown_name
+
+    places = _some(find_places(directory), directory)
+    there = {place.game for place in places}
+    names = sorted(there) if games == "all" else [name.strip() for name in games.split(",")]
+    for name in names:
+        if name not in there:
+            raise unknown_name("game in this directory", name, there)
+    wanted = None if runs is None else _numbers("--run", runs)
+    chosen = [place for place in places if place.game in names and (wanted is None or place.run in wanted)]
+    for name in names:
+        for run in wanted or ():
+            if not any((place.game, place.run) == (name, run) for place in chosen):
+                raise UsageError(f"{directory} holds no run {run} of {name}.", "See `suite data info`.")
+    return chosen
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    """Return the run numbers in a list such as `1-5`."""
+    from suite.errors import UsageError
+    from suite.resolve import parse_seeds
+
+    try:
+        numbers = parse_seeds(text)
+    except UsageError:
+        numbers = (0,)
+    if min(numbers) < 1:
+        raise UsageError(f"{option} {text!r} cannot be read.", "Give run numbers from 1, such as 1 or 1-5.")
+    return numbers
+
+
+@contextlib.contextmanager
+def _looking() -> Iterator[Look]:
+    """Yield what prints a line of progress now and then to standard error. A signal ends the work, whatever it is at.
+
+    Every file is whole or not there at any moment, so that nothing needs to be brought to an end first.
+    """
+    from suite.data.files import Interrupted
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted("Interrupted.", "Issue the same command again to go on.")
+
+    last = time.monotonic()
+
+    def look(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            with contextlib.suppress(OSError):  # nobody reads on
+                click.echo(text, err=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield look
+        return
+    before = {name: signal.signal(name, interrupt) for name in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    try:
+        yield look
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _suite(*arguments: str) -> None:
+    """Run another subcommand of this command; its exit code, unless 0, becomes ours."""
+    context = click.get_current_context()
+    group = context.find_root().command
+    code: object = group.main(args=list(arguments), prog_name="suite", standalone_mode=False)
+    if isinstance(code, int) and code != 0:
+        context.exit(code)

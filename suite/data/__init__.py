@@ -1,0 +1,1 @@
+"""Logged runs for offline training: the DQN-replay layout read, checked, imported, generated, and sampled."""
