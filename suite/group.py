@@ -104,8 +104,8 @@ class Training(Protocol):
         """The lanes, by number."""
         ...
 
-    def advance(self) -> Mapping[int, FinishedEpisode]:
-        """Take one step in every lane; return the episodes that it ended."""
+    def advance(self, most: int = 1) -> Mapping[int, FinishedEpisode]:
+        """Take a step in every lane, or up to `most` where several come cheaper; return the episodes that ended."""
         ...
 
     def metrics(self, lane: int) -> dict[str, float]:
@@ -189,6 +189,9 @@ class _Lockstep:
             self.learners.update(self.updates, samplers)
             self.updates += 1
             self._unsettled = self.plan.replay == "prioritized"
+        self._sync()
+
+    def _sync(self) -> None:
         if self.plan.target_update_period and self.step % self.plan.target_update_period == 0:
             self.learners.sync()
 
@@ -218,7 +221,7 @@ class Group(_Lockstep):
         """Start the first episode of every lane."""
         self._begin_episodes(range(len(self._acting)))
 
-    def advance(self) -> dict[int, FinishedEpisode]:
+    def advance(self, most: int = 1) -> dict[int, FinishedEpisode]:
         """Take one agent step in every lane, with the updates due after it; return the episodes that it ended."""
         self.step += 1
         actions = self._actions()
@@ -286,11 +289,29 @@ class Group(_Lockstep):
 class OfflineGroup(_Lockstep):
     """Lanes that learn from logged data: a step is an update."""
 
-    def advance(self) -> dict[int, FinishedEpisode]:
+    def advance(self, most: int = 1) -> dict[int, FinishedEpisode]:
         """See `Training`."""
+        count = self.learners.together
+        if 1 < count <= most and self._can_take(count):
+            data = {
+                index: [self._sample(index, self.updates + offset) for offset in range(count)]
+                for index in sorted(self.active)
+            }
+            self.learners.update_several(self.updates, data)
+            self.step += count
+            self.updates += count
+            self._sync()
+            return {}
         self.step += 1
         self._learn()
         return {}
+
+    def _can_take(self, count: int) -> bool:
+        """Return whether nothing happens between so many updates: each step has one, no copy, and no method is due."""
+        after, period = self.step + count, self.plan.target_update_period
+        one_each = self.updates == self.step and self.plan.updates_by(after) == after
+        copies_between = period and (after - 1) // period > self.step // period
+        return one_each and not copies_between and self.learners.is_calm(self.updates, count)
 
     def state_values(self) -> dict[str, float]:
         """See `Training`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -17,8 +18,11 @@ import numpy as np
 from suite.agent import Batch, Feedback, Learner, Trajectory
 from suite.forms import Form, crop_to, over_lanes, pad_to
 from suite.inputs import Observation
-from suite.programs import Programs, wait_for
+from suite.programs import Programs, several_updates, wait_for
 from suite.rng import Streams
+
+TOGETHER = 16
+"""Updates in one call where nothing happens between them and the device is no CPU."""
 
 Sampler = Callable[[], Any]
 """Draws what is sampled for one update; see `suite.inputs`."""
@@ -31,8 +35,21 @@ class Learners(Protocol):
         """Return the agents' actions in these lanes for their observations at an agent step."""
         ...
 
+    @property
+    def together(self) -> int:
+        """How many updates one call of `update_several` takes; 1 where that is not faster."""
+        ...
+
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
         """Take one gradient step in each of these lanes, the one that `updates` others went before."""
+        ...
+
+    def update_several(self, first: int, data: Mapping[int, Sequence[Any]]) -> None:
+        """Take `together` gradient steps in each of these lanes, at none of which a method is due."""
+        ...
+
+    def is_calm(self, first: int, count: int) -> bool:
+        """Return whether no method is due at any of `count` updates from one on."""
         ...
 
     def states(self, updates: int) -> int:
@@ -102,6 +119,24 @@ class LoopLearners:
         for _ in map(one, samplers) if self._pool is None else self._pool.map(one, samplers):
             pass
 
+    @property
+    def together(self) -> int:
+        """See `Learners`."""
+        return TOGETHER if self._queues else 1
+
+    def update_several(self, first: int, data: Mapping[int, Sequence[Any]]) -> None:
+        """See `Learners`."""
+        for lane, rows in data.items():
+            wait_for(self._feedback[lane])
+            stacked = jax.tree.map(_together, *rows)
+            self._learners[lane], self._feedback[lane] = self._programs[lane].update_several(
+                self._learners[lane], self._streams[lane], first, stacked
+            )
+
+    def is_calm(self, first: int, count: int) -> bool:
+        """See `Learners`."""
+        return not any(self._programs[0].signals(updates) for updates in range(first, first + count))
+
     def states(self, updates: int) -> int:
         """See `Learners`."""
         return self._programs[0].states(updates)
@@ -162,6 +197,7 @@ class StackedLearners:
         self._act = jax.jit(over_lanes(self._wide.traced_act, lanes, form, shared=(4,)))
         update = over_lanes(self._ordinary_update, lanes, form, shared=(2,))
         self._update = jax.jit(update, donate_argnums=0)
+        self._several = jax.jit(several_updates(update), donate_argnums=0)
         self._take = jax.jit(_lane_of)
         self._set = jax.jit(_with_lane, donate_argnums=0)
 
@@ -190,6 +226,25 @@ class StackedLearners:
         self._stacked, self._all_feedback = self._update(
             self._stacked, self._keys, np.uint32(updates), stacked, self._legal
         )
+
+    @property
+    def together(self) -> int:
+        """See `Learners`."""
+        return TOGETHER
+
+    def update_several(self, first: int, data: Mapping[int, Sequence[Any]]) -> None:
+        """See `Learners`."""
+        blank = [self._wide.blank_data()] * self.together
+        each = [jax.tree.map(_together, *data.get(lane, blank)) for lane in range(len(self._programs))]
+        wait_for(self._all_feedback)
+        stacked = jax.tree.map(partial(_together, axis=1), *each)
+        self._stacked, self._all_feedback = self._several(
+            self._stacked, self._keys, np.uint32(first), stacked, self._legal
+        )
+
+    def is_calm(self, first: int, count: int) -> bool:
+        """See `Learners`."""
+        return not any(self._wide.signals(updates) for updates in range(first, first + count))
 
     def states(self, updates: int) -> int:
         """See `Learners`."""
@@ -233,10 +288,10 @@ class StackedLearners:
         return self._wide.traced_update(learner, key_data, count, data, legal, {})
 
 
-def _together(*arrays: Any) -> Any:
-    """Stack arrays of all lanes where they are: on the host, or on the device if any is there."""
+def _together(*arrays: Any, axis: int = 0) -> Any:
+    """Stack arrays where they are: on the host, or on the device if any is there."""
     on_device = any(isinstance(array, jax.Array) for array in arrays)
-    return jax.numpy.stack(arrays) if on_device else np.stack(arrays)
+    return jax.numpy.stack(arrays, axis) if on_device else np.stack(arrays, axis)
 
 
 def _lane_of(stacked: Any, lane: jax.Array) -> Any:

@@ -170,8 +170,14 @@ class Plan:
     @property
     def disk(self) -> int:
         """The bytes that checkpoints may take: the last of every cell, and while it runs two more."""
-        learner = max(self._programs(item.spec).learner_bytes() for item in self.resolved)
+        learner = max(self._programs(item.spec).learner_bytes() + self._history_bytes(item) for item in self.resolved)
         return (len(self.jobs) + 2 * min(self.lanes, len(self.jobs))) * learner + LEAST_FREE_DISK
+
+    def _history_bytes(self, item: Resolved) -> int:
+        """Return what a checkpoint holds at most of the actions from which its replay is rebuilt."""
+        steps = min(self._programs(item.spec).plan.capacity, self.task.agent_steps(item.spec.frames))
+        width = {"atari": 1, "offline": 0, "continuous": 4 * self.widest.actions}[self.task.family]
+        return steps * width
 
     def _first_try(self) -> str:
         if is_accelerator() or self.projected() < 3600:

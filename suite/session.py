@@ -260,17 +260,18 @@ class Session:
 
     def _train(self, group: Training) -> None:
         every_look = max(1, self._task.diagnostics_frames // self._skip)
-        if group.step:
+        if self._evaluation_due(group):
             self._each(group, self._evaluate)  # what a stop had cut short
         while self._members and group.step < self._budget and not self._stop.is_set():
-            for index, episode in group.advance().items():
+            for index, episode in group.advance(self._until_something(group.step, every_look)).items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
             last = group.step == self._budget
             if last or group.step % every_look == 0:
                 self._each(group, self._diagnose)
             if last or group.step % self._every == 0:
                 self._checkpoint(group, scheduled=True)
-            self._each(group, self._evaluate)
+            if self._evaluation_due(group):
+                self._each(group, self._evaluate)
             if group.step % STEPS_BETWEEN_LOOKS == 0:
                 self._each(group, self._report)
         if self._stop.is_set() and not self._whole(group):
@@ -278,6 +279,20 @@ class Session:
             self._end_all("interrupted")
             return
         self._each(group, self._finish)
+
+    def _until_something(self, step: int, every_look: int) -> int:
+        """Return the steps until this session next does something between two of them."""
+        evaluation = self._task.evaluation
+        periods = [STEPS_BETWEEN_LOOKS, every_look, self._every]
+        periods += [] if evaluation is None or evaluation.every is None else [evaluation.every // self._skip]
+        return min(self._budget - step, *(period - step % period for period in periods))
+
+    def _evaluation_due(self, group: Training) -> bool:
+        evaluation = self._task.evaluation
+        if evaluation is None or group.step == 0:
+            return False
+        period = group.plan.update_period if self._task.family == "continuous" else 1
+        return is_due(evaluation, period, group.step, self._budget)
 
     def _whole(self, group: Training) -> bool:
         """Return whether nothing is left to do, evaluation included."""
@@ -312,11 +327,9 @@ class Session:
         self._leave(group, index, "done", summary.score, message)
 
     def _evaluate(self, group: Training, index: int) -> None:
-        """Play and write down the evaluation episodes that are due and missing, if the task has any."""
+        """Play and write down the evaluation episodes that are missing."""
         evaluation, recording = self._task.evaluation, self._members[index].recording
-        period = group.plan.update_period if self._task.family == "continuous" else 1
-        if evaluation is None or not is_due(evaluation, period, group.step, self._budget):
-            return
+        assert evaluation is not None
         lane, game = group.lanes[index], self._games[index]
         recording.reach(group.step, group.updates, lane.episodes)
         done = recording.evaluated

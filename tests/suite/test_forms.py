@@ -1,5 +1,6 @@
 """One program for many lanes: padded heads and every form give what the lanes give alone."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from suite import plugins
 from suite.agent import Agent
 from suite.forms import Form, crop_to, over_lanes, pad_to
+from suite.group import OfflineGroup
 from suite.inputs import Frames
 from suite.learners import LoopLearners, StackedLearners
 from suite.method import Context, Method
@@ -95,6 +97,47 @@ def test_lanes_in_one_program_learn_and_act_as_they_do_alone(form: Form) -> None
     assert stacked.act([0, 1, 2], stacks, 7) == loop.act([0, 1, 2], stacks, 7)
     assert stacked.act([2], stacks[2:], 7) == loop.act([2], stacks[2:], 7)
     assert all(action < actions for action, actions in zip(stacked.act([0, 1, 2], stacks, 7), ACTIONS, strict=True))
+
+
+class LoggedLane:
+    """A lane that draws noise, the same for the same update."""
+
+    episodes = segments = step = 0
+    chain = b""
+
+    def __init__(self, number: int, actions: int) -> None:
+        self.streams = Streams("probe@1", "x", number)
+        self._draw = partial(windows, actions=actions)
+        self._number = number
+
+    def sample(self, updates: int) -> Windows:
+        return self._draw(10 * updates + self._number)
+
+
+@pytest.mark.parametrize("form", [None, Form.VMAP])
+def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [programs(actions) for actions in ACTIONS]
+    lanes = [LoggedLane(number, actions) for number, actions in enumerate(ACTIONS)]
+    streams = [lane.streams for lane in lanes]
+    plan = replace(own[0].plan, update_period=1, warm_up=0, target_update_period=8)
+    one_by_one = OfflineGroup(plan, lanes, LoopLearners(own, streams, 1))  # type: ignore[arg-type]
+    while one_by_one.step < 24:
+        one_by_one.advance()
+
+    learners = LoopLearners(own, streams, 1) if form is None else StackedLearners(own, streams, form)
+    monkeypatch.setattr(type(learners), "together", 4)
+    group, steps = OfflineGroup(plan, lanes, learners), [0]  # type: ignore[arg-type]
+    while group.step < 24:
+        group.advance(24 - group.step)
+        steps.append(group.step)
+    # masks are refreshed at 2, 4, 6 and 8; targets are copied after 8, 16 and 24
+    assert steps == [*range(10), 13, 14, 15, 16, 20, 24]
+    assert group.updates == one_by_one.updates == 24
+    for lane in range(len(ACTIONS)):
+        expected, found = one_by_one.learners.get(lane), group.learners.get(lane)
+        for one, other in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=5e-5)
+        assert group.metrics(lane)["loss"] == pytest.approx(one_by_one.metrics(lane)["loss"], rel=1e-2)
 
 
 def test_a_lane_without_a_sample_does_not_disturb_the_others() -> None:
