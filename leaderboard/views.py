@@ -184,6 +184,11 @@ class TaskPage:
     runs_here: int
 
     @property
+    def games_word(self) -> str:
+        """What the games are called."""
+        return "games" if self.aggregated else "environments"
+
+    @property
     def aggregated(self) -> bool:
         """Whether the games have a common scale, so that there can be aggregates and ranks."""
         return self.full.games_needed > 0
