@@ -126,6 +126,11 @@ class DataPlan:
     importance_exponent: float = 0.5
     noisy: bool = False
 
+    @property
+    def trajectory(self) -> int:
+        """Agent steps between the ends of trajectories: an on-policy agent's setting `trajectory_length`, or 1."""
+        return self.update_period if self.replay == "rollout" else 1
+
     def updates_by(self, step: int) -> int:
         """Return the number of gradient steps done once agent step `step` is complete."""
         due = step // self.update_period - self.warm_up // self.update_period

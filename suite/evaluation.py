@@ -55,14 +55,15 @@ def stream_name(step: int) -> str:
     return f"evaluation/{step}"
 
 
-def is_due(evaluation: Evaluation, period: int, step: int, last: int) -> bool:
+def is_due(evaluation: Evaluation, trajectory: int, step: int, last: int) -> bool:
     """Return whether there is an evaluation after `step` of a run of `last` steps.
 
-    An agent that learns every `period` steps is evaluated at the first end of a period at or after each `every`.
+    An agent that learns from trajectories of several steps is evaluated at the first end of one at or after each
+    `every`.
     """
     if evaluation.every is None:
         return step == last
-    return step % period == 0 and step // evaluation.every > (step - period) // evaluation.every
+    return step % trajectory == 0 and step // evaluation.every > (step - trajectory) // evaluation.every
 
 
 def evaluate(

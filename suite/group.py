@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,16 +46,24 @@ class AnyLane(Protocol):
         """Return further observations for that update."""
         ...
 
+
+class PrioritizedLane(Protocol):
+    """A lane whose replay draws by priority."""
+
     def reprioritize(self, priorities: NDArray[np.float64]) -> None:
         """Set the priorities of the transitions that were sampled last."""
         ...
 
+
+class OnPolicyLane(Protocol):
+    """A lane that learns from each trajectory once."""
+
     def trajectory(self) -> Trajectory:
-        """Return the newest steps of an on-policy lane."""
+        """Return the newest steps."""
         ...
 
     def prepare(self, rows: Batch) -> None:
-        """Set the rows of an on-policy lane's next updates."""
+        """Set the rows of the next updates."""
         ...
 
 
@@ -183,7 +191,8 @@ class _Lockstep:
         due = self.plan.updates_by(self.step)
         if self.plan.replay == "rollout" and self.updates < due:
             for index in sorted(self.active):
-                self._lanes[index].prepare(self.learners.prepare(index, self._lanes[index].trajectory()))
+                lane = cast(OnPolicyLane, self._lanes[index])
+                lane.prepare(self.learners.prepare(index, lane.trajectory()))
         while self.updates < due:
             samplers = {index: partial(self._sample, index, self.updates) for index in sorted(self.active)}
             self.learners.update(self.updates, samplers)
@@ -206,7 +215,8 @@ class _Lockstep:
         feedback = self.learners.feedback(index)
         assert feedback is not None
         assert feedback.priorities is not None
-        self._lanes[index].reprioritize(np.asarray(feedback.priorities, np.float64))
+        lane = cast(PrioritizedLane, self._lanes[index])
+        lane.reprioritize(np.asarray(feedback.priorities, np.float64))
 
 
 class Group(_Lockstep):

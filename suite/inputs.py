@@ -43,14 +43,6 @@ class Inputs(Protocol):
         """Return sampled data as the batch of an update; traced."""
         ...
 
-    def blank_states(self, count: int) -> NDArray[Any]:
-        """Return so many further observations of zeros, as a lane draws them for methods."""
-        ...
-
-    def with_states(self, data: Any, states: Any) -> Any:
-        """Return sampled data together with further observations."""
-        ...
-
     def states(self, data: Any) -> jax.Array | None:
         """Return the further observations in sampled data as the networks take them; None if there are none."""
         ...
@@ -109,14 +101,6 @@ class Frames(NamedTuple):
             legal=jnp.asarray(legal),
         )
 
-    def blank_states(self, count: int) -> NDArray[np.uint8]:
-        """See `Inputs`: uint8 [count, stack, screen, screen]."""
-        return np.zeros((count, *self.blank().shape), np.uint8)
-
-    def with_states(self, data: Windows, states: Any) -> Windows:
-        """See `Inputs`."""
-        return data._replace(states=states)
-
     def states(self, data: Windows) -> jax.Array | None:
         """See `Inputs`."""
         return None if data.states is None else jnp.moveaxis(jnp.asarray(data.states), 1, -1)
@@ -173,14 +157,6 @@ class Vectors(NamedTuple):
         """See `Inputs`."""
         batch: Batch = jax.tree.map(jnp.asarray, data.batch)
         return batch
-
-    def blank_states(self, count: int) -> NDArray[np.float32]:
-        """See `Inputs`: float32 [count, size]."""
-        return np.zeros((count, self.size), np.float32)
-
-    def with_states(self, data: Rows, states: Any) -> Rows:
-        """See `Inputs`."""
-        return data._replace(states=states)
 
     def states(self, data: Rows) -> jax.Array | None:
         """See `Inputs`."""

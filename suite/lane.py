@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.agent import Batch, DataPlan, Trajectory
+from suite.agent import DataPlan
 from suite.replay.frames import FrameReplay, Windows
 from suite.rng import Exploration, Sampling, Streams
 from suite.tasks import Environment
@@ -132,14 +132,6 @@ class Lane:
     def reprioritize(self, priorities: NDArray[np.float64]) -> None:
         """Set the priorities of the transitions that were sampled last."""
         self.replay.reprioritize(priorities)
-
-    def trajectory(self) -> Trajectory:
-        """No agent of numbered actions learns on-policy."""
-        raise NotImplementedError
-
-    def prepare(self, rows: Batch) -> None:
-        """See `trajectory`."""
-        raise NotImplementedError
 
     def history(self) -> list[list[bytes]]:
         """Return the actions of the segments that the replay reaches into, by episode; the last one is at hand."""

@@ -232,9 +232,9 @@ class Trial:
         noise = _vectors(blank, rng) if isinstance(blank, Rows) else _windows(blank, rng, actions or self.actions)
         if not states:
             return noise
-        shape = self.programs.inputs.blank_states(states).shape
+        shape = (states, *self.programs.inputs.blank().shape)
         extra = rng.normal(size=shape).astype(np.float32) if isinstance(blank, Rows) else _pixels(rng, shape)
-        return self.programs.inputs.with_states(noise, extra)
+        return noise._replace(states=extra)
 
     def step(self, learner: Learner, updates: int) -> Learner:
         """Return the learner after the update that `updates` others went before; the given one is consumed."""

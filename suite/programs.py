@@ -146,7 +146,7 @@ class Programs:
             learner, _ = self.prepare(learner, self.blank_trajectory())
         for updates in due_examples(self._methods, total_updates):
             count = self.states(updates)
-            own = self.inputs.with_states(data, self.inputs.blank_states(count)) if count else data
+            own = data._replace(states=np.zeros((count, *blank.shape), blank.dtype)) if count else data
             learner, feedback = self.update(learner, streams, updates, own)
             wait_for(feedback)
         if self.plan.target_update_period:

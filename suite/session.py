@@ -291,8 +291,7 @@ class Session:
         evaluation = self._task.evaluation
         if evaluation is None or group.step == 0:
             return False
-        period = group.plan.update_period if self._task.family == "continuous" else 1
-        return is_due(evaluation, period, group.step, self._budget)
+        return is_due(evaluation, group.plan.trajectory, group.step, self._budget)
 
     def _whole(self, group: Training) -> bool:
         """Return whether nothing is left to do, evaluation included."""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +48,7 @@ class VectorLane:
         self._played: deque[bytes] = deque()  # actions of the finished episodes that the replay still reaches into
         self._current = bytearray()
         self._return = 0.0
+        self._legal: Any = np.ones(inputs.actions, np.bool_)
         self._width = len(inputs.recorded(np.zeros(inputs.actions)))  # bytes of an action
 
     @property
@@ -104,8 +106,7 @@ class VectorLane:
 
     def prepare(self, rows: Batch) -> None:
         """Set the rows of the next updates, as the agent computed them from the trajectory."""
-        legal: Any = np.ones(self.inputs.actions, np.bool_)
-        self._prepared = rows._replace(legal=legal)
+        self._prepared = rows._replace(legal=())  # type: ignore[arg-type]
 
     def sample(self, updates: int) -> Rows:
         """Return the batch for the update that `updates` others went before.
@@ -121,9 +122,8 @@ class VectorLane:
         if position == 0 or len(self._order) == 0:
             self._order = np.argsort(self.streams.uniform("order", one_pass, total), kind="stable")
         rows = self._order[position * size : (position + 1) * size]
-        legal = self._prepared.legal
-        taken = Batch(*(_rows(field, rows) for field in self._prepared._replace(legal=self._prepared.weight)))
-        return Rows(taken._replace(legal=legal))
+        taken: Batch = jax.tree.map(lambda leaf: leaf[rows], self._prepared)
+        return Rows(taken._replace(legal=self._legal))
 
     def sample_states(self, updates: int, count: int) -> NDArray[np.float32]:
         """Return observations float32 [count, D] for that update, from a random stream of their own.
@@ -135,10 +135,6 @@ class VectorLane:
             return self.replay.sample_states(count, lambda redraw: draws)
         prepared: NDArray[np.float32] = np.asarray(self._prepared.s_tm1)
         return prepared[(draws * len(prepared)).astype(np.int64)]
-
-    def reprioritize(self, priorities: NDArray[np.float64]) -> None:
-        """No replay of vectors is prioritized."""
-        raise NotImplementedError
 
     def saved(self) -> tuple[dict[str, NDArray[Any]], tuple[tuple[int, ...], ...]]:
         """Return the actions of the episodes that the replay reaches into, and their lengths; the last is at hand."""
@@ -193,9 +189,3 @@ class VectorLane:
         kept = sum(map(len, self._played))
         while self._played and kept - len(self._played[0]) >= self.replay.capacity * self._width:
             kept -= len(self._played.popleft())
-
-
-def _rows(field: Any, rows: NDArray[np.int64]) -> Any:
-    if isinstance(field, dict):
-        return {name: array[rows] for name, array in field.items()}
-    return field[rows] if isinstance(field, np.ndarray) else field

@@ -41,15 +41,7 @@ def verify(run: Run) -> Verification:
     if run.status.state != "done":
         raise BadData(f"{run.path} is {run.status.state}, not done: it has no score to verify.", "Let it finish first.")
     task = load_task(run.cell.spec.task)
-    family = family_of(task)
-    _, fingerprint = family.environment(GAMES[run.cell.game])
-    if fingerprint != run.attempt.environment_fingerprint:
-        library = "ale_py" if "ale_py" in run.attempt.environment else "mujoco"
-        raise UnfitEnvironment(
-            f"{run.path} was recorded with {library.replace('_', '-')} {run.attempt.environment.get(library)}; "
-            "the environment here differs.",
-            f"Install that version of {library.replace('_', '-')} and this version of the suite.",
-        )
+    family = require_environment(run, task)
     if by_evaluation(task):
         return _verify_evaluation(run, task, family)
     counted = scored(task, run.cell.spec.frames, run.episodes)
@@ -97,8 +89,8 @@ def _incomplete_evaluations(run: Run, task: Task, counted: Sequence[EvaluationRo
     evaluation = task.evaluation
     assert evaluation is not None
     after, until = (task.agent_steps(frames) for frames in task.score_window(run.cell.spec.frames))
-    period = int(run.cell.spec.agent.settings.get("update_period", 1)) if task.family == "continuous" else 1
-    due = {step for step in range(after + 1, until + 1) if is_due(evaluation, period, step, until)}
+    trajectory = int(run.cell.spec.agent.settings.get("trajectory_length", 1))  # an on-policy agent's, by `Agent`
+    due = {step for step in range(after + 1, until + 1) if is_due(evaluation, trajectory, step, until)}
     found = [f"an evaluation at step {step} is not due" for step in {row.agent_step for row in counted} - due]
     for step in sorted(due):
         rows = [row for row in counted if row.agent_step == step]
@@ -117,16 +109,39 @@ def _unpacked(task: Task, actions: bytes, width: int) -> NDArray[Any]:
     return np.frombuffer(actions, np.uint8)
 
 
+def by_segment(episodes: Sequence[Episode], task: Task) -> list[list[Episode]]:
+    """Return a run's episodes in sets that share an emulator seed; a body is given a seed for every episode."""
+    reseed_steps = 1 if task.family == "continuous" else task.atari.reseed_steps
+    segments: list[list[Episode]] = []
+    left = 0
+    for episode in episodes:
+        if left <= 0:
+            segments.append([])
+            left = reseed_steps
+        segments[-1].append(episode)
+        left -= episode.length
+    return segments
+
+
+def require_environment(run: Run, task: Task) -> Family:
+    """Return the family of a run's task; UnfitEnvironment unless the environments here are those of its record."""
+    family = family_of(task)
+    _, fingerprint = family.environment(GAMES[run.cell.game])
+    if fingerprint != run.attempt.environment_fingerprint:
+        library = "ale_py" if "ale_py" in run.attempt.environment else "mujoco"
+        raise UnfitEnvironment(
+            f"{run.path} was recorded with {library.replace('_', '-')} {run.attempt.environment.get(library)}; "
+            "the environment here differs.",
+            f"Install that version of {library.replace('_', '-')} and this version of the suite.",
+        )
+    return family
+
+
 def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
     """Return the segments that hold scored episodes, each up to its last scored one."""
     wanted = {episode.episode for episode in counted}
-    segments: list[list[Episode]] = [[]]
-    for episode in episodes:
-        segments[-1].append(episode)
-        if sum(row.length for row in segments[-1]) >= task.atari.reseed_steps:
-            segments.append([])
     kept = []
-    for segment in segments:
+    for segment in by_segment(episodes, task):
         last = max((index for index, row in enumerate(segment) if row.episode in wanted), default=None)
         if last is not None:
             kept.append(segment[: last + 1])
@@ -136,18 +151,16 @@ def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode
 def _inconsistencies(run: Run, task: Task) -> list[str]:
     """Return in words what the record says of itself that cannot be: left-out episodes, chosen seeds, another score."""
     streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
-    reseed_steps = 1 if task.family == "continuous" else task.atari.reseed_steps
-    found, step, segment, in_segment = [], 0, 0, 0
-    for number, episode in enumerate(run.episodes):
-        step += episode.length
-        if (episode.episode, episode.agent_step) != (number, step):
-            found.append(f"episode {number} should end at agent step {step}: one was left out or changed")
-            break
-        if episode.emulator_seed != streams.emulator_seed(segment):
-            found.append(f"episode {number}: its emulator seed is not the one that this cell assigns")
-        in_segment += episode.length
-        if in_segment >= reseed_steps:
-            segment, in_segment = segment + 1, 0
+    found, step, number = [], 0, 0
+    for index, segment in enumerate(by_segment(run.episodes, task)):
+        for episode in segment:
+            step += episode.length
+            if (episode.episode, episode.agent_step) != (number, step):
+                found.append(f"episode {number} should end at agent step {step}: one was left out or changed")
+                return found + _wrong_score(run, task)
+            if episode.emulator_seed != streams.emulator_seed(index):
+                found.append(f"episode {number}: its emulator seed is not the one that this cell assigns")
+            number += 1
     return found + _wrong_score(run, task)
 
 

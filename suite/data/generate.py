@@ -22,10 +22,10 @@ from suite.data.files import Look, exclusive, no_look, unwritable
 from suite.data.layout import PADDING, SCREEN, Place, Row, write_checkpoint
 from suite.data.manifest import Generated, Manifest, find_manifest, manifest_path, write_manifest
 from suite.envs.atari import AtariEnvs
-from suite.errors import BadData, UnfitEnvironment, UsageError
-from suite.provenance import environment_of
+from suite.errors import BadData, UsageError
 from suite.record import Episode, Run, read_run
 from suite.tasks import GAMES, Task, load_task
+from suite.verify import by_segment, require_environment
 
 LOOK_EVERY = 1_000
 """Rows between two looks."""
@@ -40,7 +40,7 @@ def build_logs(run_path: Path, out: Path, rows_per_checkpoint: int = 1_000_000, 
     run = read_run(run_path)
     task = load_task(run.cell.spec.task)
     actions = _recorded_actions(run)
-    _check_environment(run, task)
+    require_environment(run, task)
     place = Place(out, run.cell.game, run.cell.seed + 1)
     capacities = checkpoint_capacities(task.agent_steps(run.cell.spec.frames), rows_per_checkpoint)
     fresh = Manifest(
@@ -121,15 +121,6 @@ def _recorded_actions(run: Run) -> dict[int, bytes]:
     return {row.episode: logs[row.episode].unpack(row.length) for row in run.episodes}
 
 
-def _check_environment(run: Run, task: Task) -> None:
-    if environment_of(task, GAMES[run.cell.game])[1] != run.attempt.environment_fingerprint:
-        raise UnfitEnvironment(
-            f"{run.path} was recorded with ale-py {run.attempt.environment.get('ale_py')} and its ROM; "
-            "the environment here differs.",
-            "Install that version of ale-py and this version of the suite.",
-        )
-
-
 def _unmarked_ends(episodes: Sequence[Episode]) -> list[int]:
     """Return the rows of the log at which a time limit ended an episode."""
     ends, row = [], 0
@@ -140,18 +131,6 @@ def _unmarked_ends(episodes: Sequence[Episode]) -> list[int]:
     return ends
 
 
-def _segments(episodes: Sequence[Episode], reseed_steps: int) -> Iterator[list[Episode]]:
-    """Yield the episodes in sets that share an emulator seed."""
-    segment: list[Episode] = []
-    for episode in episodes:
-        segment.append(episode)
-        if sum(row.length for row in segment) >= reseed_steps:
-            yield segment
-            segment = []
-    if segment:
-        yield segment
-
-
 def _rows(
     run: Run, task: Task, actions: dict[int, bytes], first: int, look: Callable[[int], None]
 ) -> Generator[Row, None, None]:
@@ -159,7 +138,7 @@ def _rows(
     envs = AtariEnvs(GAMES[run.cell.game], task.atari)
     row = 0
     try:
-        for segment in _segments(run.episodes, task.atari.reseed_steps):
+        for segment in by_segment(run.episodes, task):
             end = row + sum(episode.length + PADDING for episode in segment)
             if end > first:
                 played = _play(envs, segment, actions, task.atari.reward_clip, run.path)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.agent import Batch, DataPlan, Trajectory
+from suite.agent import DataPlan
 from suite.data.dataset import OfflineData
 from suite.data.sample import SampleFile, Selection, find_sample
 from suite.envs.atari import AtariEnvs
@@ -52,18 +52,6 @@ class OfflineLane:
     def sample_states(self, updates: int, count: int) -> Any:
         """See `AnyLane`."""
         return self._data.sample_states(count, lambda redraw: self.streams.uniform("states", updates, count))
-
-    def reprioritize(self, priorities: NDArray[np.float64]) -> None:
-        """A log is sampled uniformly."""
-        raise NotImplementedError
-
-    def trajectory(self) -> Trajectory:
-        """No agent learns on-policy from a log."""
-        raise NotImplementedError
-
-    def prepare(self, rows: Batch) -> None:
-        """See `trajectory`."""
-        raise NotImplementedError
 
 
 class DeviceData:

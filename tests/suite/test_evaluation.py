@@ -13,7 +13,7 @@ import ale_py
 import numpy as np
 import pytest
 
-from suite.configure import programs_for
+from suite.configure import build, programs_for
 from suite.envs.atari import AtariEnvs, emulator_options
 from suite.errors import BadData
 from suite.evaluation import EVALUATION_ENVS, evaluate, is_due
@@ -185,7 +185,10 @@ def test_each_episode_comes_out_the_same_whichever_others_are_played() -> None:
 
 def test_evaluations_are_due_at_the_first_end_of_a_period_after_each_interval() -> None:
     once, often = Evaluation(episodes=1, epsilon=0), Evaluation(episodes=1, epsilon=0, every=10_000)
-    assert [step for step in range(1, 101) if is_due(once, 1, step, 100)] == [100]
-    assert [step for step in range(1, 40_001) if is_due(often, 1, step, 40_000)] == [10_000, 20_000, 30_000, 40_000]
-    ends = [step for step in range(1, 40_001) if is_due(often, 2048, step, 40_000)]
+    specs = [resolve(Request("mujoco", name))[0].spec for name in ("sac", "ppo")]
+    sac, ppo = (build(spec, GAMES["Hopper"])[0].plan.trajectory for spec in specs)
+    assert [step for step in range(1, 101) if is_due(once, sac, step, 100)] == [100]
+    assert [step for step in range(1, 30_001) if is_due(often, sac, step, 30_000)] == [10_000, 20_000, 30_000]
+    assert specs[1].agent.settings["trajectory_length"] == ppo  # what `suite verify` goes by
+    ends = [step for step in range(1, 40_001) if is_due(often, ppo, step, 40_000)]
     assert ends == [5 * 2048, 10 * 2048, 15 * 2048]

@@ -14,8 +14,8 @@ from typing import Any, Literal, Self
 from sqlalchemy import URL, Engine, create_engine, event, exc, insert, select
 from sqlalchemy.orm import Session
 
-from leaderboard import models, scoring
-from leaderboard.rows import (
+from leaderboard.store import models, scoring
+from leaderboard.store.rows import (
     NewRun,
     StoredConfiguration,
     StoredRun,

@@ -5,12 +5,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from leaderboard import charts, render, report
-from leaderboard.aggregate import Estimate
-from leaderboard.ingest import ingest
-from leaderboard.render import MARKER, build
-from leaderboard.store import ResultStore
-from leaderboard.views import Entry, Span
+from leaderboard.site import charts, render, report
+from leaderboard.site.render import MARKER, build
+from leaderboard.site.views import Entry, Span
+from leaderboard.statistics.aggregate import Estimate
+from leaderboard.store.database import ResultStore
+from leaderboard.store.ingest import ingest
 from suite import plugins
 from suite.errors import UsageError
 
@@ -169,7 +169,7 @@ def test_hostile_names_stay_text(tmp_path, run_maker, spec_maker):
 
 
 def test_templates_never_switch_escaping_off():
-    for file in (resources.files("leaderboard") / "templates").iterdir():
+    for file in (resources.files("leaderboard.site") / "templates").iterdir():
         text = file.read_text()
         assert not re.search(r"\|\s*safe\b|autoescape|Markup|tojson", text), file.name
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leaderboard.references import add_references
-from leaderboard.store import Ingested, ResultStore
+from leaderboard.store.database import Ingested, ResultStore
+from leaderboard.store.references import add_references
 from suite import record
 from suite.errors import BadData, SuiteError
 

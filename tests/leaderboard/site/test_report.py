@@ -1,8 +1,8 @@
 import pytest
 
-from leaderboard import report
-from leaderboard.ingest import ingest
-from leaderboard.store import ResultStore
+from leaderboard.site import report
+from leaderboard.store.database import ResultStore
+from leaderboard.store.ingest import ingest
 from suite.errors import BadData
 from suite.tasks import human_normalized, load_task
 

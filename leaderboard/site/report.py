@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from leaderboard import names, standings
-from leaderboard.methods import method_cards
-from leaderboard.rows import StoredConfiguration, StoredRun
-from leaderboard.store import Snapshot
-from leaderboard.views import Board, Entry, GameCell, GameRow, Site, TaskPage, Unfinished
+from leaderboard.site import names, standings
+from leaderboard.site.methods import method_cards
+from leaderboard.site.views import Board, Entry, GameCell, GameRow, Site, TaskPage, Unfinished
+from leaderboard.store.database import Snapshot
+from leaderboard.store.rows import StoredConfiguration, StoredRun
 from suite import __version__
 from suite.card import Value
 from suite.errors import BadData

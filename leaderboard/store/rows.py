@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard import models, scoring
+from leaderboard.store import models, scoring
 from suite import record
 from suite.card import Value
 

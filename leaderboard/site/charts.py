@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.views import Curve, Entry
+from leaderboard.site.views import Curve, Entry
 
 INK = "#010203"
 """Stands for the viewer's text colour in the specification."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leaderboard.aggregate import Estimate
+from leaderboard.statistics.aggregate import Estimate
 from suite.card import Value
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from leaderboard import aggregate
-from leaderboard.rows import StoredRun
-from leaderboard.views import Bar, Curve, CurvePoint, Entry, Span, Standing, Tick
+from leaderboard.site.views import Bar, Curve, CurvePoint, Entry, Span, Standing, Tick
+from leaderboard.statistics import aggregate
+from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
 Grouped = Mapping[str, Sequence[StoredRun]]

@@ -8,9 +8,10 @@ import zlib
 
 import pytest
 
-from leaderboard import models, store
-from leaderboard.ingest import ingest
-from leaderboard.store import ResultStore
+from leaderboard.store import database as store
+from leaderboard.store import models
+from leaderboard.store.database import ResultStore
+from leaderboard.store.ingest import ingest
 from suite import record
 from suite.errors import BadData, Locked, UnfitEnvironment, UsageError
 from suite.tasks import load_task
@@ -196,8 +197,8 @@ def test_a_kill_in_mid_ingest_leaves_whole_runs_only(runs, db):
     script = f"""
         import os
         from pathlib import Path
-        from leaderboard import store
-        from leaderboard.ingest import ingest
+        from leaderboard.store import database as store
+        from leaderboard.store.ingest import ingest
         real, calls = store._insert_iterations, []
         def insert(session, rows):
             real(session, rows)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leaderboard.methods import DISTRIBUTION
-from leaderboard.rows import StoredConfiguration
-from leaderboard.views import Departure, Entry
+from leaderboard.site.methods import DISTRIBUTION
+from leaderboard.site.views import Departure, Entry
+from leaderboard.store.rows import StoredConfiguration
 from suite import plugins
 from suite.card import Value
 

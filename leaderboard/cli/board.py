@@ -27,13 +27,13 @@ def ingest(directories: tuple[Path, ...], db: Path, no_references: bool, as_json
     Repeating it changes nothing; a newer attempt takes the place of an older one. Damaged run directories are named,
     the others are stored, and the command exits with 4.
     """
-    from leaderboard.ingest import ingest as run
+    from leaderboard.store.ingest import ingest as run
     from suite.errors import BadData
 
     done = run(directories, db, references=not no_references, progress=_progress)
     counts = {name: done.outcomes.get(name, 0) for name in ("new", "updated", "known", "skipped")}
     if as_json:
-        content = {"schema": "leaderboard.ingest/1", **counts, "references_added": done.references_added}
+        content = {"schema": "leaderboard.store.ingest/1", **counts, "references_added": done.references_added}
         click.echo(json.dumps(content | {"damaged": done.damaged, "database": str(db), "content_sha256": done.digest}))
     else:
         parts = [f"{count} {name}" for name, count in counts.items()] + [f"{len(done.damaged)} damaged"]
@@ -54,7 +54,7 @@ def ingest(directories: tuple[Path, ...], db: Path, no_references: bool, as_json
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def build(db: Path, out: Path, as_json: bool) -> None:
     """Build the static site of the database; the same database gives the same bytes."""
-    from leaderboard.render import build as run
+    from leaderboard.site.render import build as run
 
     done = run(db, out, progress=_progress)
     if as_json:

@@ -4,9 +4,10 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from leaderboard import aggregate, references
-from leaderboard.models import PUBLISHED
-from leaderboard.store import ResultStore
+from leaderboard.statistics import aggregate
+from leaderboard.store import references
+from leaderboard.store.database import ResultStore
+from leaderboard.store.models import PUBLISHED
 from suite.tasks import human_normalized, load_task
 
 

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
-from leaderboard.models import PUBLISHED, Configuration, Run
-from leaderboard.rows import NewRun
-from leaderboard.scoring import IterationMean
-from leaderboard.store import ResultStore
+from leaderboard.store.database import ResultStore
+from leaderboard.store.models import PUBLISHED, Configuration, Run
+from leaderboard.store.rows import NewRun
+from leaderboard.store.scoring import IterationMean
 from suite.tasks import Task, load_task
 
 FILE = "dopamine_atari_train_returns.csv.gz"

@@ -5,7 +5,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from leaderboard.cli import leaderboard
+from leaderboard.cli.board import leaderboard
 from suite.errors import BadData, ExitCode, UsageError
 
 
@@ -36,7 +36,7 @@ def test_ingest_and_build(run, runs, tmp_path):
 def test_json_is_one_object_on_stdout(run, runs, tmp_path):
     db, out = tmp_path / "results.sqlite", tmp_path / "site"
     first = json.loads(run("ingest", runs, "--db", db, "--no-references", "--json").stdout)
-    assert first["schema"] == "leaderboard.ingest/1"
+    assert first["schema"] == "leaderboard.store.ingest/1"
     assert (first["new"], first["damaged"], first["references_added"]) == (4, [], 0)
     second = json.loads(run("build", "--db", db, "--out", out, "--json").stdout)
     assert second["schema"] == "leaderboard.build/1"
@@ -66,7 +66,10 @@ def test_a_missing_database_is_a_usage_error(run, tmp_path):
             "leaderboard.cli",
             ["jax", "sqlalchemy", "altair", "pandas", "numpy", "jinja2", "rliable", "pydantic", "scipy"],
         ),
-        ("leaderboard.render, leaderboard.ingest, leaderboard.references", ["jax", "altair", "pandas", "scipy"]),
+        (
+            "leaderboard.site.render, leaderboard.store.ingest, leaderboard.store.references",
+            ["jax", "altair", "pandas", "scipy"],
+        ),
     ],
 )
 def test_imports_stay_light(module, unwanted):

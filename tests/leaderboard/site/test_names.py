@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from leaderboard.names import title
+from leaderboard.site.names import title
 from suite import plugins
 
 LABELS = {

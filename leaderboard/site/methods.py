@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaderboard.views import MethodCard, Parameter
+from leaderboard.site.views import MethodCard, Parameter
 from suite import plugins
 from suite.card import Card, Setting
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from leaderboard import charts, report
-from leaderboard.aggregate import STATISTICS_POLICY, Estimate
-from leaderboard.store import ResultStore
-from leaderboard.views import Site, Span, TaskPage
+from leaderboard.site import charts, report
+from leaderboard.site.views import Site, Span, TaskPage
+from leaderboard.statistics.aggregate import STATISTICS_POLICY, Estimate
+from leaderboard.store.database import ResultStore
 from suite.errors import UnfitEnvironment, UsageError
 
 MARKER = ".pruned-rl-suite-site"
@@ -94,7 +94,7 @@ def _environment() -> Environment:
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
-        loader=PackageLoader("leaderboard"),
+        loader=PackageLoader("leaderboard.site"),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -153,7 +153,7 @@ def span(value: Span | None, form: str = "si") -> str:
 
 
 def _static() -> dict[str, bytes]:
-    folder = resources.files("leaderboard") / "static"
+    folder = resources.files("leaderboard.site") / "static"
     return {f"static/{file.name}": file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rliable import metrics
 
-from leaderboard import aggregate
-from leaderboard.aggregate import STATISTICS_POLICY, Policy
+from leaderboard.statistics import aggregate
+from leaderboard.statistics.aggregate import STATISTICS_POLICY, Policy
 
 FEW = Policy("few", 0.25, 0.95, 500, 200, 2)
 

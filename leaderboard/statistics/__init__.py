@@ -1,0 +1,1 @@
+"""Numbers for the board: aggregates, intervals, ranks, comparisons, all under a named policy."""
