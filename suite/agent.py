@@ -149,7 +149,7 @@ class DataPlan:
 
 
 class Agent(NamedTuple):
-    """A value-based agent.
+    """An agent's functions and its plan, for one number of actions.
 
     `init(key, observation)`: parameters for a uint8 observation [1, height, width, stack].
     `act(params, observation, legal, key)`: int32 [B], greedy legal actions for uint8 observations [B, height, width,
@@ -205,6 +205,11 @@ class MakeEncoder(Protocol):
         `torso(observation)`, the flattened feature maps float32 [B, D], and `final(flat)`, from [..., D] to [..., F].
         """
         ...
+
+
+def bare_encoder(encoder: Any) -> Any:
+    """Return an encoder without what methods put around it: its own settings are attributes of that."""
+    return getattr(encoder, "inner", encoder)
 
 
 def changed_features(encoder: Any, features: jax.Array) -> jax.Array:

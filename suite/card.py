@@ -44,7 +44,8 @@ class Setting(BaseModel):
             value = float(value)
         if type(value) is not type(self.value):
             raise UsageError(
-                f"{path} takes {_noun(self.value)}, not {value!r}.", f"The published value is {self.value!r}."
+                f"{path} takes {_noun(self.value)}, not {_quoted(value)}.",
+                f"The published value is {_quoted(self.value)}.",
             )
         if isinstance(value, str) and self.choices and value not in self.choices:
             raise UsageError(f"{path} cannot be {value!r}.", f"Choose one of: {', '.join(self.choices)}.")
@@ -127,6 +128,15 @@ class Card(BaseModel):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise BadData(f"{path}: {where}: {first['msg']}.", "Mend the card.") from error
+
+
+def written(value: Value) -> str:
+    """Return a value as `--set` takes it: as TOML has it, text without quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _quoted(value: Value) -> str:
+    return repr(value) if isinstance(value, str) else written(value)
 
 
 def _noun(value: Value) -> str:

@@ -100,7 +100,7 @@ def final_policy(run: Run) -> Exported:
 
 def read_policy(path: Path) -> Exported:
     """Read a dense or compressed file; BadData if it is no exported policy."""
-    remedy = "Name a file that `suite export` has written."
+    remedy = "Name a file that `suite export policy` has written."
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from suite.card import written
 from suite.configure import build, full_updates, programs_for
 from suite.device import cpu_threads
 from suite.durations import duration
@@ -243,7 +244,8 @@ class Plan:
                 f"  parameters       {entry['parameters']:,} with {entry['actions']} actions",
             ]
             lines += [f"  {name:<16} gradient step {value:,}" for name, value in entry["milestones"].items()]
-            lines += [f"  departs from the published {path} = {value}" for path, value in item.departures.items()]
+            published = {path: written(value) for path, value in item.departures.items()}
+            lines += [f"  departs from the published {path} = {value}" for path, value in published.items()]
             lines.append(f"  time a cell      {duration(sum(self.costs[item.spec.config_id]))}")
         return "\n".join(lines)
 

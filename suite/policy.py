@@ -139,7 +139,7 @@ class Policy:
 
 
 def load_policy(path: Path | str) -> Policy:
-    """Return the policy in a file that `suite export` wrote, dense or sparse; BadData if it is none."""
+    """Return the policy in a file that `suite export policy` wrote, dense or sparse; BadData if it is none."""
     exported = read_policy(Path(path))
     return Policy(exported.spec, game(exported.game), exported.params)
 

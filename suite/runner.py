@@ -16,8 +16,9 @@ from suite.errors import ExitCode, Locked, SuiteError
 from suite.families import family_of
 from suite.record import FINISHED, State
 from suite.recording import Recording
-from suite.session import Member, Options, Session
+from suite.session import Session
 from suite.spec import Cell
+from suite.start import Member, Options
 from suite.tasks import load_task
 from suite.writer import RunWriter
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -32,11 +33,30 @@ def test_every_run_can_be_planned(arguments: list[str], tmp_path: Path) -> None:
     assert "gradient steps" in result.stdout
 
 
-def test_every_other_command_exists() -> None:
-    commands = {tuple(line[:2]) if line[0] == "leaderboard" else (line[0],) for line in LINES}
-    assert {("run",), ("status",), ("verify",), ("list",), ("leaderboard", "ingest")} <= commands
-    for command in commands:
-        assert CliRunner().invoke(cli, [*command, "--help"]).exit_code == 0
+SUBCOMMANDS = {"leaderboard", "submit", "export", "data", "method"}
+
+
+def command_of(line: list[str]) -> list[str]:
+    return line[: 2 if line[0] in SUBCOMMANDS else 1]
+
+
+def test_the_commands_of_a_whole_study_are_there() -> None:
+    commands = {" ".join(command_of(line)) for line in LINES}
+    study = {"run", "status", "verify", "list", "show", "compare", "plan", "export policy", "export paper"}
+    board = {"leaderboard ingest", "leaderboard build", "leaderboard check"}
+    assert study | board | {"submit pack", "submit check", "submit schema"} <= commands
+
+
+@pytest.mark.parametrize("arguments", LINES, ids=" ".join)
+def test_every_line_is_one_that_its_command_takes(arguments: list[str]) -> None:
+    name = command_of(arguments)
+    command: click.Command = cli
+    for part in name:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), part)
+        assert found is not None, part
+        command = found
+    command.make_context("suite", arguments[len(name) :], resilient_parsing=False)
 
 
 def test_links_and_named_files_are_there() -> None:

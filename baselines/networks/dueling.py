@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
+from baselines.networks.heads import encoder_connections
 from baselines.networks.noisy import NoisyDense
 from baselines.networks.norms import normalized
-from suite.agent import Connection, changed_features, record_units
+from suite.agent import Connection, bare_encoder, changed_features, record_units
 
 HIDDEN = 512
 
@@ -73,7 +74,7 @@ class DuelingNetwork(nn.Module):
     def _noisy_features(self, observation: jax.Array, key: jax.Array | None) -> jax.Array:
         encoder: Any = self.encoder
         assert self.sigma is not None
-        plain = getattr(encoder, "inner", encoder)  # without what methods put around it
+        plain = bare_encoder(encoder)
         x = NoisyDense(getattr(plain, "features", HIDDEN), self.sigma, name="dense")(encoder.torso(observation), key)
         x = normalized(x, "dense_norm", on=bool(getattr(plain, "layer_norm", False)))
         return changed_features(encoder, record_units(self, "dense", nn.relu(x)))
@@ -84,6 +85,5 @@ class DuelingNetwork(nn.Module):
 
         With noise, what feeds the dense layer feeds two kernels of it, and is left out as well.
         """
-        left_out = {"", "dense"} if self.sigma is not None else {""}
-        pairs = getattr(self.encoder, "connections", ())
-        return tuple(Connection(f"encoder/{one}", f"encoder/{other}") for one, other in pairs if other not in left_out)
+        left_out = {"encoder/dense"} if self.sigma is not None else set()
+        return tuple(pair for pair in encoder_connections(self.encoder, after="") if pair.target not in left_out)

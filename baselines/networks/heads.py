@@ -28,7 +28,7 @@ class QNetwork(nn.Module):
     @property
     def connections(self) -> tuple[Connection, ...]:
         """Those of the encoder, whose features feed the head."""
-        return _connections(self.encoder)
+        return encoder_connections(self.encoder)
 
 
 class DistributionNetwork(nn.Module):
@@ -49,7 +49,7 @@ class DistributionNetwork(nn.Module):
     @property
     def connections(self) -> tuple[Connection, ...]:
         """Those of the encoder, whose features feed the head."""
-        return _connections(self.encoder)
+        return encoder_connections(self.encoder)
 
 
 class ImplicitQuantileNetwork(nn.Module):
@@ -80,7 +80,7 @@ class ImplicitQuantileNetwork(nn.Module):
 
         The embedding's units are left out: the kernel rows that they feed belong to the feature maps.
         """
-        return _connections(self.encoder)
+        return encoder_connections(self.encoder)
 
 
 def cosines(levels: jax.Array, count: int) -> jax.Array:
@@ -88,6 +88,11 @@ def cosines(levels: jax.Array, count: int) -> jax.Array:
     return jnp.cos(jnp.pi * jnp.arange(1, count + 1, dtype=jnp.float32) * levels[..., None])
 
 
-def _connections(encoder: nn.Module) -> tuple[Connection, ...]:
+def encoder_connections(encoder: nn.Module, after: str = "head") -> tuple[Connection, ...]:
+    """Return an encoder's connections, as they are called in a network that has it as `encoder`.
+
+    `after`: the one layer that its features feed; empty if there are several, and that connection is left out.
+    """
     pairs = getattr(encoder, "connections", ())
-    return tuple(Connection(f"encoder/{one}", f"encoder/{other}" if other else "head") for one, other in pairs)
+    named = ((one, f"encoder/{other}" if other else after) for one, other in pairs)
+    return tuple(Connection(f"encoder/{one}", target) for one, target in named if target)

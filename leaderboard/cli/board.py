@@ -1,4 +1,4 @@
-"""`suite leaderboard`: run directories into a database, a database into a site. Imports nothing heavy at the top."""
+"""`suite leaderboard`: runs and bundles into a database, a database into a site. Imports nothing heavy at the top."""
 
 from __future__ import annotations
 
@@ -16,35 +16,95 @@ def leaderboard() -> None:
     """Collect recorded runs and build the site with the standings."""
 
 
-@leaderboard.command()
-@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=_FOLDER)
+INGEST_EXAMPLES = """\b
+Examples:
+  suite leaderboard ingest runs
+  suite leaderboard ingest runs bundle.zip results-repository --db results.sqlite
+"""
+
+
+@leaderboard.command(epilog=INGEST_EXAMPLES)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--db", type=_DB, default=Path("results.sqlite"), show_default=True, help="The results database.")
 @click.option("--no-references", is_flag=True, help="Do not add the curves that others published.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def ingest(directories: tuple[Path, ...], db: Path, no_references: bool, as_json: bool) -> None:
-    """Read every run directory at or below DIR into the database.
+def ingest(paths: tuple[Path, ...], db: Path, no_references: bool, as_json: bool) -> None:
+    """Read every run directory and bundle at or below PATH into the database.
 
-    Repeating it changes nothing; a newer attempt takes the place of an older one. Damaged run directories are named,
-    the others are stored, and the command exits with 4.
+    PATH is a folder of run directories, a results repository (submissions/<slug>/bundle.zip, with maintainers'
+    attest.toml beside it), or a single bundle. Repeating it changes nothing, and order does not matter: a new file
+    from the same run directories and bundles has the same content. A newer attempt takes the place of an older one.
+    Damaged run directories and refused bundles are named, the others are stored, and the command exits with 4. A
+    database of an older schema is migrated first; a copy of it stays.
     """
     from leaderboard.store.ingest import ingest as run
     from suite.errors import BadData
 
-    done = run(directories, db, references=not no_references, progress=_progress)
+    done = run(paths, db, references=not no_references, progress=_progress)
     counts = {name: done.outcomes.get(name, 0) for name in ("new", "updated", "known", "skipped")}
+    bundles = {name: done.submissions.get(name, 0) for name in ("new", "updated", "known")}
     if as_json:
-        content = {"schema": "leaderboard.store.ingest/1", **counts, "references_added": done.references_added}
-        click.echo(json.dumps(content | {"damaged": done.damaged, "database": str(db), "content_sha256": done.digest}))
+        content = {"schema": "leaderboard.ingest/2", **counts, "submissions": bundles, "damaged": done.damaged}
+        content |= {"references_added": done.references_added, "conflicts": len(done.conflicts)}
+        click.echo(json.dumps(content | {"database": str(db), "content_sha256": done.digest}))
     else:
-        parts = [f"{count} {name}" for name, count in counts.items()] + [f"{len(done.damaged)} damaged"]
-        click.echo(f"runs: {', '.join(parts)}")
+        click.echo(f"runs: {_counted(counts)}, {len(done.damaged)} damaged")
+        if any(bundles.values()):
+            click.echo(f"submissions: {_counted(bundles)}")
+        if done.conflicts:
+            click.echo(f"conflicts: {len(done.conflicts)}")
         if done.references_added:
             click.echo(f"published configurations added: {done.references_added}")
         click.echo(f"database: {db} (content {done.digest[:16]})")
     if done.damaged:
-        total = sum(counts.values()) + len(done.damaged)
         raise BadData(
-            f"{len(done.damaged)} of {total} run directories are damaged (named above).", "The others are stored."
+            f"{len(done.damaged)} of {done.found} run directories and bundles are damaged or refused (named above).",
+            "The others are stored." if len(done.damaged) < done.found else "Nothing of them was stored.",
+        )
+
+
+@leaderboard.command()
+@click.option("--db", type=_DB, default=Path("results.sqlite"), show_default=True, help="The results database.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def migrate(db: Path, as_json: bool) -> None:
+    """Bring a database of an older suite to this one's schema, leaving a copy of it beside it."""
+    from leaderboard.store import models
+    from leaderboard.store.schema import migrate as run
+
+    version, copy = run(db)
+    if as_json:
+        content = {"schema": "leaderboard.migrate/1", "database": str(db), "from": version, "to": models.SCHEMA_VERSION}
+        click.echo(json.dumps(content | {"copy": None if copy is None else str(copy)}))
+    elif copy is None:
+        click.echo(f"{db} has schema {version} already")
+    else:
+        click.echo(f"{db}: schema {version} is now {models.SCHEMA_VERSION}")
+        click.echo(f"copy of the old one: {copy}")
+
+
+@leaderboard.command()
+@click.option("--db", type=_DB, default=Path("results.sqlite"), show_default=True, help="The results database.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check(db: Path, as_json: bool) -> None:
+    """Check a database: the file, its references, its rules, and every score again from the stored episodes.
+
+    It exits with 4 if anything is wrong.
+    """
+    from leaderboard.store.audit import audit
+    from suite.errors import BadData
+
+    done = audit(db)
+    if as_json:
+        content = {"schema": "leaderboard.check/1", "database": str(db), "runs": done.runs, "scores": done.scores}
+        click.echo(json.dumps(content | {"problems": done.problems, "content_sha256": done.digest}))
+    else:
+        click.echo(f"runs: {done.runs}, scores computed again: {done.scores}, problems: {len(done.problems)}")
+        click.echo(f"database: {db} (content {done.digest[:16]})")
+    for problem in done.problems:
+        _progress(problem)
+    if done.problems:
+        raise BadData(
+            f"{db} is not whole: {done.problems[0]}", "Ingest the run directories and bundles into a new file."
         )
 
 
@@ -59,12 +119,18 @@ def build(db: Path, out: Path, as_json: bool) -> None:
     done = run(db, out, progress=_progress)
     if as_json:
         content = {"schema": "leaderboard.build/1", "pages": done.pages, "size_bytes": done.bytes}
+        content |= {"large_pages": list(done.large)}
         click.echo(
             json.dumps(content | {"site": str(out), "index": str(out / "index.html"), "content_sha256": done.database})
         )
     else:
-        click.echo(f"pages: {done.pages}, {done.bytes / 1000:,.0f} kB")
+        large = f"; {len(done.large)} larger than a page should be (named above)" if done.large else ""
+        click.echo(f"pages: {done.pages}, {done.bytes / 1000:,.0f} kB{large}")
         click.echo(f"site: {out / 'index.html'}")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def _progress(line: str) -> None:

@@ -3,21 +3,56 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from leaderboard.site import names, standings
+from leaderboard.site.estimates import Question, prepare
 from leaderboard.site.methods import method_cards
 from leaderboard.site.views import Board, Entry, GameCell, GameRow, Site, TaskPage, Unfinished
-from leaderboard.store.database import Snapshot
-from leaderboard.store.rows import StoredConfiguration, StoredRun
+from leaderboard.store.details import RunDiagnostics
+from leaderboard.store.rows import StoredConfiguration, StoredRun, StoredSubmission
+from leaderboard.store.snapshot import Snapshot
 from suite import __version__
 from suite.card import Value
 from suite.errors import BadData
 from suite.tasks import GAMES, Task, human_normalized, load_task, task_names
 
 
-def site(snapshot: Snapshot) -> Site:
-    """Return every page of the site, official tasks first."""
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """What the database holds of a task: one run of each cell, by configuration, game and seed, and their entries.
+
+    `diagnostics` are by configuration, `checkpoints` by configuration, game, seed and environment: see `Snapshot`.
+    """
+
+    task: Task
+    configurations: Mapping[str, StoredConfiguration]
+    runs: tuple[StoredRun, ...]
+    entries: Mapping[str, Entry]
+    diagnostics: Mapping[str, Sequence[RunDiagnostics]] = field(default_factory=dict)
+    checkpoints: Mapping[tuple[str, str, int, str], Sequence[Sequence[Any]]] = field(default_factory=dict)
+
+    def runs_of(self, config_id: str) -> tuple[StoredRun, ...]:
+        """Return the runs of a configuration, by game and seed."""
+        return tuple(run for run in self.runs if run.config_id == config_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that pages are made from: what they show, and by a task's name the data behind it."""
+
+    site: Site
+    data: Mapping[str, TaskData]
+    submissions: tuple[StoredSubmission, ...] = ()
+
+
+def read(snapshot: Snapshot) -> Report:
+    """Return the report of a database, official tasks first.
+
+    Raises BadData if it holds results of a task that this suite does not know.
+    """
     tasks = sorted(map(load_task, task_names()), key=_place)
     unknown = set(snapshot.tasks()) - {task.key for task in tasks}
     if unknown:
@@ -25,8 +60,35 @@ def site(snapshot: Snapshot) -> Site:
             f"The database holds results of {', '.join(sorted(unknown))}, which this suite ({__version__}) lacks.",
             "Build the site with the suite that has these tasks.",
         )
-    pages = tuple(task_page(snapshot, task) for task in tasks)
-    return Site(pages, method_cards(), snapshot.digest(), __version__)
+    data = {task.id: task_data(snapshot, task) for task in tasks}
+    prepare(question for found in data.values() for question in _questions(found))
+    pages = tuple(task_page(found) for found in data.values())
+    return Report(Site(pages, method_cards(), snapshot.digest(), __version__), data, tuple(snapshot.submissions()))
+
+
+def task_data(snapshot: Snapshot, task: Task) -> TaskData:
+    """Return what the database holds of a task."""
+    configurations = snapshot.configurations(task.key)
+    runs = _one_per_cell(snapshot.runs(task.key))
+    entries = names.entries(configurations, _departures(runs), _footnotes(configurations))
+    by_id = {item.config_id: item for item in configurations}
+    return TaskData(task, by_id, tuple(runs), entries, snapshot.diagnostics(task.key), snapshot.checkpoints(task.key))
+
+
+def _questions(data: TaskData) -> list[Question]:
+    """Return what the pages of a task will ask about its scores."""
+    found: list[Question] = []
+    for shortened in (False, True):
+        grouped: dict[str, list[StoredRun]] = defaultdict(list)
+        for run in data.runs:
+            if (data.configurations[run.config_id].frames != data.task.budget.frames) == shortened:
+                grouped[run.config_id].append(run)
+        found += standings.questions(data.task, grouped, shortened=shortened)
+    return found
+
+
+def _footnotes(configurations: Iterable[StoredConfiguration]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(caveat for item in configurations for caveat in item.caveats))
 
 
 def _place(task: Task) -> tuple[bool, int, bool, int, int, str]:
@@ -36,18 +98,18 @@ def _place(task: Task) -> tuple[bool, int, bool, int, int, str]:
     return not task.official, family, lives, task.budget.frames, len(task.games), task.id
 
 
-def task_page(snapshot: Snapshot, task: Task) -> TaskPage:
+def task_page(data: TaskData) -> TaskPage:
     """Return a task's page: the full budget, the shortened ones apart, and what is unfinished."""
-    configurations = snapshot.configurations(task.key)
-    runs = _one_per_cell(snapshot.runs(task.key))
-    footnotes = tuple(dict.fromkeys(caveat for item in configurations for caveat in item.caveats))
-    entries = names.entries(configurations, _departures(runs), footnotes)
+    task, runs, entries = data.task, data.runs, data.entries
+    held = {run.config_id for run in runs}  # all runs of a configuration may have been retracted
+    configurations = [item for item in data.configurations.values() if item.config_id in held]
+    footnotes = _footnotes(configurations)
     by_budget: dict[int, list[StoredConfiguration]] = defaultdict(list)
     for item in configurations:
         by_budget[item.frames].append(item)
     full = by_budget.pop(task.budget.frames, [])
     budgets = sorted(by_budget, reverse=True)
-    here = {config_id for config_id, entry in entries.items() if not entry.published}
+    here = {config_id for config_id in held if not entries[config_id].published}
     return TaskPage(
         name=task.id,
         key=task.key,
@@ -65,7 +127,7 @@ def task_page(snapshot: Snapshot, task: Task) -> TaskPage:
         unfinished=_unfinished(configurations, runs, entries),
         footnotes=footnotes,
         entries_here=len(here),
-        entries_published=len(entries) - len(here),
+        entries_published=len(held) - len(here),
         runs_here=sum(run.finished and run.config_id in here for run in runs),
     )
 
@@ -157,7 +219,8 @@ def _board(
         if run.config_id in grouped:
             grouped[run.config_id].append(run)
     shortened = frames != task.budget.frames
-    rows = standings.standings(task, grouped, entries, ranked=task.official and not shortened)
+    specs = {item.config_id: item.spec for item in configurations}
+    rows = standings.standings(task, grouped, entries, specs, ranked=task.official and not shortened)
     ticks, rows = standings.forest(rows)
     ids = [row.entry.config_id for row in rows]
     complete = [row.entry for row in rows if row.estimate is not None]

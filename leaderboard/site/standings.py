@@ -6,30 +6,59 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from leaderboard.site import learning
+from leaderboard.site.estimates import CURVE, METRICS, Question, ask
+from leaderboard.site.flops import flops
 from leaderboard.site.views import Bar, Curve, CurvePoint, Entry, Span, Standing, Tick
-from leaderboard.statistics import aggregate
+from leaderboard.statistics import ranks
+from leaderboard.statistics.curves import complete_points
+from leaderboard.statistics.intervals import Estimate
+from leaderboard.statistics.metrics import Scores, balanced
+from leaderboard.statistics.policy import STATISTICS_POLICY
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
 Grouped = Mapping[str, Sequence[StoredRun]]
 
 
-def standings(task: Task, grouped: Grouped, entries: Mapping[str, Entry], *, ranked: bool) -> tuple[Standing, ...]:
+LEVELS = ("claimed", "recomputed", "replayed", "rerun")
+"""How far a result is proven, lowest first; numbers of others are `published`."""
+
+
+def standings(
+    task: Task,
+    grouped: Grouped,
+    entries: Mapping[str, Entry],
+    specs: Mapping[str, Mapping[str, Any] | None],
+    *,
+    ranked: bool,
+) -> tuple[Standing, ...]:
     """Return a row for each configuration: the complete ones by IQM, then the others by name.
 
     A rank goes to entries run here that have every game and an interval; published numbers are there for comparison.
     """
-    rows = [_standing(task, entries[config_id], runs) for config_id, runs in grouped.items()]
+    rows = [_standing(task, entries[config_id], runs, specs[config_id]) for config_id, runs in grouped.items()]
     rows.sort(key=lambda row: (row.estimate is None, -row.estimate.value if row.estimate else 0.0, row.entry.label))
-    rank, numbered = 0, []
-    for row in rows:
-        counts = ranked and not row.entry.published and row.estimate is not None and row.estimate.low is not None
-        rank += counts
-        numbered.append(replace(row, rank=rank) if counts else row)
-    return tuple(numbered)
+    if not ranked:
+        return tuple(rows)
+    compared = {
+        row.entry.config_id: normalized_scores(grouped[row.entry.config_id])
+        for row in rows
+        if not row.entry.published and row.estimate is not None and row.estimate.low is not None
+    }
+    rankings = ranks.rank(compared) if compared else {}
+    return tuple(replace(row, ranking=rankings.get(row.entry.config_id)) for row in rows)
+
+
+def normalized_scores(runs: Iterable[StoredRun]) -> Scores:
+    """Return the human-normalized scores of the results among some runs, [runs] by game; games without a scale lack."""
+    scored = [run for run in runs if run.finished and run.score is not None and GAMES[run.game].normalizable]
+    return _by_game(scored, [_normalized(run.game, run.score) for run in scored])
 
 
 def forest(rows: Sequence[Standing]) -> tuple[tuple[Tick, ...], tuple[Standing, ...]]:
@@ -37,8 +66,10 @@ def forest(rows: Sequence[Standing]) -> tuple[tuple[Tick, ...], tuple[Standing, 
     shown = [row.estimate for row in rows if row.estimate is not None]
     if not shown:
         return (), tuple(rows)
-    low = min([0.0, *(e.value if e.low is None else e.low for e in shown)])
-    high = max([0.0, *(e.value if e.high is None else e.high for e in shown)])
+    ends = [
+        end for e in shown for end in (e.value, e.low, e.high, e.percentile_low, e.percentile_high) if end is not None
+    ]
+    low, high = min(0.0, *ends), max(0.0, *ends)
     step = _step(high - low)
     first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
 
@@ -50,54 +81,104 @@ def forest(rows: Sequence[Standing]) -> tuple[tuple[Tick, ...], tuple[Standing, 
 
 
 def curves(task: Task, grouped: Grouped, entries: Sequence[Entry]) -> tuple[Curve, ...]:
-    """Return the IQM over iterations of complete entries; a point needs an episode in every run, or it is left out."""
+    """Return the IQM over iterations of complete entries; a point needs an episode in every run, or it is left out.
+
+    A run that diverged counts with its last value from there on.
+    """
     found = []
+    frames, ends = task.budget.frames, learning.positions(task, task.budget.frames)
     for entry in entries:
-        runs = [run for run in grouped[entry.config_id] if run.finished and GAMES[run.game].normalizable]
-        shared = sorted(set.intersection(*(set(run.iterations) for run in runs)))
-        if not shared:
+        scores = learning.curve_scores(task, grouped[entry.config_id], frames)
+        under = learning.area(task, scores, frames)
+        if under is None:
             continue
-        scores = _by_game(runs, [[_normalized(run.game, run.iterations[i]) for i in shared] for run in runs])
-        frames = [(i + 1) * task.budget.iteration_frames for i in shared]
-        points = zip(frames, aggregate.iqm_curve(scores), strict=True)
-        found.append(Curve(entry, tuple(CurvePoint(frame, estimate) for frame, estimate in points)))
+        kept = np.flatnonzero(complete_points(scores))
+        held = learning.carried(task, grouped[entry.config_id], frames)
+        points = zip(kept.tolist(), ask(Question(CURVE, _at(scores, kept))), strict=True)
+        found.append(Curve(entry, tuple(CurvePoint(ends[i], one, held[i]) for i, one in points), ask(under)[0]))
     return tuple(found)
 
 
-def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun]) -> Standing:
-    counted = [run for run in runs if run.finished and GAMES[run.game].normalizable]
+def questions(task: Task, grouped: Grouped, *, shortened: bool) -> list[Question]:
+    """Return everything that the pages of a board will ask about its complete entries."""
+    found = []
+    for runs in grouped.values():
+        scores = _complete(task, runs)
+        if scores is None:
+            continue
+        found += [Question(metric, scores) for metric in (METRICS[:1] if shortened else METRICS)]
+        if shortened:
+            continue
+        curve = learning.curve_scores(task, runs, task.budget.frames)
+        under = learning.area(task, curve, task.budget.frames)
+        if under is not None:
+            found += [Question(CURVE, _at(curve, np.flatnonzero(complete_points(curve)))), under]
+    return found
+
+
+def _at(curve: Scores, kept: NDArray[np.int_]) -> Scores:
+    """Return some points of a curve."""
+    return {name: block[:, kept] for name, block in curve.items()}
+
+
+def _counted(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    """Return the results in games that have a common scale."""
+    return [run for run in runs if run.finished and GAMES[run.game].normalizable]
+
+
+def _complete(task: Task, runs: Sequence[StoredRun]) -> Scores | None:
+    """Return the scores of an entry that has every game, and a score of every result; None of another one."""
+    counted = _counted(runs)
+    scores = normalized_scores(counted)
+    needed = sum(GAMES[name].normalizable for name in task.games)
+    whole = bool(needed) and len(scores) == needed and all(run.score is not None for run in counted)
+    return scores if whole else None
+
+
+def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping[str, Any] | None) -> Standing:
+    counted = _counted(runs)
     scored = [run for run in counted if run.score is not None]
     seeds = Counter(run.game for run in scored)
     needed = sum(GAMES[name].normalizable for name in task.games)
     finished = [run for run in runs if run.finished]
-    estimate, balanced = None, True
-    if needed and len(seeds) == needed and len(scored) == len(counted):
-        scores = _by_game(scored, [_normalized(run.game, run.score) for run in scored])
-        estimate, balanced = aggregate.iqm_estimate(scores), aggregate.balanced(scores)
+    scores = _complete(task, runs)
+    estimate = None if scores is None else ask(Question(METRICS[0], scores))[0]
+    whole = [run for run in finished if run.state == "done"] or finished  # one that diverged stopped amid a schedule
+    sparsity = _span(run.sparsity for run in whole)
     return Standing(
         entry=entry,
-        rank=None,
+        ranking=None,
         estimate=estimate,
         bar=None,
         why=_why(estimate, seeds, needed, len(counted) - len(scored)) if needed else "no common scale",
-        balanced=balanced,
+        balanced=scores is None or balanced(scores),
         games=len(seeds) if needed else len({run.game for run in finished}),
         seeds=_span((seeds if needed else Counter(run.game for run in finished)).values()),
-        sparsity=_span(run.sparsity for run in finished),
+        sparsity=sparsity,
         parameters=_span(run.parameters for run in finished),
-        active_parameters=_span(run.active_parameters for run in finished),
+        active_parameters=_span(run.active_parameters for run in whole),
+        flops=flops(spec, sparsity.high if sparsity else None),
+        seconds=_span(run.wall_seconds for run in finished),
+        updates=_span(run.updates for run in finished),
+        level=_level(entry, runs),
         notes=_notes(runs),
     )
 
 
-def _why(estimate: aggregate.Estimate | None, seeds: Counter[str], needed: int, scoreless: int) -> str:
+def _level(entry: Entry, runs: Iterable[StoredRun]) -> str:
+    """Return the lowest level among the results of an entry."""
+    known = [LEVELS.index(run.level) for run in runs if run.finished and run.level in LEVELS]
+    return "published" if entry.published else LEVELS[min(known, default=LEVELS.index("recomputed"))]
+
+
+def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless: int) -> str:
     if estimate is None:
         if len(seeds) < needed:
             return f"incomplete {len(seeds)}/{needed}"
         return f"incomplete: {scoreless} run{'s' * (scoreless > 1)} without a score"
     if estimate.low is None:
-        fewest = aggregate.STATISTICS_POLICY.minimum_seeds
-        return f"needs {fewest} seeds or more" if min(seeds.values()) < fewest else "no spread between seeds"
+        fewest = STATISTICS_POLICY.minimum_seeds
+        return f"needs {fewest} seeds or more" if max(seeds.values()) < fewest else "no spread between seeds"
     return ""
 
 
@@ -115,9 +196,9 @@ def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _by_game(runs: Sequence[StoredRun], values: Sequence[float | list[float]]) -> aggregate.Scores:
-    """Gather a value, or a curve, of each run by its game."""
-    rows: dict[str, list[float | list[float]]] = defaultdict(list)
+def _by_game(runs: Sequence[StoredRun], values: Sequence[float]) -> Scores:
+    """Gather a value of each run by its game."""
+    rows: dict[str, list[float]] = defaultdict(list)
     for run, value in zip(runs, values, strict=True):
         rows[run.game].append(value)
     return {name: np.array(block, dtype=np.float64) for name, block in rows.items()}
@@ -146,5 +227,6 @@ def _step(width: float) -> float:
 def _bar(row: Standing, place: Callable[[float], float]) -> Bar | None:
     if row.estimate is None:
         return None
-    low, high = row.estimate.low, row.estimate.high
-    return Bar(place(row.estimate.value), None if low is None else place(low), None if high is None else place(high))
+    found = row.estimate
+    ends = (found.low, found.high, found.percentile_low, found.percentile_high)
+    return Bar(place(found.value), *(None if end is None else place(end) for end in ends))

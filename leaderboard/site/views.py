@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leaderboard.statistics.aggregate import Estimate
+from leaderboard.site.flops import Flops
+from leaderboard.statistics.intervals import Estimate
+from leaderboard.statistics.ranks import Ranking
 from suite.card import Value
 
 
@@ -42,11 +44,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A row of the forest plot: positions on the shared axis, 0 to 100."""
+    """A row of the forest plot: positions on the shared axis, 0 to 100.
+
+    `low` and `high` are the interval's ends, the percentiles those of the conventional one.
+    """
 
     value: float
     low: float | None
     high: float | None
+    percentile_low: float | None = None
+    percentile_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +66,14 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A row of the standings. `estimate` is None where the entry has no aggregate; `why` says what is missing."""
+    """A row of the standings. `estimate` is None where the entry has no aggregate; `why` says what is missing.
+
+    `ranking` is None for those that are not ranked. `level` says how far the least proven of its runs is proven:
+    `claimed`, `recomputed`, `replayed`, `rerun`, or `published`. `seconds` and `updates` are those of one run.
+    """
 
     entry: Entry
-    rank: int | None
+    ranking: Ranking | None
     estimate: Estimate | None
     bar: Bar | None
     why: str
@@ -72,23 +83,32 @@ class Standing:
     sparsity: Span | None
     parameters: Span | None
     active_parameters: Span | None
+    flops: Flops
+    seconds: Span | None
+    updates: Span | None
+    level: str
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """The IQM over the episodes that ended in the iteration up to `frames`."""
+    """The IQM over the episodes that ended in the iteration up to `frames`.
+
+    `carried`: how many runs diverged before and count with their last value.
+    """
 
     frames: int
     estimate: Estimate
+    carried: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """An entry's sample-efficiency curve."""
+    """An entry's sample-efficiency curve. `area` is its mean height: the area under it over the distance."""
 
     entry: Entry
     points: tuple[CurvePoint, ...]
+    area: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +152,27 @@ class Board:
     def entries(self) -> tuple[Entry, ...]:
         """The entries, in the order of the standings."""
         return tuple(standing.entry for standing in self.standings)
+
+    @property
+    def here(self) -> bool:
+        """Whether any entry was run here."""
+        return any(not entry.published for entry in self.entries)
+
+    @property
+    def ranked(self) -> int:
+        """How many entries are ranked."""
+        return sum(row.ranking is not None for row in self.standings)
+
+    @property
+    def featured(self) -> tuple[Entry, ...]:
+        """The entries that charts show, tables having all: the best five run here, and published ones up to six."""
+        here = [entry for entry in self.entries if not entry.published][:5]
+        return (*here, *[entry for entry in self.entries if entry.published][: 6 - len(here)])
+
+    @property
+    def no_flops(self) -> tuple[str, ...]:
+        """Why some entries run here have no count of operations."""
+        return tuple(sorted({row.flops.why for row in self.standings if row.flops.why and not row.entry.published}))
 
     @property
     def curve_frames(self) -> tuple[int, ...]:

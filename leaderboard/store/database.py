@@ -1,89 +1,57 @@
-"""The results database; the only module that opens a session. One transaction per run: whole, or not at all."""
+"""The results database; the only module that writes to it. A run is stored whole or not at all, and so is a bundle."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from sqlalchemy import URL, Engine, create_engine, event, exc, insert, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from leaderboard.store import models, scoring
-from leaderboard.store.rows import (
-    NewRun,
-    StoredConfiguration,
-    StoredRun,
-    configuration_row,
-    run_row,
-    stored_configuration,
-    stored_run,
-)
+from leaderboard.store import models, schema, scoring
+from leaderboard.store.claims import Claim, read_claims, stands, superfluous
+from leaderboard.store.engine import make_engine, transaction
+from leaderboard.store.rows import NewRun, new_run
+from leaderboard.store.snapshot import Conflict, Snapshot
 from suite import record
-from suite.errors import BadData, Locked, SuiteError, UnfitEnvironment, UsageError
+from suite.errors import UsageError
 
-BUSY_SECONDS = 30.0
-"""How long to wait for another process that writes to the same database."""
+__all__ = ["Conflict", "Ingested", "NewSubmission", "ResultStore", "Snapshot", "Submitted", "prepared"]
 
 Outcome = Literal["new", "updated", "known", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of one run directory; `reason` says why one was skipped."""
+    """What became of one run; `reason` says why one was skipped."""
 
     outcome: Outcome
     reason: str = ""
 
 
-class Snapshot:
-    """The database as it was at one moment, as plain values."""
+@dataclass(frozen=True, slots=True)
+class NewSubmission:
+    """A checked bundle ready to be stored: its row, its runs, and what a maintainer says about it, if anything."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    row: models.Submission
+    runs: Sequence[NewRun]
+    attestation: models.Attestation | None = None
 
-    def config_ids(self) -> set[str]:
-        """Return the ids of all configurations."""
-        return set(self._session.scalars(select(models.Configuration.config_id)))
 
-    def tasks(self) -> list[str]:
-        """Return the keys of all tasks that have a configuration, sorted."""
-        query = select(models.Configuration.task).distinct().order_by(models.Configuration.task)
-        return list(self._session.scalars(query))
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a bundle, and of each of its runs; `updated`: it was known, what is attested of it was not."""
 
-    def configurations(self, task: str) -> list[StoredConfiguration]:
-        """Return the configurations of a task (`atari40m@1`), by id."""
-        table = models.Configuration
-        query = select(table).where(table.task == task).order_by(table.config_id)
-        return [stored_configuration(row) for row in self._session.scalars(query)]
+    outcome: Outcome
+    runs: tuple[Ingested, ...] = ()
 
-    def runs(self, task: str) -> list[StoredRun]:
-        """Return the current runs of a task, by configuration, game, seed and environment."""
-        run, configuration, iteration = models.Run, models.Configuration, models.Iteration
-        chosen = select(run.id).join(configuration).where(configuration.task == task, run.current == 1)
-        rows = select(iteration.run_id, iteration.iteration, iteration.mean_return)
-        means: dict[int, dict[int, float]] = defaultdict(dict)
-        for run_id, index, mean in self._session.execute(rows.where(iteration.run_id.in_(chosen))):
-            means[run_id][index] = mean
-        order = (run.config_id, run.game, run.seed, run.environment_fingerprint)
-        query = select(run).where(run.id.in_(chosen)).order_by(*order)
-        return [stored_run(row, means[row.id]) for row in self._session.scalars(query)]
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the content: the same for the same results, however and whenever they came in."""
-        run, configuration = models.Run, models.Configuration
-        total = hashlib.sha256()
-        for row in self._session.scalars(select(configuration).order_by(configuration.config_id)):
-            total.update(repr(stored_configuration(row)).encode())
-        columns = (run.config_id, run.game, run.seed, run.environment_fingerprint, run.current, run.digest)
-        for line in self._session.execute(select(*columns).order_by(*columns)):
-            total.update(repr(tuple(line)).encode())
-        return total.hexdigest()
+def prepared(run: record.Run) -> NewRun:
+    """Return the run of a run directory, checked and ready to be stored; BadData if a claim of it does not hold."""
+    return new_run(scoring.check(run, record.effective_state(run.path, run.status)), own=True)
 
 
 class ResultStore:
@@ -91,22 +59,22 @@ class ResultStore:
 
     def __init__(self, path: Path, engine: Engine) -> None:
         self.path = path
-        self._engine = engine
+        self.engine = engine
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Self:
         """Open a database, or make one.
 
-        Raises UsageError if there is none, BadData if it is foreign, damaged or newer than this suite, Locked if
-        another process keeps it for 30 seconds, UnfitEnvironment if it cannot be written.
+        Raises UsageError if there is none, BadData if it is foreign, damaged, older or newer than this suite, Locked
+        if another process keeps it for 30 seconds, UnfitEnvironment if it cannot be written.
         """
         if not create and not path.is_file():
             raise UsageError(
                 f"There is no database at {path}.", "Make one with `suite leaderboard ingest DIR --db FILE`."
             )
-        store = cls(path, _engine(path))
+        store = cls(path, make_engine(path))
         try:
-            store._check_schema(create=create)
+            schema.prepare(store.engine, path, create=create)
         except BaseException:
             store.close()
             raise
@@ -120,25 +88,65 @@ class ResultStore:
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def ingest(self, run: record.Run) -> Ingested:
-        """Store a run as it stands, in one transaction. The same content twice changes nothing.
+        """Check and store the run of a run directory as it stands. The same content twice changes nothing.
 
         Finished runs are results; others are kept as a mere line. A newer attempt takes the place of an older one.
         """
-        checked = scoring.check(run, record.effective_state(run.path, run.status))
-        new = NewRun(run_row(checked), checked.iterations)
-        with self._transaction() as session:
-            if session.get(models.Configuration, new.row.config_id) is None:
-                session.add(configuration_row(run))
+        return self.add_runs([prepared(run)])[0]
+
+    def add_runs(self, runs: Sequence[NewRun]) -> list[Ingested]:
+        """Store runs, all in one transaction, and say what became of each."""
+        with self._session() as session:
+            claims = read_claims(session.connection())
+            return [_store_run(session, new, claims) for new in runs]
+
+    def add_submission(self, new: NewSubmission) -> Submitted:
+        """Store a bundle and its runs in one transaction; see `place` for one that is known."""
+        sha256, slug = new.row.sha256, new.row.slug
+        with self._session() as session:
+            if session.get(models.Submission, sha256) is None:
+                session.add(new.row)
                 session.flush()
-            return _store_run(session, new)
+                if new.attestation is not None:
+                    _attest(session, new.attestation)
+                claims = read_claims(session.connection())
+                runs = tuple(_store_run(session, run, claims, sha256) for run in new.runs)
+                _settle_slug(session, claims, slug)
+                return Submitted("new", runs)
+        return self.place(sha256, slug, new.attestation) or Submitted("known")  # another process was faster
+
+    def place(self, sha256: str, slug: str, attestation: models.Attestation | None = None) -> Submitted | None:
+        """Say of a bundle that is here where it lies and what is attested of it; None if it is not here.
+
+        Of several places the first by name is its slug; "" is none.
+        """
+        with self._session(write=False) as session:  # most bundles come in again and again: no lock for those
+            row = session.get(models.Submission, sha256)
+            if row is None:
+                return None
+            if not _says_more(session, row, slug, attestation):
+                return Submitted("known")
+        with self._session() as session:
+            row = session.get_one(models.Submission, sha256)
+            if not _says_more(session, row, slug, attestation):
+                return Submitted("known")
+            slugs = {row.slug}
+            row.slug = _first_slug(row, slug)
+            if attestation is not None:
+                _attest(session, attestation)
+            session.flush()
+            claims = read_claims(session.connection())
+            for touched in sorted(slugs | {row.slug}):
+                _settle_slug(session, claims, touched)
+            return Submitted("updated")
 
     def add_published(self, configurations: Iterable[tuple[models.Configuration, list[NewRun]]]) -> int:
         """Store published configurations that are not here yet, all in one transaction; return how many were new."""
         added = 0
-        with self._transaction() as session:
+        with self._session() as session:
             for configuration, runs in configurations:
                 if session.get(models.Configuration, configuration.config_id) is not None:
                     continue
@@ -152,115 +160,133 @@ class ResultStore:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """Read the database as it is at one moment, whatever is written meanwhile."""
-        with self._transaction(write=False) as session:
-            yield Snapshot(session)
+        """Read the database as it is at one moment, whatever is written meanwhile; no lock is held afterwards."""
+        with transaction(self.engine, self.path, write=False) as connection:
+            found = Snapshot(connection, lambda: transaction(self.engine, self.path, write=False))
+        yield found
 
     @contextlib.contextmanager
-    def _transaction(self, *, write: bool = True) -> Iterator[Session]:
-        with _translated(self.path), self._engine.connect() as connection:
-            connection = connection.execution_options(suite_write=write)
-            with Session(connection) as session, session.begin():
-                yield session
-
-    def _check_schema(self, *, create: bool) -> None:
-        with _translated(self.path), self._engine.connect() as connection:
-            connection = connection.execution_options(suite_write=create)
-            with connection.begin():
-                application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
-                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
-                if create and not tables and not application:
-                    models.Base.metadata.create_all(connection)
-                    connection.exec_driver_sql(f"PRAGMA application_id = {models.APPLICATION_ID}")
-                    connection.exec_driver_sql(f"PRAGMA user_version = {models.SCHEMA_VERSION}")
-                    return
-        if application != models.APPLICATION_ID:
-            raise BadData(f"{self.path} is not a results database of this suite.", "Name another file with --db.")
-        if version != models.SCHEMA_VERSION:
-            raise BadData(
-                f"{self.path} has schema {version}, this suite knows {models.SCHEMA_VERSION}.",
-                "Use the suite that wrote it, or ingest the run directories into a new file.",
-            )
+    def _session(self, *, write: bool = True) -> Iterator[Session]:
+        with transaction(self.engine, self.path, write=write) as connection, Session(connection) as session:
+            yield session
+            session.flush()
 
 
-def _engine(path: Path) -> Engine:
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # transactions begin where we say, below
-        for pragma in ("foreign_keys = ON", "journal_mode = DELETE", "synchronous = FULL"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        write = connection.get_execution_options().get("suite_write", True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def _store_run(session: Session, new: NewRun) -> Ingested:
-    """Store a run and settle which of the rows of its key is current: the newest, by attempt and then by time."""
-    run, row = models.Run, new.row
-    key = (run.config_id == row.config_id, run.game == row.game, run.seed == row.seed)
-    same = select(run).where(*key, run.environment_fingerprint == row.environment_fingerprint)
-    known = list(session.scalars(same))
-    if any(old.digest == row.digest for old in known):
-        return Ingested("known")
-    current = next((old for old in known if old.current), None)
-    row.current = current is None or _age(row) > _age(current)
-    if not row.current and not _is_result(row):
-        return Ingested("skipped", f"attempt {row.attempt} was followed by a newer one that is already stored")
-    if row.current and current is not None:
-        current.current = False
-        if not _is_result(current):
-            session.delete(current)
+def _store_run(session: Session, new: NewRun, claims: dict[str, Claim], sha256: str | None = None) -> Ingested:
+    """Store a run, alone or as part of the bundle `sha256`, and settle which row of its key stands."""
+    row = new.row
+    if new.configuration is not None and session.get(models.Configuration, row.config_id) is None:
+        session.add(new.configuration)
         session.flush()
-    session.add(row)
+    known = _rows_of_key(session, row)
+    before = next((old.id for old in known if old.current), None)
+    same = next((old for old in known if old.digest == row.digest), None)
+    if same is not None:
+        same.own = same.own or row.own
+        _record(session, same.id, sha256 or "", new.recording)
+        if sha256 is not None:
+            session.merge(models.RunSubmission(run_id=same.id, sha256=sha256))
+        _settle(session, known, claims)
+        return Ingested("known")
+    row.current = not known and (sha256 is None or claims[sha256].live)
+    _insert(session, new, sha256)
+    if known:
+        _settle(session, [*known, row], claims)
+    if not row.current:
+        return Ingested("skipped", _why_not(row, claims.get(sha256 or "")))
+    return Ingested("new" if before is None else "updated")
+
+
+def _insert(session: Session, new: NewRun, sha256: str | None) -> None:
+    session.add(new.row)
     session.flush()
     _insert_iterations(session, [new])
-    if not row.current:
-        return Ingested("skipped", "kept beside a newer result of the same cell, which stands")
-    return Ingested("new" if current is None else "updated")
+    if new.recording is not None:
+        new.recording.run_id, new.recording.source = new.row.id, sha256 or ""
+        session.add(new.recording)
+    if sha256 is not None:
+        session.add(models.RunSubmission(run_id=new.row.id, sha256=sha256))
 
 
-def _age(row: models.Run) -> tuple[int, str, str, str]:
-    return row.attempt, row.started_at, row.ended_at, row.digest
+def _rows_of_key(session: Session, row: models.Run) -> list[models.Run]:
+    run = models.Run
+    key = (run.config_id == row.config_id, run.game == row.game, run.seed == row.seed)
+    return list(session.scalars(select(run).where(*key, run.environment_fingerprint == row.environment_fingerprint)))
 
 
-def _is_result(row: models.Run) -> bool:
-    return row.state in record.FINISHED
+def _settle(session: Session, rows: list[models.Run], claims: dict[str, Claim]) -> None:
+    """Drop what is superfluous of one key's rows and make that one of them current which stands."""
+    session.flush()
+    by_id, link = {row.id: row for row in rows}, models.RunSubmission
+    bundles: dict[int, list[Claim]] = {}
+    if claims:
+        for number, sha256 in session.execute(select(link.run_id, link.sha256).where(link.run_id.in_(by_id))):
+            bundles.setdefault(number, []).append(claims[sha256])
+    for number in superfluous(by_id, bundles):
+        session.delete(by_id.pop(number))
+    chosen = stands(by_id, bundles)
+    for number, row in by_id.items():
+        if row.current and number != chosen:
+            row.current = False
+    session.flush()  # before another takes its place: at most one is current
+    if chosen is not None:
+        by_id[chosen].current = True
+        session.flush()
+
+
+def _settle_slug(session: Session, claims: dict[str, Claim], slug: str) -> None:
+    """Settle every key of which a bundle of this slug, current or not, holds a run."""
+    bundles = [claim.sha256 for claim in claims.values() if claim.slug == slug]
+    run, link = models.Run, models.RunSubmission
+    touched = session.scalars(select(run).join(link, link.run_id == run.id).where(link.sha256.in_(bundles)))
+    keys = {(row.config_id, row.game, row.seed, row.environment_fingerprint): row for row in touched}
+    for _, row in sorted(keys.items()):
+        _settle(session, _rows_of_key(session, row), claims)
+
+
+def _attest(session: Session, attestation: models.Attestation) -> bool:
+    if session.get(models.Attestation, (attestation.sha256, attestation.digest)) is not None:
+        return False
+    session.add(attestation)
+    session.flush()
+    return True
+
+
+def _says_more(session: Session, row: models.Submission, slug: str, attestation: models.Attestation | None) -> bool:
+    new = attestation is not None and session.get(models.Attestation, (row.sha256, attestation.digest)) is None
+    return new or _first_slug(row, slug) != row.slug
+
+
+def _first_slug(row: models.Submission, slug: str) -> str:
+    """Return the slug of a bundle that lies in several places: a folder's name before its own, then the first."""
+    own = models.slug_of(row.sha256)
+    return min({row.slug, slug} - {own, ""}, default=own)
+
+
+def _record(session: Session, number: int, source: str, new: models.Recording | None) -> None:
+    """Keep what a run recorded in detail: the first of a source, unless another of it holds more."""
+    if new is None:
+        return
+    old = session.get(models.Recording, (number, source))
+    if old is None:
+        new.run_id, new.source = number, source
+        session.add(new)
+    elif (new.points, new.digest) > (old.points, old.digest):
+        old.digest, old.points, old.episodes = new.digest, new.points, old.episodes or new.episodes
+        old.diagnostics, old.checkpoints, old.evaluation = new.diagnostics, new.checkpoints, new.evaluation
+
+
+def _why_not(row: models.Run, claim: Claim | None) -> str:
+    if claim is not None and not claim.live:
+        return "kept, but its submission is retracted or was replaced by a newer bundle"
+    if row.state not in record.FINISHED:
+        return f"attempt {row.attempt} was followed by a newer one that is already stored"
+    return "kept beside another result of the same cell, which stands"
 
 
 def _insert_iterations(session: Session, runs: Iterable[NewRun]) -> None:
-    rows = [
-        {"run_id": run.row.id, "iteration": mean.iteration, "mean_return": mean.mean_return, "episodes": mean.episodes}
-        for run in runs
-        for mean in run.iterations
-    ]
-    if rows:
-        session.execute(insert(models.Iteration), rows)
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn the database's errors into ours."""
-    try:
-        yield
-    except SuiteError:
-        raise
-    except (exc.DatabaseError, sqlite3.DatabaseError) as error:
-        text = str(error.orig if isinstance(error, exc.DatabaseError) else error)
-        if "locked" in text:
-            raise Locked(
-                f"Another process has been writing to {path} for {BUSY_SECONDS:g} seconds.", "Wait for it, then repeat."
-            ) from error
-        if "not a database" in text or "malformed" in text:
-            raise BadData(f"{path} is not a sound SQLite database ({text}).", "Name another file with --db.") from error
-        if isinstance(error, exc.OperationalError | sqlite3.OperationalError):
-            raise UnfitEnvironment(
-                f"Cannot use {path} ({text}).", "Check its directory, permissions and free space."
-            ) from error
-        raise
+    rows = [(run.row.id, mean.iteration, mean.mean_return, mean.episodes) for run in runs for mean in run.iterations]
+    if rows:  # by the driver: there are hundreds of thousands
+        session.connection().exec_driver_sql(
+            "INSERT INTO iteration (run_id, iteration, mean_return, episodes) VALUES (?, ?, ?, ?)", rows
+        )

@@ -1,63 +1,168 @@
-"""Many run directories into one database: a damaged one is named, the others are stored."""
+"""Run directories and bundles into one database: a damaged one is named, the others are stored."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leaderboard.store.database import Ingested, ResultStore
+from leaderboard.store import schema
+from leaderboard.store.bundles import Placed, find_bundles, read_bundle, sha256_of
+from leaderboard.store.database import Ingested, ResultStore, Submitted, prepared
 from leaderboard.store.references import add_references
+from leaderboard.store.rows import NewRun
+from leaderboard.store.snapshot import Conflict
 from suite import record
-from suite.errors import BadData, SuiteError
+from suite.errors import BadData, SuiteError, UsageError
+
+BATCH_RUNS = 64
+BATCH_SECONDS = 2.0
+"""How many runs, or those of how long, are stored in one transaction: a kill loses no more work than that."""
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """How many run directories had which outcome, the damaged ones by name, and the database's content hash."""
+    """How many runs and bundles had which outcome, the damaged ones by name, and the database's content hash.
+
+    `conflicts`: cells of which different results were submitted; the earliest stands, all are kept. `found`: how many
+    run directories and bundles there are.
+    """
 
     outcomes: dict[str, int]
     damaged: tuple[str, ...]
     references_added: int
     digest: str
+    submissions: dict[str, int]
+    conflicts: tuple[Conflict, ...]
+    found: int
 
 
 def ingest(
-    paths: Sequence[Path], db: Path, *, references: bool = True, progress: Callable[[str], None] = lambda _: None
+    paths: Sequence[Path], db: Path, *, references: bool = True, progress: Progress = lambda _: None
 ) -> IngestReport:
-    """Store every run directory at or below `paths`, in sorted order; `progress` gets a line where something is amiss.
+    """Store every run directory and bundle at or below `paths`; `progress` gets a line where something is amiss.
 
-    Damaged directories do not stop the others; the caller decides what they mean (the command exits with 4).
+    A database of an older schema is migrated first, after a copy. Damaged run directories and refused bundles do not
+    stop the others; the caller decides what they mean (the command exits with 4).
     """
-    found = sorted({directory.resolve() for path in paths for directory in record.find_runs(path)})
-    if not found:
-        progress(f"no run directory below {', '.join(map(str, paths))}")
-    outcomes: Counter[str] = Counter()
-    damaged: list[str] = []
+    directories, bundles = _found(paths, progress)
+    if not directories and not bundles:
+        progress(f"no run directory and no bundle below {', '.join(map(str, paths))}")
+    if schema.needs_migration(db):
+        version, copy = schema.migrate(db)
+        if copy is not None:  # else another process was faster
+            progress(f"migrated {db} from schema {version}; the old one is {copy}")
     with ResultStore.open(db, create=True) as store:
         added = add_references(store) if references else 0
-        for path in found:
-            try:
-                result = _ingest_one(store, path)
-            except BadData as error:
-                damaged.append(str(path))
-                progress(f"damaged: {error}")
-                continue
-            outcomes[result.outcome] += 1
-            if result.reason:
-                progress(f"{result.outcome}: {path}: {result.reason}")
+        intake = _Intake(store, progress)
+        for path in directories:
+            intake.directory(path)
+        intake.flush()
+        for placed in bundles:
+            intake.bundle(placed)
         with store.snapshot() as snapshot:
-            return IngestReport(dict(sorted(outcomes.items())), tuple(damaged), added, snapshot.digest())
+            conflicts = tuple(snapshot.conflicts())
+            digest = snapshot.digest()
+    for conflict in conflicts:
+        progress(_said(conflict))
+    runs, submissions = dict(sorted(intake.runs.items())), dict(sorted(intake.submissions.items()))
+    found = len(directories) + len(bundles)
+    return IngestReport(runs, tuple(intake.damaged), added, digest, submissions, conflicts, found)
 
 
-def _ingest_one(store: ResultStore, path: Path) -> Ingested:
+def _found(paths: Sequence[Path], progress: Progress) -> tuple[list[Path], list[Placed]]:
+    """Return the run directories and bundles at or below some paths, sorted; a file is a bundle.
+
+    What lies among the submissions of a results repository comes from outside: run directories there are left alone.
+    """
+    directories: set[Path] = set()
+    bundles: set[Placed] = set()
+    for path in paths:
+        if not path.is_file():
+            if not path.is_dir():
+                raise UsageError(f"{path} does not exist.", "Name run directories, bundles, or folders that hold them.")
+            directories.update(directory.resolve() for directory in record.find_runs(path))
+        bundles.update(find_bundles(path))
+    outside = {placed.path.parent.parent.resolve() for placed in bundles if placed.slug}
+    foreign = {path for path in directories if outside.intersection(path.parents)}
+    for path in sorted(foreign):
+        progress(f"ignored: {path}: submissions are bundles, not run directories")
+    return sorted(directories - foreign), sorted(bundles)
+
+
+class _Intake:
+    """What comes in, in batches: read and checked one by one, stored many in one transaction."""
+
+    def __init__(self, store: ResultStore, progress: Progress) -> None:
+        self.runs: Counter[str] = Counter()
+        self.submissions: Counter[str] = Counter()
+        self.damaged: list[str] = []
+        self._store = store
+        self._progress = progress
+        self._batch: list[tuple[Path, NewRun]] = []
+        self._since = time.monotonic()
+
+    def directory(self, path: Path) -> None:
+        """Read a run directory; it is stored with its batch."""
+        try:
+            new = _read_directory(path)
+        except BadData as error:
+            self._refuse(path, error)
+            return
+        if new is None:
+            self._count(path, Ingested("skipped", "it has not started"))
+            return
+        self._batch.append((path, new))
+        if len(self._batch) >= BATCH_RUNS or time.monotonic() - self._since > BATCH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Store the batch."""
+        if self._batch:
+            results = self._store.add_runs([new for _, new in self._batch])
+            for (path, _), result in zip(self._batch, results, strict=True):
+                self._count(path, result)
+            self._batch.clear()
+        self._since = time.monotonic()
+
+    def bundle(self, placed: Placed) -> None:
+        """Check a bundle and store it; one that is here already is not checked again."""
+        try:
+            result = self._bundle(placed)
+        except BadData as error:
+            self._refuse(placed.path, error)
+            return
+        self.submissions[result.outcome] += 1
+        for run in result.runs:
+            self._count(placed.path, run)
+
+    def _bundle(self, placed: Placed) -> Submitted:
+        attestation = placed.attestation()
+        known = self._store.place(sha256_of(placed.path), placed.slug, attestation)
+        return known or self._store.add_submission(read_bundle(placed, attestation))
+
+    def _refuse(self, path: Path, error: BadData) -> None:
+        self.damaged.append(str(path))
+        self._progress(f"damaged: {error}")
+
+    def _count(self, path: Path, result: Ingested) -> None:
+        self.runs[result.outcome] += 1
+        if result.reason:
+            self._progress(f"{result.outcome}: {path}: {result.reason}")
+
+
+def _read_directory(path: Path) -> NewRun | None:
+    """Return a run directory's run, ready to be stored, or None if it has not started."""
     if not (path / "status.json").exists():
-        return Ingested("skipped", "it has not started")
+        return None
     run = _read(path)
     if run.status.state == "running" and record.effective_state(path, run.status) == "killed":
         run = _read(path)  # it may have ended while it was being read
-    return store.ingest(run)
+    return prepared(run)
 
 
 def _read(path: Path) -> record.Run:
@@ -67,3 +172,9 @@ def _read(path: Path) -> record.Run:
         raise
     except OSError as error:
         raise BadData(f"{path} cannot be read: {error.strerror or error}.", "Mend its permissions.") from error
+
+
+def _said(conflict: Conflict) -> str:
+    (slug, digest), cell = conflict.stands, f"{conflict.config_id} {conflict.game} seed {conflict.seed}"
+    others = ", ".join(f"{name or 'a run directory'} ({other[:8]})" for name, other in conflict.others)
+    return f"conflict: {cell}: {slug or 'a run directory'} ({digest[:8]}) stands; different results: {others}"

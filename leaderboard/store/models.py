@@ -1,4 +1,7 @@
-"""The tables of a results database: an index of run directories that any machine can rebuild."""
+"""The tables of a results database: an index of run directories and bundles that any machine can rebuild.
+
+A change here needs a new `SCHEMA_VERSION` and a step in `migrations/versions`, which a test compares with these models.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,20 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 APPLICATION_ID = 0x50524C53
 """`PRAGMA application_id`: the letters PRLS, so that a foreign SQLite file is known for what it is."""
 
-SCHEMA_VERSION = 1
-"""`PRAGMA user_version`: raised with every change of the tables."""
+SCHEMA_VERSION = 2
+"""`PRAGMA user_version`, and the revision that Alembic's table names: raised with every change of the tables."""
 
 RUN_HERE = "run"
 PUBLISHED = "published iteration means"
-"""Where a configuration's numbers come from: run directories read here, or means that others published."""
+"""Where a configuration's numbers come from: runs whose episodes are stored, or means that others published."""
+
+LEVELS = ("claimed", "recomputed", "replayed", "rerun")
+"""How far a result is proven, lowest first."""
+
+
+def slug_of(sha256: str) -> str:
+    """Return the slug of a bundle that lies in no results repository: its own, wherever it lies."""
+    return f"bundle-{sha256[:12]}"
 
 
 class Base(DeclarativeBase):
@@ -47,10 +58,10 @@ _KEY = ("config_id", "game", "seed", "environment_fingerprint")
 
 
 class Run(Base):
-    """One attempt at one cell. A finished row is never overwritten: a newer one takes `current` from it.
+    """One attempt at one cell. A finished row is never overwritten: another takes `current` from it.
 
-    `score` is recomputed from the episodes; `frames` are those reached; `episodes` is compressed JSON, a list of
-    [frame, length, return, end] per episode.
+    `score` is recomputed from the episodes; `frames` are those reached; `own` says whether a run directory was read
+    here, and not only a bundle; `digest` is of everything that counts (`scoring.digest`).
     """
 
     __tablename__ = "run"
@@ -81,7 +92,7 @@ class Run(Base):
     started_at: Mapped[str]
     ended_at: Mapped[str]
     digest: Mapped[str]
-    episodes: Mapped[bytes | None] = mapped_column(deferred=True)
+    own: Mapped[bool] = mapped_column(default=True, server_default=text("1"))
 
 
 class Iteration(Base):
@@ -94,3 +105,78 @@ class Iteration(Base):
     iteration: Mapped[int] = mapped_column(primary_key=True)
     mean_return: Mapped[float]
     episodes: Mapped[int | None]
+
+
+class Recording(Base):
+    """What a finished run recorded in detail, each column compressed JSON; apart, so that listing runs stays cheap.
+
+    `source` is "" for a run directory, else the SHA-256 of a bundle: a run's own digest does not cover all of this, so
+    that nobody's bundle may change what another shows. `episodes`, `evaluation`: lists of [frame, length, return, end].
+    `checkpoints`: of [agent step, frame, updates, learner, history]. `diagnostics`: thinned series by name,
+    {"frame": [...], "value": [...]}. `digest` is of the last three and `points` their length; what schema 1 left has
+    neither, until its run directory is read again.
+    """
+
+    __tablename__ = "recording"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    points: Mapped[int]
+    diagnostics: Mapped[bytes | None]
+    checkpoints: Mapped[bytes | None]
+    evaluation: Mapped[bytes | None]
+    episodes: Mapped[bytes | None]
+
+
+class Submission(Base):
+    """A bundle that passed its check, by the SHA-256 of its bytes; the newest of a slug stands for it.
+
+    `level` is what the check found, before any attestation; `documents` is compressed JSON: cards and environment.
+    """
+
+    __tablename__ = "submission"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(index=True)
+    title: Mapped[str]
+    authors: Mapped[str]
+    license: Mapped[str]
+    links: Mapped[str]
+    submitted_at: Mapped[str]
+    level: Mapped[str]
+    report: Mapped[str]
+    documents: Mapped[bytes | None]
+
+
+class Attestation(Base):
+    """What a maintainer says about a bundle: how far it is proven, and flags such as a retraction. The newest holds.
+
+    `level` is None where the check's stands. `flags` is a list of [code, reason, date, by].
+    """
+
+    __tablename__ = "attestation"
+    __table_args__ = ({"sqlite_strict": True, "sqlite_with_rowid": False},)
+
+    sha256: Mapped[str] = mapped_column(ForeignKey("submission.sha256"), primary_key=True)
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    level: Mapped[str | None]
+    by: Mapped[str]
+    date: Mapped[str]
+    evidence: Mapped[str]
+    flags: Mapped[str]
+
+
+class RunSubmission(Base):
+    """Which bundle holds which run."""
+
+    __tablename__ = "run_submission"
+    __table_args__ = (
+        Index("run_submission_bundle", "sha256"),
+        {"sqlite_strict": True, "sqlite_with_rowid": False},
+    )
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(ForeignKey("submission.sha256"), primary_key=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from leaderboard.store import models, scoring
+from leaderboard.store.details import recording_row
 from suite import record
 from suite.card import Value
+
+RETRACTED = "retracted"
+"""The code of the flag with which a submission's results no longer count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,12 @@ class StoredConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A current run as stored; `iterations` maps an iteration to its mean raw return."""
+    """A current run as stored; `iterations` maps an iteration to its mean raw return.
+
+    `level` says how far it is proven: `recomputed` for a run directory; for a run of submissions, the highest of them;
+    `published` for numbers of others. `submissions` are the slugs that hold it, the earliest first; `submission` is
+    that one, or None. `provenance` is its attempt's.
+    """
 
     config_id: str
     game: str
@@ -54,6 +62,18 @@ class StoredRun:
     ended_at: str
     digest: str
     iterations: Mapping[int, float]
+    scored_episodes: int | None = None
+    updates: int | None = None
+    wall_seconds: float | None = None
+    started_at: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    level: str = "recomputed"
+    submissions: tuple[str, ...] = ()
+
+    @property
+    def submission(self) -> str | None:
+        """The slug of the earliest submission that holds the run."""
+        return self.submissions[0] if self.submissions else None
 
     @property
     def finished(self) -> bool:
@@ -63,10 +83,12 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run's row and its iterations, ready to be stored."""
+    """A run's row, its iterations and its details, ready to be stored, beside the row of its configuration."""
 
     row: models.Run
     iterations: tuple[scoring.IterationMean, ...]
+    configuration: models.Configuration | None = None
+    recording: models.Recording | None = None
 
 
 def configuration_row(run: record.Run) -> models.Configuration:
@@ -88,10 +110,15 @@ def configuration_row(run: record.Run) -> models.Configuration:
     )
 
 
-def run_row(checked: scoring.Checked) -> models.Run:
-    """Return the row of a run. Only a result keeps its summary and its episodes."""
+def new_run(checked: scoring.Checked, *, own: bool) -> NewRun:
+    """Return a checked run ready to be stored; `own`: it was read from a run directory."""
+    details = recording_row(checked.run) if checked.finished else None
+    return NewRun(run_row(checked, own=own), checked.iterations, configuration_row(checked.run), details)
+
+
+def run_row(checked: scoring.Checked, *, own: bool = True) -> models.Run:
+    """Return the row of a run. Only a result keeps its summary."""
     run, summary = checked.run, checked.run.status.summary if checked.finished else None
-    episodes = [[row.frame, row.length, row.value, row.end] for row in run.episodes] if checked.finished else None
     return models.Run(
         config_id=run.cell.config_id,
         game=run.cell.game,
@@ -113,7 +140,7 @@ def run_row(checked: scoring.Checked) -> models.Run:
         started_at=run.status.started_at,
         ended_at=run.status.updated_at,
         digest=checked.digest,
-        episodes=None if episodes is None else zlib.compress(json.dumps(episodes, separators=(",", ":")).encode(), 6),
+        own=own,
     )
 
 
@@ -134,22 +161,60 @@ def stored_configuration(row: models.Configuration) -> StoredConfiguration:
     )
 
 
-def stored_run(row: models.Run, means: Mapping[int, float]) -> StoredRun:
-    """Read a run's row, with the means of its iterations."""
-    return StoredRun(
-        config_id=row.config_id,
-        game=row.game,
-        seed=row.seed,
-        environment_fingerprint=row.environment_fingerprint,
-        attempt=row.attempt,
-        state=row.state,
-        frames=row.frames,
-        score=row.score,
-        parameters=row.parameters,
-        active_parameters=row.active_parameters,
-        sparsity=row.sparsity,
-        departures=json.loads(row.departures),
-        ended_at=row.ended_at,
-        digest=row.digest,
-        iterations=dict(sorted(means.items())),
-    )
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """What a maintainer holds against a submission: `code` (`retracted`), the reason, the date and who says so."""
+
+    code: str
+    reason: str
+    date: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedRun:
+    """A run that a bundle holds; `current` unless another result of its cell stands."""
+
+    config_id: str
+    game: str
+    seed: int
+    environment_fingerprint: str
+    digest: str
+    state: str
+    score: float | None
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSubmission:
+    """A submission as stored.
+
+    `level` is that of its newest attestation, else what the check found; `flags` are the newest attestation's.
+    `current`: it is the newest bundle of its slug. `submitted_at`: when the last of its runs ended, as they say.
+    `links` are pairs of a kind (`code`, `paper`) and an address. `report` is the check's: `level` and `findings`.
+    `cards` (by `method/redo`), `environment` and `statement` (submission.toml) are the bundle's, from outside.
+    """
+
+    slug: str
+    sha256: str
+    title: str
+    authors: tuple[Mapping[str, Any], ...]
+    license: str
+    links: tuple[tuple[str, str], ...]
+    submitted_at: str
+    level: str
+    report: Mapping[str, Any]
+    flags: tuple[Flag, ...]
+    current: bool
+    attested_by: str | None
+    attested_at: str | None
+    evidence: str
+    cards: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    statement: Mapping[str, Any]
+    runs: tuple[SubmittedRun, ...]
+
+    @property
+    def retracted(self) -> bool:
+        """Whether its results no longer count."""
+        return any(flag.code == RETRACTED for flag in self.flags)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from suite.cli.signals import stopping_signals
 
 if TYPE_CHECKING:
     from suite.data.files import Look
@@ -296,7 +296,7 @@ def _looking() -> Iterator[Look]:
     """
     from suite.data.files import Interrupted
 
-    def interrupt(number: int, frame: object) -> None:
+    def interrupt() -> None:
         raise Interrupted("Interrupted.", "Issue the same command again to go on.")
 
     last = time.monotonic()
@@ -308,15 +308,8 @@ def _looking() -> Iterator[Look]:
             with contextlib.suppress(OSError):  # nobody reads on
                 click.echo(text, err=True)
 
-    if threading.current_thread() is not threading.main_thread():
+    with stopping_signals(interrupt):
         yield look
-        return
-    before = {name: signal.signal(name, interrupt) for name in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
-    try:
-        yield look
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _suite(*arguments: str) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from suite.cli.signals import stopping_signals
+from suite.errors import ExitCode
 
 if TYPE_CHECKING:
     from suite.plan import Plan
@@ -29,9 +31,11 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--task", "task_name", required=True, metavar="NAME", help="The task: atari40m, atari60, smoke.")
+@click.option(
+    "--task", "task_name", required=True, metavar="NAME", help="The task, such as atari40m or smoke; see `suite list`."
+)
 @click.option("--agent", metavar="NAME", help="The agent; the task's own if not given: dqn, or der for Atari 100k.")
-@click.option("--network", metavar="NAME", help="impala or nature_cnn; the task's own if not given.")
+@click.option("--network", metavar="NAME", help="The network, such as nature_cnn; the task's own if not given.")
 @click.option("--width", type=int, metavar="K", help="Width multiplier; short for --set network.width=K.")
 @click.option(
     "--method", "methods", default="dense", show_default=True, metavar="A,B+C", help="Methods: A, and B with C on top."
@@ -125,7 +129,7 @@ def _execute(
 ) -> list[Outcome]:
     from suite.progress import open_progress
     from suite.runner import run_cells
-    from suite.session import Options
+    from suite.start import Options
 
     click.echo("\n".join(plan.preflight(os.environ.get("SUITE_IMAGE", ""))), err=True)
     if not plan.jobs:
@@ -183,17 +187,10 @@ def _stop_on_signals() -> Iterator[threading.Event]:
     """Yield an event that SIGTERM, SIGINT or SIGUSR1 sets; a second signal ends the process at once."""
     stop = threading.Event()
 
-    def handle(number: int, frame: object) -> None:
+    def handle() -> None:
         if stop.is_set():
-            os._exit(75)
+            os._exit(ExitCode.INTERRUPTED)
         stop.set()
 
-    if threading.current_thread() is not threading.main_thread():
+    with stopping_signals(handle):
         yield stop
-        return
-    before = {name: signal.signal(name, handle) for name in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
-    try:
-        yield stop
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

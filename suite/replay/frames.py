@@ -100,7 +100,7 @@ class FrameReplay:
     def sample(self, plan: DataPlan, uniform: Uniform) -> Windows:
         """Return a plan's next batch of windows, with importance weights if its replay is prioritized."""
         if self.priorities is None:
-            self._drawn = self.sample_indices(plan.batch_size, plan.n_step, uniform)
+            self._drawn = self.sample_indices(plan.n_step, uniform)
             return self.gather(self._drawn, plan.n_step, plan.gamma)
         self._require_some(plan.n_step)
         self.priorities.add_until(self.added)
@@ -112,15 +112,15 @@ class FrameReplay:
 
     def sample_states(self, count: int, uniform: Uniform) -> Any:
         """Return the stacks uint8 [count, stack, height, width] of uniformly drawn transitions."""
-        return self.gather(self.sample_indices(count, 1, uniform), 1, 1.0).frames[:, : self.stack]
+        return self.gather(self.sample_indices(1, uniform), 1, 1.0).frames[:, : self.stack]
 
     def reprioritize(self, priorities: NDArray[np.float64]) -> None:
         """Set the priorities of the batch that was sampled last."""
         assert self.priorities is not None
         self.priorities.update(self._drawn, priorities)
 
-    def sample_indices(self, batch_size: int, n_step: int, uniform: Uniform) -> NDArray[np.int64]:
-        """Return uniform valid running numbers [B], drawn with replacement; a rejected index is redrawn."""
+    def sample_indices(self, n_step: int, uniform: Uniform) -> NDArray[np.int64]:
+        """Return valid running numbers [B] for B uniform ones, drawn with replacement; a rejected one is redrawn."""
         low, high = self._require_some(n_step)
         indices = low + (uniform(0) * (high - low)).astype(np.int64)
         for redraw in range(1, MAX_REDRAWS):

@@ -12,7 +12,6 @@ from baselines.agents.common import fan_in_uniform
 from baselines.networks import impala, nature_cnn
 from baselines.networks.heads import DistributionNetwork
 from suite import plugins
-from suite.agent import Batch
 from suite.forms import crop_to, pad_to
 from suite.method import init_learner
 
@@ -31,19 +30,6 @@ class TinyEncoder(nn.Module):
     def __call__(self, observation: jax.Array) -> jax.Array:
         x = observation.astype(jnp.float32).reshape((observation.shape[0], -1)) / 255.0
         return nn.relu(nn.Dense(5, kernel_init=self.kernel_init, name="dense")(x))
-
-
-def random_batch(seed: int, size: int = 8, actions: int = ACTIONS) -> Batch:
-    rng = np.random.default_rng(seed)
-    return Batch(
-        s_tm1=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        a_tm1=jnp.asarray(rng.integers(0, ACTIONS, size), jnp.int32),
-        r_t=jnp.asarray(rng.normal(size=size), jnp.float32),
-        discount_t=jnp.asarray(0.99 * rng.integers(0, 2, size), jnp.float32),
-        s_t=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        weight=jnp.asarray(rng.uniform(0.2, 1.0, size), jnp.float32),
-        legal=jnp.arange(actions) < ACTIONS,
-    )
 
 
 def build(name, published, encoder, actions=ACTIONS, **settings):
@@ -92,7 +78,7 @@ def reference_losses(params, target_params, batch, support):
 
 
 @pytest.mark.parametrize("name", ["c51", "rainbow"])
-def test_updates_equal_numpy(name: str, published) -> None:
+def test_updates_equal_numpy(name: str, published, random_batch) -> None:
     agent = build(name, published, TinyEncoder, atoms=11, v_max=3.0)
     learner = init_learner(init_params(agent), agent.optimizer, (), jax.random.key(0))
     learner = learner._replace(target_params=jax.tree.map(lambda leaf: 5 * leaf, init_params(agent, seed=1)))
@@ -124,7 +110,7 @@ def test_updates_equal_numpy(name: str, published) -> None:
 
 
 @pytest.mark.parametrize("name", ["c51", "qr_dqn"])
-def test_a_padded_head_learns_and_acts_as_the_narrow_one(name: str, published) -> None:
+def test_a_padded_head_learns_and_acts_as_the_narrow_one(name: str, published, random_batch) -> None:
     narrow, wide = (build(name, published, TinyEncoder, actions) for actions in (ACTIONS, WIDE))
     own, shapes = init_params(narrow), jax.eval_shape(wide.init, jax.random.key(0), jnp.zeros((1, *OBSERVATION)))
 
@@ -155,7 +141,7 @@ def test_a_padded_head_learns_and_acts_as_the_narrow_one(name: str, published) -
     )
 
 
-def test_published_data_plans(published) -> None:
+def test_published_data_plans(published, random_batch) -> None:
     plans = {name: build(name, published, TinyEncoder).plan for name in ("c51", "rainbow", "qr_dqn")}
     assert {(plan.capacity, plan.batch_size, plan.warm_up) for plan in plans.values()} == {(1_000_000, 32, 20_000)}
     assert {name: plan.n_step for name, plan in plans.items()} == {"c51": 1, "rainbow": 3, "qr_dqn": 3}

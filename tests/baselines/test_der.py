@@ -50,19 +50,6 @@ def build(published, actions: int = ACTIONS, encoder=Encoder, **settings):
     return plugins.load("agent", "der")(published("agent", "der") | settings, encoder, actions)
 
 
-def random_batch(seed: int, size: int = 16) -> Batch:
-    rng = np.random.default_rng(seed)
-    return Batch(
-        s_tm1=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        a_tm1=jnp.asarray(rng.integers(0, ACTIONS, size), jnp.int32),
-        r_t=jnp.asarray(6 * rng.normal(size=size), jnp.float32),
-        discount_t=jnp.asarray(0.9 * rng.integers(0, 2, size), jnp.float32),
-        s_t=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        weight=jnp.asarray(rng.uniform(0.2, 1, size), jnp.float32),
-        legal=jnp.ones(ACTIONS, jnp.bool_),
-    )
-
-
 def init_params(agent, seed: int = 0):
     return agent.init(jax.random.key(seed), jnp.zeros((1, *OBSERVATION), jnp.uint8))
 
@@ -154,9 +141,9 @@ def reference(learner: Learner, batch: Batch):
     return -np.sum(target * np.log(taken), axis=1), np.mean(taken @ SUPPORT), gradients
 
 
-def test_losses_priorities_and_gradients_equal_numpy(published) -> None:
+def test_losses_priorities_and_gradients_equal_numpy(published, random_batch) -> None:
     agent = build(published, noise=0.5)
-    learner, batch = new_learner(agent), random_batch(0)
+    learner, batch = new_learner(agent), random_batch(0, scale=6.0)
     losses, mean_q, expected = reference(learner, batch)
     found, feedback = gradient_function(agent)(learner, batch, KEY)
     np.testing.assert_allclose(feedback.metrics["loss"], np.mean(np.asarray(batch.weight) * losses), rtol=1e-4)
@@ -168,8 +155,8 @@ def test_losses_priorities_and_gradients_equal_numpy(published) -> None:
     assert all(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(found))
 
 
-def test_the_double_target_differs_from_the_maximum(published) -> None:
-    learner, batch = new_learner(build(published, noise=0.5)), random_batch(0)
+def test_the_double_target_differs_from_the_maximum(published, random_batch) -> None:
+    learner, batch = new_learner(build(published, noise=0.5)), random_batch(0, scale=6.0)
     key = jax.random.split(KEY, 4)[3]
     best = [
         np.sum(softmax(forward(params, batch.s_t, key)[2]) * SUPPORT, axis=-1).argmax(axis=1)
@@ -178,14 +165,14 @@ def test_the_double_target_differs_from_the_maximum(published) -> None:
     assert np.any(best[0] != best[1]), "or the test above would not see it"
 
 
-def test_uniform_replay_has_no_priorities(published) -> None:
+def test_uniform_replay_has_no_priorities(published, random_batch) -> None:
     agent = build(published, replay="uniform")
     assert agent.plan.replay == "uniform"
     _, feedback = jax.eval_shape(gradient_function(agent), new_learner(agent), random_batch(0), KEY)
     assert feedback.priorities is None
 
 
-def test_acting_is_noisy_and_evaluating_is_not(published) -> None:
+def test_acting_is_noisy_and_evaluating_is_not(published, random_batch) -> None:
     agent = build(published, noise=2.0)
     params, batch = init_params(agent), random_batch(0, 64)
     for seed in range(3):
@@ -202,7 +189,7 @@ def test_acting_is_noisy_and_evaluating_is_not(published) -> None:
         assert np.mean(still == q.argmax(axis=1)) > 0.95
 
 
-def test_illegal_actions_change_nothing(published) -> None:
+def test_illegal_actions_change_nothing(published, random_batch) -> None:
     few, many = build(published, noise=0.5), build(published, MANY, noise=0.5)
     shapes = jax.eval_shape(lambda: init_params(many))
     learner = new_learner(few)
@@ -274,7 +261,7 @@ def test_it_learns_which_action_a_picture_asks_for(published) -> None:
     np.testing.assert_array_equal(agent.evaluate(learner.params, states, legal, KEY), np.arange(ACTIONS))
 
 
-def test_what_methods_do_to_features_reaches_the_noisy_layer_too(published) -> None:
+def test_what_methods_do_to_features_reaches_the_noisy_layer_too(published, random_batch) -> None:
     class Silenced(Encoder):
         def change(self, features: jax.Array) -> jax.Array:
             return 0 * features

@@ -16,19 +16,6 @@ OBSERVATION = (3, 3, 2)
 ACTIONS = 4
 
 
-def random_batch(seed: int, size: int) -> Batch:
-    rng = np.random.default_rng(seed)
-    return Batch(
-        s_tm1=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        a_tm1=jnp.asarray(rng.integers(0, ACTIONS, size), jnp.int32),
-        r_t=jnp.asarray(rng.integers(-1, 2, size), jnp.float32),
-        discount_t=jnp.asarray(0.99 * rng.integers(0, 2, size), jnp.float32),
-        s_t=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        weight=jnp.ones(size),
-        legal=jnp.ones(ACTIONS, jnp.bool_),
-    )
-
-
 def init_params(agent, seed=0):
     return agent.init(jax.random.key(seed), jnp.zeros((1, *OBSERVATION), jnp.uint8))
 
@@ -84,7 +71,7 @@ def reference_adam(params, moments, gradients, count: int, settings):
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber"])
-def test_updates_equal_numpy(loss: str, tiny_dqn, published) -> None:
+def test_updates_equal_numpy(loss: str, tiny_dqn, published, random_batch) -> None:
     settings = published("agent", "dqn") | {"loss": loss, "learning_rate": 0.01}
     agent = tiny_dqn(**settings)
     update = updater(agent)
@@ -107,7 +94,7 @@ def test_updates_equal_numpy(loss: str, tiny_dqn, published) -> None:
         )
 
 
-def test_actions_are_greedy(tiny_dqn) -> None:
+def test_actions_are_greedy(tiny_dqn, random_batch) -> None:
     agent = tiny_dqn()
     params, batch = init_params(agent), random_batch(0, 16)
     actions = jax.jit(agent.act)(params, batch.s_tm1, batch.legal, jax.random.key(0))
@@ -123,7 +110,7 @@ def test_two_seeds_differ_at_initialization(tiny_dqn) -> None:
     assert all(jax.tree.leaves(differ))
 
 
-def test_pruned_weights_stay_zero_and_the_target_is_a_plain_copy(tiny_dqn, published) -> None:
+def test_pruned_weights_stay_zero_and_the_target_is_a_plain_copy(tiny_dqn, published, random_batch) -> None:
     agent = tiny_dqn(learning_rate=0.01)
     params = init_params(agent)
     settings = published("method", "magnitude_pruning") | {"sparsity": 0.7, "mask_period": 2}
@@ -149,7 +136,7 @@ def kernels(params):
     return [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
 
 
-def test_dense_is_the_identity(tiny_dqn) -> None:
+def test_dense_is_the_identity(tiny_dqn, random_batch) -> None:
     agent, key = tiny_dqn(), jax.random.key(0)
     methods = (plugins.load("method", "dense")({}, Context(20, jax.eval_shape(lambda: init_params(agent)))),)
     with_it = init_learner(init_params(agent), wrap_optimizer(agent.optimizer, methods), methods, key)
@@ -161,19 +148,13 @@ def test_dense_is_the_identity(tiny_dqn) -> None:
 
 
 @pytest.mark.parametrize("network", ["impala", "nature_cnn"])
-def test_an_update_has_no_control_flow(network: str, published) -> None:
+def test_an_update_has_no_control_flow(network: str, published, update_program) -> None:
     # XLA's CPU compiler runs convolutions inside scan, map or cond ten times slower.
     encoder = plugins.load("network", network)
     agent = plugins.load("agent", "dqn")(
         published("agent", "dqn"), lambda **initializers: encoder({"width": 1}, **initializers), ACTIONS
     )
-    observation = jax.ShapeDtypeStruct((32, 84, 84, 4), jnp.uint8)
-    row = {dtype: jax.ShapeDtypeStruct((32,), dtype) for dtype in (jnp.int32, jnp.float32)}
-    reals, legal = row[jnp.float32], jax.ShapeDtypeStruct((ACTIONS,), jnp.bool_)
-    batch = Batch(observation, row[jnp.int32], reals, reals, observation, reals, legal)
-    params = jax.eval_shape(agent.init, jax.random.key(0), observation)
-    learner = jax.eval_shape(lambda params: init_learner(params, agent.optimizer, (), jax.random.key(0)), params)
-    program = str(jax.make_jaxpr(updater(agent))(learner, batch, {}))
+    program = update_program(agent)
     assert "conv_general_dilated" in program
     assert not any(word in program for word in ("scan[", "while[", "cond["))
 
@@ -183,7 +164,7 @@ def test_settings_that_leave_no_transition_are_refused(tiny_dqn) -> None:
         tiny_dqn(n_step=3, warm_up=2)
 
 
-def test_actions_that_a_game_lacks_are_never_chosen_and_never_learnt(tiny_dqn) -> None:
+def test_actions_that_a_game_lacks_are_never_chosen_and_never_learnt(tiny_dqn, random_batch) -> None:
     agent = tiny_dqn()
     legal = jnp.asarray([True, True, False, False])
     batch = random_batch(0, 64)
@@ -213,7 +194,7 @@ def reference_rmsprop(params, means, squares, gradients, settings):
     return params, means, squares
 
 
-def test_rmsprop_is_tensorflows(tiny_dqn, published) -> None:
+def test_rmsprop_is_tensorflows(tiny_dqn, published, random_batch) -> None:
     chosen = {"optimizer": "rmsprop", "learning_rate": 0.02, "rmsprop_decay": 0.7, "rmsprop_epsilon": 0.01}
     settings = published("agent", "dqn") | chosen
     agent = tiny_dqn(**settings)

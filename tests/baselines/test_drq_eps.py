@@ -38,19 +38,6 @@ class Encoder(nn.Module):
         return nn.relu(nn.Dense(5, kernel_init=self.kernel_init, name="dense")(x))
 
 
-def random_batch(seed: int, size: int = 8, actions: int = ACTIONS, legal: int = ACTIONS) -> Batch:
-    rng = np.random.default_rng(seed)
-    return Batch(
-        s_tm1=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        a_tm1=jnp.asarray(rng.integers(0, legal, size), jnp.int32),
-        r_t=jnp.asarray(2 * rng.normal(size=size), jnp.float32),
-        discount_t=jnp.asarray(0.9 * rng.integers(0, 2, size), jnp.float32),
-        s_t=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        weight=jnp.ones(size),
-        legal=jnp.arange(actions) < legal,
-    )
-
-
 def init_params(agent, seed: int = 0):
     return agent.init(jax.random.key(seed), jnp.zeros((1, *OBSERVATION), jnp.uint8))
 
@@ -88,11 +75,11 @@ def reference(params, target_params, batch: Batch, loss: str):
     bootstrap = forward(target_params, batch.s_t)[2][rows, chosen]
     error = np.asarray(batch.r_t) + np.asarray(batch.discount_t) * bootstrap - q_tm1[rows, batch.a_tm1]
     if loss == "mse":
-        value, slope = np.mean(error**2), 2 * error
+        losses, slope = error**2, 2 * error
     else:
-        value, slope = np.mean(np.where(abs(error) <= 1, error**2 / 2, abs(error) - 0.5)), np.clip(error, -1, 1)
-    by_q = np.zeros_like(q_tm1)
-    by_q[rows, batch.a_tm1] = -slope / len(rows)
+        losses, slope = np.where(abs(error) <= 1, error**2 / 2, abs(error) - 0.5), np.clip(error, -1, 1)
+    weight, by_q = np.asarray(batch.weight), np.zeros_like(q_tm1)
+    by_q[rows, batch.a_tm1] = -weight * slope / len(rows)
     by_head = {"advantage": by_q - by_q.mean(axis=1, keepdims=True), "value": by_q.sum(axis=1, keepdims=True)}
     kernels = {name: np.asarray(params["params"]["head"][name]["kernel"], np.float64) for name in by_head}
     by_hidden = sum(by @ kernels[name].T for name, by in by_head.items()) * (hidden > 0)
@@ -100,13 +87,13 @@ def reference(params, target_params, batch: Batch, loss: str):
         "encoder": {"dense": {"kernel": pixels.T @ by_hidden, "bias": by_hidden.sum(axis=0)}},
         "head": {name: {"kernel": hidden.T @ by, "bias": by.sum(axis=0)} for name, by in by_head.items()},
     }
-    return value, q_tm1[rows, batch.a_tm1].mean(), {"params": gradients}
+    return np.mean(weight * losses), q_tm1[rows, batch.a_tm1].mean(), {"params": gradients}
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber"])
-def test_loss_and_gradients_equal_numpy(loss: str, published) -> None:
+def test_loss_and_gradients_equal_numpy(loss: str, published, random_batch) -> None:
     agent = build(published, loss=loss, **PLAIN)
-    learner, batch = new_learner(agent), random_batch(0, 32)
+    learner, batch = new_learner(agent), random_batch(0, 32, scale=2.0)
     value, mean_q, expected = reference(learner.params, learner.target_params, batch, loss)
     found, feedback = gradient_function(agent)(learner, batch, jax.random.key(0))
     np.testing.assert_allclose(feedback.metrics["loss"], value, rtol=1e-5)
@@ -115,14 +102,14 @@ def test_loss_and_gradients_equal_numpy(loss: str, published) -> None:
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), found, expected)
 
 
-def test_the_double_target_differs_from_the_maximum(published) -> None:
+def test_the_double_target_differs_from_the_maximum(published, random_batch) -> None:
     agent = build(published, **PLAIN)
-    learner, batch = new_learner(agent), random_batch(0, 32)
+    learner, batch = new_learner(agent), random_batch(0, 32, scale=2.0)
     online, target = (forward(params, batch.s_t)[2] for params in (learner.params, learner.target_params))
     assert np.any(online.argmax(axis=1) != target.argmax(axis=1)), "or the test above would not see it"
 
 
-def test_illegal_actions_change_nothing(published) -> None:
+def test_illegal_actions_change_nothing(published, random_batch) -> None:
     few, many = build(published), build(published, MANY)
     shapes = jax.eval_shape(lambda: init_params(many))
     learner = new_learner(few)
@@ -139,7 +126,7 @@ def test_illegal_actions_change_nothing(published) -> None:
     np.testing.assert_array_equal(many.act(padded.params, batch.s_tm1, wide.legal, key), actions)
 
 
-def test_both_states_are_augmented_each_with_its_own_numbers(published) -> None:
+def test_both_states_are_augmented_each_with_its_own_numbers(published, random_batch) -> None:
     given: list[jax.Array] = []
 
     class Noting(Encoder):
@@ -162,7 +149,7 @@ def test_both_states_are_augmented_each_with_its_own_numbers(published) -> None:
     assert len({np.asarray(one).tobytes() for one in images}) == 5
 
 
-def test_acting_does_not_augment_and_ignores_the_key(published) -> None:
+def test_acting_does_not_augment_and_ignores_the_key(published, random_batch) -> None:
     agent = build(published)
     params, batch = init_params(agent), random_batch(0, 16)
     for seed in range(2):
@@ -196,17 +183,10 @@ def test_published_plan_and_parameters(published) -> None:
     )
 
 
-def test_an_update_has_no_control_flow(published) -> None:
+def test_an_update_has_no_control_flow(published, update_program) -> None:
     # XLA's CPU compiler runs convolutions inside scan, map or cond ten times slower.
     agent = build(published, encoder=partial(nature_cnn.make, {"width": 1}))
-    observation = jax.ShapeDtypeStruct((32, 84, 84, 4), jnp.uint8)
-    row = {dtype: jax.ShapeDtypeStruct((32,), dtype) for dtype in (jnp.int32, jnp.float32)}
-    reals, legal = row[jnp.float32], jax.ShapeDtypeStruct((ACTIONS,), jnp.bool_)
-    batch = Batch(observation, row[jnp.int32], reals, reals, observation, reals, legal)
-    params = jax.eval_shape(agent.init, jax.random.key(0), observation)
-    learner = jax.eval_shape(lambda params: init_learner(params, agent.optimizer, (), jax.random.key(0)), params)
-    update = partial(agent.update, apply_gradients=lambda learner, gradients: learner)
-    program = str(jax.make_jaxpr(update)(learner, batch, jax.random.key(0)))
+    program = update_program(agent)
     assert "conv_general_dilated" in program
     assert not any(word in program for word in ("scan[", "while[", "cond["))
 

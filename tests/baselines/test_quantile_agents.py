@@ -13,7 +13,7 @@ from baselines.agents.common import fan_in_uniform
 from baselines.networks import impala, nature_cnn
 from baselines.networks.heads import ImplicitQuantileNetwork, cosines
 from suite import plugins
-from suite.agent import Batch, record_units
+from suite.agent import record_units
 from suite.errors import UsageError
 from suite.forms import crop_to, pad_to
 from suite.method import gradient_step, init_learner, wrap_optimizer
@@ -41,19 +41,6 @@ class SplitEncoder(nn.Module):
 
     def final(self, flat: jax.Array) -> jax.Array:
         return record_units(self, "dense", nn.relu(self.dense(flat)))
-
-
-def random_batch(seed: int, size: int = 6, actions: int = ACTIONS) -> Batch:
-    rng = np.random.default_rng(seed)
-    return Batch(
-        s_tm1=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        a_tm1=jnp.asarray(rng.integers(0, ACTIONS, size), jnp.int32),
-        r_t=jnp.asarray(rng.normal(size=size), jnp.float32),
-        discount_t=jnp.asarray(0.99 * rng.integers(0, 2, size), jnp.float32),
-        s_t=jnp.asarray(rng.integers(0, 256, (size, *OBSERVATION), dtype=np.uint8)),
-        weight=jnp.asarray(rng.uniform(0.2, 1.0, size), jnp.float32),
-        legal=jnp.arange(actions) < ACTIONS,
-    )
 
 
 def build(name, published, actions=ACTIONS, **settings):
@@ -110,7 +97,7 @@ def log_softmax(x):
 
 @pytest.mark.parametrize("levels", ["batch", "transition"])
 @pytest.mark.parametrize("name", ["iqn", "m_iqn"])
-def test_implicit_losses_equal_numpy(name: str, levels: str, published) -> None:
+def test_implicit_losses_equal_numpy(name: str, levels: str, published, random_batch) -> None:
     agent = build(name, published, levels=levels)
     learner, batch, key = fresh_learner(agent), random_batch(0), jax.random.key(5)
     _, feedback = jax.jit(partial(agent.update, apply_gradients=with_gradients))(learner, batch, key)
@@ -145,7 +132,7 @@ def test_implicit_losses_equal_numpy(name: str, levels: str, published) -> None:
     assert feedback.priorities is None
 
 
-def test_quantile_losses_equal_numpy(published) -> None:
+def test_quantile_losses_equal_numpy(published, random_batch) -> None:
     agent = build("qr_dqn", published)
     learner, batch = fresh_learner(agent), random_batch(1)
     _, feedback = jax.jit(partial(agent.update, apply_gradients=with_gradients))(learner, batch, jax.random.key(0))
@@ -161,7 +148,7 @@ def test_quantile_losses_equal_numpy(published) -> None:
 
 
 @pytest.mark.parametrize("name", ["iqn", "m_iqn"])
-def test_a_padded_head_learns_and_acts_as_the_narrow_one(name: str, published) -> None:
+def test_a_padded_head_learns_and_acts_as_the_narrow_one(name: str, published, random_batch) -> None:
     narrow, wide = (build(name, published, actions) for actions in (ACTIONS, WIDE))
     learner = fresh_learner(narrow)
     shapes = jax.eval_shape(wide.init, jax.random.key(0), jnp.zeros((1, *OBSERVATION)))
@@ -192,7 +179,7 @@ def test_a_padded_head_learns_and_acts_as_the_narrow_one(name: str, published) -
 
 
 @pytest.mark.parametrize("name", ["iqn", "m_iqn"])
-def test_acting_takes_the_largest_mean_of_fresh_samples(name: str, published) -> None:
+def test_acting_takes_the_largest_mean_of_fresh_samples(name: str, published, random_batch) -> None:
     agent = build(name, published, levels="transition")
     params, batch, key = init_params(agent), random_batch(2, size=32), jax.random.key(3)
     actions = jax.jit(agent.act)(params, batch.s_t, batch.legal, key)
@@ -213,7 +200,7 @@ def test_acting_by_the_policy_draws_from_it(published) -> None:
     np.testing.assert_array_equal(agent.evaluate(params, observation[:2], legal, jax.random.key(0)), [2, 2])
 
 
-def test_another_key_samples_other_levels(published) -> None:
+def test_another_key_samples_other_levels(published, random_batch) -> None:
     agent = build("iqn", published)
     learner, batch = fresh_learner(agent), random_batch(0)
     update = jax.jit(partial(agent.update, apply_gradients=with_gradients))
@@ -221,9 +208,9 @@ def test_another_key_samples_other_levels(published) -> None:
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_activations_are_of_every_layer_with_units(published) -> None:
+def test_activations_are_of_every_layer_with_units(published, random_batch) -> None:
     agent = build("iqn", published)
-    outputs = agent.activations(init_params(agent), random_batch(0).s_t)
+    outputs = agent.activations(init_params(agent), random_batch(0, 6).s_t)
     assert {name: leaf.shape for name, leaf in outputs.items()} == {
         "embedding": (1, 8, 18),
         "encoder/dense": (6, 8, 5),
@@ -241,7 +228,7 @@ def test_an_encoder_without_the_two_parts_is_refused(published) -> None:
 
 
 @pytest.mark.parametrize("name", ["qr_dqn", "iqn", "m_iqn"])
-def test_learning_lowers_the_loss(name: str, published) -> None:
+def test_learning_lowers_the_loss(name: str, published, random_batch) -> None:
     agent = build(name, published, learning_rate=0.01)
     optimizer, key = wrap_optimizer(agent.optimizer, ()), jax.random.key(0)
     step = jax.jit(partial(agent.update, apply_gradients=gradient_step(optimizer, (), {}, key)))
@@ -254,24 +241,16 @@ def test_learning_lowers_the_loss(name: str, published) -> None:
 
 
 @pytest.mark.parametrize("name", ["c51", "rainbow", "qr_dqn", "iqn", "m_iqn"])
-def test_an_update_has_no_control_flow(name: str, published) -> None:
+def test_an_update_has_no_control_flow(name: str, published, update_program) -> None:
     # XLA's CPU compiler runs convolutions inside scan, map or cond ten times slower.
     agent = plugins.load("agent", name)(published("agent", name), partial(nature_cnn.make, {"width": 1}), ACTIONS)
-    observation = jax.ShapeDtypeStruct((32, 84, 84, 4), jnp.uint8)
-    row = {dtype: jax.ShapeDtypeStruct((32,), dtype) for dtype in (jnp.int32, jnp.float32)}
-    reals, legal = row[jnp.float32], jax.ShapeDtypeStruct((ACTIONS,), jnp.bool_)
-    batch = Batch(observation, row[jnp.int32], reals, reals, observation, reals, legal)
-    params = jax.eval_shape(agent.init, jax.random.key(0), observation)
-    learner = jax.eval_shape(lambda params: init_learner(params, agent.optimizer, (), jax.random.key(0)), params)
-    program = str(
-        jax.make_jaxpr(partial(agent.update, apply_gradients=with_gradients))(learner, batch, jax.random.key(0))
-    )
+    program = update_program(agent)
     assert "conv_general_dilated" in program
     assert not any(word in program for word in ("scan[", "while[", "cond["))
 
 
 @pytest.mark.parametrize("name", ["qr_dqn", "iqn", "m_iqn"])
-def test_lanes_in_one_program_learn_as_they_do_alone(name: str, published) -> None:
+def test_lanes_in_one_program_learn_as_they_do_alone(name: str, published, random_batch) -> None:
     agent = build(name, published)
     update = partial(agent.update, apply_gradients=with_gradients)
     lanes = [(fresh_learner(agent), random_batch(lane), jax.random.key(lane)) for lane in range(2)]

@@ -16,7 +16,7 @@ from suite import plugins
 from suite.errors import UnfitEnvironment, UsageError
 from suite.forms import Form
 from suite.learners import Learners, LoopLearners, StackedLearners
-from suite.method_check import MANY_ACTIONS, check_learner, check_pair, check_programs
+from suite.method_promises import MANY_ACTIONS, check_learner, check_pair, check_programs
 from suite.method_trial import Trial, arrays_of, first_difference, quick_compilation, registration, round_trip
 from suite.rng import Streams
 

@@ -96,9 +96,11 @@ def open_run(
     """Write one attempt and hold its lock while the context lasts. `score` replaces the true one in the summary."""
     writer = RunWriter.open(root, Cell(spec, game, seed), departures or {})
     try:
+        frames = spec.frames if state == "done" else spec.frames // 2 if reached is None else reached
         if episodes is None:
             episodes = make_episodes(spec, game, seed, writer.attempt, level)
-        start, end = load_task(spec.task).score_window(spec.frames)
+            episodes = [row for row in episodes if state != "diverged" or row.frame <= frames]
+        start, end = load_task(spec.task).score_window(frames if state == "diverged" else spec.frames)
         returns = [row.value for row in episodes if start < row.frame <= end]
         true = sum(returns) / len(returns) if returns else None
         writer.provenance(
@@ -115,7 +117,6 @@ def open_run(
         )
         for row in episodes:
             writer.episode(row)
-        frames = spec.frames if state == "done" else spec.frames // 2 if reached is None else reached
         finished = state in ("done", "diverged")
         summary = Summary(
             score=true if score is None else score,

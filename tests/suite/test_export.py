@@ -52,7 +52,7 @@ def runs(tiny_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def exported(run: Path, folder: Path) -> tuple[Path, Path]:
-    result = suite("export", str(run), "--out", str(folder / "policy.safetensors"))
+    result = suite("export", "policy", str(run), "--out", str(folder / "policy.safetensors"))
     assert result.exit_code == 0, result.output
     return folder / "policy.safetensors", folder / "policy.sparse.safetensors"
 
@@ -79,14 +79,14 @@ def test_both_files_hold_what_the_run_ended_with(runs: dict[str, Path], tmp_path
 
 def test_what_is_printed(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    result = suite("export", str(runs["pruned"]), "--format", "safetensors")
+    result = suite("export", "policy", str(runs["pruned"]), "--format", "safetensors")
     assert result.exit_code == 0
     files = sorted(tmp_path.iterdir())
     assert [file.name.partition(".")[2] for file in files] == ["safetensors", "sparse.safetensors"]
     for file in files:
         assert f"{file.name}: {file.stat().st_size:,} bytes" in result.stdout
     assert "% of the kernel weights are zero" in result.stdout
-    document = json.loads(suite("export", str(runs["pruned"]), "--json").stdout)
+    document = json.loads(suite("export", "policy", str(runs["pruned"]), "--json").stdout)
     assert document["schema"] == "suite.export/1"
     assert [entry["bytes"] for entry in document["files"]] == [file.stat().st_size for file in files]
 
@@ -184,7 +184,7 @@ def test_an_unfinished_run_is_refused(runs: dict[str, Path], tmp_path: Path) -> 
     copy = Path(shutil.copytree(runs["dense"], tmp_path / "seed-0"))
     status = json.loads((copy / "status.json").read_text())
     (copy / "status.json").write_text(json.dumps(status | {"state": "interrupted"}))
-    result = suite("export", str(copy), "--out", str(tmp_path / "policy"))
+    result = suite("export", "policy", str(copy), "--out", str(tmp_path / "policy"))
     assert result.exit_code == 4
     assert "interrupted, not done" in result.stderr
     assert not (tmp_path / "policy").exists()
@@ -198,15 +198,17 @@ def test_another_learner_than_recorded_is_refused(runs: dict[str, Path], tmp_pat
         if name.endswith("['head']['bias']"):
             array += 1
     CheckpointStore(copy).write(loaded.agent_step, loaded.arrays, loaded.state)
-    result = suite("export", str(copy), "--out", str(tmp_path / "policy"))
+    result = suite("export", "policy", str(copy), "--out", str(tmp_path / "policy"))
     assert result.exit_code == 4
     assert "not the learner that its record names" in result.stderr
 
 
 def test_one_run_must_be_named(runs: dict[str, Path], tmp_path: Path) -> None:
-    assert suite("export", str(tmp_path / "nothing")).exit_code == 2
-    assert "holds 0 runs" in suite("export", str(tmp_path)).stderr
-    result = suite("export", str(runs["dense"].parents[3]), "--out", str(tmp_path / "sub" / "policy.safetensors"))
+    assert suite("export", "policy", str(tmp_path / "nothing")).exit_code == 2
+    assert "holds 0 runs" in suite("export", "policy", str(tmp_path)).stderr
+    result = suite(
+        "export", "policy", str(runs["dense"].parents[3]), "--out", str(tmp_path / "sub" / "policy.safetensors")
+    )
     assert result.exit_code == 0, "a folder above it will do"
     assert (tmp_path / "sub" / "policy.safetensors").exists()
 

@@ -55,12 +55,12 @@ def test_the_range_leaves_out_the_newest_and_the_half_overwritten() -> None:
 def test_windows_across_a_truncation_are_redrawn_and_across_a_terminal_are_not() -> None:
     replay = filled("...X......T....", 30)
     draws = iter([np.asarray([0.25, 0.75]), np.asarray([0.5, 0.0])])  # indices 3 and 10 of [0, 14); then 7
-    indices = replay.sample_indices(2, 1, lambda redraw: next(draws))
+    indices = replay.sample_indices(1, lambda redraw: next(draws))
     assert indices.tolist() == [7, 10]
     with pytest.raises(SuiteError, match="almost nothing but truncated"):
-        filled("XXXX", 10).sample_indices(2, 1, lambda redraw: np.zeros(2))
+        filled("XXXX", 10).sample_indices(1, lambda redraw: np.zeros(2))
     with pytest.raises(SuiteError, match="too few"):
-        filled(".", 10).sample_indices(2, 1, lambda redraw: np.zeros(2))
+        filled(".", 10).sample_indices(1, lambda redraw: np.zeros(2))
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,7 +74,7 @@ def test_any_sampled_window_equals_the_history(ends: str, capacity: int, n_step:
     replay = filled(ends, capacity)
     rng = np.random.default_rng(seed)
     try:
-        indices = replay.sample_indices(16, n_step, lambda redraw: rng.random(16))
+        indices = replay.sample_indices(n_step, lambda redraw: rng.random(16))
     except SuiteError:
         return
     windows = replay.gather(indices, n_step, 0.9)
@@ -98,6 +98,6 @@ def test_any_sampled_window_equals_the_history(ends: str, capacity: int, n_step:
 def test_samples_are_uniform_over_the_range() -> None:
     replay = filled("." * 21, 40)
     rng = np.random.default_rng(0)
-    counts = np.bincount(replay.sample_indices(20_000, 1, lambda redraw: rng.random(20_000)), minlength=20)
+    counts = np.bincount(replay.sample_indices(1, lambda redraw: rng.random(20_000)), minlength=20)
     assert len(counts) == 20
     assert np.abs(counts / 1000 - 1).max() < 0.12

@@ -109,6 +109,8 @@ def test_one_setting_reaches_those_methods_that_have_it() -> None:
         (Request("smoke", settings=("method.sparsity=0.9",)), "Unknown setting 'method.sparsity'."),
         (Request("smoke", settings=("agent.batch_size=0",)), "agent.batch_size = 0 is out of range."),
         (Request("smoke", settings=("agent.batch_size=many",)), "agent.batch_size takes a whole number, not 'many'."),
+        (Request("smoke", settings=("agent.gamma=true",)), "a number, not true. The published value is 0.99."),
+        (Request("smoke", settings=("network.layer_norm=1",)), "true or false, not 1. The published value is false."),
         (Request("smoke", settings=("agent.gamma=nan",)), "agent.gamma = nan is out of range."),
         (Request("smoke", settings=("agent.loss=mae",)), "agent.loss cannot be 'mae'. Choose one of: mse, huber."),
         (Request("smoke", settings=("task.frame_skip=2",)), "task.frame_skip belongs to the protocol"),

@@ -1,20 +1,31 @@
+import hashlib
+import json
 import re
+from collections import OrderedDict
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 from xml.etree import ElementTree
 
+import html5lib
+import numpy as np
 import pytest
 
-from leaderboard.site import charts, render, report
+from leaderboard.site import charts, estimates, links, profiles, render, report, text
+from leaderboard.site.book import Book
+from leaderboard.site.pages import changelog, coverage
 from leaderboard.site.render import MARKER, build
+from leaderboard.site.standings import normalized_scores
 from leaderboard.site.views import Entry, Span
-from leaderboard.statistics.aggregate import Estimate
+from leaderboard.statistics.intervals import Estimate, estimate
+from leaderboard.statistics.policy import STATISTICS_POLICY
+from leaderboard.statistics.ranks import Ranking
 from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
 from suite import plugins
 from suite.errors import UsageError
 
-VOID = {"meta", "link", "img", "source", "br", "hr"}
+VOID = {"meta", "link", "img", "source", "br", "hr", "input"}
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
 )
@@ -55,6 +66,19 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
+FEW = replace(STATISTICS_POLICY, final_repetitions=400, curve_repetitions=60)
+"""Enough for what these tests ask: where numbers stand, not how wide an interval is."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Let the pages draw fewer resamples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimates, "POLICY", FEW)
+        patch.setattr(estimates, "_known", OrderedDict())
+        yield
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     """The database and the site of the published curves alone."""
@@ -83,25 +107,46 @@ def files(site):
     return {str(path.relative_to(site)): path.read_bytes() for path in site.rglob("*") if path.is_file()}
 
 
+def read(db):
+    with ResultStore.open(db) as store, store.snapshot() as snapshot:
+        return report.read(snapshot)
+
+
 def test_pages_are_sound_and_stand_alone(full):
-    site = full / "site"
-    for name, page in pages(site).items():
-        first = next(found for tag, found in page.tags if found.get("http-equiv"))
+    check(full / "site")
+
+
+def test_pages_of_runs_are_sound_and_stand_alone(site):
+    check(site)
+
+
+def check(site):
+    """Every page: strict policy, nothing inline or from elsewhere, every link and anchor there, parsed cleanly."""
+    found = pages(site)
+    ids = {name: set(page.ids) for name, page in found.items()}
+    for name, page in found.items():
+        first = next(given for tag, given in page.tags if given.get("http-equiv"))
         assert first == {"http-equiv": "Content-Security-Policy", "content": POLICY}
-        assert len(page.ids) == len(set(page.ids))
-        for tag, found in page.tags:
-            assert "style" not in found
-            assert not [key for key in found if key.startswith("on")]
+        assert len(page.ids) == len(set(page.ids)), name
+        for tag, given in page.tags:
+            assert "style" not in given, name
+            assert tag != "style", name
+            assert not [key for key in given if key.startswith("on")], name
             for key in ("href", "src", "srcset"):
-                target = found.get(key)
-                if target is None:
-                    continue
-                assert not re.match(r"[a-z]+:|//", target), f"{name}: <{tag}> leaves the site for {target}"
-                path, _, anchor = target.partition("#")
-                assert not path or ((site / name).parent / path).resolve().is_file()
-                assert not anchor or path or anchor in page.ids
-        assert "http://" not in (site / name).read_text()
-        assert "https://" not in (site / name).read_text()
+                if key in given:
+                    check_link(site, name, given[key], ids)
+        parser = html5lib.HTMLParser()
+        parser.parse((site / name).read_text())
+        assert [code for _, code, _ in parser.errors if "charref" not in code and "entity" not in code] == [], name
+
+
+def check_link(site, name, target, ids):
+    assert not re.match(r"[a-z]+:|//", target), f"{name} leaves the site for {target}"
+    path, _, anchor = target.partition("#")
+    file = ((site / name).parent / path).resolve() if path else (site / name).resolve()
+    assert file.is_file(), f"{name} leads to {target}"
+    if anchor:
+        assert anchor in ids[str(file.relative_to(site.resolve()))], f"{name} leads to {target}"
 
 
 def test_charts_are_sound_accessible_and_without_colours_of_their_own_for_text(full):
@@ -118,19 +163,95 @@ def test_charts_are_sound_accessible_and_without_colours_of_their_own_for_text(f
 
 def test_the_known_numbers_are_on_the_page_without_javascript(full):
     words = pages(full / "site")["atari40m/index.html"].words
-    for text in ("5.05 [4.93, 5.18]", "1.68", "2.84", "1.94", "3.23", "2.62", "15/15", "stats-v1", "20,000"):
-        assert text in words
-    assert words.count("published by others, not run here") >= 10
+    for part in ("5.05", "1.68", "2.84", "1.94", "3.23", "2.62", "15/15 × 5"):  # noqa: RUF001
+        assert part in words
+    assert words.count("published by others") >= 10
     assert "run k of one iteration need not be run k of the next" in words
-    assert "282,042.8" in words  # DQN with the Nature CNN on VideoPinball
-    sixty = pages(full / "site")["atari60/index.html"].words
-    assert sixty.count("not in the aggregate") == 5
-    assert "55/55" in sixty
+    assert "282,043" in pages(full / "site")["atari40m/games/index.html"].words  # DQN, Nature CNN, VideoPinball
+    statistics = pages(full / "site")["statistics.html"].words
+    assert STATISTICS_POLICY.name in statistics
+    assert f"{STATISTICS_POLICY.final_repetitions:,}" in statistics
+    assert pages(full / "site")["atari60/games/index.html"].words.count("not in the aggregate") == 5
+    assert "55/55" in pages(full / "site")["atari60/index.html"].words
+
+
+def test_every_number_of_a_board_is_that_of_the_statistics(full):
+    found = read(full / "results.sqlite")
+    page = next(task for task in found.site.tasks if task.name == "atari40m")
+    words = pages(full / "site")["atari40m/index.html"].words
+    for row in page.full.standings:
+        scores = normalized_scores(found.data["atari40m"].runs_of(row.entry.config_id))
+        expected = estimate("iqm", scores, FEW)
+        assert row.estimate == expected
+        low, high = text.fixed(expected.low), text.fixed(expected.high)
+        assert f"{text.fixed(expected.value)} [{low}, {high}]" in " ".join(words.split())
+
+
+def test_entries_run_here_stand_before_those_that_others_published(full):
+    found = read(full / "results.sqlite")
+    task = next(one for one in found.site.tasks if one.name == "atari40m")
+    *others, last = task.full.standings
+    own = replace(last, entry=replace(last.entry, published=False), ranking=Ranking("A", 1, 1, 1), level="recomputed")
+    mixed = replace(task, full=replace(task.full, standings=(*others, own)), entries_here=1)
+    values = {"task": mixed, "base": "atari40m/standings", "ends": (), "paired": set()}
+    made = Book(found).html(links.board("atari40m"), "board.html", **values)
+    root = html5lib.parse(made[links.board("atari40m")].decode(), namespaceHTMLElements=False)
+    table = next(one for one in root.iter("table") if "board" in one.get("class", ""))
+    columns = len(table.find("thead/tr"))
+    bodies = [body.findall("tr") for body in table.findall("tbody")]
+    assert [len(rows) - 1 for rows in bodies] == [1, len(others)]
+    assert ["".join(rows[0].itertext()).strip().partition(":")[0] for rows in bodies] == [
+        "Run here, ranked",
+        "Published by others, for comparison",
+    ]
+    for head, *rows in bodies:
+        assert int(head[0].get("colspan")) == columns
+        assert {len(row) for row in rows} == {columns}
+
+
+def test_profiles_end_where_no_entry_has_many_runs_above(full):
+    found = read(full / "results.sqlite")
+    page = next(one for one in found.site.tasks if one.name == "atari40m")
+    data = found.data["atari40m"]
+    config_id = page.full.standings[-1].entry.config_id
+    (line,) = profiles.profile_lines(page, data, {config_id})
+    last = line.points[-1].x
+    every = normalized_scores(data.runs_of(config_id)).values()
+    above = [sum(np.mean(values > at) for values in every) / len(every) for at in (last - 0.5, last)]
+    assert last <= profiles.LAST
+    assert above[0] >= profiles.RARE
+    assert last == profiles.LAST or above[1] < profiles.RARE
+
+
+def test_profiles_show_every_aggregate(full):
+    found = read(full / "results.sqlite")
+    words = pages(full / "site")["atari40m/profiles.html"].words
+    config_id = "dopamine.iqn.impala.atari40m@1"
+    scores = normalized_scores(found.data["atari40m"].runs_of(config_id))
+    for metric in estimates.METRICS:
+        assert text.fixed(estimate(metric, scores, FEW).value) in words
+
+
+def test_the_same_numbers_can_be_downloaded(full):
+    rows = json.loads((full / "site" / "atari40m" / "standings.json").read_bytes())["rows"]
+    board = next(task for task in read(full / "results.sqlite").site.tasks if task.name == "atari40m").full
+    assert [row["iqm"] for row in rows] == [row.estimate.value for row in board.standings]
+    assert all(row["group"] is None and row["published"] for row in rows)
+    assert (full / "site" / "atari40m" / "standings.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_pages_are_small(full):
     for name, content in files(full / "site").items():
-        assert len(content) < 300_000, name
+        assert not name.endswith(".html") or len(content) < render.PAGE_BYTES, name
+
+
+def test_pages_that_are_too_large_are_named(site, monkeypatch):
+    monkeypatch.setattr(render, "PAGE_BYTES", 1 + max(len(path.read_bytes()) for path in site.rglob("*.html")))
+    assert build(site.parent / "results.sqlite", site).large == ()
+    monkeypatch.setattr(render, "PAGE_BYTES", render.PAGE_BYTES - 1)
+    lines = []
+    (name,) = build(site.parent / "results.sqlite", site, progress=lines.append).large
+    assert any(line.startswith(f"{name}: ") for line in lines)
 
 
 def test_the_same_database_gives_the_same_bytes(full, site):
@@ -160,18 +281,72 @@ def test_hostile_names_stay_text(tmp_path, run_maker, spec_maker):
             run_maker(tmp_path / "runs", spec, game, seed + 5, state="failed")
     ingest([tmp_path / "runs"], tmp_path / "results.sqlite", references=False)
     build(tmp_path / "results.sqlite", tmp_path / "site")
-    page = pages(tmp_path / "site")["smoke/index.html"]
-    assert evil in page.words
-    assert sum(tag == "script" for tag, _ in page.tags) == 1
-    assert sum(tag == "img" for tag, _ in page.tags) == 1
-    root = ElementTree.fromstring((tmp_path / "site" / "smoke" / "curves.svg").read_text())
-    assert not [item for item in root.iter() if item.tag.rpartition("}")[2] in ("script", "img", "image", "a")]
+    check(tmp_path / "site")
+    shown = 0
+    for path in (tmp_path / "site").rglob("*.html"):
+        tree = html5lib.parse(path.read_text(), namespaceHTMLElements=False)
+        scripts = [item.attrib for item in tree.iter("script")]
+        assert [(set(item), item["src"].rpartition("/")[2]) for item in scripts] == [({"src", "defer"}, "board.js")]
+        assert all(item.attrib["src"].endswith(".svg") for item in tree.iter("img"))
+        shown += evil in "".join(tree.itertext())
+    assert shown >= 8
+    for path in (tmp_path / "site").rglob("*.svg"):
+        root = ElementTree.fromstring(path.read_text())
+        assert not [item for item in root.iter() if item.tag.rpartition("}")[2] in ("script", "img", "image", "a")]
 
 
 def test_templates_never_switch_escaping_off():
     for file in (resources.files("leaderboard.site") / "templates").iterdir():
         text = file.read_text()
         assert not re.search(r"\|\s*safe\b|autoescape|Markup|tojson", text), file.name
+
+
+def test_the_database_can_be_taken_away(site):
+    with ResultStore.open(site / "data" / "results.sqlite") as store, store.snapshot() as snapshot:
+        taken = snapshot.digest()
+    assert (site / MARKER).read_text().strip() == taken
+    shown = pages(site)["data/index.html"].words
+    assert hashlib.sha256((site / "data" / "results.sqlite").read_bytes()).hexdigest() in shown
+
+
+def test_coverage_shows_what_is_missing_and_wanted(runs, tmp_path, run_maker, spec_maker):
+    run_maker(runs, spec_maker(), "Pong", 2, state="failed")
+    run_maker(runs, spec_maker(methods=("redo",)), "Pong", 0)
+    ingest([runs], tmp_path / "results.sqlite", references=False)
+    found = read(tmp_path / "results.sqlite")
+    page = next(task for task in found.site.tasks if task.name == "smoke")
+    rows = {row.entry.method: row for row in coverage.rows(found.data["smoke"], page)}
+    assert [(count.done, count.unfinished) for count in rows["dense"].counts] == [(2, 1), (2, 0)]
+    assert [(count.done, count.unfinished) for count in rows["redo"].counts] == [(1, 0), (0, 0)]
+    wanted = coverage.wanted(found.data["smoke"], page)
+    first = wanted[0]
+    assert (first.entry.method, first.cell.game, first.cell.reason) == ("redo", "Breakout", "game")
+    assert first.command.startswith("suite run --task smoke")
+    build(tmp_path / "results.sqlite", tmp_path / "site")
+    assert first.command in pages(tmp_path / "site")["coverage/smoke.html"].words
+
+
+def test_the_changelog_follows_from_the_database(runs, tmp_path, run_maker, spec_maker):
+    run_maker(runs, spec_maker(methods=("redo",)), "Pong", 0, started_at="2026-03-04T00:00:00Z")
+    ingest([runs], tmp_path / "results.sqlite", references=False)
+    days = changelog.days(read(tmp_path / "results.sqlite"))
+    shown = [(day.date, [(batch.runs, batch.games, batch.first) for batch in day.batches]) for day in days]
+    assert shown == [("2026-03-04", [(1, 1, True)]), ("2026-01-01", [(4, 2, True)])]
+
+
+def test_a_game_shows_every_seed(site):
+    words = pages(site)["smoke/games/Pong.html"].words
+    found = read(site.parent / "results.sqlite")
+    for run in found.data["smoke"].runs:
+        assert (text.raw(run.score) in words) or run.game != "Pong"
+
+
+def test_an_empty_database_has_every_page(tmp_path):
+    (tmp_path / "none").mkdir()
+    ingest([tmp_path / "none"], tmp_path / "results.sqlite", references=False)
+    build(tmp_path / "results.sqlite", tmp_path / "site")
+    check(tmp_path / "site")
+    assert "Nothing was run here yet." in pages(tmp_path / "site")["changelog.html"].words
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(runs, tmp_path):
@@ -227,25 +402,48 @@ def test_styles_follow_from_the_entry_alone():
     assert charts.style(entry(method="a newcomer")) == charts.style(entry(method="a newcomer"))
 
 
+def test_links_are_plain_and_relative():
+    assert links.slug("058ff8cb163c2197") == "058ff8cb163c2197"
+    hostile = [links.slug(name) for name in ("../../etc", "a/b", "index", "", "a" * 500, "a b", "a\nb")]
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", one) and one != "index" for one in hostile)
+    assert len(set(hostile)) == len(hostile)
+    assert links.relative("rules.html#levels", "atari40m/games/Pong.html") == "../../rules.html#levels"
+    assert links.pair("atari40m", "b", "a") == links.pair("atari40m", "a", "b") == "atari40m/compare/a--b.html"
+
+
+def test_numbers_do_not_depend_on_how_many_processors_work(full, monkeypatch):
+    data = read(full / "results.sqlite").data["atari40m"]
+    ids = sorted(data.entries)[:4]
+    asked = [estimates.Question("mean", normalized_scores(data.runs_of(config_id))) for config_id in ids]
+    monkeypatch.setattr(estimates, "WORTHWHILE", 1)
+    monkeypatch.setattr(estimates, "_known", OrderedDict())
+    estimates.prepare(asked)
+    parallel = [estimates.ask(question) for question in asked]
+    assert parallel == [(estimate("mean", question.scores, FEW),) for question in asked]
+
+
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
-        (render.fixed(1.005), "1.00"),
-        (render.fixed(-0.001), "0.00"),
-        (render.fixed(-20.71, 1), "−20.7"),  # noqa: RUF001
-        (render.fixed(402083.84, 1), "402,083.8"),
-        (render.fixed(None), "—"),
-        (render.decimals(Estimate(1.5, 1.2, 1.8)), 2),
-        (render.decimals(Estimate(0.001, -0.004, 0.0004)), 3),
-        (render.decimals(Estimate(0.1, None, None)), 2),
-        (render.si(40_000_000), "40M"),
-        (render.si(1_622_000), "1.62M"),
-        (render.si(16_000), "16k"),
-        (render.si(18), "18"),
-        (render.span(Span(3, 5), "whole"), "3–5"),  # noqa: RUF001
-        (render.span(Span(0.95, 0.95), "percent"), "95\u202f%"),
-        (render.span(Span(1_060_000, 1_062_000)), "1.06M"),
-        (render.span(None), "—"),
+        (text.fixed(1.005), "1.00"),
+        (text.fixed(-0.001), "0.00"),
+        (text.fixed(-20.71, 1), "−20.7"),  # noqa: RUF001
+        (text.fixed(402083.84, 1), "402,083.8"),
+        (text.fixed(None), "—"),
+        (text.decimals(Estimate(1.5, 1.2, 1.8)), 2),
+        (text.decimals(Estimate(0.001, -0.004, 0.0004)), 3),
+        (text.decimals(Estimate(0.1, None, None)), 2),
+        (text.si(40_000_000), "40M"),
+        (text.si(1_622_000), "1.62M"),
+        (text.si(16_000), "16k"),
+        (text.si(18), "18"),
+        (text.span(Span(3, 5), "whole"), "3–5"),  # noqa: RUF001
+        (text.span(Span(0.95, 0.95), "percent"), "95\u202f%"),
+        (text.span(Span(0.8, 0.95), "percent"), "80–95\u202f%"),  # noqa: RUF001
+        (text.span(Span(90, 3600), "duration"), "1.5\u202fmin–1\u202fh"),  # noqa: RUF001
+        (text.span(Span(3600, 7200), "duration"), "1–2\u202fh"),  # noqa: RUF001
+        (text.span(Span(1_060_000, 1_062_000)), "1.06M"),
+        (text.span(None), "—"),
     ],
 )
 def test_numbers_for_people(shown, expected):
@@ -254,22 +452,24 @@ def test_numbers_for_people(shown, expected):
 
 def test_published_numbers_stand_among_the_others_without_a_rank(full):
     with ResultStore.open(full / "results.sqlite") as store, store.snapshot() as snapshot:
-        pages = {page.name: page for page in report.site(snapshot).tasks}
+        pages = {page.name: page for page in report.read(snapshot).site.tasks}
     for name in ("atari40m", "atari60"):
         rows = pages[name].full.standings
         assert len(rows) == 10
-        assert all(row.entry.published and row.rank is None and row.estimate.low is not None for row in rows)
+        assert all(row.entry.published and row.ranking is None and row.estimate.low is not None for row in rows)
         assert all(row.parameters is None and row.sparsity is None for row in rows)
         assert [row.estimate.value for row in rows] == sorted((row.estimate.value for row in rows), reverse=True)
 
 
-def test_the_methods_page_shows_every_card_and_what_cannot_be_combined(full):
-    page = pages(full / "site")["methods.html"]
+def test_every_method_has_a_card_and_the_index_says_what_cannot_be_combined(full):
+    found = pages(full / "site")
+    page = found["methods/index.html"]
     cards = {name: plugins.card("method", name) for name in plugins.registered("method") if name != "tiny"}
     for name, card in cards.items():
         assert name in page.ids
-        for text in (card.title, card.digest, *card.deviations, *(f"{key}" for key in card.settings)):
-            assert " ".join(text.split()) in page.words, name
+        words = found[links.method(name)].words
+        for part in (card.title, card.digest, *card.deviations, *card.settings):
+            assert " ".join(part.split()) in words, name
     refused = sum(one is not other and bool(one.refusal(other)) for one in cards.values() for other in cards.values())
     assert page.words.count("n/a") == refused + 1  # and once where it is explained
     assert "both decide which weights are zero" in page.words

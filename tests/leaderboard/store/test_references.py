@@ -104,5 +104,5 @@ def test_intervals_are_close_to_rliables(loaded):
             np.random.set_state(state)
         ours = aggregate.iqm_estimate(scores)
         width = float(ends["x"][1, 0] - ends["x"][0, 0])
-        assert ours.low == pytest.approx(float(ends["x"][0, 0]), abs=0.08 * width)
-        assert ours.high == pytest.approx(float(ends["x"][1, 0]), abs=0.08 * width)
+        assert ours.percentile_low == pytest.approx(float(ends["x"][0, 0]), abs=0.08 * width)
+        assert ours.percentile_high == pytest.approx(float(ends["x"][1, 0]), abs=0.08 * width)

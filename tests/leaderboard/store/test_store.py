@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -7,9 +8,13 @@ import textwrap
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import event
 
 from leaderboard.store import database as store
-from leaderboard.store import models
+from leaderboard.store import engine, models, scoring
+from leaderboard.store.audit import audit
 from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
 from suite import record
@@ -74,7 +79,8 @@ def test_what_is_stored_of_a_run(runs, db):
     third = [row.value for row in source.episodes if (row.frame - 1) // SMOKE.budget.iteration_frames == 3]
     assert run.iterations[3] == pytest.approx(sum(third) / len(third), rel=1e-12)
     connection = sqlite3.connect(db)
-    blob = connection.execute("SELECT episodes FROM run WHERE digest = ?", (run.digest,)).fetchone()[0]
+    query = "SELECT recording.episodes FROM recording JOIN run ON run.id = run_id WHERE run.digest = ?"
+    blob = connection.execute(query, (run.digest,)).fetchone()[0]
     connection.close()
     assert json.loads(zlib.decompress(blob)) == [[row.frame, row.length, row.value, row.end] for row in source.episodes]
 
@@ -102,6 +108,22 @@ def test_a_result_is_superseded_and_kept(tmp_path, db, run_maker, spec_maker):
     other = tmp_path / "other.sqlite"
     add(other, old)
     assert add(other, new).digest == report.digest
+
+
+def test_a_result_stands_before_an_attempt_that_did_not_finish(tmp_path, db, run_maker):
+    done, failed = tmp_path / "done", tmp_path / "failed"
+    run_maker(done, started_at="2026-01-01T00:00:00Z")
+    run_maker(failed, started_at="2026-02-01T00:00:00Z", state="failed")
+    run_maker(failed, started_at="2026-03-01T00:00:00Z", state="interrupted")
+    add(db, failed)
+    assert add(db, done).outcomes == {"updated": 1}
+    assert [(run.state, run.attempt) for run in current(db)] == [("done", 1)]
+    other = tmp_path / "other.sqlite"
+    add(other, done)
+    report = add(other, failed)
+    assert report.outcomes == {"skipped": 1}
+    assert report.digest == add(db, failed).digest
+    assert count(db, "run") == count(other, "run") == 1
 
 
 def test_unfinished_runs_are_listed_without_score(tmp_path, db, run_maker, run_holder, spec_maker):
@@ -198,7 +220,8 @@ def test_a_kill_in_mid_ingest_leaves_whole_runs_only(runs, db):
         import os
         from pathlib import Path
         from leaderboard.store import database as store
-        from leaderboard.store.ingest import ingest
+        from leaderboard.store import ingest as module
+        module.BATCH_RUNS = 2
         real, calls = store._insert_iterations, []
         def insert(session, rows):
             real(session, rows)
@@ -206,7 +229,7 @@ def test_a_kill_in_mid_ingest_leaves_whole_runs_only(runs, db):
             if len(calls) == 3:
                 os.kill(os.getpid(), 9)
         store._insert_iterations = insert
-        ingest([Path({str(runs)!r})], Path({str(db)!r}), references=False)
+        module.ingest([Path({str(runs)!r})], Path({str(db)!r}), references=False)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False, env=os.environ)
     assert done.returncode == -9
@@ -248,14 +271,158 @@ def test_a_database_that_another_process_keeps(tmp_path, db, run_maker, monkeypa
     ResultStore.open(db, create=True).close()
     holder = sqlite3.connect(db, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr(store, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
     with ResultStore.open(db) as opened, pytest.raises(Locked, match="Another process"):
         opened.ingest(record.read_run(path))
     holder.close()
 
 
+@pytest.mark.parametrize(
+    ("pragma", "message"),
+    [
+        ("max_page_count = 1", "no space left for .*what was stored before stands"),
+        ("query_only = ON", "cannot be written to"),
+    ],
+)
+def test_a_full_disk_and_a_read_only_file(runs, db, run_maker, pragma, message):
+    """SQLite says the same of a full disk as of its own bound, and of a read-only file as of a read-only connection."""
+    first, *rest = sorted(record.find_runs(runs))
+    rest.append(run_maker(runs, seed=2, departures={"agent.note": "long" * 10_000}))  # more than there is room for
+    with ResultStore.open(db, create=True) as opened:
+        opened.ingest(record.read_run(first))
+        opened.engine.dispose()
+        event.listen(opened.engine, "connect", lambda connection, _: connection.execute(f"PRAGMA {pragma}"))
+        with pytest.raises(UnfitEnvironment, match=message):
+            opened.add_runs([store.prepared(record.read_run(path)) for path in rest])
+    assert [(run.game, run.seed) for run in current(db)] == [("Breakout", 0)]
+    assert add(db, runs).outcomes == {"known": 1, "new": 4}
+
+
+def test_a_snapshot_holds_no_lock_and_stays_as_it_was(runs, db, monkeypatch):
+    first, *_ = sorted(record.find_runs(runs))
+    add(db, first)
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
+    with ResultStore.open(db) as opened, opened.snapshot() as snapshot:
+        assert add(db, runs).outcomes == {"known": 1, "new": 3}
+        (run,) = snapshot.runs("smoke@1")
+        assert len(snapshot.details(run).episodes) == 16
+        with opened.snapshot() as later:
+            assert len(later.runs("smoke@1")) == 4
+            assert later.digest() != snapshot.digest()
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda number, value, end, actions: record.EvaluationRow.model_validate(
+                {
+                    "attempt": 1,
+                    "agent_step": number,
+                    "frame": 4 * number,
+                    "episode": number,
+                    "length": number,
+                    "return": value,
+                    "end": end,
+                    "emulator_seed": 2**31 - 1,
+                    "actions": actions,
+                }
+            ),
+            st.integers(0, 10**12),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.sampled_from(["terminated", "truncated"]),
+            st.text(),
+        ),
+        max_size=4,
+    )
+)
+def test_the_digest_is_that_of_canonical_json(rows):
+    """The text that is hashed is built by hand, for speed; it is what the json module writes."""
+    written = [scoring._evaluation(row) for row in rows]
+    written += [scoring._episode(record.Episode.model_validate(_without_actions(row))) for row in rows]
+    plain = [row.model_dump(mode="json") for row in rows]
+    plain += [record.Episode.model_validate(_without_actions(row)).model_dump(mode="json") for row in rows]
+    assert written == [json.dumps(row, sort_keys=True, separators=(",", ":")) for row in plain]
+
+
+def _without_actions(row):
+    return {key: value for key, value in row.model_dump(by_alias=True).items() if key != "actions"}
+
+
+def test_diagnostics_are_thinned_to_what_a_page_can_show(tmp_path, db, run_maker):
+    path = run_maker(tmp_path / "runs")
+    rows = [
+        record.Diagnostics(attempt=1, agent_step=n, frame=4 * n, updates=n, values={"loss": n / 7})
+        for n in range(1, 1_001)
+    ]
+    (path / "diagnostics.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows))
+    add(db, tmp_path / "runs")
+    with ResultStore.open(db) as opened, opened.snapshot() as snapshot:
+        ((config_id, (found,)),) = snapshot.diagnostics("smoke@1").items()
+        assert (found.config_id, found.game, found.seed) == (config_id, "Pong", 0)
+    assert found.series["loss"].frames == tuple(range(20, 4_001, 20))  # every fifth row, the last among them
+    assert found.series["loss"].values == tuple(n / 7 for n in range(5, 1_001, 5))
+
+
+def test_what_is_recorded_in_more_detail_takes_the_place_of_less(tmp_path, db, run_maker):
+    path = run_maker(tmp_path / "runs")
+    other = tmp_path / "other.sqlite"
+    add(db, path)
+    (path / "checkpoints.jsonl").write_text(
+        record.Checkpoint(
+            attempt=1, agent_step=4_000, frame=16_000, updates=9, learner="a" * 64, history="b" * 64
+        ).model_dump_json()
+        + "\n"
+    )
+    report = add(db, path)
+    assert report.outcomes == {"known": 1}
+    assert current(db)[0].updates == 100
+    with ResultStore.open(db) as opened, opened.snapshot() as snapshot:
+        (run,) = snapshot.runs("smoke@1")
+        assert snapshot.details(run).checkpoints == ((4_000, 16_000, 9, "a" * 64, "b" * 64),)
+    assert add(other, path).digest == report.digest
+    (path / "checkpoints.jsonl").write_text("")
+    assert add(db, path).digest == report.digest
+
+
+def test_an_audit_finds_a_damaged_page_wherever_it_is(runs, db):
+    add(db, runs)
+    whole = db.read_bytes()
+    size = 4096
+    for page in range(1, len(whole) // size):
+        db.write_bytes(whole[: page * size] + b"\xff" * size + whole[(page + 1) * size :])
+        try:
+            problems = audit(db).problems
+        except BadData as error:
+            problems = (str(error),)
+        assert problems, f"page {page}"
+    db.write_bytes(whole)
+    assert audit(db).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("UPDATE run SET score = score + 1 WHERE game = 'Pong' AND seed = 1", "Pong seed 1 .*the score is"),
+        ("UPDATE run SET scored_episodes = 3 WHERE game = 'Pong' AND seed = 1", "over 3, its episodes give"),
+        ("UPDATE recording SET episodes = x'00' WHERE run_id = 1", "its episodes cannot be read"),
+        ("UPDATE run SET current = 0 WHERE game = 'Pong' AND seed = 1", r"rows \[\] stand where \d should"),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM run WHERE game = 'Pong' AND seed = 1", "belongs to no run"),
+    ],
+)
+def test_an_audit_finds_what_was_changed_by_hand(runs, db, damage, problem):
+    add(db, runs)
+    sound = audit(db)
+    assert (sound.runs, sound.scores, sound.problems) == (4, 4, ())
+    connection = sqlite3.connect(db)
+    connection.executescript(damage)
+    connection.close()
+    found = audit(db).problems
+    assert found
+    assert all(re.search(problem, line) for line in found)
+
+
 def test_what_a_connection_promises(db):
-    with ResultStore.open(db, create=True) as opened, opened._engine.connect() as connection:
+    with ResultStore.open(db, create=True) as opened, opened.engine.connect() as connection:
         pragmas = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in PRAGMAS}
         assert pragmas == PRAGMAS
 

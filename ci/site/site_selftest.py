@@ -1,0 +1,82 @@
+"""Does the checker see? Each defect is planted in a good page, opened in the real browser, and must be found."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import site_browser
+import site_markup
+
+POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'"
+FILES = {
+    "index.html": f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>A page</title>
+<link rel="stylesheet" href="style.css">
+<script src="board.js" defer></script>
+</head>
+<body>
+<main>
+<h1>A page</h1>
+<p>{"Some words that make a paragraph. " * 20}</p>
+<table><tr><th scope="col">Score</th></tr><tr><td>1.5</td></tr></table>
+<img src="icon.svg" alt="Icon">
+</main>
+</body>
+</html>
+""",
+    "style.css": """body { color: #111; background: #fff }
+@media (prefers-color-scheme: dark) { body { color: #eee; background: #121 } }
+""",
+    "board.js": "'use strict';\n",
+    "icon.svg": '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+}
+SCRIPT = "'use strict';\n"
+CELL = SCRIPT + "document.querySelector('td').textContent = '%s';\n"
+DEFECTS = {  # what is planted: (file, old text, new text), and by which check it must be found
+    "a remote image": ("index.html", "</main>", '<img src="https://example.org/x.png" alt="x"></main>', "requests"),
+    "a missing image": ("index.html", "icon.svg", "ikon.svg", "requests"),
+    "a style attribute": ("index.html", "<h1>", '<h1 style="color: red">', "console"),
+    "a script in the page": ("index.html", "</main>", "<script>document.title = 'x'</script></main>", "console"),
+    "a script that fails": ("board.js", SCRIPT, "throw new Error('no');\n", "console"),
+    "a script that complains": ("board.js", SCRIPT, "console.error('no');\n", "console"),
+    "a script that fetches": ("board.js", SCRIPT, "fetch('https://example.org').catch(() => 0);\n", "console"),
+    "an image without a name": ("index.html", ' alt="Icon"', "", "axe light"),
+    "pale text": ("style.css", "#111", "#ccc", "axe light"),
+    "dark text on dark": ("style.css", "#eee", "#222", "axe dark"),
+    "a number that a script changes": ("board.js", SCRIPT, CELL % "1.6", "no script"),
+    "a number that a script doubles": ("board.js", SCRIPT, CELL % "1.5 1.5", "no script"),
+    "a page too wide": ("style.css", "body {", "h1 { width: 700px }\nbody {", "phone"),
+    "nothing on paper": ("style.css", "body {", "@media print { p { display: none } }\nbody {", "print"),
+    "a wrong end tag": ("index.html", "</h1>", "</h2>", "markup"),
+    "an unknown property": ("style.css", "body {", "h1 { colr: red }\nbody {", "markup"),
+}
+
+
+def missed(progress: Callable[[str], None]) -> list[str]:
+    """Return the defects that were not found, and the good page if something was found in it."""
+    wrong = [] if not _found({}, ("browser", "markup")) else ["the good page"]
+    for name, (file, old, new, check) in DEFECTS.items():
+        progress(name)
+        if old not in FILES[file]:
+            raise ValueError(f"{name}: {file} has no {old!r}")
+        part = "markup" if check == "markup" else "browser"
+        if check not in _found({file: FILES[file].replace(old, new, 1)}, (part,)):
+            wrong.append(name)
+    return wrong
+
+
+def _found(changed: dict[str, str], parts: tuple[str, ...]) -> set[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (FILES | changed).items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        found = site_markup.check(Path(folder)) if "markup" in parts else []
+        if "browser" in parts:
+            found += site_browser.check(Path(folder), {"index.html": ["index.html"]}, None, lambda _: None)
+        return {item.check for item in found}

@@ -1,0 +1,119 @@
+"""`suite submit`: pack runs into a bundle, check a bundle, print the schemas. Imports nothing heavy at the top."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_RUNS = click.Path(path_type=Path)
+_SCHEMAS = ("submission", "manifest", "environment", "run", "card", "attest", "report")
+
+
+PACK_EXAMPLES = """\b
+Examples:
+  suite submit pack runs/atari40m@1/0123456789abcdef --out bundle.zip
+  suite submit pack runs-a runs-b --toml me.toml --out bundle.zip
+"""
+
+CHECK_EXAMPLES = """\b
+Examples:
+  suite submit check bundle.zip
+  suite submit check bundle.zip --replay --report report.json
+"""
+
+
+@click.group()
+def submit() -> None:
+    """Make a submission of finished runs, and check one."""
+
+
+@submit.command(epilog=PACK_EXAMPLES)
+@click.argument("runs", metavar="RUNS...", nargs=-1, required=True, type=_RUNS)
+@click.option("--out", type=_FILE, required=True, metavar="BUNDLE.zip", help="The bundle to make or replace.")
+@click.option("--toml", type=_FILE, help="Who submits what; default: submission.toml beside the bundle.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def pack(runs: tuple[Path, ...], out: Path, toml: Path | None, as_json: bool) -> None:
+    """Pack every run at or below RUNS into one bundle.
+
+    Without a submission.toml, a template is written beside the bundle, to be filled in. The same runs and the same
+    file give the same bytes. All runs are of one task, and finished. Actions are left out where they would make the
+    bundle larger than 20 MB.
+    """
+    from leaderboard.submissions.check import plural
+    from leaderboard.submissions.pack import directories_of
+    from leaderboard.submissions.pack import pack as run
+    from leaderboard.submissions.template import read_submission
+    from suite.errors import UsageError
+
+    if out.suffix != ".zip":
+        raise UsageError(f"{out} is no name for a bundle.", "Give --out a name that ends in .zip.")
+    directories_of(runs)  # a wrong path is said before there is a template to fill in
+    out.parent.mkdir(parents=True, exist_ok=True)
+    done = run(runs, read_submission(toml, out), out)
+    for remark in done.remarks:
+        click.echo(remark, err=True)
+    if as_json:
+        content = {"schema": "leaderboard.submit.pack/1", "bundle": str(done.path), "size_bytes": done.size}
+        click.echo(json.dumps(content | {"sha256": done.sha256, "runs": done.runs, "actions": done.with_actions}))
+    else:
+        click.echo(
+            f"bundle: {done.path} ({plural(done.runs, 'run')}, {done.size / 1e6:,.2f} MB, SHA-256 {done.sha256[:16]})"
+        )
+        click.echo(f"Check it with: suite submit check {done.path}", err=True)
+
+
+@submit.command(epilog=CHECK_EXAMPLES)
+@click.argument("bundle", metavar="BUNDLE.zip", type=_FILE)
+@click.option("--replay", is_flag=True, help="Run every scored episode through the emulator again, too.")
+@click.option("--report", type=_FILE, metavar="report.json", help="Write everything that was found to a file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+def check(bundle: Path, replay: bool, report: Path | None, as_json: bool) -> None:
+    """Recompute everything that a bundle claims, and say what does not hold.
+
+    Nothing in the bundle is believed, executed or extracted. Exits with 4 if there is an error, with 0 if there are
+    only points for review and notes.
+    """
+    from leaderboard.submissions.check import check_bundle, plural, table
+    from suite.durable import replace_file
+    from suite.errors import BadData, UsageError
+
+    if not bundle.exists():
+        raise UsageError(f"{bundle} is not there.", "Name a bundle that `suite submit pack` wrote.")
+    done = check_bundle(bundle, replay=replay, progress=lambda line: click.echo(line, err=True))
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(report, done.to_json())
+    click.echo(done.to_json() if as_json else table(done))
+    if errors := done.count("error"):
+        raise BadData(f"{plural(errors, 'error')}: this bundle cannot be submitted.", "Each error says what to do.")
+
+
+@submit.command()
+@click.argument("name", type=click.Choice(_SCHEMAS))
+def schema(name: str) -> None:
+    """Print the JSON Schema of one kind of file."""
+    from leaderboard.submissions.schema import json_schema
+
+    click.echo(json.dumps(json_schema(name), indent=2))
+
+
+@submit.command()
+@click.argument("report", metavar="report.json", type=click.File("rb"))
+def comment(report: BinaryIO) -> None:
+    """Print a report as a Markdown comment for a pull request; `-` reads it from standard input.
+
+    The report is taken as something from outside: bounded, read strictly, and escaped.
+    """
+    from leaderboard.submissions.comment import REPORT_BYTES
+    from leaderboard.submissions.comment import comment as run
+    from leaderboard.submissions.findings import Rejected
+    from suite.errors import BadData
+
+    try:
+        click.echo(run(report.read(REPORT_BYTES + 1)), nl=False)
+    except Rejected as error:
+        raise BadData(error.problem, "Name what `suite submit check --report FILE` wrote.") from error

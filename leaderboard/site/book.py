@@ -1,0 +1,76 @@
+"""What every kind of page is made with: the report, and one strict environment for all templates."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+
+from leaderboard.site import charts, links, marks, text
+from leaderboard.site.duels import Duel, all_duels
+from leaderboard.site.report import Report
+from suite.card import written
+
+
+@dataclass(frozen=True)
+class Book:
+    """All that pages are made from; `html` fills a template. `database`: the file to offer for download."""
+
+    report: Report
+    database: bytes = b""
+
+    @functools.cached_property
+    def duels(self) -> dict[str, tuple[Duel, ...]]:
+        """The pairs of every task that have a page, by its name; compared once."""
+        return all_duels(self.report)
+
+    def html(self, path: str, template: str, **values: Any) -> dict[str, bytes]:
+        """Return one page under its path, relative to the site's root.
+
+        Templates see `site`, `page` (the path, for `link`) and the values; an unknown name raises.
+        """
+        filled = environment().get_template(template).render(site=self.report.site, page=path, **values)
+        return {path: filled.encode()}
+
+
+@functools.cache
+def environment() -> Environment:
+    """Return the templates' environment: everything is escaped, and a name that is missing is an error."""
+    found = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        loader=PackageLoader("leaderboard.site"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {
+        "fixed": text.fixed,
+        "signed": text.signed,
+        "raw": text.raw,
+        "si": text.si,
+        "whole": text.whole,
+        "percent": text.percent,
+        "duration": text.duration,
+        "size": text.size,
+        "span": text.span,
+        "written": written,
+    }
+    found.globals |= {
+        "decimals": text.decimals,
+        "style_of": charts.style,
+        "marker": marks.marker,
+        "links": links,
+        "link": _link,
+        "NONE": text.NONE,
+    }
+    return found
+
+
+@pass_context
+def _link(context: Context, target: str) -> str:
+    """Return the link from the page that is being made to a path of `links`."""
+    return links.relative(target, context["page"])

@@ -1,0 +1,217 @@
+"""Tables as files: CSV, JSON, LaTeX and Parquet, the same bytes for the same values.
+
+Text in a table may come from strangers. In CSV, a cell that a spreadsheet would take for a formula starts with an
+apostrophe; in LaTeX, every character is printed and none is obeyed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from suite.errors import UnfitEnvironment
+
+Cell = str | int | float | bool | None
+"""A value of a table; None where there is none, and so is what is not finite."""
+
+_FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20\u2212"
+"""How a formula may start, the full-width forms and the minus sign among them."""
+
+_TEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': "''",
+    "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{MIDDLE DOT}": r"$\cdot$", "\N{MINUS SIGN}": "$-$",
+    "\N{EN DASH}": "--", "\N{EM DASH}": "---", "\N{NARROW NO-BREAK SPACE}": r"\,", "\N{NO-BREAK SPACE}": "~",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{DAGGER}": r"$^\dagger$", "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+}  # fmt: skip
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name for machines (`snake_case`, with the unit), its head for people, and decimals in LaTeX.
+
+    `right`: numbers that are text already go to the right all the same.
+    """
+
+    name: str
+    head: str
+    digits: int = 2
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table. `bold` holds the (row, column) places that LaTeX prints bold."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    bold: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+
+    def numeric(self, column: int) -> bool:
+        """Return whether a column holds numbers and nothing else."""
+        values = [row[column] for row in self.rows if row[column] is not None]
+        return bool(values) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+
+
+def files(table: Table, path: str, printed: Table | None = None) -> dict[str, bytes]:
+    """Return the files of a table, `path` with the ends .csv, .json and .tex; LaTeX shows `printed` if it is given."""
+    return {
+        f"{path}.csv": csv_file(table),
+        f"{path}.json": json_file(table),
+        f"{path}.tex": latex(printed or table).encode(),
+    }
+
+
+def database(path: Path) -> bytes:
+    """Return a results database as one file, packed; the same content in the same order gives the same bytes.
+
+    Raises UnfitEnvironment where there is no room for a copy.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder, closing(sqlite3.connect(path)) as connection:
+            copy = Path(folder) / "copy.sqlite"
+            connection.execute("VACUUM INTO ?", (str(copy),))
+            return copy.read_bytes()
+    except (OSError, sqlite3.OperationalError) as error:
+        raise UnfitEnvironment(
+            f"Cannot copy {path}: {error}.", "Free space, or set TMPDIR to where some is."
+        ) from error
+
+
+def csv_file(table: Table) -> bytes:
+    """Return a table as CSV (RFC 4180, UTF-8): names, then rows; numbers in full, nothing where there is no value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow([_guarded(column.name) for column in table.columns])
+    writer.writerows([_csv_cell(value) for value in row] for row in table.rows)
+    return text.getvalue().encode()
+
+
+def json_file(table: Table) -> bytes:
+    """Return a table as one JSON object: its schema, what it shows, its columns, and a row as an object each."""
+    names = [column.name for column in table.columns]
+    document = {
+        "schema": "leaderboard.table/1",
+        "name": table.name,
+        "caption": _clean(table.caption),
+        "columns": names,
+        "rows": [dict(zip(names, map(_finite, row), strict=True)) for row in table.rows],
+    }
+    return (json.dumps(document, allow_nan=False, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def latex(table: Table) -> str:
+    """Return a table for booktabs: text to the left, numbers to the right, without the float around it."""
+    numeric = [column.right or table.numeric(index) for index, column in enumerate(table.columns)]
+    heads = [
+        rf"\multicolumn{{1}}{{r}}{{{tex(column.head)}}}" if right else tex(column.head)
+        for column, right in zip(table.columns, numeric, strict=True)
+    ]
+    lines = [
+        rf"\begin{{tabular}}{{@{{}}{''.join('r' if right else 'l' for right in numeric)}@{{}}}}",
+        r"\toprule",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+        *(" & ".join(_tex_row(table, index)) + r" \\" for index in range(len(table.rows))),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def parquet(table: Table) -> bytes:
+    """Return a table as Parquet: whole numbers as int64, other numbers as float64, anything else as text."""
+    import pyarrow
+    from pyarrow import parquet as writer
+
+    columns: dict[str, Any] = {}
+    for index, column in enumerate(table.columns):
+        values = [_finite(row[index]) for row in table.rows]
+        kind = _arrow_type([value for value in values if value is not None])
+        columns[column.name] = pyarrow.array(values, type=kind)
+    sink = io.BytesIO()
+    writer.write_table(pyarrow.table(columns), sink, compression="zstd", version="2.6")
+    return sink.getvalue()
+
+
+def tex(text: str) -> str:
+    """Return text that LaTeX prints as it is; what its usual fonts lack becomes a question mark."""
+    plain = re.sub("-(?=-)", "\0", _clean(text).replace("\n", " "))
+    found = "".join(_TEX.get(character, character) for character in plain).replace("\0", "-{}")
+    return re.sub(r"[^\x20-\u017f]", "?", found)
+
+
+def number(value: float, digits: int) -> str:
+    """Return a number for LaTeX: so many decimals, a true minus sign, thin spaces between thousands."""
+    shown = f"{value:,.{digits}f}"
+    shown = shown.removeprefix("-") if float(shown.replace(",", "")) == 0 else shown
+    return shown.replace(",", r"\,").replace("-", "$-$")
+
+
+def _tex_row(table: Table, index: int) -> Sequence[str]:
+    cells = []
+    for place, (value, column) in enumerate(zip(table.rows[index], table.columns, strict=True)):
+        value = _finite(value)
+        if value is None:
+            cell = "---"
+        elif isinstance(value, float):
+            cell = number(value, column.digits)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            cell = number(value, 0)
+        else:
+            cell = tex(str(value))
+        cells.append(rf"\textbf{{{cell}}}" if (index, place) in table.bold else cell)
+    return cells
+
+
+def _csv_cell(value: Cell) -> Cell:
+    value = _finite(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _guarded(value) if isinstance(value, str) else value
+
+
+def _guarded(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula, whatever blanks stand before it."""
+    text = _clean(text)
+    risky = text[:1] in _FORMULA or text.lstrip(" \u00a0\u3000\"'")[:1] in _FORMULA
+    return f"'{text}" if text and risky else text
+
+
+def _finite(value: Cell) -> Cell:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return _clean(value) if isinstance(value, str) else value
+
+
+def _clean(text: str) -> str:
+    """Return text without control characters and without those that turn its direction."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _arrow_type(values: Sequence[Cell]) -> Any:
+    import pyarrow
+
+    if values and all(isinstance(value, bool) for value in values):
+        return pyarrow.bool_()
+    if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return pyarrow.int64()
+    if values and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return pyarrow.float64()
+    return pyarrow.string()

@@ -1,0 +1,48 @@
+"""One module and one template for each kind of page; each module has `pages(book) -> {path: bytes}`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from leaderboard.site.book import Book
+from leaderboard.site.pages import (
+    board,
+    changelog,
+    compare,
+    coverage,
+    curves,
+    data,
+    entries,
+    games,
+    method,
+    methods,
+    overview,
+    pair,
+    profiles,
+    rules,
+    run,
+    statistics,
+    submission,
+)
+
+Kind = Callable[[Book], dict[str, bytes]]
+
+KINDS: tuple[Kind, ...] = (
+    overview.pages,
+    board.pages,
+    curves.pages,
+    profiles.pages,
+    games.pages,
+    entries.pages,
+    coverage.pages,
+    methods.pages,
+    method.pages,
+    compare.pages,
+    pair.pages,
+    run.pages,
+    submission.pages,
+    data.pages,
+    rules.pages,
+    statistics.pages,
+    changelog.pages,
+)

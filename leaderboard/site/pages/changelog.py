@@ -1,0 +1,84 @@
+"""What changed, from the database alone: submissions and runs by the day on which they came."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leaderboard.site import links
+from leaderboard.site.book import Book
+from leaderboard.site.report import Report
+from leaderboard.store.rows import StoredSubmission
+
+LISTED = 300
+"""How many batches of runs the page lists one by one; the days before are summed up."""
+
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Results of an entry that ended on one day; `first`: the entry had none before."""
+
+    task: str
+    config_id: str
+    label: str
+    runs: int
+    games: int
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day: what was submitted, and what ended."""
+
+    date: str
+    submissions: tuple[StoredSubmission, ...]
+    batches: tuple[Batch, ...]
+
+
+def pages(book: Book) -> dict[str, bytes]:
+    """Return the page."""
+    found = days(book.report)
+    listed, counted = set[str](), 0
+    for day in found:
+        counted += len(day.batches)
+        if counted <= LISTED or day is found[0]:
+            listed.add(day.date)
+    return book.html(links.CHANGELOG, "changelog.html", days=found, listed=listed)
+
+
+def days(report: Report) -> tuple[Day, ...]:
+    """Return all days on which something came, the newest first; what has no date is left out."""
+    submitted: Mapping[str, list[StoredSubmission]] = defaultdict(list)
+    for item in report.submissions:
+        submitted[_day(item.submitted_at)].append(item)
+    batches: Mapping[str, list[Batch]] = defaultdict(list)
+    for name, data in report.data.items():
+        ended: Mapping[str, list[tuple[str, str]]] = defaultdict(list)
+        for run in data.runs:
+            if run.finished and not data.entries[run.config_id].published:
+                ended[run.config_id].append((_day(run.ended_at), run.game))
+        for config_id, rows in ended.items():
+            counts = Counter(day for day, _ in rows)
+            first = min(counts)
+            for day, count in counts.items():
+                games = len({game for other, game in rows if other == day})
+                label = data.entries[config_id].label
+                batches[day].append(Batch(name, config_id, label, count, games, day == first))
+    dates = sorted((submitted.keys() | batches.keys()) - {""}, reverse=True)
+    return tuple(
+        Day(
+            date,
+            tuple(submitted.get(date, ())),
+            tuple(sorted(batches.get(date, ()), key=lambda batch: (batch.task, batch.label, batch.config_id))),
+        )
+        for date in dates
+    )
+
+
+def _day(moment: str) -> str:
+    found = DAY.match(moment)
+    return found.group() if found else ""

@@ -1,0 +1,65 @@
+"""What can be downloaded: the database itself, every run, and the tables of every task."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from leaderboard.site import exports, links, tables
+from leaderboard.site.book import Book
+from leaderboard.site.pages.downloads import iterations
+
+DATABASE = "data/results.sqlite"
+
+ABOUT = {
+    "data/runs.csv": "Every run, one row each",
+    "data/runs.json": "The same as JSON",
+    "data/runs.parquet": "The same as Parquet",
+    "data/iterations.csv": "Every iteration of every run: the mean raw return of its episodes",
+    "data/iterations.parquet": "The same as Parquet",
+}
+
+QUERIES = (
+    (
+        "Scores of an entry by game",
+        "SELECT game, count(*), avg(score) FROM run WHERE current AND config_id = ? GROUP BY game",
+    ),
+    ("Runs that diverged", "SELECT config_id, game, seed FROM run WHERE current AND state = 'diverged'"),
+    (
+        "Learning curve of a game",
+        "SELECT iteration, avg(mean_return) FROM iteration JOIN run ON run.id = run_id "
+        "WHERE current AND config_id = ? AND game = ? GROUP BY iteration",
+    ),
+)
+"""What can be asked of the database, with SQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to download."""
+
+    path: str
+    about: str
+    size: int
+    sha256: str
+
+
+def pages(book: Book) -> dict[str, bytes]:
+    """Return the page, the database's copy and the tables of runs."""
+    table, steps = tables.runs(book.report.data.values()), iterations(book.report.data.values())
+    files = {
+        "data/runs.csv": exports.csv_file(table),
+        "data/runs.json": exports.json_file(table),
+        "data/runs.parquet": exports.parquet(table),
+        "data/iterations.csv": exports.csv_file(steps),
+        "data/iterations.parquet": exports.parquet(steps),
+    }
+    listed = [_file(path, ABOUT[path], content) for path, content in files.items()]
+    if book.database:
+        files[DATABASE] = book.database
+        listed.insert(0, _file(DATABASE, "The results database, whole", book.database))
+    return files | book.html(links.DATA, "data.html", files=listed, columns=tables.RUNS, queries=QUERIES)
+
+
+def _file(path: str, about: str, content: bytes) -> File:
+    return File(path, about, len(content), hashlib.sha256(content).hexdigest())

@@ -1,0 +1,207 @@
+"""The page of each pair: the verdict in a sentence, then the numbers, the games behind it, and what is missing."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from leaderboard.site import charts, exports, figures, links, plots, printed
+from leaderboard.site.book import Book
+from leaderboard.site.duels import Duel, table
+from leaderboard.site.exports import Cell, Column, Table
+from leaderboard.site.text import decimals, fixed, signed
+from leaderboard.site.views import Curve, Tick
+from leaderboard.statistics.intervals import Estimate
+from leaderboard.statistics.pairs import GameDifference
+from leaderboard.statistics.sentences import p_text, remarks, sentence
+
+FORMATS = ("csv", "json", "tex", "pdf")
+"""What each pair's table of games can be downloaded as."""
+
+COLUMNS = (
+    Column("game", "Game"),
+    Column("a", "A"),
+    Column("b", "B"),
+    Column("difference", "Difference"),
+    Column("low", "Low"),
+    Column("high", "High"),
+    Column("share_of_iqm_difference", "Drives", 3),
+)
+
+Place = Callable[[float], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An interval on a shared axis, positions 0 to 100, and what it speaks for: `better`, `worse` or `open`.
+
+    `cut_low` and `cut_high`: it goes on beyond the axis.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    says: str
+    cut_low: bool = False
+    cut_high: bool = False
+
+
+def pages(book: Book) -> dict[str, bytes]:
+    """Return the page of each pair and the files of its table, and those of the table of all pairs of a task."""
+    files: dict[str, bytes] = {}
+    tasks = {task.name: task for task in book.report.site.tasks}
+    for name, pairs in book.duels.items():
+        task = tasks[name]
+        curves = {curve.entry.config_id: curve for curve in task.full.curves}
+        files |= exports.files(table(task, pairs), stem(name), printed.pairs(task, pairs))
+        for duel in pairs:
+            path = links.pair(name, duel.a.config_id, duel.b.config_id)
+            files |= book.html(path, "pair.html", task=task, tab="Board", **values(duel, curves))
+            files |= downloads(duel, path.removesuffix(".html"))
+    return files
+
+
+def stem(task: str) -> str:
+    """Return the path, without its end, of the table of all pairs of a task (.csv, .json, .tex)."""
+    return f"{links.slug(task)}/compare/pairs"
+
+
+def values(duel: Duel, curves: dict[str, Curve]) -> dict[str, Any]:
+    """Return what the template shows of a pair."""
+    item, a, b = duel.comparison, duel.a, duel.b
+    place, ticks = _axis([row.difference for row in item.by_game])
+    whole, whole_ticks = _axis([item.difference, Estimate(item.margin, -item.margin, item.margin)])
+    looks = _looks(duel)
+    traces = [
+        plots.Trace.of(_points(curves[entry.config_id]), look)
+        for entry, look in zip((a, b), looks, strict=True)
+        if entry.config_id in curves
+    ]
+    return {
+        "duel": duel,
+        "sentence": sentence(item, a.label, b.label, p=duel.p, pairs=duel.pairs),
+        "remarks": remarks(item),
+        "strip": _strip(duel),
+        "rows": [(row, _span(row.difference, place)) for row in item.by_game],
+        "ticks": ticks,
+        "whole": _span(item.difference, whole),
+        "whole_ticks": whole_ticks,
+        "margin": (whole(-item.margin), whole(item.margin)),
+        "plot": plots.plot(traces),
+        "looks": looks,
+        "dashed": looks[1].dash != looks[0].dash,
+        "area": _area(duel),
+        "carried": _carried([("A", curves.get(a.config_id)), ("B", curves.get(b.config_id))]),
+        "p_text": p_text,
+        "formats": FORMATS,
+        "stem": links.pair("", a.config_id, b.config_id).rpartition("/")[2].removesuffix(".html"),
+    }
+
+
+def downloads(duel: Duel, path: str) -> dict[str, bytes]:
+    """Return a pair's table of games as files, and its figure."""
+    item = duel.comparison
+    rows = tuple(_row(row) for row in item.by_game)
+    caption = (
+        f"A: {duel.a.label}. B: {duel.b.label}. Human-normalized means over {item.seeds[0]} to {item.seeds[1]} seeds, "
+        "and differences with Welch's 95 % intervals, each game's own. Drives: by how much the difference of IQMs "
+        "changes when that game's runs alone change sides."
+    )
+    found = exports.files(Table(f"{duel.a.config_id} less {duel.b.config_id}", caption, COLUMNS, rows), path)
+    changes = [(row.game, row.difference) for row in item.by_game]
+    spec = figures.interval_spec(
+        figures.difference_rows(changes), "A less B, human-normalized", width=234, row_height=11, reference=0.0
+    )
+    return found | {f"{path}.pdf": charts.pdf(spec)}
+
+
+def _row(row: GameDifference) -> tuple[Cell, ...]:
+    return row.game, row.a, row.b, row.difference.value, row.difference.low, row.difference.high, row.share
+
+
+def _strip(duel: Duel) -> list[tuple[str, str, str]]:
+    item = duel.comparison
+    digits = decimals(item.difference)
+    return [
+        ("IQM of A", fixed(item.a, digits), ""),
+        ("IQM of B", fixed(item.b, digits), ""),
+        ("difference", signed(item.difference.value, digits), _interval(item.difference, digits, sign=True)),
+        *_heights(duel),
+        ("probability of improvement", fixed(item.improvement.value), _interval(item.improvement, 2)),
+        ("permutation p", p_text(item.p), ""),
+        (f"p over {duel.pairs} pairs (Holm)", p_text(duel.p), ""),
+        ("seeds a game", "\N{EN DASH}".join(map(str, dict.fromkeys(item.seeds))), ""),
+        ("seeds for power 0.8", str(item.seeds_needed or "more than 1,000"), ""),
+    ]
+
+
+def _heights(duel: Duel) -> list[tuple[str, str, str]]:
+    if duel.area is None:
+        return []
+    digits = decimals(duel.area)
+    shown = signed(duel.area.value, digits)
+    return [("difference of mean heights", shown, _interval(duel.area, digits, sign=True))]
+
+
+def _area(duel: Duel) -> str:
+    """Return the difference of the areas with its interval for the caption; "" where there is none."""
+    return "".join(f"{value} {note}" for _, value, note in _heights(duel))
+
+
+def _carried(curves: Sequence[tuple[str, Curve | None]]) -> str:
+    """Return a sentence that says how many runs diverged; "" where none did."""
+    counts = [(name, max(point.carried for point in curve.points)) for name, curve in curves if curve is not None]
+    parts = [f"{count} of {name}" for name, count in counts if count]
+    return f"Diverged runs: {', '.join(parts)}." if parts else ""
+
+
+def _interval(estimate: Estimate, digits: int, *, sign: bool = False) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "no interval"
+    show = signed if sign else fixed
+    return f"[{show(estimate.low, digits)}, {show(estimate.high, digits)}]"
+
+
+def _looks(duel: Duel) -> tuple[charts.Style, charts.Style]:
+    """Return how the two are drawn: solid, B dashed where its colour is that of A or a tone of it."""
+    drawn = charts.styles((duel.a, duel.b))
+    a, b = (replace(drawn[entry.label], dash=[1, 0]) for entry in (duel.a, duel.b))
+    alike = a.colour == b.colour or duel.a.method == duel.b.method
+    return a, replace(b, dash=[6, 3]) if alike else b
+
+
+def _points(curve: Curve) -> tuple[charts.Point, ...]:
+    return tuple(charts.Point(p.frames, p.estimate.value, p.estimate.low, p.estimate.high) for p in curve.points)
+
+
+def _axis(estimates: list[Estimate]) -> tuple[Place, tuple[Tick, ...]]:
+    """Return where values lie on an axis from 0 to 100 that holds all values, 0 and most intervals, and its ticks.
+
+    An interval that reaches further than all values and three usual widths beyond is left to be cut: one game with few
+    runs would squeeze all others.
+    """
+    spans = [(e.low, e.high) for e in estimates if e.low is not None and e.high is not None]
+    values = [0.0, *(e.value for e in estimates)]
+    slack = 3 * statistics.median([high - low for low, high in spans] or [0.0])
+    least, most = min(values) - slack, max(values) + slack
+    ends = values + [min(max(end, least), most) for span in spans for end in span]
+    step = plots.round_step((max(ends) - min(ends)) or 1.0, 4)
+    first = int(min(ends) // step)
+    last = max(first + 1, -int(-max(ends) // step))
+
+    def place(value: float) -> float:
+        return 100 * (value / step - first) / (last - first)
+
+    digits = max(0, len(f"{step:g}".partition(".")[2]))
+    return place, tuple(Tick(place(step * i), signed(step * i, digits)) for i in range(first, last + 1))
+
+
+def _span(estimate: Estimate, place: Place) -> Span:
+    low, high = estimate.low, estimate.high
+    says = "better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "open"
+    if low is None or high is None:
+        return Span(place(estimate.value), None, None, says)
+    start, end = place(low), place(high)
+    return Span(place(estimate.value), max(start, 0.0), min(end, 100.0), says, start < -1e-6, end > 100 + 1e-6)

@@ -1,0 +1,158 @@
+"""The page of each run: what came out, how far it is proven, where it came from, and the command that repeats it."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from leaderboard.site import links, plots
+from leaderboard.site.book import Book
+from leaderboard.site.charts import Point, style
+from leaderboard.site.report import TaskData
+from leaderboard.site.text import NONE, duration, fixed, raw, si
+from leaderboard.site.views import Entry, TaskPage
+from leaderboard.store.rows import StoredRun
+from suite.tasks import Task, human_normalized
+
+PROVEN = {
+    "claimed": "The score is what the submitter says. Nothing was computed again.",
+    "recomputed": "The score was computed again from the recorded episodes. That they happened is the "
+    "word of whoever ran them.",
+    "replayed": "The actions of every scored episode were played again in the emulator and gave the recorded return. "
+    "That proves the score of these actions, not who chose them.",
+    "rerun": "Someone else ran the same command and came to the same result.",
+    "published": "Others published this number. Nothing was run or checked here.",
+}
+"""What each level proves."""
+
+SHOWN = 6
+"""How many checkpoint hashes a page lists: the last ones."""
+
+_LONGEST = 300
+"""Characters of a recorded value that a page shows."""
+
+
+def pages(book: Book) -> dict[str, bytes]:
+    """Return a page for each run that was run, finished or not; numbers of others have none."""
+    files: dict[str, bytes] = {}
+    for task in book.report.site.tasks:
+        data = book.report.data[task.name]
+        own = [run for run in data.runs if not data.entries[run.config_id].published]
+        for (config_id, game), group in itertools.groupby(own, key=lambda run: (run.config_id, run.game)):
+            seeds = list(group)
+            for run in seeds:
+                path = links.run(task.name, config_id, game, run.seed)
+                files |= book.html(path, "run.html", **_values(task, data, run, seeds))
+    return files
+
+
+def commands(data: TaskData, entry: Entry, run: StoredRun) -> tuple[str, str]:
+    """Return the line that repeats a run, and the same in a container."""
+    more = ["--games", run.game, "--seeds", str(run.seed)]
+    if data.task.data is not None:
+        more += ["--data", "DATA"]
+    line = f"{entry.command} {shlex.join(more)}"
+    inside = line.removeprefix("suite ")
+    mounted = ' -v "$PWD/DATA:/data:ro"' if data.task.data is not None else ""
+    inside = inside.replace("--data DATA", "--data /data")
+    return line, f'docker run --rm -u "$(id -u):$(id -g)" -v "$PWD/out:/out"{mounted} suite {inside}'
+
+
+def _values(task: TaskPage, data: TaskData, run: StoredRun, seeds: Sequence[StoredRun]) -> dict[str, Any]:
+    entry = data.entries[run.config_id]
+    hashes = data.checkpoints.get((run.config_id, run.game, run.seed, run.environment_fingerprint), ())
+    step = data.task.budget.iteration_frames
+    line, container = commands(data, entry, run)
+    return {
+        "task": task,
+        "entry": entry,
+        "run": run,
+        "strip": _strip(data.task, task, run),
+        "plot": _plot(entry, run, seeds, step),
+        "points": [((index + 1) * step, mean) for index, mean in run.iterations.items()],
+        "others": [other.seed for other in seeds if other is not run],
+        "provenance": provenance(run.provenance, run),
+        "packages": facts(run.provenance.get("packages")),
+        "environment": facts(run.provenance.get("environment")),
+        "hashes": hashes[-SHOWN:],
+        "hashes_in_all": len(hashes),
+        "proven": PROVEN.get(run.level, ""),
+        "command": line,
+        "container": container,
+    }
+
+
+def _strip(task: Task, page: TaskPage, run: StoredRun) -> list[tuple[str, str, str]]:
+    normalized = None if run.score is None else human_normalized(run.game, run.score)
+    items = [("state", run.state, "")]
+    if run.finished:
+        note = "" if normalized is None else f"{fixed(normalized)} human-normalized"
+        items.append(("score", raw(run.score) if run.score is not None else NONE, note))
+    if run.scored_episodes is not None:
+        items.append(("scored episodes", f"{run.scored_episodes:,}", ""))
+    items.append(
+        (page.unit, si(run.frames), f"of {si(task.budget.frames)}" if run.frames != task.budget.frames else "")
+    )
+    if run.wall_seconds is not None:
+        items.append(("wall time", duration(run.wall_seconds), "all attempts" if run.attempt > 1 else ""))
+    if run.sparsity:
+        items.append(("sparsity", f"{100 * run.sparsity:.3g} %", ""))
+    items.append(("proven", run.level, ""))
+    return items
+
+
+def _plot(entry: Entry, run: StoredRun, seeds: Sequence[StoredRun], step: int) -> plots.Plot | None:
+    drawn = style(entry)
+    traces = [plots.Trace(_points(other, step), faint=True) for other in seeds if other is not run]
+    return plots.plot([*traces, plots.Trace(_points(run, step), drawn.colour)])
+
+
+def _points(run: StoredRun, step: int) -> tuple[Point, ...]:
+    if not run.iterations:
+        return ()
+    return tuple(Point((i + 1) * step, run.iterations.get(i)) for i in range(max(run.iterations) + 1))
+
+
+def provenance(recorded: Mapping[str, Any], run: StoredRun) -> list[tuple[str, str]]:
+    """Return where a run came from, as rows for people; what was not recorded is left out."""
+    git = recorded.get("git")
+    git = git if isinstance(git, Mapping) else {}
+    dirty = {True: " with changes", False: ""}.get(bool(git.get("dirty")), "")
+    rows = [
+        (
+            "attempt",
+            f"{run.attempt}" + (f", went on from agent step {recorded['resumed_at']:,}" if _resumed(recorded) else ""),
+        ),
+        ("started", run.started_at),
+        ("ended", run.ended_at),
+        ("suite", shown(recorded.get("suite_version"))),
+        ("commit", f"{shown(git.get('commit'))}{dirty}" if git.get("commit") else ""),
+        ("command", shlex.join(map(str, recorded.get("command") or ()))),
+        *((f"execution: {key}", value) for key, value in facts(recorded.get("execution"))),
+        *((f"hardware: {key}", value) for key, value in facts(recorded.get("hardware"))),
+        ("run digest", run.digest),
+    ]
+    return [(key, value[:_LONGEST]) for key, value in rows if value]
+
+
+def facts(recorded: Any) -> list[tuple[str, str]]:
+    """Return a recorded table as rows, sorted, without what is empty."""
+    if not isinstance(recorded, Mapping):
+        return []
+    return [
+        (str(key)[:80], shown(value)) for key, value in sorted(recorded.items()) if value is not None and value != ""
+    ]
+
+
+def shown(value: Any) -> str:
+    """Return a recorded value for people, cut where it is long."""
+    if value is None:
+        return ""
+    text = str(value).lower() if isinstance(value, bool) else f"{value:,}" if isinstance(value, int) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _resumed(recorded: Mapping[str, Any]) -> bool:
+    return isinstance(recorded.get("resumed_at"), int) and recorded["resumed_at"] > 0

@@ -1,0 +1,151 @@
+"""The page of each submission: who, what, how far it is proven, what was found, and what was held against it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.site import links
+from leaderboard.site.book import Book
+from leaderboard.site.pages.run import PROVEN, facts, shown
+from leaderboard.site.report import Report
+from leaderboard.store.rows import StoredSubmission, SubmittedRun
+
+RUNS_SHOWN = 600
+"""How many runs of a submission its page lists; the database has all."""
+
+FINDINGS_SHOWN, ENVIRONMENTS_SHOWN = 200, 20
+
+FINDING = ("code", "severity", "where", "message", "remedy")
+"""The columns of a finding."""
+
+_LINK = re.compile(r"https://[A-Za-z0-9.-]+(?::\d+)?(?:/[A-Za-z0-9._~%/#?=&+,:@()-]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A run of the submission; `path` leads to its page, "" where another result stands in its place."""
+
+    run: SubmittedRun
+    label: str
+    path: str
+
+
+def pages(book: Book) -> dict[str, bytes]:
+    """Return a page for the newest bundle of each slug, and the list of all."""
+    found = book.report.submissions
+    rows = [_row(book.report, item) for item in found if item.current]
+    files = book.html(links.SUBMISSIONS, "submissions.html", current=rows)
+    for item in found:
+        if item.current:
+            older = [other for other in found if other.slug == item.slug and other is not item]
+            files |= book.html(links.submission(item.slug), "submission.html", **_values(book.report, item, older))
+    return files
+
+
+def _row(report: Report, item: StoredSubmission) -> dict[str, Any]:
+    """Return what the list shows of a submission: at most five authors, and the tasks of its runs."""
+    own = {run.config_id for run in item.runs}
+    tasks = [name for name, data in report.data.items() if own & data.configurations.keys()]
+    authors = [author(entry) for entry in item.authors]
+    return {"item": item, "tasks": tasks, "authors": [*authors[:5], "and others"] if len(authors) > 5 else authors}
+
+
+def safe_link(text: Any) -> str:
+    """Return a link if it is https, plain and not too long, else "": nothing else becomes one."""
+    return text if isinstance(text, str) and len(text) <= 300 and _LINK.fullmatch(text) else ""
+
+
+def _values(report: Report, item: StoredSubmission, older: list[StoredSubmission]) -> dict[str, Any]:
+    findings = item.report.get("findings")
+    found = [row for row in findings if isinstance(row, Mapping)] if isinstance(findings, list) else []
+    grouped = _grouped(found)
+    return {
+        "item": item,
+        "older": older,
+        "authors": [author(entry) for entry in item.authors],
+        "links_out": [pair for pair in map(_named_link, item.links) if pair[1]],
+        "proven": PROVEN.get(item.level, ""),
+        "findings": grouped[:FINDINGS_SHOWN],
+        "findings_in_all": len(grouped),
+        "runs": _places(report, item),
+        "runs_in_all": len(item.runs),
+        "environment": environments(item.environment),
+        "stated": stated(item.statement),
+        "cards": sorted(str(name) for name in item.cards),
+    }
+
+
+def _grouped(findings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return rows of code, severity, where, message and remedy: what was found alike in many places is one row."""
+    places: dict[tuple[str, ...], list[str]] = {}
+    for row in findings:
+        code, severity, where, *rest = (shown(row.get(key)) for key in FINDING)
+        places.setdefault((code, severity, *rest), []).append(where)
+    return [
+        [code, severity, f"{where[0]} and {len(where) - 1} more" if len(where) > 1 else where[0], *rest]
+        for (code, severity, *rest), where in places.items()
+    ]
+
+
+def author(entry: Any) -> str:
+    """Return an author for people: the name, with the affiliation in brackets."""
+    if not isinstance(entry, Mapping):
+        return shown(entry)
+    name, where = shown(entry.get("name")), shown(entry.get("affiliation"))
+    return f"{name} ({where})" if where else name
+
+
+def _named_link(entry: Any) -> tuple[str, str]:
+    """Return a link's name and target from a pair of them; the target is "" unless it is safe."""
+    name, target = entry if isinstance(entry, list | tuple) and len(entry) == 2 else ("", entry)
+    target = safe_link(target)
+    return f"{shown(name)[:40]}: {target}" if name else target, target
+
+
+def stated(statement: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the submitters say about their runs, as rows; what they left out is left out."""
+    rows = [("relationship", {"first_party": "by the method's authors", "third_party": "by others"}.get(
+        shown(statement.get("relationship")), ""))]  # fmt: skip
+    for part, name in (("code", "commit"), ("compute", "device"), ("compute", "hours"), ("tuning", "budget_runs"),
+                       ("tuning", "games_used"), ("tuning", "selection_rule")):  # fmt: skip
+        table = statement.get(part)
+        value = table.get(name) if isinstance(table, Mapping) else None
+        rows.append((f"{part}: {name.replace('_', ' ')}", _listed(value)))
+    rows += [(name.replace("_", " "), _listed(statement.get(name), " ")) for name in ("deviations", "known_issues")]
+    return [(name, value) for name, value in rows if value]
+
+
+def environments(recorded: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the environments of a bundle's runs, a row for each fingerprint."""
+    found = recorded.get("environments")
+    rows = []
+    for item in found[:ENVIRONMENTS_SHOWN] if isinstance(found, list | tuple) else ():
+        if isinstance(item, Mapping):
+            more = f"suite {shown(item.get('suite_version'))}, {shown(item.get('attempts'))} attempts"
+            packages = "; ".join(f"{key} {value}" for key, value in facts(item.get("packages"))[:12])
+            rows.append((shown(item.get("fingerprint")), f"{more}; {packages}" if packages else more))
+    return rows
+
+
+def _listed(value: Any, between: str = "; ") -> str:
+    return between.join(map(shown, value[:20])) if isinstance(value, list | tuple) else shown(value)
+
+
+def _places(report: Report, item: StoredSubmission) -> list[Place]:
+    """Return the runs with the entries that they belong to; a retracted submission's lead nowhere."""
+    homes = {
+        config_id: (task.name, data.entries[config_id].label)
+        for task in report.site.tasks
+        for data in (report.data[task.name],)
+        for config_id in data.entries
+    }
+    shown_runs = {(run.config_id, run.game, run.seed, run.digest) for data in report.data.values() for run in data.runs}
+    places = []
+    for run in item.runs[:RUNS_SHOWN]:
+        task, label = homes.get(run.config_id, ("", run.config_id))
+        stands = (run.config_id, run.game, run.seed, run.digest) in shown_runs
+        places.append(Place(run, label, links.run(task, run.config_id, run.game, run.seed) if stands and task else ""))
+    return places

@@ -1,0 +1,183 @@
+// Sorting, filtering and picking rows of a table. Without it the pages are complete, in the order of the standings.
+// The view is kept in the address, after "#view:", so that it can be bookmarked and shared.
+"use strict";
+
+const views = new Map(); // table id to { sort, down, text, least, others, whole, picked, only }
+const NOTHING = { sort: "", down: false, text: "", least: 0, others: true, whole: false, picked: [], only: false };
+
+function key(cell) {
+  const text = (cell.dataset.sort ?? cell.textContent).trim();
+  const number = Number.parseFloat(text.replace(/[[,]/g, "").replace("\u2212", "-"));
+  return Number.isNaN(number) ? { text } : { number, text };
+}
+
+function compare(a, b, sign) {
+  const missing = (one) => one.text === "" || one.text === "\u2014";
+  if (missing(a) !== missing(b)) return missing(a) ? 1 : -1;
+  if (a.number !== undefined && b.number !== undefined) return sign * (a.number - b.number);
+  return sign * a.text.localeCompare(b.text, "en");
+}
+
+function entries(table) {
+  return [...table.tBodies].flatMap((body) => [...body.rows]).filter((row) => !row.classList.contains("part"));
+}
+
+function arrange(table, view) {
+  const headers = [...table.tHead.rows[0].cells];
+  const column = headers.findIndex((header) => header.dataset.key === view.sort);
+  headers.forEach((header) => header.removeAttribute("aria-sort"));
+  table.classList.toggle("resorted", column >= 0);
+  const rows = entries(table);
+  if (column < 0) {
+    rows.sort((a, b) => a.dataset.place - b.dataset.place);
+  } else {
+    headers[column].setAttribute("aria-sort", view.down ? "descending" : "ascending");
+    const keys = new Map(rows.map((row) => [row, key(row.cells[column])]));
+    rows.sort((a, b) => compare(keys.get(a), keys.get(b), view.down ? -1 : 1) || a.dataset.place - b.dataset.place);
+  }
+  for (const row of rows) row.parentNode.append(row); // each stays in its own part of the table
+}
+
+function fits(row, view) {
+  if (view.only && view.picked.length) return view.picked.includes(row.dataset.id);
+  const published = row.classList.contains("published");
+  const words = view.text.toLowerCase().split(/\s+/).filter(Boolean);
+  const text = row.querySelector("th").textContent.toLowerCase();
+  return (
+    words.every((word) => text.includes(word)) &&
+    (published ? view.others : Number(row.dataset.level ?? 9) >= view.least) &&
+    (!view.whole || row.dataset.complete === "1")
+  );
+}
+
+function show(table) {
+  const view = views.get(table.id);
+  arrange(table, view);
+  const rows = entries(table);
+  rows.forEach((row) => { row.hidden = !fits(row, view); });
+  for (const part of table.querySelectorAll("tr.part")) {
+    part.hidden = !rows.some((row) => row.parentNode === part.parentNode && !row.hidden);
+  }
+  const tools = document.querySelector(`.tools[data-for="${table.id}"]`);
+  if (!tools) return;
+  const set = (name, value) => { tools.querySelector(name).value = value; };
+  const tick = (name, value) => { tools.querySelector(name).checked = value; };
+  if (document.activeElement !== tools.querySelector(".text")) set(".text", view.text);
+  set(".least", view.least);
+  tick(".others", view.others);
+  tick(".whole", view.whole);
+  const only = tools.querySelector(".only");
+  only.disabled = view.picked.length < 2 && !view.only;
+  only.textContent = view.only ? "Show all" : `Compare selected (${view.picked.length})`;
+  rows.forEach((row) => {
+    const box = row.querySelector("input.pick");
+    if (!box) return;
+    box.checked = view.picked.includes(row.dataset.id);
+    box.disabled = !box.checked && view.picked.length >= 6;
+  });
+  const link = tools.querySelector("a.pair");
+  const pair = view.picked.length === 2 && rows.filter((row) => row.dataset.paired && view.picked.includes(row.dataset.id)).length === 2;
+  link.hidden = !pair;
+  if (pair) link.href = `${tools.dataset.pairs}${[...view.picked].sort().join("--")}.html`;
+  const shown = rows.filter((row) => !row.hidden).length;
+  tools.querySelector(".count").textContent = shown === rows.length ? "" : `${shown} of ${rows.length} entries`;
+}
+
+function write() {
+  const parts = [...views].map(([id, view]) => {
+    const changed = Object.entries(view).filter(([name, value]) => String(value) !== String(NOTHING[name]));
+    const fields = changed.map(([name, value]) => [name, Array.isArray(value) ? value.join(" ") : String(value)]);
+    return fields.length ? `${id}?${new URLSearchParams(fields)}` : "";
+  });
+  const text = parts.filter(Boolean).join("/");
+  history.replaceState(null, "", text ? `#view:${text}` : location.pathname + location.search);
+}
+
+function read() {
+  for (const id of views.keys()) views.set(id, { ...NOTHING, picked: [] });
+  if (!location.hash.startsWith("#view:")) return;
+  for (const part of location.hash.slice(6).split("/")) {
+    const [id, query] = part.split("?");
+    if (!views.has(id)) continue;
+    const given = new URLSearchParams(query);
+    const view = views.get(id);
+    view.sort = given.get("sort") ?? "";
+    view.down = given.get("down") === "true";
+    view.text = given.get("text") ?? "";
+    view.least = Number(given.get("least")) || 0;
+    view.others = given.get("others") !== "false";
+    view.whole = given.get("whole") === "true";
+    view.picked = (given.get("picked") ?? "").split(" ").filter(Boolean).slice(0, 6);
+    view.only = given.get("only") === "true";
+  }
+}
+
+function change(table, changes) {
+  views.set(table.id, { ...views.get(table.id), ...changes });
+  show(table);
+  write();
+}
+
+function sortable(table) {
+  entries(table).forEach((row, place) => { row.dataset.place = place; });
+  for (const header of table.tHead.rows[0].cells) {
+    if (header.dataset.nosort !== undefined) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...header.childNodes);
+    header.append(button);
+    button.addEventListener("click", () => {
+      const view = views.get(table.id);
+      const again = view.sort === header.dataset.key;
+      const first = header.classList.contains("num") && !["rank", "low"].includes(header.dataset.key);
+      if (again && view.down !== first) change(table, { sort: "", down: false });
+      else change(table, { sort: header.dataset.key, down: again ? !view.down : first });
+    });
+  }
+}
+
+function pickable(table, tools) {
+  for (const row of entries(table)) {
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.className = "pick";
+    box.setAttribute("aria-label", `Select ${row.querySelector(".name").textContent}`);
+    row.querySelector("th .pair").prepend(box);
+    box.addEventListener("change", () => {
+      const others = views.get(table.id).picked.filter((id) => id !== row.dataset.id);
+      change(table, { picked: box.checked ? [...others, row.dataset.id] : others });
+    });
+  }
+  const on = (name, event, changes) => tools.querySelector(name).addEventListener(event, (e) => change(table, changes(e.target)));
+  on(".text", "input", (field) => ({ text: field.value }));
+  on(".least", "change", (field) => ({ least: Number(field.value) }));
+  on(".others", "change", (field) => ({ others: field.checked }));
+  on(".whole", "change", (field) => ({ whole: field.checked }));
+  on(".only", "click", () => ({ only: !views.get(table.id).only }));
+  on(".reset", "click", () => ({ ...NOTHING, picked: [] }));
+  tools.hidden = false;
+}
+
+const tables = [...document.querySelectorAll("table.sortable")];
+for (const [number, table] of tables.entries()) {
+  table.id ||= `sortable-${number}`;
+  [...table.tHead.rows[0].cells].forEach((header, column) => { header.dataset.key ??= `column${column}`; });
+  views.set(table.id, { ...NOTHING });
+  sortable(table);
+  const tools = document.querySelector(`.tools[data-for="${table.id}"]`);
+  if (tools) pickable(table, tools);
+}
+if (tables.length) {
+  const restore = () => { read(); tables.forEach(show); };
+  restore();
+  window.addEventListener("hashchange", restore);
+}
+
+for (const menu of document.querySelectorAll("details.menu")) {
+  document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+}

@@ -1,0 +1,222 @@
+"""The pages' tables as files for machines and for papers: the same numbers, in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from leaderboard.site.exports import Cell, Column, Table
+from leaderboard.site.report import TaskData
+from leaderboard.site.views import Board, Curve, Entry, Span, Standing, TaskPage
+from leaderboard.statistics.intervals import Estimate
+
+ENTRY = (
+    Column("config_id", "Configuration"),
+    Column("agent", "Agent"),
+    Column("network", "Network"),
+    Column("method", "Method"),
+    Column("departures", "Departures"),
+    Column("published", "Published"),
+)
+
+INTERVAL = (
+    Column("low", "Low"),
+    Column("high", "High"),
+    Column("percentile_low", "Percentile, low"),
+    Column("percentile_high", "Percentile, high"),
+)
+
+STANDINGS = (
+    *ENTRY,
+    Column("group", "Group"),
+    Column("rank", "Rank"),
+    Column("rank_low", "Rank, low"),
+    Column("rank_high", "Rank, high"),
+    Column("iqm", "IQM"),
+    *INTERVAL,
+    Column("level", "Level"),
+    Column("games", "Games"),
+    Column("seeds_low", "Seeds, fewest"),
+    Column("seeds_high", "Seeds, most"),
+    Column("sparsity", "Sparsity"),
+    Column("parameters", "Parameters"),
+    Column("nonzero_parameters", "Non-zero parameters"),
+    Column("flops_dense", "FLOPs, dense"),
+    Column("flops_sparse", "FLOPs, sparse"),
+    Column("gradient_steps", "Gradient steps"),
+    Column("wall_seconds", "Seconds"),
+    Column("missing", "Missing"),
+)
+
+PAPER = (
+    Column("entry", "Entry"),
+    Column("group", "Group"),
+    Column("iqm", "IQM"),
+    Column("low", "Low"),
+    Column("high", "High"),
+    Column("games", "Games"),
+    Column("seeds", "Seeds"),
+    Column("sparsity", "Sparsity"),
+)
+"""The columns of the LaTeX table, which has to fit a page."""
+
+RUNS = (
+    Column("task", "Task"),
+    Column("config_id", "Configuration"),
+    Column("entry", "Entry"),
+    Column("published", "Published"),
+    Column("game", "Game"),
+    Column("seed", "Seed"),
+    Column("state", "State"),
+    Column("level", "Level"),
+    Column("submission", "Submission"),
+    Column("score", "Score"),
+    Column("scored_episodes", "Scored episodes"),
+    Column("frames", "Frames"),
+    Column("gradient_steps", "Gradient steps"),
+    Column("wall_seconds", "Seconds"),
+    Column("sparsity", "Sparsity"),
+    Column("environment_fingerprint", "Environment"),
+    Column("started_at", "Started"),
+    Column("ended_at", "Ended"),
+    Column("sha256", "SHA-256"),
+)
+
+
+def standings(task: TaskPage, board: Board) -> Table:
+    """Return a board for machines, a row for each entry in its order."""
+    caption = f"{task.title}: interquartile mean of human-normalized scores, 95 % intervals over seeds, and costs."
+    return Table(f"{task.name}-standings", caption, STANDINGS, tuple(_standing(row) for row in board.standings))
+
+
+def paper(task: TaskPage, board: Board) -> Table:
+    """Return a board for LaTeX; bold are the entries of the best group, not the best number alone."""
+    rows = [row for row in board.standings if row.estimate is not None]
+    cells = tuple(
+        (
+            row.entry.label,
+            row.ranking.group if row.ranking else None,
+            *_estimate(row.estimate)[:3],
+            row.games,
+            _low(row.seeds) if _low(row.seeds) == _high(row.seeds) else f"{_low(row.seeds):g}-{_high(row.seeds):g}",
+            _high(row.sparsity),
+        )
+        for row in rows
+    )
+    bold = frozenset((i, 2) for i, row in enumerate(rows) if row.ranking is not None and row.ranking.group == "A")
+    caption = f"{task.title}: interquartile mean of human-normalized scores with 95 % intervals over seeds."
+    return Table(f"{task.name}-standings", caption, PAPER, cells, bold)
+
+
+def curves(task: TaskPage, found: Sequence[Curve]) -> Table:
+    """Return learning curves as rows of entry and frames; the mean height of the whole curve stands in each of them."""
+    columns = (
+        *(*ENTRY, Column("frames", task.unit.capitalize()), Column("iqm", "IQM"), *INTERVAL),
+        Column("carried_runs", "Runs carried forward"),
+        Column("mean_height", "Mean height"),
+        Column("mean_height_low", "Mean height, low"),
+        Column("mean_height_high", "Mean height, high"),
+    )
+    rows = (
+        (*_entry(one.entry), at.frames, *_estimate(at.estimate), at.carried, *_estimate(one.area)[:3])
+        for one in found
+        for at in one.points
+    )
+    caption = f"{task.title}: interquartile mean of human-normalized returns against {task.unit}."
+    return Table(f"{task.name}-curves", caption, columns, tuple(rows))
+
+
+def aggregates(task: TaskPage, rows: Iterable[tuple[Entry, Sequence[Estimate]]], names: Sequence[str]) -> Table:
+    """Return every aggregate of every entry with its interval."""
+    parts = tuple(
+        Column(f"{name}{end}", f"{name}{end}".replace("_", " ")) for name in names for end in ("", "_low", "_high")
+    )
+    cells = tuple((*_entry(entry), *(v for one in found for v in _estimate(one)[:3])) for entry, found in rows)
+    return Table(f"{task.name}-aggregates", f"{task.title}: aggregates with 95 % intervals.", (*ENTRY, *parts), cells)
+
+
+def games(task: TaskPage, board: Board) -> Table:
+    """Return the mean score of every entry in every game."""
+    columns = (
+        *ENTRY,
+        Column("game", "Game"),
+        Column("seeds", "Seeds"),
+        Column("score", "Score"),
+        Column("normalized", "Human-normalized"),
+    )
+    rows = tuple(
+        (*_entry(standing.entry), row.game, cell.seeds, cell.score, cell.normalized)
+        for row in board.games
+        for standing, cell in zip(board.standings, row.cells, strict=True)
+        if cell is not None
+    )
+    return Table(f"{task.name}-games", f"{task.title}: mean raw score over seeds.", columns, rows)
+
+
+def runs(data: Iterable[TaskData]) -> Table:
+    """Return every run of every task, unfinished ones included."""
+    rows = tuple(
+        (
+            found.task.key,
+            run.config_id,
+            found.entries[run.config_id].label,
+            found.entries[run.config_id].published,
+            run.game,
+            run.seed,
+            run.state,
+            run.level,
+            run.submission,
+            run.score,
+            run.scored_episodes,
+            run.frames,
+            run.updates,
+            run.wall_seconds,
+            run.sparsity,
+            run.environment_fingerprint,
+            run.started_at or None,
+            run.ended_at or None,
+            run.digest,
+        )
+        for found in data
+        for run in found.runs
+    )
+    return Table("runs", "Every run: one of each cell, unfinished ones included.", RUNS, rows)
+
+
+def _standing(row: Standing) -> tuple[Cell, ...]:
+    ranking = row.ranking
+    return (
+        *_entry(row.entry),
+        *((ranking.group, ranking.ordinal, ranking.low, ranking.high) if ranking else (None,) * 4),
+        *_estimate(row.estimate),
+        row.level,
+        row.games,
+        _low(row.seeds),
+        _high(row.seeds),
+        _high(row.sparsity),
+        _high(row.parameters),
+        _high(row.active_parameters),
+        row.flops.dense,
+        row.flops.sparse,
+        _high(row.updates),
+        _high(row.seconds),
+        row.why or None,
+    )
+
+
+def _entry(entry: Entry) -> tuple[Cell, ...]:
+    departures = "; ".join(f"{one.path} = {one.value}" for one in entry.departures)
+    return entry.config_id, entry.agent, entry.network, entry.method, departures or None, entry.published
+
+
+def _estimate(found: Estimate | None) -> tuple[float | None, ...]:
+    if found is None:
+        return (None,) * 5
+    return found.value, found.low, found.high, found.percentile_low, found.percentile_high
+
+
+def _low(span: Span | None) -> float | None:
+    return None if span is None else span.low
+
+
+def _high(span: Span | None) -> float | None:
+    return None if span is None else span.high

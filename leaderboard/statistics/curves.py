@@ -1,0 +1,115 @@
+"""Sample-efficiency curves, the areas under them and between two of them, with intervals.
+
+One resample serves all points of a curve: a run that is drawn is drawn with its whole history. At a single point that
+makes no difference, but whatever is summed over time needs it: runs stay good or bad for long, and resampling every
+point by itself, as rliable does, makes the error of an area several times too small.
+
+Curves are a mapping from game to the values of its runs, shape [runs, points]; a missing value is not a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard.statistics.intervals import Estimate, carries, interval
+from leaderboard.statistics.metrics import Array, lay_out, trimmed_means
+from leaderboard.statistics.policy import STATISTICS_POLICY, Policy
+from leaderboard.statistics.replicates import Replicates, difference, of_points, of_sum
+
+Curves = Mapping[str, Array]
+
+
+def iqm_curve(curves: Curves, policy: Policy = STATISTICS_POLICY) -> list[Estimate]:
+    """Return the IQM at every point with pointwise intervals; no value may be missing (see `complete_points`)."""
+    layout = lay_out(curves, trim=policy.trim)
+    if not carries(layout.sizes, policy):
+        return [Estimate(value, None, None) for value in trimmed_means(layout).tolist()]
+    return [interval(found, policy) for found in of_points(layout, policy, policy.curve_repetitions, "curve")]
+
+
+def area_under_curve(
+    curves: Curves, positions: Sequence[float] | None = None, policy: Policy = STATISTICS_POLICY
+) -> Estimate:
+    """Return the mean height of the IQM curve between its first and last point, with its interval.
+
+    It is the area by trapezes over the distance, in the unit of the scores. `positions` [points] are where the points
+    lie, in frames or any other unit, evenly spaced where they are not given. Points that lack a run are left out.
+    Raises ValueError where no point is complete.
+    """
+    kept = complete_points(curves)
+    factors = _trapezes(kept, positions)
+    layout = lay_out(_only(curves, kept), trim=policy.trim)
+    if not carries(layout.sizes, policy):
+        return Estimate(float((trimmed_means(layout) * factors).sum()), None, None)
+    return interval(of_sum(layout, factors, policy, policy.curve_repetitions, "area"), policy)
+
+
+def area_between(
+    a: Curves, b: Curves, positions: Sequence[float] | None = None, policy: Policy = STATISTICS_POLICY
+) -> Estimate:
+    """Return how far the IQM curve of `a` lies above that of `b` on average over training, with its interval.
+
+    Only points that are complete on both sides count. The two are independent: they share no runs.
+    """
+    return areas_between({"a": a, "b": b}, [("a", "b")], positions, policy)["a", "b"]
+
+
+def areas_between(
+    entries: Mapping[str, Curves],
+    pairs: Iterable[tuple[str, str]],
+    positions: Sequence[float] | None = None,
+    policy: Policy = STATISTICS_POLICY,
+) -> dict[tuple[str, str], Estimate]:
+    """Return `area_between` of many pairs of `entries`; each entry is resampled once, whatever it is set against."""
+    known: dict[tuple[str, str, bytes], Replicates] = {}
+    found = {}
+    for a, b in pairs:
+        kept = complete_points(entries[a], entries[b])
+        factors = _trapezes(kept, positions)
+        first, second = (lay_out(_only(entries[name], kept), trim=policy.trim) for name in (a, b))
+        if not carries(first.sizes, policy) or not carries(second.sizes, policy):
+            value = ((trimmed_means(first) - trimmed_means(second)) * factors).sum()
+            found[a, b] = Estimate(float(value), None, None)
+            continue
+        # the same runs on both sides must not draw the same resample
+        twin = "/twin" if first.sizes == second.sizes and np.array_equal(first.rows, second.rows) else ""
+        sides = []
+        for name, layout, label in ((a, first, "area"), (b, second, "area" + twin)):
+            key = (name, label, kept.tobytes())
+            if key not in known:
+                known[key] = of_sum(layout, factors, policy, policy.curve_repetitions, label)
+            sides.append(known[key])
+        found[a, b] = interval(difference(*sides), policy)
+    return found
+
+
+def complete_points(*entries: Curves) -> NDArray[np.bool_]:
+    """Return which points [points] have a value in every run of every game of all `entries`."""
+    blocks = [
+        np.isfinite(np.asarray(block, dtype=np.float64)).all(axis=0) for curves in entries for block in curves.values()
+    ]
+    found: NDArray[np.bool_] = np.logical_and.reduce(blocks)
+    return found
+
+
+def _only(curves: Curves, kept: NDArray[np.bool_]) -> dict[str, Array]:
+    return {name: np.asarray(block, dtype=np.float64)[:, kept] for name, block in curves.items()}
+
+
+def _trapezes(kept: NDArray[np.bool_], positions: Sequence[float] | None) -> Array:
+    """Return what each complete point counts in the mean height; they sum to 1."""
+    places = np.arange(len(kept), dtype=np.float64) if positions is None else np.asarray(positions, dtype=np.float64)
+    if places.shape != kept.shape or not (np.diff(places) > 0).all():
+        raise ValueError(f"{len(kept)} points need as many rising positions")
+    places = places[kept]
+    if not len(places):
+        raise ValueError("no point has a value in every run")
+    if len(places) == 1:
+        return np.ones(1)
+    gaps = np.diff(places)
+    widths = np.concatenate([gaps, [0.0]]) + np.concatenate([[0.0], gaps])
+    shares: Array = widths / (2 * (places[-1] - places[0]))
+    return shares

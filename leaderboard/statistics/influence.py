@@ -1,0 +1,96 @@
+"""How much every run moves the interquartile mean, and the standard error that follows.
+
+A trimmed mean reacts to a run as the mean of the winsorized values does: values below the lowest or above the highest
+that is kept count as those. With w the winsorized scores, k the share of the weight that is kept, T games and R_g runs
+of game g, run r of game g has the influence (w_gr - mean_r w_gr) / (k T), and
+
+    SE^2 = sum over games of var_r(influence_gr, ddof=1) / R_g .
+
+Games keep their places and only runs vary: this is the uncertainty about other seeds, not about other games.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from leaderboard.statistics.metrics import Array, Layout, Scores, lay_out
+
+
+def iqm_influence(scores: Scores, *, floored: bool = True) -> tuple[float, dict[str, Array]]:
+    """Return the interquartile mean and the influence of every run on it, in the order of `scores`' own runs.
+
+    Influences have the unit of the scores and sum to zero within each game; adding d to run r of game g moves the
+    interquartile mean by about d / (k T R_g) where the run is kept. `floored` is that of `metrics.lay_out`. Raises
+    ValueError for a game without a run and for values that are not finite.
+    """
+    layout = lay_out(scores, floored=floored)
+    value, low, high, kept = bounds(layout)
+    influences = {}
+    for name in sorted(scores):
+        clipped = np.clip(np.asarray(scores[name], dtype=np.float64).reshape(-1), low, high)
+        influences[name] = (clipped - clipped.mean()) / (kept * len(layout.names))
+    return value, influences
+
+
+def standard_error(scores: Scores, *, floored: bool = True) -> float | None:
+    """Return the standard error of the interquartile mean; None where no game has two runs or none of them differ."""
+    _, influences = iqm_influence(scores, floored=floored)
+    return error_of(influences)[0]
+
+
+def degrees_of_freedom(scores: Scores, *, floored: bool = True) -> float | None:
+    """Return Welch and Satterthwaite's degrees of freedom of that standard error; None where there is no error."""
+    _, influences = iqm_influence(scores, floored=floored)
+    return error_of(influences)[1]
+
+
+def error_of(influences: Mapping[str, Array]) -> tuple[float | None, float | None]:
+    """Return the standard error and its degrees of freedom from the influences of the runs of each game.
+
+    A game with one run says nothing about its own spread: it is lent the pooled variance of the games that do. Both
+    are None where no game has two runs or all influences of every game are equal.
+    """
+    names = sorted(influences)
+    counts = [len(influences[name]) for name in names]
+    variances = [_variance(influences[name]) for name in names]
+    shares = contributions(counts)
+    parts = [share * variance for share, variance in zip(shares, variances, strict=True)]
+    squared = sum(parts)
+    if not squared > 0:
+        return None, None
+    lost = sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True) if count > 1)
+    return float(squared) ** 0.5, float(squared**2 / lost)
+
+
+def contributions(counts: Sequence[int]) -> list[float]:
+    """Return what each game's variance counts in the squared error, given the numbers of runs: 1 / R_g and more.
+
+    What is lent to games with one run comes from the others in proportion to their degrees of freedom.
+    """
+    single = sum(count == 1 for count in counts)
+    freedom = sum(count - 1 for count in counts)
+    return [0.0 if count == 1 else 1 / count + single * (count - 1) / freedom for count in counts]
+
+
+def _variance(values: Array) -> float:
+    return float(np.var(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def bounds(layout: Layout) -> tuple[float, float, float, float]:
+    """Return a layout's trimmed mean, the lowest and the highest value that it keeps, and the share of weight kept.
+
+    The layout has one point. Winsorized values are those clipped to the two.
+    """
+    values = layout.rows[:, 0]
+    order = np.argsort(values, kind="stable")
+    values = values[order]
+    cumulated = np.cumsum(layout.weights[order])
+    low, high = layout.keep
+    slack = 1e-9 * cumulated[-1]  # sums of 1 / R_g are not exact
+    first = int(np.searchsorted(cumulated, low + slack, side="right"))
+    last = int(np.searchsorted(cumulated, high - slack, side="left"))
+    kept = np.diff(np.clip(cumulated, low, high), prepend=low)
+    value = float((kept * values).sum() / (high - low))
+    return value, float(values[first]), float(values[last]), (high - low) / float(cumulated[-1])

@@ -1,0 +1,25 @@
+"""The named policy under which numbers of the board are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How numbers are made; changing anything here changes the name, and with it every random draw.
+
+    `trim` is the share left out at each end of an interquartile mean, `level` what intervals promise to cover,
+    `final_repetitions` and `curve_repetitions` how many resamples a final score and a point of a curve get,
+    `minimum_seeds` the runs that at least one game needs before anything is said about spread.
+    """
+
+    name: str
+    trim: float
+    level: float
+    final_repetitions: int
+    curve_repetitions: int
+    minimum_seeds: int
+
+
+STATISTICS_POLICY = Policy("stats-v2", 0.25, 0.95, 20_000, 2_000, 2)

@@ -1,0 +1,104 @@
+"""What a comparison says, in words: the verdict first, then what it rests on and what to mind."""
+
+from __future__ import annotations
+
+from leaderboard.statistics.intervals import Estimate
+from leaderboard.statistics.pairs import FEWEST_SEEDS, Comparison, verdict
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def sentence(comparison: Comparison, a: str, b: str, *, p: float | None = None, pairs: int = 1) -> str:
+    """Return the verdict on entries called `a` and `b` as one sentence.
+
+    `p` is the pair's own adjusted for `pairs` that were tested together, if they are more than one.
+    """
+    difference, adjusted = comparison.difference, comparison.p if p is None else p
+    found = verdict(comparison, adjusted)
+    among = "" if pairs == 1 else f" over {pairs} pairs"
+    evidence = f"permutation p {p_text(adjusted)}{among}"
+    if found in ("better", "worse"):
+        way = "higher" if difference.value > 0 else "lower"
+        small = ", and practically equal all the same" if comparison.within_margin else ""
+        if _contradicts(comparison):
+            other = "worse" if found == "better" else "better"
+            small = f" by the interquartile mean{small}, and {other} by the probability of improvement"
+        return (
+            f"{a} is {found} than {b}{small}: its interquartile mean is {abs(difference.value):.3f} {way}"
+            f"{_relative(comparison)} ({_span(difference)}{evidence})."
+        )
+    if found == "equal":
+        return (
+            f"{a} and {b} are practically equal: the difference of their interquartile means is less than "
+            f"{comparison.margin:.3f}, the margin ({_span(difference)}{evidence})."
+        )
+    return (
+        f"It cannot be told which of {a} and {b} is better: the difference is {signed(difference.value)} "
+        f"({_span(difference)}{evidence}); {_missing(comparison)}."
+    )
+
+
+def remarks(comparison: Comparison) -> tuple[str, ...]:
+    """Return what has to be minded with a comparison, a sentence each."""
+    found = []
+    if comparison.left_out:
+        found.append(
+            f"Compared on the {len(comparison.games)} games that both have; left out, because only one has them: "
+            f"{', '.join(comparison.left_out)}."
+        )
+    if comparison.corrected:
+        found.append(
+            "The numbers of runs differ, so that both interquartile means are the corrected ones (exactly a quarter "
+            "trimmed on each side), not the board's."
+        )
+    if comparison.preliminary:
+        found.append(f"Preliminary: some game has fewer than {FEWEST_SEEDS} runs.")
+    if comparison.difference.low is None:
+        found.append("No interval: runs of one seed, or runs that do not differ, say nothing about spread.")
+    if _contradicts(comparison):
+        found.append(
+            "The interquartile means and the probability of improvement point in different directions: the verdict "
+            "is that of the former, and a few games decide it."
+        )
+    return tuple(found)
+
+
+def p_text(p: float) -> str:
+    """Return a p as text, with two digits: 0.0021, 0.34, 1."""
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.5f}" if p >= 1e-5 else "< 0.00001"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Return a number with its sign, a true minus."""
+    rounded = round(value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", MINUS) if rounded else f"{0:.{digits}f}"
+
+
+def _relative(comparison: Comparison) -> str:
+    """Return the difference as a share of the second entry's, where that is not next to nothing."""
+    if abs(comparison.b) < 0.01:
+        return ""
+    share = abs(comparison.difference.value / comparison.b)
+    return f", {100 * share:.0f} % of {comparison.b:.3f}".replace("-", MINUS)
+
+
+def _span(difference: Estimate) -> str:
+    if difference.low is None or difference.high is None:
+        return ""
+    return f"95 % interval {signed(difference.low)} to {signed(difference.high)}, "
+
+
+def _missing(comparison: Comparison) -> str:
+    target = max(abs(comparison.difference.value), comparison.margin)
+    if comparison.seeds_needed is None:
+        return f"how many seeds would find a difference of {target:.3f} is unknown, or more than a thousand"
+    if comparison.seeds_needed <= comparison.seeds[0]:
+        return f"the seeds that are there find a difference of {target:.3f} with power 0.8"
+    return f"{comparison.seeds_needed} seeds a game, of both, would find a difference of {target:.3f} with power 0.8"
+
+
+def _contradicts(comparison: Comparison) -> bool:
+    """Return whether the probability of improvement is beyond one half on the other side than the difference."""
+    odds = comparison.improvement
+    low, high = (odds.value if end is None else end for end in (odds.low, odds.high))
+    return (comparison.difference.value > 0 and high < 0.5) or (comparison.difference.value < 0 and low > 0.5)

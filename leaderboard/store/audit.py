@@ -1,0 +1,117 @@
+"""A database examined: the file, its references, the rules of precedence, and every score from its own episodes."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, func, select
+
+from leaderboard.store import models
+from leaderboard.store.claims import Claim, read_claims, stands
+from leaderboard.store.database import ResultStore
+from leaderboard.store.details import unpacked
+from leaderboard.store.engine import transaction
+from suite.errors import BadData, SuiteError
+from suite.score import by_evaluation, score
+from suite.tasks import load_task
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How many runs there are, how many scores were computed again, and a sentence for each thing that is wrong."""
+
+    runs: int
+    scores: int
+    problems: tuple[str, ...]
+    digest: str
+
+
+class _Ended(NamedTuple):
+    frame: int
+    length: int
+    value: float
+    end: str
+
+
+def audit(path: Path) -> Audit:
+    """Examine a database; nothing is changed. Raises what opening it raises.
+
+    Where the file itself is not whole, the rest is not looked at, and the digest is "".
+    """
+    with ResultStore.open(path) as store:
+        with transaction(store.engine, path, write=False) as connection:
+            problems = list(_file(connection))
+            if problems:
+                return Audit(0, 0, tuple(problems), "")
+        with store.snapshot() as snapshot, transaction(store.engine, path, write=False) as connection:
+            problems += _standing(connection)
+            count = connection.execute(select(func.count()).select_from(models.Run)).scalar_one()
+            scores = 0
+            for details in connection.execute(_DETAILS):
+                found = _rescored(details)
+                scores += found is not None
+                problems += [found] if found else []
+        return Audit(count, scores, tuple(problems), snapshot.digest())
+
+
+def _file(connection: Connection) -> Iterator[str]:
+    for (line,) in connection.exec_driver_sql("PRAGMA integrity_check"):
+        if line != "ok":
+            yield f"SQLite finds: {line}"
+    for table, number, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        yield f"row {number} of {table} belongs to no {parent}"
+
+
+def _standing(connection: Connection) -> Iterator[str]:
+    """Yield the cells in which another row stands than the rules say."""
+    claims = read_claims(connection)
+    bundles: dict[int, list[Claim]] = defaultdict(list)
+    for number, sha256 in connection.execute(select(models.RunSubmission.run_id, models.RunSubmission.sha256)):
+        bundles[number].append(claims[sha256])
+    cells: dict[tuple[str, str, int, str], dict[int, Any]] = defaultdict(dict)
+    for row in connection.execute(select(models.Run.__table__)):
+        cells[row.config_id, row.game, row.seed, row.environment_fingerprint][row.id] = row
+    for _, rows in sorted(cells.items()):
+        found = [number for number, row in rows.items() if row.current]
+        chosen = stands(rows, bundles)
+        if found != [chosen] * (chosen is not None):
+            yield f"{_cell(next(iter(rows.values())))}: rows {found} stand where {chosen} should"
+
+
+_DETAILS = (
+    select(models.Run.__table__, models.Configuration.task, models.Recording.episodes, models.Recording.evaluation)
+    .join(models.Configuration, models.Configuration.config_id == models.Run.config_id)
+    .join(models.Recording, models.Recording.run_id == models.Run.id)
+    .order_by(models.Run.id)
+)
+
+
+def _rescored(row: Row[Any]) -> str | None:
+    """Compute a run's score again; return what is wrong with it, "" if nothing, None if it cannot be computed."""
+    try:
+        known = load_task(row.task.partition("@")[0])
+    except SuiteError:
+        return None
+    column = row.evaluation if by_evaluation(known) else row.episodes
+    if known.key != row.task or (by_evaluation(known) and column is None):  # schema 1 kept no evaluations
+        return None
+    try:
+        rows = [_Ended(*one) for one in unpacked(column) or ()]
+    except (BadData, TypeError):
+        return f"{_cell(row)}: its episodes cannot be read"
+    value, count = score(known, row.frames, rows)  # type: ignore[type-var]
+    same = value is row.score is None or (
+        value is not None and row.score is not None and math.isclose(value, row.score, rel_tol=1e-9, abs_tol=1e-9)
+    )
+    if same and count == row.scored_episodes:
+        return ""
+    return f"{_cell(row)}: the score is {row.score} over {row.scored_episodes}, its episodes give {value} over {count}"
+
+
+def _cell(row: Any) -> str:
+    return f"{row.config_id} {row.game} seed {row.seed} ({row.environment_fingerprint})"

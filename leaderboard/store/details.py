@@ -1,0 +1,131 @@
+"""What a run recorded in detail, as the store keeps it: compressed, diagnostics thinned, read back as plain values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.store import models
+from suite.errors import BadData
+from suite.record import Diagnostics, Episode, EvaluationRow, Run
+
+POINTS = 200
+"""How many rows of diagnostics are kept at most."""
+
+SERIES = 256
+"""How many diagnostic series of a run are kept at most, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A thinned diagnostic: `values[i]` was found at frame `frames[i]`."""
+
+    frames: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunDiagnostics:
+    """The thinned diagnostics of one run, by name."""
+
+    config_id: str
+    game: str
+    seed: int
+    environment_fingerprint: str
+    series: Mapping[str, Series]
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """Everything of a run that its row does not show.
+
+    `episodes` and `evaluation` are (frame, length, return, end) each; `checkpoints` (agent step, frame, updates,
+    SHA-256 of the learner, SHA-256 of the history).
+    """
+
+    episodes: tuple[tuple[int, int, float, str], ...]
+    evaluation: tuple[tuple[int, int, float, str], ...]
+    checkpoints: tuple[tuple[int, int, int, str, str], ...]
+    diagnostics: Mapping[str, Series]
+
+
+NO_DETAILS = RunDetails((), (), (), {})
+
+
+def recording_row(run: Run) -> models.Recording:
+    """Return the row of what a finished run recorded in detail, not yet bound to a run's row."""
+    series = {name: {"frame": kept.frames, "value": kept.values} for name, kept in thin(run.diagnostics).items()}
+    points = [(row.agent_step, row.frame, row.updates, row.learner, row.history) for row in run.checkpoints]
+    parts = [_text(series), _text(points), _text(_returns(run.evaluation))]
+    return models.Recording(
+        digest=hashlib.sha256("\n".join(parts).encode()).hexdigest(),
+        points=sum(len(kept["frame"]) for kept in series.values()) + len(points) + len(run.evaluation),
+        diagnostics=_packed(parts[0]) if series else None,
+        checkpoints=_packed(parts[1]) if points else None,
+        evaluation=_packed(parts[2]) if run.evaluation else None,
+        episodes=_packed(_text(_returns(run.episodes))),
+    )
+
+
+def thin(rows: Sequence[Diagnostics], points: int = POINTS) -> dict[str, Series]:
+    """Return every series by name, of at most `points` rows: evenly spread, the last among them, as bundles have them.
+
+    Thinning what is thin already changes nothing.
+    """
+    count = min(len(rows), points)
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for row in (rows[(index + 1) * len(rows) // count - 1] for index in range(count)):
+        for name, value in row.values.items():
+            frames, values = found.setdefault(name, ([], []))
+            frames.append(row.frame)
+            values.append(value)
+    return {name: Series(tuple(found[name][0]), tuple(found[name][1])) for name in sorted(found)[:SERIES]}
+
+
+def stored_series(data: bytes | None) -> dict[str, Series]:
+    """Read the column of diagnostics."""
+    return {name: Series(tuple(part["frame"]), tuple(part["value"])) for name, part in (unpacked(data) or {}).items()}
+
+
+def stored_details(row: models.Recording | None) -> RunDetails:
+    """Read a row of what a run recorded in detail; one that is not there is empty."""
+    if row is None:
+        return NO_DETAILS
+    return RunDetails(
+        episodes=tuple(map(tuple, unpacked(row.episodes) or ())),
+        evaluation=tuple(map(tuple, unpacked(row.evaluation) or ())),
+        checkpoints=tuple(map(tuple, unpacked(row.checkpoints) or ())),
+        diagnostics=stored_series(row.diagnostics),
+    )
+
+
+def packed(value: Any) -> bytes:
+    """Return a value as compressed JSON, the same bytes for the same value."""
+    return _packed(_text(value))
+
+
+def unpacked(data: bytes | None) -> Any:
+    """Return the value of compressed JSON, or None for no bytes; BadData if it is damaged."""
+    try:
+        return None if data is None else json.loads(zlib.decompress(data))
+    except (zlib.error, ValueError) as error:
+        raise BadData(
+            f"The database holds a column that cannot be read ({error}).",
+            "Ingest the run directories and bundles into a new file.",
+        ) from error
+
+
+def _returns(rows: Iterable[Episode | EvaluationRow]) -> list[tuple[int, int, float, str]]:
+    return [(row.frame, row.length, row.value, row.end) for row in rows]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode(), 6)

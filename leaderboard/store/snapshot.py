@@ -1,0 +1,249 @@
+"""Reading a database: what it held at one moment, as plain values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import Session
+
+from leaderboard.store import models
+from leaderboard.store.claims import Claim, highest, read_claims
+from leaderboard.store.details import NO_DETAILS, RunDetails, RunDiagnostics, stored_details, stored_series, unpacked
+from leaderboard.store.rows import (
+    StoredConfiguration,
+    StoredRun,
+    StoredSubmission,
+    SubmittedRun,
+    stored_configuration,
+)
+from suite.record import FINISHED
+
+Reader = Callable[[], AbstractContextManager[Connection]]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Different results of one cell in one environment: `stands` counts, `others` are kept beside it.
+
+    Each is named by the slugs of the submissions that hold it, or "" for a run directory, and its digest.
+    """
+
+    config_id: str
+    game: str
+    seed: int
+    environment_fingerprint: str
+    stands: tuple[str, str]
+    others: tuple[tuple[str, str], ...]
+
+
+class Snapshot:
+    """The database as it was when this was made. Details of runs, which never change, are read when asked for."""
+
+    def __init__(self, connection: Connection, reader: Reader) -> None:
+        """Read everything but details; `reader` opens a transaction for those."""
+        self._reader = reader
+        self._claims = read_claims(connection)
+        self._configurations = _read_configurations(connection)
+        self._rows = connection.execute(select(models.Run.__table__)).fetchall()
+        self._numbers = {(*_key(row), row.digest): row.id for row in self._rows}
+        self._submissions = connection.execute(select(models.Submission.__table__)).fetchall()
+        self._recordings: dict[int, dict[str, str]] = defaultdict(dict)
+        recording = models.Recording
+        for run_id, source, digest in connection.execute(select(recording.run_id, recording.source, recording.digest)):
+            self._recordings[run_id][source] = digest
+        self._bundles: dict[int, list[Claim]] = defaultdict(list)
+        for run_id, sha256 in connection.execute(select(models.RunSubmission.run_id, models.RunSubmission.sha256)):
+            self._bundles[run_id].append(self._claims[sha256])
+        self._means = _read_means(connection)
+
+    def config_ids(self) -> set[str]:
+        """Return the ids of all configurations."""
+        return set(self._configurations)
+
+    def tasks(self) -> list[str]:
+        """Return the keys of all tasks that have a configuration, sorted."""
+        return sorted({item.task for item in self._configurations.values()})
+
+    def configurations(self, task: str) -> list[StoredConfiguration]:
+        """Return the configurations of a task (`atari40m@1`), by id."""
+        return [item for _, item in sorted(self._configurations.items()) if item.task == task]
+
+    def runs(self, task: str) -> list[StoredRun]:
+        """Return the current runs of a task, by configuration, game, seed and environment."""
+        return [self._stored_run(row) for row in self._current(task)]
+
+    def diagnostics(self, task: str) -> dict[str, list[RunDiagnostics]]:
+        """Return the thinned diagnostics of a task's current results, by configuration, then game, seed, environment.
+
+        Runs without any are left out.
+        """
+        column, found = models.Recording.diagnostics, defaultdict(list)
+        with self._reader() as connection:
+            kept = self._chosen(connection, column)
+        for row in self._current(task):
+            if row.id in kept:
+                key = (row.config_id, row.game, row.seed, row.environment_fingerprint)
+                found[row.config_id].append(RunDiagnostics(*key, stored_series(kept[row.id])))
+        return dict(found)
+
+    def checkpoints(self, task: str) -> dict[tuple[str, str, int, str], list[list[Any]]]:
+        """Return the hashes of a task's current results, by configuration, game, seed and environment.
+
+        Each is [agent step, frame, updates, SHA-256 of the learner, SHA-256 of the history]; without any: left out.
+        """
+        column = models.Recording.checkpoints
+        with self._reader() as connection:
+            kept = self._chosen(connection, column)
+        return {_key(row): unpacked(kept[row.id]) for row in self._current(task) if row.id in kept}
+
+    def details(self, run: StoredRun) -> RunDetails:
+        """Return the episodes, evaluations, checkpoint hashes and thinned diagnostics of a run of this snapshot."""
+        number = self._numbers.get((*_key(run), run.digest))
+        if number is None:
+            return NO_DETAILS
+        with self._reader() as connection, Session(connection) as session:
+            return stored_details(session.get(models.Recording, (number, self._source(number))))
+
+    def submissions(self) -> list[StoredSubmission]:
+        """Return all submissions by slug, the current bundle of each before older ones."""
+        held: dict[str, list[SubmittedRun]] = defaultdict(list)
+        for row in sorted(self._rows, key=_key):
+            for claim in self._bundles.get(row.id, ()):
+                held[claim.sha256].append(_submitted_run(row))
+        found = [_submission(row, self._claims[row.sha256], held[row.sha256]) for row in self._submissions]
+        found.sort(key=lambda item: (item.submitted_at, item.sha256), reverse=True)
+        return sorted(found, key=lambda item: (item.slug, not item.current))
+
+    def conflicts(self) -> list[Conflict]:
+        """Return the cells of which live submissions, or one of them and a run directory, hold different results."""
+        cells = defaultdict(list)
+        for row in self._rows:
+            if row.state in FINISHED and (row.own or any(claim.live for claim in self._bundles.get(row.id, ()))):
+                cells[_key(row)].append(row)
+        found = []
+        for key, rows in sorted(cells.items()):
+            standing = next((row for row in rows if row.current), None)
+            others = [row for row in rows if standing is not None and self._result(row) != self._result(standing)]
+            if others and standing is not None and any(self._slugs(row.id) for row in rows):
+                names = [(", ".join(self._slugs(row.id)), row.digest) for row in (standing, *others)]
+                found.append(Conflict(*key, stands=names[0], others=tuple(sorted(names[1:]))))
+        return found
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the content: the same for the same results, however and whenever they came in."""
+        total = hashlib.sha256()
+        for _, item in sorted(self._configurations.items()):
+            total.update(repr(item).encode())
+        for line in sorted(
+            (*_key(row), bool(row.current), row.digest, bool(row.own), sorted(self._recordings[row.id].items()))
+            for row in self._rows
+        ):
+            total.update(repr(line).encode())
+        for submission in self.submissions():
+            total.update(repr(submission).encode())
+        return total.hexdigest()
+
+    def _source(self, number: int) -> str:
+        """Return where the details of a run are taken from: its run directory, else the earliest bundle that counts."""
+        claims = [claim for claim in self._bundles.get(number, ()) if claim.sha256 in self._recordings[number]]
+        if "" in self._recordings[number] or not claims:
+            return ""
+        return min(claims, key=lambda claim: (not claim.live, claim.order)).sha256
+
+    def _chosen(self, connection: Connection, column: Any) -> dict[int, Any]:
+        """Read a column of recordings for every run that has it."""
+        recording = models.Recording
+        rows = connection.execute(select(recording.run_id, recording.source, column).where(column.is_not(None)))
+        return {number: data for number, source, data in rows if source == self._source(number)}
+
+    def _current(self, task: str) -> list[Any]:
+        rows = [row for row in self._rows if row.current and self._configurations[row.config_id].task == task]
+        return sorted(rows, key=_key)
+
+    def _slugs(self, number: int) -> tuple[str, ...]:
+        claims = sorted((claim for claim in self._bundles.get(number, ()) if claim.live), key=lambda c: c.order)
+        return tuple(dict.fromkeys(claim.slug for claim in claims))
+
+    def _result(self, row: Any) -> tuple[object, ...]:
+        return row.state, row.score, row.scored_episodes, tuple(self._means.get(row.id, ()))
+
+    def _stored_run(self, row: Any) -> StoredRun:
+        levels = [claim.level for claim in self._bundles.get(row.id, ()) if claim.live]
+        levels += ["recomputed"] * bool(row.own)
+        published = self._configurations[row.config_id].published
+        return StoredRun(
+            config_id=row.config_id,
+            game=row.game,
+            seed=row.seed,
+            environment_fingerprint=row.environment_fingerprint,
+            attempt=row.attempt,
+            state=row.state,
+            frames=row.frames,
+            score=row.score,
+            parameters=row.parameters,
+            active_parameters=row.active_parameters,
+            sparsity=row.sparsity,
+            departures=json.loads(row.departures),
+            ended_at=row.ended_at,
+            digest=row.digest,
+            iterations=dict(self._means.get(row.id, ())),
+            scored_episodes=row.scored_episodes,
+            updates=row.updates,
+            wall_seconds=row.wall_seconds,
+            started_at=row.started_at,
+            provenance=json.loads(row.provenance),
+            level="published" if published else highest(levels),
+            submissions=self._slugs(row.id),
+        )
+
+
+def _key(row: Any) -> tuple[str, str, int, str]:
+    return row.config_id, row.game, row.seed, row.environment_fingerprint
+
+
+def _read_configurations(connection: Connection) -> dict[str, StoredConfiguration]:
+    rows: Iterable[Any] = connection.execute(select(models.Configuration.__table__))
+    return {row.config_id: stored_configuration(row) for row in rows}
+
+
+def _read_means(connection: Connection) -> dict[int, list[tuple[int, float]]]:
+    table, means = models.Iteration, defaultdict(list)
+    query = select(table.run_id, table.iteration, table.mean_return).order_by(table.run_id, table.iteration)
+    for run_id, index, mean in connection.execute(query):
+        means[run_id].append((index, mean))
+    return means
+
+
+def _submitted_run(row: Any) -> SubmittedRun:
+    return SubmittedRun(*_key(row), row.digest, row.state, row.score, bool(row.current))
+
+
+def _submission(row: Any, claim: Claim, runs: list[SubmittedRun]) -> StoredSubmission:
+    documents = unpacked(row.documents) or {}
+    return StoredSubmission(
+        slug=row.slug,
+        sha256=row.sha256,
+        title=row.title,
+        authors=tuple(json.loads(row.authors)),
+        license=row.license,
+        links=tuple((kind, address) for kind, address in json.loads(row.links)),
+        submitted_at=row.submitted_at,
+        level=claim.level,
+        report=json.loads(row.report),
+        flags=claim.flags,
+        current=claim.current,
+        attested_by=claim.attested_by,
+        attested_at=claim.attested_at,
+        evidence=claim.evidence,
+        cards=documents.get("cards", {}),
+        environment=documents.get("environment", {}),
+        statement=documents.get("statement", {}),
+        runs=tuple(runs),
+    )

@@ -1,0 +1,403 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import combinations
+
+import html5lib
+import pytest
+
+from leaderboard.site import duels, learning, links, report
+from leaderboard.site.book import Book
+from leaderboard.site.pages import changelog, curves, method, pair, run, submission
+from leaderboard.site.text import decimals, fixed, signed
+from leaderboard.statistics.curves import area_between, area_under_curve
+from leaderboard.statistics.intervals import Estimate
+from leaderboard.store.database import ResultStore
+from leaderboard.store.ingest import ingest
+from leaderboard.store.rows import Flag, StoredSubmission, SubmittedRun
+
+FINDING = ("code", "severity", "where", "message", "remedy")
+METHODS = {"dense": 1.0, "rigl": 0.6, "redo": 0.98}
+LEARNER, HISTORY = "a1" * 32, "b2" * 32
+
+
+class Page(HTMLParser):
+    """Collects words, attributes and links; checks that the page is sound HTML."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.text, self.tags = [], []
+        html5lib.HTMLParser(strict=True).parse(content.decode())
+        self.feed(content.decode())
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+def write_details(path):
+    """Add diagnostics and checkpoint hashes to a run directory that is still open."""
+    rows = [
+        {
+            "attempt": 1,
+            "agent_step": step,
+            "frame": 4 * step,
+            "updates": step // 4,
+            "values": {"loss": 0.5, "sparsity": 0.25},
+        }
+        for step in range(500, 4001, 500)
+    ]
+    (path / "diagnostics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    marks = [
+        {
+            "attempt": 1,
+            "agent_step": step,
+            "frame": 4 * step,
+            "updates": step // 4,
+            "learner": LEARNER,
+            "history": HISTORY,
+        }
+        for step in range(500, 4001, 500)
+    ]
+    (path / "checkpoints.jsonl").write_text("".join(json.dumps(row) + "\n" for row in marks))
+
+
+BUILT = {}
+"""The report of the database below, made once."""
+
+
+@pytest.fixture
+def found(run_holder, spec_maker, tmp_path_factory):
+    """Return the report of three methods on the smoke task, three seeds each; one more seed of rigl failed."""
+    if not BUILT:
+        folder = tmp_path_factory.mktemp("detail")
+        for name, level in METHODS.items():
+            spec = spec_maker(methods=(name,), settings={"agent.n_step": 5} if name == "redo" else None)
+            for game in ("Pong", "Breakout"):
+                for seed in range(3):
+                    more = {"departures": {"agent.n_step": 3}} if name == "redo" else {}
+                    with run_holder(folder / "runs", spec, game, seed, level=level, **more) as path:
+                        write_details(path)
+        with run_holder(folder / "runs", spec_maker(methods=("rigl",)), "Pong", 7, state="failed"):
+            pass
+        ingest([folder / "runs"], folder / "results.sqlite", references=False)
+        with ResultStore.open(folder / "results.sqlite") as store, store.snapshot() as snapshot:
+            BUILT["report"] = report.read(snapshot)
+    return BUILT["report"]
+
+
+def entry_of(found, name):
+    data = found.data["smoke"]
+    return next(entry for entry in data.entries.values() if entry.method == name)
+
+
+def submitted(found, **changes):
+    """Return a submission that holds the runs of rigl."""
+    data = found.data["smoke"]
+    config_id = entry_of(found, "rigl").config_id
+    held = tuple(
+        SubmittedRun(config_id, one.game, one.seed, one.environment_fingerprint, one.digest, one.state, one.score, True)
+        for one in data.runs_of(config_id)
+        if one.finished
+    )
+    plain = StoredSubmission(
+        slug="doe-rigl", sha256="c" * 64, title="RigL again", authors=({"name": "J. Doe", "affiliation": "Lab"},),
+        license="CC0-1.0", links=(("code", "https://example.org/code"),),
+        submitted_at="2026-02-01T00:00:00Z", level="recomputed",
+        report={"findings": [dict(zip(FINDING, ("S101", "warning", "runs/x", "odd", "look"), strict=True))]},
+        flags=(), current=True, attested_by=None, attested_at=None, evidence="", cards={"method-rigl": {}},
+        runs=held,
+        environment={"environments": [{"fingerprint": "env-a", "suite_version": "0.1.0", "packages": {"jax": "1"}}]},
+        statement={"relationship": "third_party", "tuning": {"budget_runs": 40}, "known_issues": ["one GPU was hot"]},
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def test_every_run_that_was_run_has_a_small_page(found):
+    files = run.pages(Book(found))
+    assert len(files) == 19
+    for path, content in files.items():
+        assert path.startswith("smoke/runs/")
+        assert len(content) < 30_000
+        Page(content)
+
+
+def test_a_run_page_says_what_came_out_how_far_it_is_proven_and_how_to_repeat_it(found):
+    data, entry = found.data["smoke"], entry_of(found, "redo")
+    one = next(item for item in data.runs_of(entry.config_id) if (item.game, item.seed) == ("Pong", 1))
+    page = Page(run.pages(Book(found))[links.run("smoke", one.config_id, "Pong", 1)])
+    assert f"{one.score:.1f}".replace("-", "\N{MINUS SIGN}") in page.words
+    for text in (
+        "Pong, seed 1",
+        "Demonstration only, not a ranking.",
+        "Recomputed. The score was computed again",
+        "agent.n_step = 5 (published: 3)",
+        "env-a",
+        one.digest,
+        "2026-01-01T00:00:00Z",
+        LEARNER[:32],
+        HISTORY[:32],
+        "The last 6 of 8",
+        "suite run --task smoke --agent dqn --network impala --method redo --set agent.n_step=5 --games Pong --seeds 1",
+        'docker run --rm -u "$(id -u):$(id -g)" -v "$PWD/out:/out" suite run --task smoke',
+    ):
+        assert text in page.words, text
+    others = {target["href"] for tag, target in page.tags if tag == "a" and target["href"].startswith("Pong-")}
+    assert others == {"Pong-0.html", "Pong-2.html"}
+    drawn = next(found for tag, found in page.tags if tag == "svg" and found.get("role") == "img")
+    assert drawn["aria-label"].startswith("Mean raw return")
+
+
+def test_a_run_that_is_no_result_says_so(found):
+    path = links.run("smoke", entry_of(found, "rigl").config_id, "Pong", 7)
+    page = Page(run.pages(Book(found))[path])
+    assert "No result. This run is failed: it enters no number anywhere." in page.words
+
+
+def test_a_command_for_offline_tasks_names_the_data(found):
+    data, entry = found.data["smoke"], entry_of(found, "dense")
+    offline = replace(data, task=found.data["smoke-offline"].task)
+    line, container = run.commands(offline, entry, data.runs_of(entry.config_id)[0])
+    assert line.endswith("--data DATA")
+    assert "--data /data" in container
+    assert '-v "$PWD/DATA:/data:ro"' in container
+
+
+def test_recorded_values_are_cut_and_what_is_empty_is_left_out():
+    assert run.facts({"b": True, "a": 12345, "c": None, "d": "", "e": "x" * 999}) == [
+        ("a", "12,345"),
+        ("b", "true"),
+        ("e", "x" * 300 + "…"),
+    ]
+    assert run.facts("no table") == []
+
+
+def test_every_pair_has_a_page_with_the_verdict_first_and_its_files(found):
+    files = pair.pages(Book(found))
+    entries = [
+        row.entry
+        for row in found.data["smoke"] and next(t for t in found.site.tasks if t.name == "smoke").full.standings
+    ]
+    assert len(entries) == 3
+    for one, other in combinations(entries, 2):
+        path = links.pair("smoke", one.config_id, other.config_id)
+        page = Page(files[path])
+        words = page.words
+        assert words.index(one.label) < words.index("Which games drive it")
+        assert "p over 3 pairs (Holm)" in words
+        assert {"Pong", "Breakout"} <= {text.strip() for text in page.text}
+        for end in pair.FORMATS:
+            name = path.removesuffix(".html") + f".{end}"
+            assert name in files
+            assert any(tag == "a" and found["href"] == name.rpartition("/")[2] for tag, found in page.tags)
+    assert len(files) == 3 * 5 + 3
+    assert {f"{pair.stem('smoke')}.{end}" for end in ("csv", "json", "tex")} <= set(files)
+
+
+def test_a_pair_page_has_the_difference_of_the_areas_under_the_curves(found):
+    task = next(task for task in found.site.tasks if task.name == "smoke")
+    files = pair.pages(Book(found))
+    for duel in duels.duels(task, found.data["smoke"]):
+        sides = [
+            learning.curve_scores(
+                found.data["smoke"].task, found.data["smoke"].runs_of(one.config_id), task.full.frames
+            )
+            for one in (duel.a, duel.b)
+        ]
+        expected = area_between(*sides, learning.positions(found.data["smoke"].task, task.full.frames))
+        assert duel.area == expected
+        words = Page(files[links.pair("smoke", duel.a.config_id, duel.b.config_id)]).words
+        digits = decimals(expected)
+        shown = [signed(end, digits) for end in (expected.value, expected.low, expected.high)]
+        assert f"difference of mean heights {shown[0]} [{shown[1]}, {shown[2]}]" in words
+        assert f"the curve of A lies {shown[0]} [{shown[1]}, {shown[2]}] above that of B" in words
+    rows = json.loads(files[f"{pair.stem('smoke')}.json"])
+    assert "area_difference" in json.dumps(rows)
+
+
+def test_one_wide_interval_does_not_squeeze_all_others():
+    narrow = [Estimate(value, value - 0.2, value + 0.2) for value in (-0.5, 0.1, 0.8)]
+    place, ticks = pair._axis([*narrow, Estimate(0.3, -18.0, 20.0)])
+    spans = [pair._span(one, place) for one in (*narrow, Estimate(0.3, -18.0, 20.0))]
+    assert all(0 <= span.low < span.value < span.high <= 100 for span in spans)
+    assert [(span.cut_low, span.cut_high) for span in spans] == [(False, False)] * 3 + [(True, True)]
+    assert spans[0].high - spans[0].low > 5
+    assert 0.0 in [float(tick.label.replace("\N{MINUS SIGN}", "-")) for tick in ticks]
+
+
+def test_the_curves_page_has_the_mean_height_of_each_entry(found):
+    task = next(task for task in found.site.tasks if task.name == "smoke")
+    files = curves.pages(Book(found))
+    content = Page(files[links.curves("smoke")])
+    heights = {target.get("data-sort") for tag, target in content.tags if tag == "td"}
+    lines = files["smoke/curves.csv"].decode().splitlines()
+    assert len(task.full.curves) == 3
+    for curve in task.full.curves:
+        whole = learning.curve_scores(
+            found.data["smoke"].task, found.data["smoke"].runs_of(curve.entry.config_id), task.full.frames
+        )
+        expected = area_under_curve(whole, learning.positions(found.data["smoke"].task, task.full.frames))
+        assert str(expected.value) in heights
+        assert fixed(expected.value, decimals(expected)) in content.words
+        own = [line for line in lines if line.startswith(curve.entry.config_id)]
+        assert len(own) == len(curve.points)
+        assert all(line.split(",")[-3] == str(expected.value) for line in own)
+    assert "counts with its last value" in content.words
+
+
+def test_pairs_are_bounded_and_adjusted_for_all_that_are_shown(found):
+    task = next(task for task in found.site.tasks if task.name == "smoke")
+    pairs = duels.duels(task, found.data["smoke"])
+    assert [item.pairs for item in pairs] == [3, 3, 3]
+    assert all(item.p >= item.comparison.p for item in pairs)
+    smallest = min(pairs, key=lambda item: item.comparison.p)
+    assert smallest.p == pytest.approx(min(1, 3 * smallest.comparison.p))
+    many = replace(task, full=replace(task.full, standings=task.full.standings[:1] * 30))
+    assert duels.ENTRIES * (duels.ENTRIES - 1) // 2 == 45
+    assert len(duels.duels(many, found.data["smoke"])) <= 45
+    rows = duels.table(task, pairs).rows
+    assert [row[:2] for row in rows] == [(item.a.config_id, item.b.config_id) for item in pairs]
+
+
+def test_a_method_page_has_its_card_its_results_and_what_runs_recorded(found):
+    files = method.pages(Book(found))
+    card = next(card for card in found.site.methods if card.id == "rigl")
+    page = Page(files[links.method("rigl")])
+    for text in (card.title, card.digest, *card.deviations, *(parameter.name for parameter in card.parameters)):
+        assert " ".join(text.split()) in page.words
+    assert entry_of(found, "rigl").label in page.words
+    assert "While training" in page.words
+    labels = [found["aria-label"] for tag, found in page.tags if tag == "svg" and found.get("role") == "img"]
+    assert [label.partition(" against")[0] for label in labels] == ["Sparsity", "Loss"]
+    assert f"{links.method('rigl').removesuffix('.html')}.csv" in files
+    assert "Nobody has run it with a full budget yet." in Page(files[links.method("set")]).words
+    assert {links.method(card.id) for card in found.site.methods} <= set(files)
+
+
+def test_a_method_counts_alone_and_combined(found):
+    entry = entry_of(found, "rigl")
+    assert method.uses(replace(entry, method="weight decay+rigl"), "rigl")
+    assert method.uses(replace(entry, method="weight decay+rigl"), "weight_decay")
+    assert not method.uses(replace(entry, method="static sparse"), "set")
+    assert not method.uses(replace(entry, published=True), "rigl")
+
+
+def test_a_submission_page_says_who_what_and_what_was_found(found):
+    item = submitted(found)
+    files = submission.pages(Book(replace(found, submissions=(item,))))
+    page = Page(files[links.submission("doe-rigl")])
+    for text in (
+        "RigL again",
+        "J. Doe (Lab)",
+        "CC0-1.0",
+        "by others",
+        "one GPU was hot",
+        "env-a",
+        "2026-02-01",
+        "S101",
+        "odd",
+        "look",
+        "c" * 64,
+        "Recomputed.",
+    ):
+        assert text in page.words, text
+    out = [found for tag, found in page.tags if tag == "a" and found["href"].startswith("https:")]
+    assert [found["href"] for found in out] == ["https://example.org/code"]
+    assert all(set(found["rel"].split()) == {"nofollow", "noopener", "ugc"} for found in out)
+    runs = [found["href"] for tag, found in page.tags if tag == "a" and "/runs/" in found["href"]]
+    assert len(runs) == len(item.runs) == 6
+    listed = Page(files[links.SUBMISSIONS])
+    assert "RigL again" in listed.words
+
+
+def test_a_retracted_submission_stays_with_its_reason(found):
+    item = submitted(found, flags=(Flag("retracted", "wrong ROM", "2026-03-01", "M. Tainer"),))
+    older = submitted(found, sha256="d" * 64, current=False)
+    files = submission.pages(Book(replace(found, submissions=(item, older))))
+    page = Page(files[links.submission("doe-rigl")])
+    assert "Retracted, 2026-03-01, by M. Tainer. wrong ROM" in page.words
+    assert "1 earlier bundle" in page.words
+    assert ("h1", {"class": "retracted"}) in page.tags
+    assert set(files) == {links.SUBMISSIONS, links.submission("doe-rigl")}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://example.org", "javascript:alert(1)", "https://a b", 'https://x"onclick=1', "https://user@host/",
+        "//x.org",
+        "https://" + "x" * 400, None, 5, "HTTPS://EXAMPLE.ORG", "https://example.org/\u202e", " https://x.org",
+    ],
+)  # fmt: skip
+def test_nothing_but_a_plain_https_link_becomes_one(found, target):
+    assert submission.safe_link(target) == ""
+    item = submitted(found, links=(("here", target), [target, target], target))
+    page = Page(submission.pages(Book(replace(found, submissions=(item,))))[links.submission("doe-rigl")])
+    assert not [found for tag, found in page.tags if tag == "a" and re.match(r"[a-zA-Z]+:|//", found["href"])]
+
+
+def test_hostile_text_of_a_submission_stays_text(found):
+    evil = "</td><script>alert(1)</script>{{ 7 * 7 }}"
+    item = submitted(
+        found, title=evil, authors=({"name": evil}, evil, 7), license=evil, evidence=evil, cards={evil: {}},
+        report={"findings": [{"code": evil, "message": [evil]}, "no finding", None]},
+        environment={"environments": [{evil: evil}, evil]},
+        statement={"relationship": evil, "tuning": evil, "code": {"commit": evil}, "known_issues": [evil]},
+        flags=(Flag(evil, evil, evil, evil),), slug=evil,
+    )  # fmt: skip
+    page = Page(submission.pages(Book(replace(found, submissions=(item,))))[links.submission(evil)])
+    assert evil in page.words
+    assert sum(tag == "script" for tag, _ in page.tags) == 1
+    assert "49" not in page.words.replace("2049", "")
+
+
+def test_pages_have_no_style_or_script_of_their_own(found):
+    book = Book(replace(found, submissions=(submitted(found),)))
+    for kind in (run, pair, method, submission):
+        for path, content in kind.pages(book).items():
+            if path.endswith(".html"):
+                text = content.decode()
+                assert " style=" not in text
+                assert "<style" not in text
+                assert not re.search(r"<[^>]* on[a-z]+=", text)
+                assert text.count("<script") == 1
+
+
+def test_what_was_found_alike_in_many_runs_is_one_row(found):
+    rows = [dict(zip(FINDING, ("S101", "note", f"runs/{i}", "odd", "look"), strict=True)) for i in range(3)]
+    item = submitted(found, report={"findings": [*rows, {**rows[0], "code": "S102"}]})
+    words = Page(submission.pages(Book(replace(found, submissions=(item,))))[links.submission("doe-rigl")]).words
+    assert words.count("S101") == 1
+    assert "runs/0 and 2 more" in words
+    assert words.count("S102") == 1
+
+
+def test_flags_stand_in_the_list_of_submissions_and_in_the_changelog(found):
+    item = submitted(found, flags=(Flag("retracted", "wrong ROM", "2026-03-01", "M. Tainer"),))
+    book = Book(replace(found, submissions=(item,)))
+    listed = Page(submission.pages(book)[links.SUBMISSIONS]).words
+    assert all(part in listed for part in ("retracted", "J. Doe (Lab)", "smoke"))
+    assert "retracted: wrong ROM" in Page(changelog.pages(book)[links.CHANGELOG]).words
+
+
+def test_a_configuration_whose_runs_were_all_retracted_has_no_row(found):
+    data = found.data["smoke"]
+    gone = entry_of(found, "rigl").config_id
+    page = report.task_page(replace(data, runs=tuple(one for one in data.runs if one.config_id != gone)))
+    assert gone not in {entry.config_id for entry in page.full.entries}
+    assert page.entries_here == len(data.entries) - 1
+
+
+def test_what_is_refused_for_one_reason_is_one_sentence(found):
+    files = method.pages(Book(found))
+    words = Page(files[links.method("dense")]).words
+    assert words.count("Not with") == 1
+    assert "Not with any other method: dense is training without any other method." in words

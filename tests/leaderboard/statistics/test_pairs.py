@@ -1,0 +1,308 @@
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rliable import metrics as rliable
+from scipy import stats
+
+from leaderboard.statistics import pairs, permutation, power
+from leaderboard.statistics.comparison_simulation import board, frequencies, pair_errors, population, tables
+from leaderboard.statistics.influence import standard_error
+from leaderboard.statistics.intervals import Estimate
+from leaderboard.statistics.metrics import iqm, iqm_corrected
+from leaderboard.statistics.pairs import compare, holm, verdict
+from leaderboard.statistics.permutation import permutation_p
+from leaderboard.statistics.ranks import rank
+from leaderboard.statistics.sentences import p_text, remarks, sentence
+
+
+def normal(seed, level=1.0, runs=5, games=6, spread=0.1):
+    source = np.random.default_rng(seed)
+    return {f"game-{i}": source.normal(level + i / 10, spread, runs) for i in range(games)}
+
+
+def shares(a, b, *, studentised):
+    """Return the exact p: all ways to deal the runs of every game."""
+    measure = iqm if permutation.same_design(a, b) else iqm_corrected
+    floored = measure is iqm
+
+    def statistic(left, right):
+        far = abs(measure(left) - measure(right))
+        if not studentised:
+            return far
+        return far / sum((standard_error(side, floored=floored) or 0.0) ** 2 for side in (left, right)) ** 0.5
+
+    seen, hits, total = statistic(a, b) * (1 - 1e-9), 0, 0
+    dealings = []
+    for name in a:
+        pooled = np.concatenate([a[name], b[name]])
+        picks = itertools.combinations(range(len(pooled)), len(a[name]))
+        dealings.append([(pooled[list(pick)], np.delete(pooled, pick)) for pick in picks])
+    for chosen in itertools.product(*dealings):
+        left, right = ({name: pair[side] for name, pair in zip(a, chosen, strict=True)} for side in (0, 1))
+        hits += statistic(left, right) >= seen
+        total += 1
+    return hits / total
+
+
+@pytest.mark.parametrize("studentised", [True, False])
+@pytest.mark.parametrize(("runs_a", "runs_b"), [((2, 2, 2), (2, 2, 2)), ((3, 2, 2), (2, 2, 3))])
+def test_p_is_that_of_all_relabellings(runs_a, runs_b, studentised):
+    source = np.random.default_rng(11)
+    a, b = (
+        {f"game-{i}": source.normal(i / 5 + shift, 0.1, runs) for i, runs in enumerate(design)}
+        for design, shift in ((runs_a, 0.0), (runs_b, 0.08))
+    )
+    exact = shares(a, b, studentised=studentised)
+    assert 0.02 < exact < 0.98
+    assert permutation_p(a, b, studentised=studentised) == pytest.approx(
+        exact, abs=4 * (exact / 200) ** 0.5 * exact**0.5
+    )
+
+
+def test_the_smallest_p_is_one_in_all_relabellings_and_one():
+    assert permutation_p(normal(0), normal(1, level=9.0)) == 1 / 20_001
+    assert permutation_p(normal(0), normal(1, level=9.0), permutations=99) == 0.01
+
+
+def test_entries_without_a_difference_have_p_one():
+    flat = {"a": np.ones(3), "b": np.ones(3)}
+    assert permutation_p(flat, flat) == 1.0
+    assert permutation_p(normal(3), normal(3)) == 1.0
+
+
+def test_one_run_each_is_tested_by_the_plain_difference():
+    a, b = ({f"{i}": np.array([i + shift]) for i in range(3)} for shift in (0.0, 0.5))
+    exact = shares(a, b, studentised=False)
+    assert permutation_p(a, b) == pytest.approx(exact, rel=0.3)
+
+
+entries = st.tuples(st.integers(0, 2**31), st.integers(2, 5), st.integers(2, 5)).map(
+    lambda drawn: (normal(drawn[0], runs=drawn[1], games=4), normal(drawn[0] + 1, level=1.03, runs=drawn[2], games=4))
+)
+
+
+@given(entries, st.randoms(use_true_random=False))
+@settings(max_examples=12, deadline=None)
+def test_a_comparison_depends_on_no_order_and_swapping_turns_it_round(pair, source):
+    a, b = pair
+    found = compare(a, b)
+    shuffled = [
+        {name: np.array(source.sample(scores[name].tolist(), len(scores[name]))) for name in reversed(scores)}
+        for scores in pair
+    ]
+    again = compare(*shuffled)
+    assert (again.p, again.games, again.seeds, again.seeds_needed) == (
+        found.p,
+        found.games,
+        found.seeds,
+        found.seeds_needed,
+    )
+    assert again.difference.low == pytest.approx(found.difference.low, rel=1e-9)
+    turned = compare(b, a)
+    assert turned.p == found.p
+    assert turned.difference.value == pytest.approx(-found.difference.value, abs=1e-12)
+    assert turned.difference.low == pytest.approx(-found.difference.high, abs=1e-12)
+    assert turned.improvement.value == pytest.approx(1 - found.improvement.value, abs=1e-12)
+    assert {row.game: row.share for row in turned.by_game} == pytest.approx(
+        {row.game: -row.share for row in found.by_game}, abs=1e-12
+    )
+
+
+def test_the_same_in_another_process():
+    script = (
+        "from leaderboard.statistics.comparison_simulation import board\n"
+        "from leaderboard.statistics.pairs import compare\n"
+        "from leaderboard.statistics.ranks import rank\n"
+        "a, b, c = board('twice', 4, 'real', (1.0, 1.05, 1.2))\n"
+        "print(compare(a, b), rank({'a': a, 'b': b, 'c': c}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    a, b, c = board("twice", 4, "real", (1.0, 1.05, 1.2))
+    assert done.stdout.strip() == f"{compare(a, b)} {rank({'a': a, 'b': b, 'c': c})}"
+
+
+def test_games_are_compared_as_by_welch_and_improvement_as_by_rliable():
+    a, b = normal(5, runs=4), normal(6, runs=7, level=1.1)
+    found = compare(a, b)
+    for row in found.by_game:
+        oracle = stats.ttest_ind(a[row.game], b[row.game], equal_var=False).confidence_interval()
+        assert (row.difference.low, row.difference.high) == pytest.approx((oracle.low, oracle.high))
+        assert row.difference.value == pytest.approx(row.a - row.b)
+    theirs = rliable.probability_of_improvement(
+        *(np.stack([side[name] for name in sorted(side)], axis=1) for side in (a, b))
+    )
+    assert found.improvement.value == pytest.approx(theirs)
+    assert found.improvement.low < theirs < found.improvement.high
+
+
+def test_the_difference_is_welchs_where_nothing_is_trimmed_away():
+    """Games far apart, so that the middle half is the runs of two games and the others are winsorized to a constant."""
+    source = np.random.default_rng(2)
+    a, b = ({f"{i}": 100.0 * i + source.normal(0, 1, 4) * (i in (1, 2)) for i in range(4)} for _ in range(2))
+    found = compare(a, b).difference
+    squared = [sum(np.var(side[name], ddof=1) / 4 for name in "12") / 4 for side in (a, b)]
+    assert found.value == pytest.approx(np.mean([a[n] for n in "12"]) - np.mean([b[n] for n in "12"]))
+    parts = [np.var(side[name], ddof=1) / 16 for side in (a, b) for name in "12"]
+    freedom = sum(parts) ** 2 / sum(part**2 / 3 for part in parts)
+    half = stats.t.ppf(0.975, freedom) * sum(squared) ** 0.5
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
+
+
+def test_what_drives_a_difference():
+    b = normal(4, games=8, spread=0.01)
+    a = {name: values + (0.2 if name == "game-3" else 0.0) for name, values in b.items()}
+    found = compare(a, b)
+    assert found.by_game[0].game == "game-3"
+    assert found.by_game[0].share == pytest.approx(found.difference.value)
+    assert all(row.share == 0 for row in found.by_game[1:])
+
+
+def test_only_common_games_are_compared_and_the_others_named():
+    a, b = normal(1, games=5), normal(2, games=6)
+    a["elsewhere"] = np.ones(5)
+    found = compare(a, b)
+    assert found.left_out == ("elsewhere", "game-5")
+    assert found.games == tuple(f"game-{i}" for i in range(5))
+    assert "left out, because only one has them: elsewhere, game-5" in remarks(found)[0]
+    with pytest.raises(ValueError, match="no game in common"):
+        compare({"x": np.ones(2)}, b)
+
+
+def test_unequal_designs_are_compared_by_the_corrected_means():
+    a, b = normal(1, runs=5), normal(2, runs=3)
+    found = compare(a, b)
+    assert found.corrected
+    assert (found.a, found.b) == (iqm_corrected(a), iqm_corrected(b))
+    assert any("corrected" in remark for remark in remarks(found))
+    same = compare(a, normal(2, runs=5))
+    assert not same.corrected
+    assert same.a == iqm(a)
+
+
+@pytest.mark.parametrize(
+    ("level", "spread", "expected", "words"),
+    [
+        (1.5, 0.05, "better", "A is better than B: its interquartile mean is 0."),
+        (0.5, 0.05, "worse", "A is worse than B: its interquartile mean is 0."),
+        (1.0, 0.01, "equal", "A and B are practically equal"),
+        (1.02, 0.4, "open", "It cannot be told which of A and B is better"),
+        (1.02, 0.004, "better", "A is better than B, and practically equal all the same"),
+    ],
+)
+def test_verdicts(level, spread, expected, words):
+    found = compare(normal(8, level=level, spread=spread), normal(9, spread=spread))
+    assert verdict(found) == expected
+    assert sentence(found, "A", "B").startswith(words)
+    assert found.margin == pytest.approx(0.05 * found.b)
+
+
+def test_a_p_adjusted_for_several_pairs_can_take_the_verdict_back():
+    found = compare(normal(8, level=1.5, spread=0.05), normal(9, spread=0.05))
+    assert verdict(found, p=0.2) == "open"
+    text = sentence(found, "A", "B", p=0.2, pairs=45)
+    assert "permutation p 0.2 over 45 pairs" in text
+    assert "the seeds that are there find a difference of" in text
+
+
+def test_no_spread_no_interval():
+    one = {name: values[:1] for name, values in normal(1).items()}
+    found = compare(one, normal(2))
+    assert found.difference == Estimate(found.difference.value, None, None)
+    assert found.seeds_needed is None
+    assert verdict(found) == "open" or found.p < 0.05
+    assert any("No interval" in remark for remark in remarks(found))
+    assert any("Preliminary" in remark for remark in remarks(found))
+
+
+def test_measures_that_contradict_each_other_are_pointed_out():
+    """Five games of 16 far up lift the middle half; the eleven others fall a little, and with them the odds."""
+    b = {f"{i:02}": np.linspace(0.999, 1.001, 5) + i / 100 for i in range(16)}
+    a = {name: values + (1.0 if name < "05" else -0.003) for name, values in b.items()}
+    found = compare(a, b)
+    assert found.difference.value > 0
+    assert found.improvement.value == 5 / 16
+    assert any("different directions" in remark for remark in remarks(found))
+    assert sentence(found, "A", "B", p=0.01).startswith(
+        "A is better than B by the interquartile mean, and worse by the probability of improvement: "
+    )
+    assert not any("different directions" in remark for remark in remarks(compare(normal(8, level=2.0), normal(9))))
+
+
+def test_holm_is_holms():
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}) == pytest.approx(
+        {"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02}
+    )
+    assert holm({1: 0.9, 2: 0.8}) == {1: 1.0, 2: 1.0}
+    assert holm({}) == {}
+
+
+def test_seeds_for_a_difference_follow_the_planning_formula():
+    """With many degrees of freedom: R = (1.96 + 0.84)^2 (V_a + V_b) / d^2 = 15.7 V / d^2 for equal entries."""
+    variances = {f"{i}": 0.02 for i in range(500)}
+    total = 500 * 0.02
+    for wanted in (10, 50, 400):
+        difference = ((1.959964 + 0.841621) ** 2 * 2 * total / (wanted - 0.5)) ** 0.5
+        assert power.seeds_needed(difference, variances, variances) == wanted
+    assert power.seeds_needed(1e-9, variances, variances) is None
+    assert power.seeds_needed(0.0, variances, variances) is None
+    assert power.seeds_needed(1.0, {"a": 0.0}, {"a": 0.0}) is None
+
+
+def test_seeds_needed_have_the_power_they_promise():
+    """One game of a normal pair: the noncentral t of scipy."""
+    unit = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0}
+    runs = power.seeds_needed(2.0, unit, unit)
+    freedom, shift = 8 * (runs - 1), 2.0 / (8 / runs) ** 0.5
+    reached = stats.nct.sf(stats.t.ppf(0.975, freedom), freedom, shift)
+    assert 0.8 <= reached < 0.9
+
+
+def test_unit_variances_scale_to_the_standard_error():
+    scores = normal(3, runs=4)
+    from leaderboard.statistics.influence import iqm_influence
+
+    found = power.unit_variances(iqm_influence(scores)[1])
+    assert (sum(found.values()) / 4) ** 0.5 == pytest.approx(standard_error(scores))
+    assert power.unit_variances({"a": np.zeros(1)}) is None
+    assert power.unit_variances({"a": np.zeros(1), "b": np.array([0.0, 2.0])}) == {"a": 2.0, "b": 2.0}
+
+
+@pytest.mark.parametrize("p", [(1.0, "1"), (0.049, "0.049"), (0.00005, "0.00005"), (0.000001, "< 0.00001")])
+def test_p_as_text(p):
+    assert p_text(p[0]) == p[1]
+
+
+def test_false_positives_on_real_noise():
+    found = frequencies(pair_errors, "test", 60, runs=3, noise="real", effect=0.0)
+    assert found["permutation, studentised"] <= 0.12
+    assert found["percentile interval"] > found["permutation, studentised"]
+
+
+def test_the_test_still_finds_differences_where_games_disagree():
+    found = frequencies(pair_errors, "test", 6, runs=3, noise="rivals", effect=0.3)
+    assert found["permutation, studentised"] > found["permutation, plain"]
+
+
+def test_simulations_do_not_depend_on_the_number_of_processes():
+    first, second = (tables(1, processes, seeds=(3,)) for processes in (1, 2))
+    for found in (first, second):
+        for row in itertools.chain(*found.values()):
+            row.pop("cpu_seconds")
+    assert first == second
+    assert {name: len(rows) for name, rows in first.items()} == {"ranks": 9, "false positives": 4, "power": 2}
+
+
+def test_the_published_noise_is_five_runs_of_ten_entries_on_fifteen_games():
+    found = population()
+    assert (len(found.names), len(found.games), found.real.size) == (10, 15, 750)
+    assert found.real.std() == pytest.approx(1.0)
+    assert found.real.mean() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_pairs_offers_what_others_need():
+    assert set(pairs.__all__) == {"Comparison", "GameDifference", "Verdict", "compare", "holm", "verdict"}

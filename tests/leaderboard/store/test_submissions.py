@@ -1,0 +1,451 @@
+import hashlib
+import importlib.util
+import json
+import os
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from leaderboard.store import bundles, database, models
+from leaderboard.store.database import NewSubmission, ResultStore, prepared
+from leaderboard.store.ingest import ingest
+from suite import record
+from suite.errors import BadData, UsageError
+from suite.tasks import load_task
+
+
+def _helper(name):
+    path = Path(__file__).parent.parent / "submissions" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"store_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+honest = _helper("honest")
+RUNS = honest.honest_runs("smoke")
+ATTEST = """\
+bundle_sha256 = "{sha256}"
+by = "A. Maintainer"
+date = "{date}"
+evidence = "https://example.org/log"
+"""
+FLAG = """
+[[flags]]
+code = "{code}"
+reason = "The authors found a defect."
+by = "A. Maintainer"
+date = "{date}"
+"""
+
+
+def shifted(runs, by=1.0):
+    """The same cells with other returns: honest results that contradict these."""
+    return [
+        honest.with_score(
+            run, episodes=tuple(row.model_copy(update={"value": min(row.value + by, 21.0)}) for row in run.episodes)
+        )
+        for run in runs
+    ]
+
+
+@pytest.fixture(scope="module")
+def honest_bundle():
+    return honest.bundle(RUNS)
+
+
+@pytest.fixture(scope="module")
+def other_bundle():
+    return honest.bundle(shifted(RUNS))
+
+
+@pytest.fixture
+def db(tmp_path):
+    return tmp_path / "results.sqlite"
+
+
+def place(root, slug, content, *, level=None, date="2026-03-01", flag=None):
+    """Lay a bundle into a results repository, attested if there is a level or a flag."""
+    folder = root / "submissions" / slug
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bundle.zip").write_bytes(content)
+    if level or flag:
+        text = ATTEST.format(sha256=hashlib.sha256(content).hexdigest(), date=date)
+        text += f'level = "{level}"\n' if level else ""
+        (folder / "attest.toml").write_text(text + (FLAG.format(code=flag, date=date) if flag else ""))
+    return folder / "bundle.zip"
+
+
+def add(db, *paths):
+    lines = []
+    report = ingest(paths, db, references=False, progress=lines.append)
+    return report, lines
+
+
+def read(db):
+    with ResultStore.open(db) as store, store.snapshot() as snapshot:
+        return snapshot
+
+
+def test_what_is_stored_of_a_submission(tmp_path, db, honest_bundle):
+    place(tmp_path, "two-games", honest_bundle)
+    report, lines = add(db, tmp_path)
+    assert (report.submissions, report.outcomes, report.damaged, lines) == ({"new": 1}, {"new": 4}, (), [])
+    snapshot = read(db)
+    (stored,) = snapshot.submissions()
+    assert (stored.slug, stored.title, stored.license) == ("two-games", "Two games, two seeds", "CC0-1.0")
+    assert (stored.level, stored.flags, stored.current, stored.retracted) == ("recomputed", (), True, False)
+    assert stored.sha256 == hashlib.sha256(honest_bundle).hexdigest()
+    assert [author["name"] for author in stored.authors] == ["Ada Example"]
+    assert stored.links == (("code", "https://example.org/code"),)
+    assert stored.submitted_at == "2026-01-01T01:00:00Z"
+    assert stored.report["level"] == "recomputed"
+    assert stored.statement["known_issues"] == ["It is a test."]
+    assert "contact" not in stored.statement
+    assert stored.environment["environments"]
+    assert "agent/dqn" in stored.cards
+    assert len(stored.runs) == 4
+    assert all(run.current for run in stored.runs)
+    runs = snapshot.runs("smoke@1")
+    assert [(run.game, run.seed) for run in runs] == [("Breakout", 0), ("Breakout", 1), ("Pong", 0), ("Pong", 1)]
+    for run in runs:
+        assert (run.level, run.submission, run.submissions) == ("recomputed", "two-games", ("two-games",))
+        source = next(one for one in RUNS if (one.cell.game, one.cell.seed) == (run.game, run.seed))
+        details = snapshot.details(run)
+        assert details.episodes == tuple((row.frame, row.length, row.value, row.end) for row in source.episodes)
+        assert details.checkpoints[0][3:] == (source.checkpoints[0].learner, source.checkpoints[0].history)
+        assert run.provenance["command"] == ["run"]
+        assert (run.updates, run.started_at) == (100, "2026-01-01T00:00:00Z")
+        assert run.wall_seconds == pytest.approx(16_000 / 300)
+    again, lines = add(db, tmp_path)
+    assert (again.submissions, again.outcomes, lines) == ({"known": 1}, {}, [])
+    assert again.digest == report.digest
+
+
+def test_diagnostics_are_thinned_as_in_the_bundle(tmp_path, db, honest_bundle):
+    directory = honest.write_run(RUNS[0], tmp_path / "runs")
+    bundle = place(tmp_path, "two-games", honest_bundle)
+    add(db, directory)
+    add(tmp_path / "other.sqlite", bundle)
+    found = [read(path).diagnostics("smoke@1") for path in (db, tmp_path / "other.sqlite")]
+    config_id = RUNS[0].cell.config_id
+    assert list(found[0]) == list(found[1]) == [config_id]
+    assert found[0][config_id][0] in found[1][config_id]
+    assert add(tmp_path / "other.sqlite", directory)[0].digest == add(db, bundle)[0].digest
+    loss = found[0][config_id][0].series["loss"]
+    assert len(loss.frames) == len(loss.values) <= 200
+    assert loss.values[-1] == RUNS[0].diagnostics[-1].values["loss"]
+
+
+def test_a_refused_bundle_is_named_and_the_others_are_stored(tmp_path, db, honest_bundle):
+    bad = place(tmp_path, "bad", honest_bundle[:-1])
+    badly_named = place(tmp_path, "Not_A_Slug", honest_bundle)
+    place(tmp_path, "good", honest_bundle)
+    report, lines = add(db, tmp_path)
+    assert report.damaged == (str(badly_named), str(bad))
+    assert report.submissions == {"new": 1}
+    assert any(str(bad) in line and "archive." in line for line in lines)
+    assert [item.slug for item in read(db).submissions()] == ["good"]
+
+
+def test_a_link_is_no_bundle(tmp_path, db, honest_bundle):
+    real = place(tmp_path, "good", honest_bundle)
+    (tmp_path / "submissions" / "linked").mkdir()
+    (tmp_path / "submissions" / "linked" / "bundle.zip").symlink_to(real)
+    report, _ = add(db, tmp_path)
+    assert report.damaged == (str(tmp_path / "submissions" / "linked" / "bundle.zip"),)
+
+
+def test_what_is_no_bundle_among_submissions(tmp_path, db, honest_bundle):
+    place(tmp_path, "good", honest_bundle)
+    foreign = honest.write_run(shifted(RUNS[:1])[0], tmp_path / "submissions" / "good")
+    large = place(tmp_path, "large", b"")
+    os.truncate(large, 20_000_001)
+    (tmp_path / "submissions" / "pipe").mkdir()
+    os.mkfifo(tmp_path / "submissions" / "pipe" / "bundle.zip")
+    report, lines = add(db, tmp_path)
+    assert report.outcomes == {"new": 4}
+    assert report.damaged == (str(large), str(tmp_path / "submissions" / "pipe" / "bundle.zip"))
+    assert lines[0] == f"ignored: {foreign}: submissions are bundles, not run directories"
+    assert "20,000,001 bytes" in lines[1]
+    assert "is no plain file" in lines[2]
+
+
+def test_a_lone_bundle_has_a_slug_of_its_hash_until_it_lies_in_a_repository(tmp_path, db, honest_bundle):
+    lone = tmp_path / "mine.zip"
+    lone.write_bytes(honest_bundle)
+    report, _ = add(db, lone)
+    sha256 = hashlib.sha256(honest_bundle).hexdigest()
+    assert [item.slug for item in read(db).submissions()] == [f"bundle-{sha256[:12]}"]
+    report, _ = add(db, place(tmp_path, "two-games", honest_bundle))
+    assert report.submissions == {"updated": 1}
+    assert [item.slug for item in read(db).submissions()] == ["two-games"]
+    assert add(tmp_path / "other.sqlite", tmp_path)[0].digest == report.digest
+    assert add(tmp_path / "third.sqlite", tmp_path, lone)[0].digest == report.digest
+
+
+def test_a_run_directory_and_a_bundle_of_it_are_one_run(tmp_path, db, honest_bundle):
+    directory = honest.write_run(RUNS[0], tmp_path / "runs")
+    bundle = place(tmp_path, "two-games", honest_bundle)
+    first, _ = add(db, directory)
+    second, lines = add(db, bundle)
+    assert (first.outcomes, second.outcomes, lines) == ({"new": 1}, {"known": 1, "new": 3}, [])
+    runs = read(db).runs("smoke@1")
+    assert len(runs) == 4
+    assert {run.submission for run in runs} == {"two-games"}
+    other = tmp_path / "other.sqlite"
+    add(other, bundle)
+    assert add(other, directory)[0].digest == second.digest
+    assert add(tmp_path / "third.sqlite", bundle)[0].digest != second.digest
+
+
+def test_two_submissions_of_one_run_share_it(tmp_path, db, honest_bundle):
+    one, two = place(tmp_path, "one", honest_bundle), honest.bundle(RUNS, honest.TOML.replace(b"Two games", b"Again"))
+    report, lines = add(db, one, place(tmp_path, "two", two, level="replayed"))
+    assert (report.outcomes, report.conflicts, lines) == ({"new": 4, "known": 4}, (), [])
+    for run in read(db).runs("smoke@1"):
+        assert run.submissions == ("two", "one")  # the attested one first
+        assert run.level == "replayed"
+
+
+def test_a_bundle_does_not_change_what_another_shows_of_the_same_run(tmp_path, db, honest_bundle):
+    """The run is the same, what it recorded beside its episodes is made up, and more of it."""
+    made_up = [
+        replace(
+            run,
+            checkpoints=(run.checkpoints[0], run.checkpoints[0].model_copy(update={"learner": "f" * 64})),
+        )
+        for run in RUNS
+    ]
+    add(db, place(tmp_path, "honest", honest_bundle, level="replayed"))
+    add(db, place(tmp_path, "copied", honest.bundle(made_up)))
+    snapshot = read(db)
+    for run in snapshot.runs("smoke@1"):
+        assert run.submissions == ("honest", "copied")
+        assert len(snapshot.details(run).checkpoints) == 1
+    assert add(tmp_path / "other.sqlite", tmp_path)[0].digest == snapshot.digest()
+    add(db, place(tmp_path, "honest", honest_bundle, date="2026-09-09", flag="retracted"))
+    later = read(db)
+    assert all(len(later.details(run).checkpoints) == 2 for run in later.runs("smoke@1"))
+
+
+def test_of_different_results_the_earliest_attested_stands_and_the_conflict_is_told(
+    tmp_path, db, honest_bundle, other_bundle
+):
+    early = place(tmp_path, "early", other_bundle, level="replayed", date="2026-03-01")
+    late = place(tmp_path, "late", honest_bundle, level="rerun", date="2026-03-02")
+    add(db, late)
+    report, lines = add(db, early)
+    assert report.outcomes == {"updated": 4}
+    assert {run.submission for run in read(db).runs("smoke@1")} == {"early"}
+    assert len(report.conflicts) == 4
+    assert report.conflicts[0].stands[0] == "early"
+    assert [name for name, _ in report.conflicts[0].others] == ["late"]
+    assert sum("conflict" in line and "early" in line and "late" in line for line in lines) == 4
+    assert [run.current for item in read(db).submissions() for run in item.runs] == [True] * 4 + [False] * 4
+    assert add(tmp_path / "other.sqlite", tmp_path)[0].digest == report.digest
+
+
+def test_an_unattested_result_never_takes_the_place_of_an_attested_one(tmp_path, db, honest_bundle, other_bundle):
+    """Whatever dates a bundle's runs claim: they are the submitter's word."""
+    first = place(tmp_path, "attested", honest_bundle, level="replayed", date="2026-12-31")
+    add(db, first, place(tmp_path, "claims-to-be-older", other_bundle))
+    assert {run.submission for run in read(db).runs("smoke@1")} == {"attested"}
+
+
+def test_a_submission_stands_before_a_run_directory_with_another_result(tmp_path, db, honest_bundle):
+    mine = honest.write_run(shifted(RUNS[:1])[0], tmp_path / "runs")
+    add(db, mine)
+    report, _ = add(db, place(tmp_path, "two-games", honest_bundle))
+    assert report.outcomes == {"new": 3, "updated": 1}
+    assert [conflict.others[0][0] for conflict in report.conflicts] == [""]
+    assert {run.submission for run in read(db).runs("smoke@1")} == {"two-games"}
+
+
+def test_a_retraction_is_recorded_and_its_results_no_longer_count(tmp_path, db, honest_bundle, other_bundle):
+    first = place(tmp_path, "first", honest_bundle, level="replayed")
+    add(db, first)
+    add(db, place(tmp_path, "second", other_bundle))
+    place(tmp_path, "first", honest_bundle, date="2026-04-01", flag="retracted")
+    report, _ = add(db, first)
+    assert report.submissions == {"updated": 1}
+    snapshot = read(db)
+    stored = snapshot.submissions()[0]
+    assert stored.retracted
+    assert (stored.flags[0].code, stored.flags[0].reason) == ("retracted", "The authors found a defect.")
+    assert stored.level == "recomputed"
+    assert {run.submission for run in snapshot.runs("smoke@1")} == {"second"}
+    assert snapshot.conflicts() == []
+    place(tmp_path, "second", other_bundle, flag="retracted")
+    add(db, tmp_path)
+    assert read(db).runs("smoke@1") == []
+    assert len(read(db).submissions()) == 2
+
+
+def test_what_is_retracted_before_it_comes_in_is_kept_and_does_not_count(tmp_path, db, honest_bundle):
+    report, lines = add(db, place(tmp_path, "one", honest_bundle, flag="retracted"))
+    assert (report.submissions, report.outcomes) == ({"new": 1}, {"skipped": 4})
+    assert "its submission is retracted" in lines[0]
+    assert read(db).runs("smoke@1") == []
+    assert [run.score is not None for run in read(db).submissions()[0].runs] == [True] * 4
+
+
+def test_a_retracted_result_of_ones_own_still_counts(tmp_path, db, honest_bundle):
+    add(db, honest.write_run(RUNS[0], tmp_path / "runs"))
+    add(db, place(tmp_path, "two-games", honest_bundle, flag="retracted"))
+    assert [(run.level, run.submission) for run in read(db).runs("smoke@1")] == [("recomputed", None)]
+
+
+def test_an_attestation_of_another_bundle_is_refused(tmp_path, db, honest_bundle, other_bundle):
+    path = place(tmp_path, "one", honest_bundle, level="replayed")
+    path.write_bytes(other_bundle)
+    report, lines = add(db, path)
+    assert report.damaged == (str(path),)
+    assert "attests another bundle" in lines[0]
+    assert read(db).submissions() == []
+
+
+def test_a_newer_bundle_of_a_slug_takes_the_place_of_the_older_which_stays(tmp_path, db, honest_bundle):
+    add(db, place(tmp_path / "old", "one", honest_bundle))
+    later = [
+        replace(run, status=run.status.model_copy(update={"updated_at": "2026-02-01T00:00:00Z"}))
+        for run in shifted(RUNS, 2.0)
+    ]
+    report, _ = add(db, place(tmp_path / "new", "one", honest.bundle(later)))
+    snapshot = read(db)
+    assert [(item.slug, item.current, item.submitted_at[:7]) for item in snapshot.submissions()] == [
+        ("one", True, "2026-02"),
+        ("one", False, "2026-01"),
+    ]
+    assert {run.ended_at for run in snapshot.runs("smoke@1")} == {"2026-02-01T00:00:00Z"}
+    assert report.conflicts == ()
+    other = tmp_path / "other.sqlite"
+    add(other, tmp_path / "new")
+    assert add(other, tmp_path / "old")[0].digest == report.digest
+
+
+def test_an_interrupted_bundle_leaves_nothing(tmp_path, db, honest_bundle, monkeypatch):
+    path = place(tmp_path, "one", honest_bundle)
+    real, calls = database._insert_iterations, []
+
+    def stop(session, runs):
+        real(session, runs)
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(database, "_insert_iterations", stop)
+    with pytest.raises(KeyboardInterrupt):
+        add(db, path)
+    monkeypatch.undo()
+    snapshot = read(db)
+    assert (snapshot.submissions(), snapshot.runs("smoke@1"), snapshot.config_ids()) == ([], [], set())
+    assert add(db, path)[0].outcomes == {"new": 4}
+
+
+def test_what_is_no_path_is_a_usage_error(tmp_path, db):
+    with pytest.raises(UsageError, match="does not exist"):
+        add(db, tmp_path / "none")
+
+
+def attested(sha256, level, date, *flags):
+    return models.Attestation(
+        sha256=sha256,
+        digest=hashlib.sha256(repr((sha256, level, date, flags)).encode()).hexdigest(),
+        level=level,
+        by="A. Maintainer",
+        date=date,
+        evidence="seen",
+        flags=json.dumps([[code, "a reason", date, "A. Maintainer"] for code in flags]),
+    )
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """What can come in, each as a function of a store: bundles, what is attested of them, and run directories."""
+    from leaderboard.submissions.bundle import open_bundle
+
+    root = tmp_path_factory.mktemp("steps")
+    contents = [
+        honest.bundle(RUNS[:2]),
+        honest.bundle(RUNS[1:3], honest.TOML.replace(b"Two games", b"Other title")),
+        honest.bundle(shifted(RUNS[:3])),
+        honest.bundle(shifted(RUNS[2:], 2.0)),
+    ]
+    opened = []
+    for number, content in enumerate(contents):
+        (root / f"{number}.zip").write_bytes(content)
+        opened.append(open_bundle(root / f"{number}.zip"))
+    directories = [honest.write_run(run, root / f"dir-{n}") for n, run in enumerate((RUNS[0], *shifted(RUNS[:1], 3.0)))]
+    killed = honest.with_score(RUNS[3])
+    killed = replace(killed, status=killed.status.model_copy(update={"state": "failed", "summary": None}))
+    directories.append(honest.write_run(killed, root / "dir-failed"))
+
+    def bundle(number, slug):
+        def step(store):
+            new = bundles.new_submission(opened[number], slug, "recomputed")
+            store.add_submission(new)
+
+        return step
+
+    def attest(number, *rest):
+        """An attestation comes with its bundle, or after it."""
+
+        def step(store):
+            said = attested(opened[number].sha256, *rest)
+            new = bundles.new_submission(opened[number], f"slug-{min(number, 2)}", "recomputed", (), said)
+            store.place(opened[number].sha256, f"slug-{min(number, 2)}", said) or store.add_submission(new)
+
+        return step
+
+    return [
+        *(bundle(number, f"slug-{min(number, 2)}") for number in range(4)),  # the last two are of one slug
+        bundle(0, ""),
+        attest(1, "replayed", "2026-03-02"),
+        attest(2, "rerun", "2026-03-01"),
+        attest(2, None, "2026-03-05", "retracted"),
+        *(lambda store, path=path: store.ingest(record.read_run(path)) for path in directories),
+    ]
+
+
+def test_any_order_of_anything_ends_in_the_same_content(tmp_path, steps):
+    digests = set()
+    for seed in range(6):
+        order = random.Random(seed).choices(range(len(steps)), k=5) + random.Random(seed).sample(
+            range(len(steps)), len(steps)
+        )
+        with ResultStore.open(tmp_path / f"{seed}.sqlite", create=True) as store:
+            for number in order:
+                steps[number](store)
+            with store.snapshot() as snapshot:
+                digests.add(snapshot.digest())
+                assert len(snapshot.runs("smoke@1")) == 4
+    assert len(digests) == 1
+
+
+def test_a_store_says_what_became_of_each(db, tmp_path):
+    directory = honest.write_run(RUNS[0], tmp_path / "runs")
+    with ResultStore.open(db, create=True) as store:
+        with pytest.raises(BadData):
+            prepared(replace(record.read_run(directory), episodes=()))
+        empty = NewSubmission(models.Submission(sha256="0" * 64, **TEXTS), ())
+        assert store.add_submission(empty).outcome == "new"
+        assert store.place("0" * 64, "").outcome == "known"
+        assert store.place("1" * 64, "") is None
+    assert load_task("smoke").key == "smoke@1"
+
+
+TEXTS = {
+    "slug": "x",
+    "title": "x",
+    "authors": "[]",
+    "license": "x",
+    "links": "[]",
+    "submitted_at": "",
+    "level": "claimed",
+    "report": "{}",
+}

@@ -1,0 +1,124 @@
+"""The workflow files of a results repository: what they may do, and what they never do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+FOLDER = Path(__file__).resolve().parents[3] / "ci/workflows"
+FILES = sorted(FOLDER.glob("*.yml"))
+
+HARMLESS = {
+    "github.event.pull_request.number",
+    "github.event.workflow_run.id",
+    "github.event.workflow_run.head_sha",
+    "github.repository",
+    "github.token",
+}
+"""Contexts that nobody outside can write text into."""
+
+
+def load(path: Path) -> dict[Any, Any]:
+    content: dict[Any, Any] = yaml.safe_load(path.read_text())
+    return content
+
+
+def triggers(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = load(path)[True]  # YAML reads the key `on` as true
+    return found
+
+
+def steps(path: Path) -> list[dict[str, Any]]:
+    return [step for job in load(path)["jobs"].values() for step in job["steps"]]
+
+
+def test_all_three_are_there() -> None:
+    assert [path.name for path in FILES] == ["build.yml", "comment.yml", "validate.yml"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_actions_are_pinned_by_commit_and_say_their_release(path: Path) -> None:
+    used = re.findall(r"uses: (\S+)( # v\d+\.\d+\.\d+)?", path.read_text())
+    assert used
+    for action, release in used:
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", action)
+        assert release
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_nothing_is_permitted_but_what_a_job_names(path: Path) -> None:
+    content = load(path)
+    assert content["permissions"] == {}
+    allowed = {
+        ("validate", "validate"): {"contents": "read"},
+        ("comment", "comment"): {"actions": "read", "pull-requests": "write"},
+        ("build", "build"): {"contents": "read"},
+        ("build", "publish"): {"pages": "write", "id-token": "write"},
+    }
+    for name, job in content["jobs"].items():
+        assert job["permissions"] == allowed[path.stem, name]
+        assert 0 < job["timeout-minutes"] <= 60
+        assert job["runs-on"] == "ubuntu-24.04"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_text_from_outside_reaches_a_shell(path: Path) -> None:
+    text = path.read_text()
+    assert set(re.findall(r"\$\{\{\s*(.*?)\s*\}\}", text)) <= HARMLESS
+    for step in steps(path):
+        assert "${{" not in step.get("run", "")
+        assert step.get("run", "set -euo pipefail").startswith("set -euo pipefail")
+    assert "secrets." not in text
+
+
+def test_no_workflow_with_rights_takes_a_pull_requests_code() -> None:
+    assert all("pull_request_target" not in triggers(path) for path in FILES)
+    assert list(triggers(FOLDER / "validate.yml")) == ["pull_request"]
+    assert list(triggers(FOLDER / "comment.yml")) == ["workflow_run"]
+    assert not [step for step in steps(FOLDER / "comment.yml") if "checkout" in step.get("uses", "")]
+    assert sorted(triggers(FOLDER / "build.yml")) == ["push", "workflow_dispatch"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_checkouts_leave_no_token_behind(path: Path) -> None:
+    for step in steps(path):
+        if "checkout" in step.get("uses", ""):
+            assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_containers_have_no_network_and_no_rights(path: Path) -> None:
+    runs = [step["run"] for step in steps(path) if "docker run" in step.get("run", "")]
+    assert len(runs) == 1
+    for wanted in ("--network none", "--read-only", "--cap-drop ALL", "no-new-privileges", "--user 65532:65532"):
+        assert wanted in runs[0]
+    assert "--memory" in runs[0]
+    assert "--pids-limit" in runs[0]
+
+
+PATTERN = re.compile(r"pattern='\^(.*)'\$'\\t''(.*)\$'")
+
+
+@pytest.mark.parametrize(
+    ("line", "allowed"),
+    [
+        (":000000 100644 0000000 1234567 A\tsubmissions/my-method-2026/bundle.zip", True),
+        (":000000 100644 0000000 1234567 A\tsubmissions/a/bundle.zip", True),
+        (":100644 100644 abcdef0 1234567 M\tsubmissions/my-method/bundle.zip", False),
+        (":000000 120000 0000000 1234567 A\tsubmissions/my-method/bundle.zip", False),
+        (":000000 100755 0000000 1234567 A\tsubmissions/my-method/bundle.zip", False),
+        (":000000 100644 0000000 1234567 A\tsubmissions/my-method/attest.toml", False),
+        (":000000 100644 0000000 1234567 A\t.github/workflows/build.yml", False),
+        (":000000 100644 0000000 1234567 A\tsubmissions/../bundle.zip", False),
+        (":000000 100644 0000000 1234567 A\tsubmissions/a/b/bundle.zip", False),
+        (":000000 100644 0000000 1234567 A\tsubmissions/$(id)/bundle.zip", False),
+    ],
+)
+def test_a_pull_request_adds_one_bundle_and_nothing_else(line: str, allowed: bool) -> None:
+    found = PATTERN.search((FOLDER / "validate.yml").read_text())
+    assert found is not None
+    assert bool(re.fullmatch(found[1] + "\t" + found[2], line)) is allowed
