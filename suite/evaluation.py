@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from suite.agent import Learner
 from suite.envs.base import Envs
+from suite.episodes import is_complete, stream_name
 from suite.inputs import Observation
 from suite.programs import Programs
 from suite.rng import Exploration, Streams
@@ -50,22 +51,6 @@ class _Playing:
     raw_return: float = 0.0
 
 
-def stream_name(step: int) -> str:
-    """Return the name of the random stream that gives the emulator seeds of the evaluation at a step."""
-    return f"evaluation/{step}"
-
-
-def is_due(evaluation: Evaluation, trajectory: int, step: int, last: int) -> bool:
-    """Return whether there is an evaluation after `step` of a run of `last` steps.
-
-    An agent that learns from trajectories of several steps is evaluated at the first end of one at or after each
-    `every`.
-    """
-    if evaluation.every is None:
-        return step == last
-    return step % trajectory == 0 and step // evaluation.every > (step - trajectory) // evaluation.every
-
-
 def evaluate(
     programs: Programs,
     learner: Learner,
@@ -92,13 +77,6 @@ def evaluate(
         episode = player.finished.pop(number)
         lengths[number] = episode.length
         yield episode
-
-
-def is_complete(evaluation: Evaluation, lengths: Mapping[int, int]) -> bool:
-    """Return whether the episodes from number 0 on, of these lengths, are all that an evaluation wants."""
-    if evaluation.episodes is not None:
-        return len(lengths) >= evaluation.episodes
-    return sum(lengths.values()) >= (evaluation.agent_steps or 0)
 
 
 class _Player:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from suite.device import cpu_threads
 from suite.envs.base import Envs
-from suite.evaluation import EVALUATION_ENVS, evaluate, is_complete, is_due
+from suite.episodes import is_complete, is_due
+from suite.evaluation import EVALUATION_ENVS, evaluate
 from suite.families import Family
 from suite.group import Training
 from suite.programs import Programs

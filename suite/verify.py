@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.envs.base import Envs
+from suite.episodes import by_segment, due_steps, is_complete, stream_name
 from suite.errors import BadData, UnfitEnvironment
-from suite.evaluation import is_complete, is_due, stream_name
 from suite.families import Family, family_of
 from suite.record import Episode, EvaluationRow, Run
 from suite.rng import Streams
@@ -90,7 +90,7 @@ def _incomplete_evaluations(run: Run, task: Task, counted: Sequence[EvaluationRo
     assert evaluation is not None
     after, until = (task.agent_steps(frames) for frames in task.score_window(run.cell.spec.frames))
     trajectory = int(run.cell.spec.agent.settings.get("trajectory_length", 1))  # an on-policy agent's, by `Agent`
-    due = {step for step in range(after + 1, until + 1) if is_due(evaluation, trajectory, step, until)}
+    due = {step for step in due_steps(evaluation, trajectory, until) if step > after}
     found = [f"an evaluation at step {step} is not due" for step in {row.agent_step for row in counted} - due]
     for step in sorted(due):
         rows = [row for row in counted if row.agent_step == step]
@@ -107,20 +107,6 @@ def _unpacked(task: Task, actions: bytes, width: int) -> NDArray[Any]:
     if task.family == "continuous":
         return np.frombuffer(actions, "<f4").reshape(-1, width // 4)
     return np.frombuffer(actions, np.uint8)
-
-
-def by_segment(episodes: Sequence[Episode], task: Task) -> list[list[Episode]]:
-    """Return a run's episodes in sets that share an emulator seed; a body is given a seed for every episode."""
-    reseed_steps = 1 if task.family == "continuous" else task.atari.reseed_steps
-    segments: list[list[Episode]] = []
-    left = 0
-    for episode in episodes:
-        if left <= 0:
-            segments.append([])
-            left = reseed_steps
-        segments[-1].append(episode)
-        left -= episode.length
-    return segments
 
 
 def require_environment(run: Run, task: Task) -> Family:

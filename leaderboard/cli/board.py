@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-_DB = click.Path(dir_okay=False, path_type=Path)
+from leaderboard.cli.options import database_option
+
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -25,7 +26,7 @@ Examples:
 
 @leaderboard.command(epilog=INGEST_EXAMPLES)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--db", type=_DB, default=Path("results.sqlite"), show_default=True, help="The results database.")
+@database_option
 @click.option("--no-references", is_flag=True, help="Do not add the curves that others published.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def ingest(paths: tuple[Path, ...], db: Path, no_references: bool, as_json: bool) -> None:
@@ -64,7 +65,7 @@ def ingest(paths: tuple[Path, ...], db: Path, no_references: bool, as_json: bool
 
 
 @leaderboard.command()
-@click.option("--db", type=_DB, default=Path("results.sqlite"), show_default=True, help="The results database.")
+@database_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def migrate(db: Path, as_json: bool) -> None:
     """Bring a database of an older suite to this one's schema, leaving a copy of it beside it."""
@@ -83,7 +84,7 @@ def migrate(db: Path, as_json: bool) -> None:
 
 
 @leaderboard.command()
-@click.option("--db", type=_DB, default=Path("results.sqlite"), show_default=True, help="The results database.")
+@database_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(db: Path, as_json: bool) -> None:
     """Check a database: the file, its references, its rules, and every score again from the stored episodes.
@@ -109,7 +110,7 @@ def check(db: Path, as_json: bool) -> None:
 
 
 @leaderboard.command()
-@click.option("--db", type=_DB, default=Path("results.sqlite"), show_default=True, help="The results database.")
+@database_option
 @click.option("--out", type=_FOLDER, default=Path("site"), show_default=True, help="The folder to make or replace.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def build(db: Path, out: Path, as_json: bool) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from leaderboard.cli.options import database_option
+
 if TYPE_CHECKING:
     from leaderboard.cli.entries import Competitor
     from leaderboard.statistics.intervals import Estimate
@@ -26,13 +28,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("names", metavar="A B ...", nargs=-1)
-@click.option(
-    "--db",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("results.sqlite"),
-    show_default=True,
-    help="The results database.",
-)
+@database_option
 @click.option("--task", metavar="NAME", help="The task; needed where several have these entries.")
 @click.option("--all", "everyone", is_flag=True, help="All complete entries of the task's full budget.")
 @click.option(

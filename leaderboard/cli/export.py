@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-_DB = click.Path(dir_okay=False, path_type=Path)
+from leaderboard.cli.options import database_option
+
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -19,7 +20,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--db", type=_DB, default=Path("results.sqlite"), show_default=True, help="The results database.")
+@database_option
 @click.option("--task", "task_name", required=True, metavar="NAME", help="Which task; see `suite list`.")
 @click.option("--out", type=_FOLDER, required=True, help="The folder to make or replace.")
 @click.option(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from leaderboard.cli.options import database_option
+
 if TYPE_CHECKING:
     from leaderboard.cli.entries import Competitor
     from leaderboard.statistics.planning import Candidate, Plan, PlannedCell
@@ -24,13 +26,7 @@ _BASIS = {"own": "its own runs", "pooled": "runs of all entries", "assumed": "as
 
 
 @click.command(epilog=EXAMPLES)
-@click.option(
-    "--db",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("results.sqlite"),
-    show_default=True,
-    help="The results database.",
-)
+@database_option
 @click.option("--task", metavar="NAME", help="The task; needed where the database has runs of several.")
 @click.option("--entry", "names", metavar="NAME", multiple=True, help="Plan for this entry only; repeatable.")
 @click.option(

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from leaderboard.submissions.findings import Finding, finding
+from suite.episodes import by_segment, due_steps, stream_name
 from suite.errors import BadData
 from suite.record import Episode, EvaluationRow, Run
 from suite.rng import Streams
@@ -47,7 +48,7 @@ def check_steps(run: Run, task: Task, where: str) -> Iterator[Finding]:
 def check_seeds(run: Run, task: Task, where: str) -> Iterator[Finding]:
     """Yield a finding if an emulator seed is not the one that the cell assigns."""
     streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
-    for index, segment in enumerate(segments(run.episodes, task)):
+    for index, segment in enumerate(by_segment(run.episodes, task)):
         expected = streams.emulator_seed(index)
         if wrong := next((row for row in segment if row.emulator_seed != expected), None):
             yield finding(
@@ -55,7 +56,7 @@ def check_seeds(run: Run, task: Task, where: str) -> Iterator[Finding]:
             )
             return
     for row in run.evaluation:
-        if row.emulator_seed != streams.emulator_seed(row.episode, f"evaluation/{row.agent_step}"):
+        if row.emulator_seed != streams.emulator_seed(row.episode, stream_name(row.agent_step)):
             yield finding(
                 "record.seeds", where, f"evaluation episode {row.episode} at step {row.agent_step}: another seed"
             )
@@ -83,15 +84,6 @@ def check_evaluation(run: Run, task: Task, where: str) -> Iterator[Finding]:
             return
 
 
-def due_steps(evaluation: Evaluation, trajectory: int, last: int) -> list[int]:
-    """Return the agent steps of a run of `last` steps after which an evaluation is due; see `suite.evaluation`."""
-    every = evaluation.every
-    if every is None:
-        return [last]
-    steps = {-(-multiple // trajectory) * trajectory for multiple in range(every, last + 1, every)}
-    return sorted(step for step in steps if step <= last)
-
-
 def _whole(evaluation: Evaluation, rows: Sequence[EvaluationRow]) -> bool:
     """Return whether these are exactly the episodes of one evaluation, in order."""
     if [row.episode for row in rows] != list(range(len(rows))):
@@ -100,20 +92,6 @@ def _whole(evaluation: Evaluation, rows: Sequence[EvaluationRow]) -> bool:
         return len(rows) == evaluation.episodes
     wanted, taken = evaluation.agent_steps or 0, sum(row.length for row in rows)
     return taken >= wanted > taken - rows[-1].length
-
-
-def segments(episodes: Sequence[Episode], task: Task) -> list[list[Episode]]:
-    """Return the episodes in sets that share an emulator seed; see `suite.verify`."""
-    reseed_steps = 1 if task.family == "continuous" else task.atari.reseed_steps
-    found: list[list[Episode]] = []
-    left = 0
-    for episode in episodes:
-        if left <= 0:
-            found.append([])
-            left = reseed_steps
-        found[-1].append(episode)
-        left -= episode.length
-    return found
 
 
 def check_actions(run: Run, task: Task, where: str) -> Iterator[Finding]:
@@ -152,7 +130,7 @@ def _unpack_evaluation(run: Run, task: Task) -> None:
 def _unpack_logs(run: Run, task: Task, counted: set[int]) -> None:
     """Unpack every action log; each scored episode, and those of its segment before it, must have one."""
     logs = run.actions()
-    for segment in segments(run.episodes, task):
+    for segment in by_segment(run.episodes, task):
         last = max((index for index, row in enumerate(segment) if row.episode in counted), default=-1)
         if missing := next((row.episode for row in segment[: last + 1] if row.episode not in logs), None):
             raise BadData(f"episode {missing} has no actions")

@@ -22,10 +22,11 @@ from suite.data.files import Look, exclusive, no_look, unwritable
 from suite.data.layout import PADDING, SCREEN, Place, Row, write_checkpoint
 from suite.data.manifest import Generated, Manifest, find_manifest, manifest_path, write_manifest
 from suite.envs.atari import AtariEnvs
+from suite.episodes import by_segment
 from suite.errors import BadData, UsageError
 from suite.record import Episode, Run, read_run
 from suite.tasks import GAMES, Task, load_task
-from suite.verify import by_segment, require_environment
+from suite.verify import require_environment
 
 LOOK_EVERY = 1_000
 """Rows between two looks."""

@@ -15,8 +15,9 @@ import pytest
 
 from suite.configure import build, programs_for
 from suite.envs.atari import AtariEnvs, emulator_options
+from suite.episodes import is_due
 from suite.errors import BadData
-from suite.evaluation import EVALUATION_ENVS, evaluate, is_due
+from suite.evaluation import EVALUATION_ENVS, evaluate
 from suite.record import find_runs, read_run
 from suite.resolve import Request, resolve
 from suite.rng import Streams

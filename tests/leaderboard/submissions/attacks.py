@@ -553,7 +553,7 @@ def recelled(run: BundledRun, game: str, seed: int) -> BundledRun:
     task = honest.load_task(run.cell.spec.task)
     rows = [
         row.model_copy(update={"emulator_seed": streams.emulator_seed(index)})
-        for index, segment in enumerate(honest.segments(run.episodes, task))
+        for index, segment in enumerate(honest.by_segment(run.episodes, task))
         for row in segment
     ]
     cell = run.cell.model_copy(update={"game": game, "seed": seed})

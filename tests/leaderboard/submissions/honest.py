@@ -13,9 +13,9 @@ from leaderboard.store.scoring import check
 from leaderboard.submissions.curves import write_curves
 from leaderboard.submissions.environment import lock
 from leaderboard.submissions.pack import _cards, _claim, document, manifest_of, zipped
-from leaderboard.submissions.record_checks import due_steps, segments
 from leaderboard.submissions.run_checks import _options
 from leaderboard.submissions.runs import BundledRun, document_name, to_document
+from suite.episodes import by_segment, due_steps
 from suite.record import (
     Actions,
     Attempt,
@@ -203,7 +203,7 @@ def _episodes(task: Task, game: str, seed: int, steps: int, mean: int, source: r
     streams = Streams(task.key, game, seed)
     return tuple(
         row.model_copy(update={"emulator_seed": streams.emulator_seed(index)})
-        for index, segment in enumerate(segments(rows, task))
+        for index, segment in enumerate(by_segment(rows, task))
         for row in segment
     )
 
@@ -241,7 +241,7 @@ def _actions(
 ) -> dict[int, Actions]:
     counted = {row.episode for row in scored(task, frames, episodes)}
     logs = {}
-    for segment in segments(episodes, task):
+    for segment in by_segment(episodes, task):
         last = max((index for index, row in enumerate(segment) if row.episode in counted), default=-1)
         for row in segment[: last + 1]:
             actions = source.randbytes(row.length).translate(bytes(v % GAMES[game].actions for v in range(256)))

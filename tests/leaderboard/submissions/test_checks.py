@@ -20,10 +20,11 @@ from leaderboard.store.scoring import IterationMean
 from leaderboard.submissions.check import check_bundle, table
 from leaderboard.submissions.curves import Curve
 from leaderboard.submissions.findings import CODES
-from leaderboard.submissions.record_checks import check_evaluation, due_steps, episode_cap, segments
+from leaderboard.submissions.record_checks import check_evaluation, episode_cap
 from leaderboard.submissions.run_checks import _version, _within, score_caps
 from leaderboard.submissions.schema import ManifestRun, ReportFile
 from leaderboard.submissions.set_checks import RunFacts, check_copies
+from suite.episodes import by_segment, due_steps, is_due
 from suite.tasks import GAMES, Evaluation, load_task
 
 
@@ -40,8 +41,6 @@ def codes(report: Any) -> list[str]:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 2000))
 def test_evaluations_are_due_where_the_suite_makes_them(every: int, trajectory: int, last: int) -> None:
-    from suite.evaluation import is_due
-
     evaluation = Evaluation(episodes=1, every=every, epsilon=0.0)
     expected = [step for step in range(1, last + 1) if is_due(evaluation, trajectory, step, last)]
     assert due_steps(evaluation, trajectory, last) == expected
@@ -58,11 +57,13 @@ def test_steps_that_are_only_claimed_make_no_evaluations_due() -> None:
     assert found.code == "record.evaluation"
 
 
-def test_segments_are_those_of_the_suite() -> None:
-    from suite.verify import by_segment
-
-    run = honest.honest_run(mean_length=150)
-    assert segments(run.episodes, load_task("smoke")) == by_segment(run.episodes, load_task("smoke"))
+def test_a_segment_ends_with_the_episode_that_reaches_its_steps() -> None:
+    run, task = honest.honest_run(mean_length=150), load_task("smoke")
+    found = [[row.length for row in segment] for segment in by_segment(run.episodes, task)]
+    assert sum(map(len, found)) == len(run.episodes)
+    assert all(sum(lengths[:-1]) < task.atari.reseed_steps for lengths in found)
+    assert all(sum(lengths) >= task.atari.reseed_steps for lengths in found[:-1])
+    assert len(by_segment(run.episodes, load_task("mujoco"))) == len(run.episodes)
 
 
 @pytest.mark.parametrize(("task", "cap"), [("atari40m", 27_000), ("smoke", 2_000), ("mujoco", 1_000)])
