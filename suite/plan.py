@@ -24,11 +24,12 @@ from suite.estimate import (
     projected_seconds,
 )
 from suite.families import Family, family_of
+from suite.outcome import Outcome
 from suite.placement import Placement
 from suite.programs import Programs
 from suite.record import FINISHED, effective_state, read_status
 from suite.resolve import Resolved, parse_games, parse_seeds
-from suite.runner import Job, Outcome
+from suite.runner import Job
 from suite.sources import check_source
 from suite.spec import Cell, Spec
 from suite.tasks import GAMES, Game, Task, load_task

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from suite.runner import Outcome, Progress
+from suite.outcome import Outcome, Progress
 from suite.spec import Cell
 from suite.tasks import load_task
 

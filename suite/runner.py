@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from suite.card import Value
 from suite.checkpoint import Loaded
 from suite.errors import ExitCode, Locked, SuiteError
 from suite.families import family_of
+from suite.outcome import Outcome, Progress
 from suite.record import FINISHED, State
 from suite.recording import Recording
 from suite.session import Session
@@ -32,38 +32,6 @@ class Job:
 
     cell: Cell
     departures: dict[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a cell ended here. `state` is `locked` if another process has it; `error` is the code of a failure."""
-
-    cell: Cell
-    state: State | str
-    path: Path
-    score: float | None = None
-    message: str = ""
-    error: ExitCode | None = None
-
-
-class Progress(Protocol):
-    """Who is told how far the lanes are; called from their threads."""
-
-    def begin(self, cell: Cell, budget_frames: int) -> None:
-        """A lane starts."""
-        ...
-
-    def advance(self, cell: Cell, frames: int, frames_per_second: float, last_return: float | None) -> None:
-        """A lane has reached a frame."""
-        ...
-
-    def say(self, cell: Cell, text: str) -> None:
-        """Something is worth a line."""
-        ...
-
-    def end(self, outcome: Outcome) -> None:
-        """A lane has ended."""
-        ...
 
 
 def run_cells(

@@ -8,19 +8,17 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from suite.errors import ExitCode, SuiteError
 from suite.evaluations import Evaluations
 from suite.families import family_of
 from suite.group import Training
+from suite.outcome import Progress
 from suite.programs import Programs
 from suite.record import State
 from suite.resume import LaneState, Stopped, all_finite, learner_arrays, learner_hash
 from suite.start import Member, Options, check_checkpoint, execution_of, start_group
-
-if TYPE_CHECKING:
-    from suite.runner import Progress
 
 STEPS_BETWEEN_LOOKS = 32
 

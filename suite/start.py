@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from suite.families import Family, Saved, Setup
 from suite.forms import Form
 from suite.group import Training
 from suite.learners import Learners, LoopLearners, StackedLearners
+from suite.outcome import Progress
 from suite.placement import Placement
 from suite.programs import Programs
 from suite.recording import Recording
@@ -26,9 +27,6 @@ from suite.resume import LaneState, restored_learner
 from suite.rng import Streams
 from suite.sources import source_arrays
 from suite.tasks import GAMES, Game
-
-if TYPE_CHECKING:
-    from suite.runner import Progress
 
 LONG_REBUILD = 100_000
 """Agent steps of a replay that are worth a line when they are played again: a minute of one core."""

@@ -16,8 +16,8 @@ from suite.cli.signals import stopping_signals
 from suite.errors import ExitCode
 
 if TYPE_CHECKING:
+    from suite.outcome import Outcome
     from suite.plan import Plan
-    from suite.runner import Outcome
 
 DEFAULT_OUT = "runs"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from suite.learners import Learners
 from suite.placement import Placement
 from suite.resume import LaneState
 from suite.rng import Streams
-from suite.tasks import Game, Task
+from suite.tasks import Game
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +77,3 @@ class Family(Protocol):
     def execution(self, games: Sequence[Game], seeds: Sequence[int]) -> dict[str, str]:
         """Return what a record must say of the data that cells are computed from."""
         ...
-
-
-def family_of(task: Task, data: Path | None = None, dataset: str | None = None) -> Family:
-    """Return the family of a task; offline, with the directory of logged data and which of them are meant."""
-    if task.family == "continuous":
-        from suite.families.continuous import Continuous
-
-        return Continuous(task)
-    if task.family == "offline":
-        from suite.families.offline import Offline
-
-        return Offline(task, data, dataset)
-    from suite.families.atari import Atari
-
-    return Atari(task)
