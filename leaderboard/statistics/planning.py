@@ -200,7 +200,10 @@ class _Spreads:
 
 
 def _spreads(entries: Mapping[str, Scores], games: Sequence[str]) -> _Spreads:
-    """Gather variances; those of a game are pooled over entries relative to their interquartile means."""
+    """Gather variances; those of a game are pooled over entries relative to their interquartile means.
+
+    Equal runs of a game say nothing about its spread. Runs that differ and are all trimmed away do: they add no error.
+    """
     own: dict[tuple[str, str], tuple[float, int]] = {}
     scales: dict[str, float] = {}
     for key in sorted(entries):
@@ -209,7 +212,7 @@ def _spreads(entries: Mapping[str, Scores], games: Sequence[str]) -> _Spreads:
             continue
         scales[key] = abs(iqm_corrected(scores))
         for name, values in iqm_influence(scores)[1].items():
-            if len(values) > 1:
+            if len(values) > 1 and np.ptp(scores[name]) > 0:  # runs that all agree do so by chance
                 own[key, name] = float(np.var(values, ddof=1)) * (len(scores) / len(games)) ** 2, len(values)
     typical = statistics.median(scales.values()) if scales else 0.0
     pooled: dict[str, float] = {}

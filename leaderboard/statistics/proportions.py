@@ -1,8 +1,11 @@
 """Shares with intervals: performance profiles and the probability of improvement.
 
-A share p with standard error s is as uncertain as n = p (1 - p) / s^2 coin flips, and gets Wilson's interval for them
-with Student's t. Where the runs of every game agree, s is 0 although other runs might not: then n is the number of
-runs, so that an interval has always a width.
+A share p with standard error s is as uncertain as n = p (1 - p) / s^2 coin flips, and gets Wilson's interval for them.
+
+In a profile each game has a share of its own, known from a few runs. Its error is that of R coin flips with the share
+(k + 1/2) / (R + 1), Jeffreys' estimate: where all runs of a game agree, others might not, and one game whose runs
+disagree does not decide alone how wide the interval is. The probability of improvement has Student's t instead, for
+the error that the runs themselves show; where they show none, n is the number of runs.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-from scipy.special import stdtrit  # type: ignore[import-untyped]
+from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
 
 from leaderboard.statistics.influence import error_of
 from leaderboard.statistics.intervals import Estimate, carries
@@ -31,13 +34,10 @@ def profile_estimates(scores: Scores, taus: Array, policy: Policy = STATISTICS_P
     if not carries(layout.sizes, policy):
         return [Estimate(value, None, None) for value in values]
     usual = _profile_percentiles(layout, above, policy)
+    normal = float(ndtri((1 + policy.level) / 2))
     found = []
     for i, value in enumerate(values):
-        influences = {
-            name: (block[:, i] - block[:, i].mean()) / len(blocks)
-            for name, block in zip(layout.names, blocks, strict=True)
-        }
-        low, high = _wilson(value, influences, len(layout.rows), policy)
+        low, high = _wilson(value, _flips([float(block[:, i].sum()) for block in blocks], layout.sizes), normal)
         found.append(_estimate(value, low, high, usual[:, i].tolist()))
     return found
 
@@ -56,16 +56,23 @@ def poi_estimate(a: Scores, b: Scores, policy: Policy = STATISTICS_POLICY) -> Es
     for name, matrix in wins.items():
         influences[name, "a"] = (matrix.mean(axis=1) - matrix.mean()) / len(wins)
         influences[name, "b"] = (matrix.mean(axis=0) - matrix.mean()) / len(wins)
+    error, freedom = error_of({"/".join(key): found for key, found in influences.items()})
     flips = min(len(layout.rows) for layout in layouts)
-    low, high = _wilson(value, {"/".join(key): found for key, found in influences.items()}, flips, policy)
+    t = float(stdtrit(flips - 1 if freedom is None else freedom, (1 + policy.level) / 2))
+    low, high = _wilson(value, flips if error is None else value * (1 - value) / error**2, t)
     return _estimate(value, low, high, _poi_percentiles(wins, layouts, policy))
 
 
-def _wilson(value: float, influences: dict[str, Array], runs: int, policy: Policy) -> tuple[float, float]:
-    """Return Wilson's interval for as many coin flips as the standard error amounts to; without one, for `runs`."""
-    error, freedom = error_of(influences)
-    flips = float(runs) if error is None else value * (1 - value) / error**2
-    t = float(stdtrit(freedom if freedom is not None else runs - 1, (1 + policy.level) / 2))
+def _flips(above: Sequence[float], sizes: Sequence[int]) -> float:
+    """Return how many coin flips are as uncertain as the mean share of games, `above` of `sizes` runs in each."""
+    shares = [(count + 0.5) / (size + 1) for count, size in zip(above, sizes, strict=True)]
+    squared = sum(share * (1 - share) / size for share, size in zip(shares, sizes, strict=True)) / len(sizes) ** 2
+    mean = sum(shares) / len(shares)
+    return mean * (1 - mean) / squared
+
+
+def _wilson(value: float, flips: float, t: float) -> tuple[float, float]:
+    """Return Wilson's interval for a share among so many coin flips; `t` is the quantile, Student's or the normal."""
     center = (value + t * t / (2 * flips)) / (1 + t * t / flips)
     half = t * math.sqrt(value * (1 - value) / flips + t * t / (4 * flips * flips)) / (1 + t * t / flips)
     return max(0.0, min(value, center - half)), min(1.0, max(value, center + half))

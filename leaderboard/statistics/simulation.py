@@ -39,6 +39,9 @@ FAILING = 0.15
 NOISES = ("normal", "real", "tails", "skew", "collapse")
 METHODS = ("percentile", "inflated", "influence t", "deviation t", "studentized", "shipped")
 METRICS = ("iqm", "iqm_corrected", "mean", "median", "optimality_gap", "profile", "poi")
+THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.95)
+"""The quantiles of a world's mean scores at which its profile is looked at."""
+
 GRID = 4_000
 """Quantiles of every game that stand for infinitely many runs."""
 
@@ -150,11 +153,11 @@ def coverage_of_metrics(cell: Cell, first: int, last: int) -> dict[str, Array]:
         scores, rival = (draw(worlds()[w], cell, f"metrics/{cell!r}/{index}/{w}") for w in (world, other))
         whole, whole_rival = everything(world, cell.noise), everything(other, cell.noise)
         trim = TRIM if not metrics.balanced(scores) else (15 * cell.runs // 4) / (15 * cell.runs)
-        tau = float(np.median(worlds()[world].means))
+        taus = np.quantile(worlds()[world].means, THRESHOLDS)
+        profile = metrics.profile(whole, taus).tolist()
         truths: dict[str, float] = {
             "iqm": true_iqm(world, cell.noise, trim),
             "iqm_corrected": true_iqm(world, cell.noise, TRIM),
-            "profile": float(metrics.profile(whole, np.array([tau]))[0]),
             "poi": _true_poi(whole, whole_rival),
         }
         functions: dict[str, Callable[[Scores], float]] = {
@@ -164,13 +167,13 @@ def coverage_of_metrics(cell: Cell, first: int, last: int) -> dict[str, Array]:
         }
         truths |= {name: function(whole) for name, function in functions.items()}
         for name, truth in truths.items():
-            if name == "profile":
-                found = profile_estimates(scores, np.array([tau]), SIMULATION_POLICY)[0]
-            elif name == "poi":
+            if name == "poi":
                 found = poi_estimate(scores, rival, SIMULATION_POLICY)
             else:
                 found = estimate(name, scores, SIMULATION_POLICY)
             sums[name] += np.array([*_covered(found, truth), 1.0])
+        shares = zip(profile_estimates(scores, taus, SIMULATION_POLICY), profile, strict=True)
+        sums["profile"] += np.array([*np.mean([_covered(*pair) for pair in shares], axis=0), 1.0])
     return dict(sums)
 
 

@@ -105,6 +105,15 @@ def test_few_runs_borrow_their_variances_and_say_so():
     assert next_cells({"x": made(runs=3)}, GAMES, range(2), limit=1).needs["x"].basis == "own"
 
 
+def test_runs_that_agree_by_chance_are_not_taken_as_certain():
+    agreed = made(seed=4)
+    agreed.scores["a"][:] = 1.0
+    plan = next_cells({"x": agreed, "y": made(seed=5)}, GAMES, range(5), detect=0.01, limit=40)
+    assert plan.needs["x"].basis == "pooled"
+    assert any((cell.entry, cell.game, cell.basis) == ("x", "a", "pooled") for cell in plan.cells)
+    assert all(cell.gain > 0 for cell in plan.cells)
+
+
 def test_entries_with_fewest_gaps_are_completed_first():
     board = {"far": made(games=("a",)), "near": made(seed=3, games=("a", "b", "c"))}
     plan = next_cells(board, GAMES, range(5), limit=4)

@@ -39,22 +39,33 @@ def test_shares_lie_within_their_intervals_which_have_a_width(pairs):
 def test_a_share_of_nothing_or_everything_is_not_certain():
     scores = {f"g{i}": np.arange(5.0) + 1 for i in range(3)}
     none, everything = profile_estimates(scores, np.array([100.0, 0.0]))
-    # Wilson's interval for 0 of 15 with t of 14 degrees of freedom: t^2 / (15 + t^2)
-    t = 2.144787
-    assert (none.low, none.high) == pytest.approx((0, t**2 / (15 + t**2)), abs=1e-6)
-    assert (everything.low, everything.high) == pytest.approx((1 - t**2 / (15 + t**2), 1), abs=1e-6)
+    # Wilson's interval for 0 of 15: z^2 / (15 + z^2)
+    z = 1.959964
+    assert (none.low, none.high) == pytest.approx((0, z**2 / (15 + z**2)), abs=1e-6)
+    assert (everything.low, everything.high) == pytest.approx((1 - z**2 / (15 + z**2), 1), abs=1e-6)
     assert none.percentile_low is None
 
 
 def test_a_hand_computed_share():
-    """Two games with 1 and 2 of 4 runs above: p = 3/8, s^2 = (1/4 + 1/3) / 16, 6.43 flips, 5.88 degrees of freedom."""
+    """Two games with 1 and 2 of 4 runs above: p = 3/8; Jeffreys' shares 0.3 and 0.5, s^2 = 0.46 / 16, 8.35 flips."""
     scores = {"a": np.array([0.0, 0, 0, 1]), "b": np.array([0.0, 0, 1, 1])}
     found = profile_estimates(scores, np.array([0.5]))[0]
-    variance = (1 / 4 / 4 + 1 / 3 / 4) / 4
-    flips, t = 3 / 8 * 5 / 8 / variance, 2.4593
-    center = (3 / 8 + t**2 / (2 * flips)) / (1 + t**2 / flips)
-    half = t * np.sqrt(15 / 64 / flips + t**2 / (4 * flips**2)) / (1 + t**2 / flips)
-    assert (found.low, found.high) == pytest.approx((center - half, center + half), abs=1e-3)
+    flips, z = 0.4 * 0.6 / (0.46 / 16), 1.959964
+    center = (3 / 8 + z**2 / (2 * flips)) / (1 + z**2 / flips)
+    half = z * np.sqrt(15 / 64 / flips + z**2 / (4 * flips**2)) / (1 + z**2 / flips)
+    assert (found.low, found.high) == pytest.approx((center - half, center + half), abs=1e-6)
+
+
+def test_one_game_whose_runs_disagree_does_not_decide_how_wide_a_profile_is():
+    """Its own degrees of freedom would: 2 with three runs, and a band of half the figure around 1 run of 45."""
+    scores = {f"g{i:02}": np.zeros(3) for i in range(15)}
+    widths = []
+    for above in range(3):
+        scores["g00"] = np.array([1.0] * above + [0.0] * (3 - above))
+        found = profile_estimates(scores, np.array([0.5]))[0]
+        widths.append(found.high - found.low)
+    assert widths == sorted(widths)
+    assert widths[2] < 2 * widths[0] < 0.25
 
 
 def test_improvement_is_symmetric():
