@@ -18,6 +18,9 @@ class ExitCode(IntEnum):
     CELLS_FAILED = 5
     LOCKED = 6
     INTERRUPTED = 75
+    """Stopped by a signal, and resumable where it stood."""
+    STOPPED = 130
+    """Stopped by Ctrl-C where there is nothing to resume; 128 + SIGINT, as shells expect."""
 
 
 class SuiteError(Exception):

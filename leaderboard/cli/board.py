@@ -47,13 +47,16 @@ def ingest(paths: tuple[Path, ...], db: Path, no_references: bool, as_json: bool
     if as_json:
         content = {"schema": "leaderboard.ingest/2", **counts, "submissions": bundles, "damaged": done.damaged}
         content |= {"references_added": done.references_added, "conflicts": len(done.conflicts)}
+        content |= {"copies": len(done.copies)}
         click.echo(json.dumps(content | {"database": str(db), "content_sha256": done.digest}))
     else:
-        click.echo(f"runs: {_counted(counts)}, {len(done.damaged)} damaged")
+        click.echo(f"runs: {_counted(counts)}, {len(done.damaged)} damaged or refused")
         if any(bundles.values()):
             click.echo(f"submissions: {_counted(bundles)}")
         if done.conflicts:
             click.echo(f"conflicts: {len(done.conflicts)}")
+        if done.copies:
+            click.echo(f"copies of other runs: {len(done.copies)}")
         if done.references_added:
             click.echo(f"published configurations added: {done.references_added}")
         click.echo(f"database: {db} (content {done.digest[:16]})")

@@ -23,6 +23,7 @@ CHECK_EXAMPLES = """\b
 Examples:
   suite submit check bundle.zip
   suite submit check bundle.zip --replay --report report.json
+  suite submit check bundle.zip --db results.sqlite
 """
 
 
@@ -69,9 +70,10 @@ def pack(runs: tuple[Path, ...], out: Path, toml: Path | None, as_json: bool) ->
 @submit.command(epilog=CHECK_EXAMPLES)
 @click.argument("bundle", metavar="BUNDLE.zip", type=_FILE)
 @click.option("--replay", is_flag=True, help="Run every scored episode through the emulator again, too.")
+@click.option("--db", type=_FILE, metavar="FILE", help="Also look for copies of the runs in this results database.")
 @click.option("--report", type=_FILE, metavar="report.json", help="Write everything that was found to a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-def check(bundle: Path, replay: bool, report: Path | None, as_json: bool) -> None:
+def check(bundle: Path, replay: bool, db: Path | None, report: Path | None, as_json: bool) -> None:
     """Recompute everything that a bundle claims, and say what does not hold.
 
     Nothing in the bundle is believed, executed or extracted. Exits with 4 if there is an error, with 0 if there are
@@ -83,7 +85,7 @@ def check(bundle: Path, replay: bool, report: Path | None, as_json: bool) -> Non
 
     if not bundle.exists():
         raise UsageError(f"{bundle} is not there.", "Name a bundle that `suite submit pack` wrote.")
-    done = check_bundle(bundle, replay=replay, progress=lambda line: click.echo(line, err=True))
+    done = check_bundle(bundle, replay=replay, db=db, progress=lambda line: click.echo(line, err=True))
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         replace_file(report, done.to_json())

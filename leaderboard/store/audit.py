@@ -16,6 +16,7 @@ from leaderboard.store.claims import Claim, read_claims, stands
 from leaderboard.store.database import ResultStore
 from leaderboard.store.details import unpacked
 from leaderboard.store.engine import transaction
+from leaderboard.store.scoring import trace_of
 from suite.errors import BadData, SuiteError
 from suite.score import by_evaluation, score
 from suite.tasks import load_task
@@ -56,6 +57,7 @@ def audit(path: Path) -> Audit:
                 found = _rescored(details)
                 scores += found is not None
                 problems += [found] if found else []
+                problems += _retraced(details)
         return Audit(count, scores, tuple(problems), snapshot.digest())
 
 
@@ -111,6 +113,16 @@ def _rescored(row: Row[Any]) -> str | None:
     if same and count == row.scored_episodes:
         return ""
     return f"{_cell(row)}: the score is {row.score} over {row.scored_episodes}, its episodes give {value} over {count}"
+
+
+def _retraced(row: Row[Any]) -> list[str]:
+    """Return what is wrong with the hash by which copies of a run are found."""
+    try:
+        rows = [_Ended(*one) for one in unpacked(row.episodes) or unpacked(row.evaluation) or ()]
+    except (BadData, TypeError):
+        return []  # said already
+    expected = trace_of((one.length, one.value) for one in rows) or None
+    return [] if row.trace == expected else [f"{_cell(row)}: its trace is not that of its episodes"]
 
 
 def _cell(row: Any) -> str:

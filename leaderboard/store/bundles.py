@@ -86,7 +86,7 @@ def read_bundle(placed: Placed, attestation: models.Attestation | None) -> NewSu
     if errors:
         more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise BadData(
-            f"{placed.path} is refused: {errors[0].where}: {errors[0].message} [{errors[0].code}]{more}.",
+            f"{placed.path}: {errors[0].where}: {errors[0].message} [{errors[0].code}]{more}.",
             f"See `suite submit check {placed.path}`.",
         )
     with open_bundle(placed.path) as bundle:

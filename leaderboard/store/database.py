@@ -183,6 +183,7 @@ def _store_run(session: Session, new: NewRun, claims: dict[str, Claim], sha256: 
     same = next((old for old in known if old.digest == row.digest), None)
     if same is not None:
         same.own = same.own or row.own
+        same.trace = same.trace or row.trace  # schema 1 kept no evaluations
         _record(session, same.id, sha256 or "", new.recording)
         if sha256 is not None:
             session.merge(models.RunSubmission(run_id=same.id, sha256=sha256))

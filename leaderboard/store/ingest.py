@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leaderboard.store import schema
 from leaderboard.store.bundles import Placed, find_bundles, read_bundle, sha256_of
+from leaderboard.store.copies import Copy
 from leaderboard.store.database import Ingested, ResultStore, Submitted, prepared
 from leaderboard.store.references import add_references
 from leaderboard.store.rows import NewRun
@@ -28,8 +29,8 @@ Progress = Callable[[str], None]
 class IngestReport:
     """How many runs and bundles had which outcome, the damaged ones by name, and the database's content hash.
 
-    `conflicts`: cells of which different results were submitted; the earliest stands, all are kept. `found`: how many
-    run directories and bundles there are.
+    `conflicts`: cells of which different results were submitted; the earliest stands, all are kept. `copies`: runs
+    with the episodes of another holder's run of another cell. `found`: how many run directories and bundles there are.
     """
 
     outcomes: dict[str, int]
@@ -38,6 +39,7 @@ class IngestReport:
     digest: str
     submissions: dict[str, int]
     conflicts: tuple[Conflict, ...]
+    copies: tuple[Copy, ...]
     found: int
 
 
@@ -66,12 +68,15 @@ def ingest(
             intake.bundle(placed)
         with store.snapshot() as snapshot:
             conflicts = tuple(snapshot.conflicts())
+            copies = tuple(copy for copy in snapshot.copies() if copy.elsewhere)
             digest = snapshot.digest()
     for conflict in conflicts:
         progress(_said(conflict))
+    for found in copies:
+        progress(f"copy: {found.run.slug or 'a run directory'}: {found.run.where}: {found.findings()[0].message}")
     runs, submissions = dict(sorted(intake.runs.items())), dict(sorted(intake.submissions.items()))
-    found = len(directories) + len(bundles)
-    return IngestReport(runs, tuple(intake.damaged), added, digest, submissions, conflicts, found)
+    total = len(directories) + len(bundles)
+    return IngestReport(runs, tuple(intake.damaged), added, digest, submissions, conflicts, copies, total)
 
 
 def _found(paths: Sequence[Path], progress: Progress) -> tuple[list[Path], list[Placed]]:
@@ -111,7 +116,7 @@ class _Intake:
         try:
             new = _read_directory(path)
         except BadData as error:
-            self._refuse(path, error)
+            self._refuse(path, error, "damaged")
             return
         if new is None:
             self._count(path, Ingested("skipped", "it has not started"))
@@ -134,7 +139,7 @@ class _Intake:
         try:
             result = self._bundle(placed)
         except BadData as error:
-            self._refuse(placed.path, error)
+            self._refuse(placed.path, error, "refused")
             return
         self.submissions[result.outcome] += 1
         for run in result.runs:
@@ -145,9 +150,9 @@ class _Intake:
         known = self._store.place(sha256_of(placed.path), placed.slug, attestation)
         return known or self._store.add_submission(read_bundle(placed, attestation))
 
-    def _refuse(self, path: Path, error: BadData) -> None:
+    def _refuse(self, path: Path, error: BadData, said: str) -> None:
         self.damaged.append(str(path))
-        self._progress(f"damaged: {error}")
+        self._progress(f"{said}: {error}")
 
     def _count(self, path: Path, result: Ingested) -> None:
         self.runs[result.outcome] += 1

@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 APPLICATION_ID = 0x50524C53
 """`PRAGMA application_id`: the letters PRLS, so that a foreign SQLite file is known for what it is."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """`PRAGMA user_version`, and the revision that Alembic's table names: raised with every change of the tables."""
 
 RUN_HERE = "run"
@@ -61,7 +61,8 @@ class Run(Base):
     """One attempt at one cell. A finished row is never overwritten: another takes `current` from it.
 
     `score` is recomputed from the episodes; `frames` are those reached; `own` says whether a run directory was read
-    here, and not only a bundle; `digest` is of everything that counts (`scoring.digest`).
+    here, and not only a bundle; `digest` is of everything that counts (`scoring.digest`), `trace` of all lengths and
+    returns (`scoring.trace`): equal ones are of copies. It is None where there are too few to tell runs apart.
     """
 
     __tablename__ = "run"
@@ -93,6 +94,7 @@ class Run(Base):
     ended_at: Mapped[str]
     digest: Mapped[str]
     own: Mapped[bool] = mapped_column(default=True, server_default=text("1"))
+    trace: Mapped[str | None]
 
 
 class Iteration(Base):

@@ -141,6 +141,7 @@ def run_row(checked: scoring.Checked, *, own: bool = True) -> models.Run:
         ended_at=run.status.updated_at,
         digest=checked.digest,
         own=own,
+        trace=(scoring.trace(run) or None) if checked.finished else None,
     )
 
 

@@ -15,6 +15,9 @@ from suite.record import FINISHED, Attempt, Episode, EvaluationRow, Run, State
 from suite.score import scorable, score
 from suite.tasks import Task, load_task
 
+ALIKE = 8
+"""Runs with fewer different episodes are not called alike: where a game gives nothing, all that fail are the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class IterationMean:
@@ -63,7 +66,7 @@ def check(run: Run, state: State) -> Checked:
     attempt = run.attempt
     if state not in FINISHED:
         return Checked(run, state, attempt, None, 0, (), digest(run, state, attempt))
-    _check_progress(run, state)
+    _check_progress(run, task, state)
     value, count = score(task, run.status.frames, scorable(task, run))
     _check_summary(run, state, value, count)
     return Checked(
@@ -72,7 +75,10 @@ def check(run: Run, state: State) -> Checked:
 
 
 def digest(run: Run, state: State, attempt: Attempt) -> str:
-    """Return the SHA-256 of everything about a run that counts: canonical JSON, its keys sorted at every level."""
+    """Return the SHA-256 of everything about a run that counts: canonical JSON, its keys sorted at every level.
+
+    A return of -0.0 is one of 0.0, as in bundles.
+    """
     head = {
         "attempt": attempt.model_dump(mode="json"),
         "cell": run.cell.model_dump(mode="json"),
@@ -85,6 +91,20 @@ def digest(run: Run, state: State, attempt: Attempt) -> str:
     return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()
 
 
+def trace(run: Run) -> str:
+    """Return a hash of a run's lengths and returns, "" if too few differ to tell runs apart.
+
+    Of its training episodes, or its evaluations if it has none; who ran it, when and where does not enter.
+    """
+    return trace_of((row.length, row.value) for row in run.episodes or run.evaluation)
+
+
+def trace_of(rows: Iterable[tuple[int, float]]) -> str:
+    """Return the hash of lengths and returns, "" if fewer than ALIKE differ."""
+    pairs = [(length, value + 0.0) for length, value in rows]
+    return hashlib.sha256(repr(pairs).encode()).hexdigest() if len(set(pairs)) >= ALIKE else ""
+
+
 def _listed(rows: Iterable[str]) -> str:
     return f"[{','.join(rows)}]"
 
@@ -93,7 +113,8 @@ def _episode(row: Episode) -> str:
     """Return the canonical JSON of an episode, ten times faster than by way of a dictionary."""
     return (
         f'{{"agent_step":{row.agent_step},"attempt":{row.attempt},"emulator_seed":{row.emulator_seed},'
-        f'"end":"{row.end}","episode":{row.episode},"frame":{row.frame},"length":{row.length},"value":{row.value!r}}}'
+        f'"end":"{row.end}","episode":{row.episode},"frame":{row.frame},"length":{row.length},'
+        f'"value":{row.value + 0.0!r}}}'
     )
 
 
@@ -101,7 +122,7 @@ def _evaluation(row: EvaluationRow) -> str:
     return (
         f'{{"actions":{json.dumps(row.actions)},"agent_step":{row.agent_step},"attempt":{row.attempt},'
         f'"emulator_seed":{row.emulator_seed},"end":"{row.end}","episode":{row.episode},"frame":{row.frame},'
-        f'"length":{row.length},"value":{row.value!r}}}'
+        f'"length":{row.length},"value":{row.value + 0.0!r}}}'
     )
 
 
@@ -148,18 +169,19 @@ def _check_cell(run: Run, task: Task) -> None:
     if cell.game not in task.games:
         raise _bad(run, f"{cell.game!r} is not a game of {task.key}")
     if spec.frames > task.budget.frames or spec.shortened != (spec.frames != task.budget.frames):
-        raise _bad(run, f"its budget of {spec.frames} frames is not what it says about {task.key}")
+        raise _bad(run, f"its budget of {spec.frames} {task.unit} is not what it says about {task.key}")
     if run.status.budget_frames != spec.frames:
-        raise _bad(run, f"status.json counts to {run.status.budget_frames} frames, spec.json to {spec.frames}")
+        raise _bad(run, f"status.json counts to {run.status.budget_frames} {task.unit}, spec.json to {spec.frames}")
 
 
-def _check_progress(run: Run, state: State) -> None:
+def _check_progress(run: Run, task: Task, state: State) -> None:
     if state == "done" and run.status.frames != run.cell.spec.frames:
-        raise _bad(run, f"it is called done at frame {run.status.frames} of {run.cell.spec.frames}")
+        raise _bad(run, f"it is called done after {run.status.frames} of {run.cell.spec.frames} {task.unit}")
     before = 0
     for row in run.episodes:
         if not before < row.frame <= run.cell.spec.frames:
-            raise _bad(run, f"episode {row.episode} ends at frame {row.frame}, out of order or beyond the budget")
+            where = f"ends after {row.frame} {task.unit}, out of order or beyond the budget"
+            raise _bad(run, f"episode {row.episode} {where}")
         before = row.frame
 
 

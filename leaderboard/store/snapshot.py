@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from leaderboard.store import models
 from leaderboard.store.claims import Claim, highest, read_claims
+from leaderboard.store.copies import Copy, Held, Traces
 from leaderboard.store.details import NO_DETAILS, RunDetails, RunDiagnostics, stored_details, stored_series, unpacked
 from leaderboard.store.rows import (
     StoredConfiguration,
@@ -23,6 +24,7 @@ from leaderboard.store.rows import (
     SubmittedRun,
     stored_configuration,
 )
+from leaderboard.submissions.findings import SEVERITIES
 from suite.record import FINISHED
 
 Reader = Callable[[], AbstractContextManager[Connection]]
@@ -62,6 +64,7 @@ class Snapshot:
         for run_id, sha256 in connection.execute(select(models.RunSubmission.run_id, models.RunSubmission.sha256)):
             self._bundles[run_id].append(self._claims[sha256])
         self._means = _read_means(connection)
+        self._traces = Traces(self._rows, self._bundles)
 
     def config_ids(self) -> set[str]:
         """Return the ids of all configurations."""
@@ -117,7 +120,14 @@ class Snapshot:
         for row in sorted(self._rows, key=_key):
             for claim in self._bundles.get(row.id, ()):
                 held[claim.sha256].append(_submitted_run(row))
-        found = [_submission(row, self._claims[row.sha256], held[row.sha256]) for row in self._submissions]
+        copies: dict[str, list[Copy]] = defaultdict(list)
+        for copy in self.copies():
+            copies[copy.run.slug].append(copy)
+        found = []
+        for row in self._submissions:
+            claim = self._claims[row.sha256]
+            report = _with_copies(json.loads(row.report), copies[row.slug] if claim.current else ())
+            found.append(_submission(row, claim, report, held[row.sha256]))
         found.sort(key=lambda item: (item.submitted_at, item.sha256), reverse=True)
         return sorted(found, key=lambda item: (item.slug, not item.current))
 
@@ -135,6 +145,22 @@ class Snapshot:
                 names = [(", ".join(self._slugs(row.id)), row.digest) for row in (standing, *others)]
                 found.append(Conflict(*key, stands=names[0], others=tuple(sorted(names[1:]))))
         return found
+
+    def copies(self) -> list[Copy]:
+        """Return the runs whose episodes are those of another holder's run, by holder and cell; all sides are there.
+
+        It says who was attested or submitted first, as a fact. A bundle that a newer one replaced holds nothing.
+        """
+        return self._traces.copies()
+
+    def copies_of(self, sha256: str, runs: Iterable[tuple[str, Held]]) -> list[Copy]:
+        """Return the copies of runs that a bundle holds, stored here or not, each given with its trace.
+
+        Their `slug` does not count: it is the bundle's, so that a bundle is no copy of itself.
+        """
+        slug = self._claims[sha256].slug if sha256 in self._claims else models.slug_of(sha256)
+        found = [self._traces.others(trace, replace(run, slug=slug)) for trace, run in runs]
+        return [copy for copy in found if copy is not None]
 
     def digest(self) -> str:
         """Return the SHA-256 of the content: the same for the same results, however and whenever they came in."""
@@ -225,7 +251,15 @@ def _submitted_run(row: Any) -> SubmittedRun:
     return SubmittedRun(*_key(row), row.digest, row.state, row.score, bool(row.current))
 
 
-def _submission(row: Any, claim: Claim, runs: list[SubmittedRun]) -> StoredSubmission:
+def _with_copies(report: dict[str, Any], copies: Sequence[Copy]) -> dict[str, Any]:
+    """Return the report of a check, with a finding for each run of which there are copies; errors stay first."""
+    if not copies:
+        return report
+    found = [*report.get("findings", ()), *(asdict(one) for copy in copies for one in copy.findings())]
+    return report | {"findings": sorted(found, key=lambda one: SEVERITIES.index(one["severity"]))}
+
+
+def _submission(row: Any, claim: Claim, report: dict[str, Any], runs: list[SubmittedRun]) -> StoredSubmission:
     documents = unpacked(row.documents) or {}
     return StoredSubmission(
         slug=row.slug,
@@ -236,7 +270,7 @@ def _submission(row: Any, claim: Claim, runs: list[SubmittedRun]) -> StoredSubmi
         links=tuple((kind, address) for kind, address in json.loads(row.links)),
         submitted_at=row.submitted_at,
         level=claim.level,
-        report=json.loads(row.report),
+        report=report,
         flags=claim.flags,
         current=claim.current,
         attested_by=claim.attested_by,

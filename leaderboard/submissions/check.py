@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from leaderboard.store.scoring import Checked
+from leaderboard.store.scoring import Checked, trace
 from leaderboard.store.scoring import check as check_claims
 from leaderboard.submissions import record_checks, run_checks, set_checks
 from leaderboard.submissions.bundle import Bundle, open_bundle
 from leaderboard.submissions.curves import Curve, parquet_version, same_table, write_curves
 from leaderboard.submissions.environment import lock
-from leaderboard.submissions.findings import Finding, Rejected, Severity, finding, shown
+from leaderboard.submissions.findings import SEVERITIES, Finding, Rejected, Severity, finding, shown
 from leaderboard.submissions.pack import components
 from leaderboard.submissions.runs import BundledRun, document_name
 from leaderboard.submissions.schema import VERSION, ManifestRun
@@ -87,10 +87,13 @@ class _Progress:
         return any(one.severity == "error" for one in self.findings)
 
 
-def check_bundle(path: Path, *, replay: bool = False, progress: Callable[[str], None] = lambda _: None) -> Report:
+def check_bundle(
+    path: Path, *, replay: bool = False, db: Path | None = None, progress: Callable[[str], None] = lambda _: None
+) -> Report:
     """Check a bundle, and with `replay` run its scored episodes through the emulator, in a process of its own.
 
     Whatever the file holds, the answer is a report: a bundle that cannot be read further has one finding that says so.
+    With `db`, its runs are compared with those of a results database; what opening that raises is raised.
     `progress` gets a line before what takes long.
     """
     done = _Progress()
@@ -100,10 +103,12 @@ def check_bundle(path: Path, *, replay: bool = False, progress: Callable[[str], 
         if replay and not done.failed:
             from leaderboard.submissions.replay import replay_runs
 
-            progress(f"Replaying {plural(len(bundle.run_names), 'run')} at about 16,000 scored frames a second.")
+            progress(f"Replaying {plural(len(bundle.run_names), 'run')} (Atari: about 16,000 scored frames a second).")
             found, names = replay_runs(bundle)
             done.findings += found
             done.replayed += names
+    if db is not None and done.bundle is not None:
+        done.findings += _check_elsewhere(done.bundle.sha256, done.facts, db)
     return _report(path, done, replay=replay)
 
 
@@ -198,7 +203,7 @@ def _facts(checked: Checked, task: Task, name: str) -> RunFacts:
     )
     curve = Curve(cell.config_id, cell.game, cell.seed, task.budget.iteration_frames, checked.iterations)
     fingerprints = frozenset(attempt.environment_fingerprint for attempt in run.provenance.attempts)
-    return RunFacts(name, claim, curve, set_checks.trace_of(run), fingerprints, cell.spec.shortened)
+    return RunFacts(name, claim, curve, trace(run), fingerprints, cell.spec.shortened, checked.digest)
 
 
 def _check_together(bundle: Bundle, done: _Progress) -> None:
@@ -213,6 +218,20 @@ def _check_together(bundle: Bundle, done: _Progress) -> None:
         done.findings.append(finding("environment.lock", "environment.json", "it differs from the runs' provenance"))
     if not done.failed:  # another process, which nothing that is wrong anyway shall cost
         done.findings += _check_curves(bundle, done.facts)
+
+
+def _check_elsewhere(sha256: str, facts: list[RunFacts], db: Path) -> list[Finding]:
+    """Return findings about runs whose episodes are those of other runs in a results database."""
+    from leaderboard.store.copies import Held  # here, for whoever has no database needs none of it
+    from leaderboard.store.database import ResultStore
+
+    held = [(run.trace, Held(*_cell_of(run), run.digest, "", "")) for run in facts]
+    with ResultStore.open(db) as store, store.snapshot() as snapshot:
+        return [found for copy in snapshot.copies_of(sha256, held) for found in copy.findings()]
+
+
+def _cell_of(run: RunFacts) -> tuple[str, str, int]:
+    return run.claim.config_id, run.claim.game, run.claim.seed
 
 
 def _check_manifest(bundle: Bundle, facts: list[RunFacts]) -> Iterator[Finding]:
@@ -264,7 +283,7 @@ def _report(path: Path, done: _Progress, *, replay: bool) -> Report:
         bundle=shown(path.name).strip("'\""),
         sha256=bundle.sha256 if bundle is not None else "",
         level=level,
-        findings=tuple(sorted(done.findings, key=lambda one: ("error", "review", "note").index(one.severity))),
+        findings=tuple(sorted(done.findings, key=lambda one: SEVERITIES.index(one.severity))),
         task=bundle.manifest.task if bundle is not None else "",
         title=shown(bundle.submission.title).strip("'\"") if bundle is not None else "",
         runs=tuple(run.claim for run in done.facts),

@@ -9,6 +9,9 @@ from suite.errors import BadData
 
 Severity = Literal["error", "review", "note"]
 
+SEVERITIES: tuple[Severity, ...] = ("error", "review", "note")
+"""The gravest first."""
+
 SHOWN_CHARACTERS = 80
 
 
@@ -98,9 +101,19 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "score.fraction": ("error", "A return of an Atari game that is no whole number.", _RUNS),
     "curves.identical": ("error", "The same curve under two seeds or games.", _RUNS),
     "curves.similar": ("review", "Two curves that are nearly the same.", _ASK),
+    "runs.copied": (
+        "review",
+        "Every episode is that of another holder's run of another configuration, game or seed.",
+        _ASK,
+    ),
+    "runs.repeated": (
+        "note",
+        "Every episode is that of another holder's run of the same cell: trained again, submitted twice, or copied.",
+        "Nothing to do.",
+    ),
     "curves.differ": ("error", "curves.parquet is not what the episodes give.", _PACK),
-    "rate.impossible": ("error", "More frames a second than any machine can.", _RUNS),
-    "rate.unusual": ("review", "More frames a second than is usual.", _ASK),
+    "rate.impossible": ("error", "More frames, or steps, a second than any machine can.", _RUNS),
+    "rate.unusual": ("review", "More frames, or steps, a second than is usual.", _ASK),
     # Replay.
     "replay.mismatch": ("error", "A scored episode that the emulator does not give again.", "Run it again."),
     "replay.unavailable": (

@@ -22,7 +22,7 @@ from leaderboard.submissions.schema import EVALUATIONS, ROWS, VERSION
 from leaderboard.submissions.strict import VALUES
 from suite import plugins
 from suite.durable import replace_file
-from suite.errors import BadData, UsageError
+from suite.errors import BadData, SuiteError, UsageError
 from suite.record import FINISHED, Attempt, Run, effective_state, find_runs, read_run
 from suite.spec import Component, Spec
 from suite.tasks import load_task
@@ -176,10 +176,17 @@ def _read(path: Path) -> Run:
     state = effective_state(path, run.status)
     if state not in FINISHED:
         raise BadData(
-            f"{path} is {state}, not finished (frame {run.status.frames:,} of {run.cell.spec.frames:,}).",
+            f"{path} is {state}, not finished ({run.status.frames:,} of {run.cell.spec.frames:,} {_unit(run)}).",
             "Let it finish with the same `suite run` command, or name only finished runs.",
         )
     return run
+
+
+def _unit(run: Run) -> str:
+    try:
+        return load_task(run.cell.spec.task).unit
+    except SuiteError:
+        return "frames or steps"  # a task that is unknown here is complained of later
 
 
 def _bounded(content: bytes, run: Run) -> bytes:

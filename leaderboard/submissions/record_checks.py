@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from leaderboard.submissions.findings import Finding, finding
-from suite.episodes import by_segment, due_steps, stream_name
+from suite.episodes import by_segment, due_steps, is_complete, stream_name
 from suite.errors import BadData
 from suite.record import Episode, EvaluationRow, Run
 from suite.rng import Streams
@@ -25,7 +25,7 @@ def check_steps(run: Run, task: Task, where: str) -> Iterator[Finding]:
     """Yield findings about lengths and about where the episodes end."""
     status, cap = run.status, episode_cap(task)
     if status.frames != status.agent_steps * task.frame_skip or status.frames > run.cell.spec.frames:
-        yield finding("record.steps", where, f"{status.agent_steps} steps and {status.frames} frames do not fit")
+        yield finding("record.steps", where, f"{status.agent_steps} steps and {status.frames} {task.unit} do not fit")
     for logged in (run.episodes, run.evaluation):
         if any(one.attempt > other.attempt for one, other in itertools.pairwise(logged)):
             yield finding("record.steps", where, "an earlier attempt follows a later one")
@@ -85,13 +85,11 @@ def check_evaluation(run: Run, task: Task, where: str) -> Iterator[Finding]:
 
 
 def _whole(evaluation: Evaluation, rows: Sequence[EvaluationRow]) -> bool:
-    """Return whether these are exactly the episodes of one evaluation, in order."""
-    if [row.episode for row in rows] != list(range(len(rows))):
-        return False
-    if evaluation.episodes is not None:
-        return len(rows) == evaluation.episodes
-    wanted, taken = evaluation.agent_steps or 0, sum(row.length for row in rows)
-    return taken >= wanted > taken - rows[-1].length
+    """Return whether these are the episodes of one evaluation, in order: enough of them, and none too many."""
+    lengths = {row.episode: row.length for row in rows}
+    without_last = {number: lengths[number] for number in list(lengths)[:-1]}
+    in_order = [row.episode for row in rows] == list(range(len(rows)))
+    return in_order and is_complete(evaluation, lengths) and not is_complete(evaluation, without_last)
 
 
 def check_actions(run: Run, task: Task, where: str) -> Iterator[Finding]:

@@ -185,9 +185,9 @@ def check_provenance(run: Run, task: Task, where: str) -> Iterator[Finding]:
         frames = run.status.frames - attempt.resumed_at * task.frame_skip
         rate = frames / summary.wall_seconds if summary.wall_seconds > 0 else math.inf
         if frames < 0 or (rate > FASTEST and frames > 0):
-            yield finding("rate.impossible", where, f"{frames:,} frames in {summary.wall_seconds:g} seconds")
+            yield finding("rate.impossible", where, f"{frames:,} {task.unit} in {summary.wall_seconds:g} seconds")
         elif rate > USUAL:
-            yield finding("rate.unusual", where, f"{frames:,} frames in {summary.wall_seconds:g} seconds")
+            yield finding("rate.unusual", where, f"{frames:,} {task.unit} in {summary.wall_seconds:g} seconds")
     for one in run.provenance.attempts:
         if one.git.get("dirty") is not False:
             yield finding(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,17 +11,16 @@ import numpy as np
 from leaderboard.submissions.curves import Curve
 from leaderboard.submissions.findings import Finding, finding
 from leaderboard.submissions.schema import ManifestRun
-from suite.record import Run
 from suite.tasks import Task
 
 SIMILAR = 0.999
 ALIKE_POINTS = 8
-"""Curves of fewer points, or episodes, are too few to be called alike."""
+"""Curves of fewer points are too few to be called alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is kept of a run once it has been checked. `trace`: a hash of all lengths and returns, "" if too few."""
+    """What is kept of a run once it has been checked. `trace`: as `scoring.trace`; `digest`: of all that counts."""
 
     name: str
     claim: ManifestRun
@@ -30,19 +28,12 @@ class RunFacts:
     trace: str
     fingerprints: frozenset[str]
     shortened: bool
+    digest: str = ""
 
     @property
     def where(self) -> str:
         """The cell in words."""
         return f"{self.claim.config_id[:8]} {self.claim.game} seed {self.claim.seed}"
-
-
-def trace_of(run: Run) -> str:
-    """Return a hash of a run's lengths and returns; empty if there are too few to tell runs apart."""
-    rows = run.episodes or run.evaluation
-    if len(rows) < ALIKE_POINTS:
-        return ""
-    return hashlib.sha256(repr([(row.length, row.value) for row in rows]).encode()).hexdigest()
 
 
 def check_grid(runs: Sequence[RunFacts], task: Task, *, partial: bool) -> Iterator[Finding]:

@@ -39,6 +39,16 @@ class _Failure(click.ClickException):
             click.echo(self.error.remedy, err=True)
 
 
+class _Stopped(click.ClickException):
+    """Ctrl-C in a command that has no way of its own to end: whatever it writes, it writes whole or not at all."""
+
+    exit_code = int(ExitCode.STOPPED)
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print to standard error."""
+        click.echo("Stopped. What was finished stands; issue the same command again for the rest.", err=True)
+
+
 class SuiteGroup(click.Group):
     """A group that loads a subcommand's module when it is needed, and knows SuiteError."""
 
@@ -59,20 +69,22 @@ class SuiteGroup(click.Group):
         return None
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the subcommand; a SuiteError becomes its message and exit code."""
+        """Run the subcommand; a SuiteError, or Ctrl-C, becomes its message and exit code."""
         try:
             return super().invoke(ctx)
         except SuiteError as error:
             failure = _Failure(error)
             failure.exit_code = int(error.exit_code)  # type: ignore[misc]
             raise failure from error
+        except KeyboardInterrupt as error:
+            raise _Stopped("") from error
 
 
 @click.command(
     cls=SuiteGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 unexpected, 2 usage, 3 environment unfit, 4 bad data, 5 some cells failed or "
-    "diverged, 6 locked, 75 interrupted.",
+    "diverged, 6 locked, 75 interrupted and resumable, 130 stopped by Ctrl-C.",
 )
 @click.version_option(package_name="pruned-rl-suite", prog_name="suite")
 def cli() -> None:

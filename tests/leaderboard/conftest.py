@@ -1,8 +1,9 @@
-"""Synthetic run directories, written by the suite's own writer."""
+"""Synthetic run directories, written by the suite's own writer; and the modules of this folder for all below it."""
 
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,10 @@ from suite.record import Attempt, Episode, StatusFile, Summary
 from suite.spec import Cell, Component, Spec
 from suite.tasks import GAMES, load_task
 from suite.writer import RunWriter
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.insert(0, HERE)
 
 
 def make_spec(

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import synthetic
 
 from leaderboard.store import scoring
+from leaderboard.store.ingest import ingest
+from leaderboard.submissions.check import check_bundle
+from leaderboard.submissions.pack import pack
 from suite import record
 from suite.errors import UsageError
 from suite.resolve import Request, resolve
 from suite.tasks import load_task
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("synthetic", Path(__file__).parent / "synthetic.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["synthetic"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-synthetic = _load()
 
 
 def _content(root: Path) -> dict[str, bytes]:
@@ -48,6 +36,33 @@ def test_what_is_written_is_read_and_holds(task: str, tmp_path: Path) -> None:
         assert (
             run.state == "failed" or run.iterations or run.run.status.frames < load_task(task).budget.iteration_frames
         )
+
+
+@pytest.mark.parametrize(
+    ("task", "games", "seeds"),
+    [
+        ("smoke", None, None),
+        ("smoke-mujoco", None, None),
+        ("smoke-offline", None, None),
+        ("smoke100k", None, None),
+        ("atari40m", 15, 1),
+        ("mujoco", 2, 1),
+    ],
+)
+def test_a_bundle_of_them_passes_its_check_and_is_stored(
+    task: str, games: int | None, seeds: int | None, tmp_path: Path
+) -> None:
+    small = {"actions": False} if task == "mujoco" else {}
+    plan = synthetic.Plan(
+        task, entries=1, games=games, seeds=seeds, missing=0, failed=0, diverged=0.1, resumed=0.3, **small
+    )
+    runs = sum(synthetic.write(tmp_path / "runs", plan).values())
+    bundle = pack([tmp_path / "runs"], synthetic.STATEMENT, tmp_path / "bundle.zip")
+    report = check_bundle(bundle.path)
+    assert [one for one in report.findings if one.severity == "error"] == []
+    assert (report.level, len(report.runs)) == ("recomputed", runs)
+    stored = ingest([bundle.path], tmp_path / "results.sqlite", references=False)
+    assert (stored.damaged, stored.submissions, stored.outcomes) == ((), {"new": 1}, {"new": runs})
 
 
 def test_the_action_log_covers_the_scored_episodes_and_is_as_long_as_they(tmp_path: Path) -> None:

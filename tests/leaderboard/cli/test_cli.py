@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from leaderboard.cli.board import leaderboard
+from leaderboard.store import models
 from suite.errors import BadData, ExitCode, UsageError
 
 
@@ -24,7 +25,7 @@ def test_ingest_and_build(run, runs, tmp_path):
     done = run("ingest", runs, "--db", db)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[:2] == [
-        "runs: 4 new, 0 updated, 0 known, 0 skipped, 0 damaged",
+        "runs: 4 new, 0 updated, 0 known, 0 skipped, 0 damaged or refused",
         "published configurations added: 21",
     ]
     db = tmp_path / "small.sqlite"
@@ -62,7 +63,7 @@ def test_check_and_migrate_of_a_sound_database(run, runs, tmp_path):
     done = run("check", "--db", db)
     assert done.stdout.splitlines()[0] == "runs: 4, scores computed again: 4, problems: 0"
     assert json.loads(run("check", "--db", db, "--json").stdout)["problems"] == []
-    assert run("migrate", "--db", db).stdout == f"{db} has schema 2 already\n"
+    assert run("migrate", "--db", db).stdout == f"{db} has schema {models.SCHEMA_VERSION} already\n"
     assert json.loads(run("migrate", "--db", db, "--json").stdout)["copy"] is None
 
 
@@ -88,7 +89,7 @@ def test_an_old_database_is_migrated_by_command_and_refused_by_build(run, tmp_pa
     assert isinstance(done.exception, BadData)
     assert "suite leaderboard migrate" in done.exception.remedy
     assert run("migrate", "--db", db).stdout.splitlines() == [
-        f"{db}: schema 1 is now 2",
+        f"{db}: schema 1 is now {models.SCHEMA_VERSION}",
         f"copy of the old one: {db}.schema-1.bak",
     ]
     assert run("check", "--db", db).exit_code == 0
@@ -97,7 +98,7 @@ def test_an_old_database_is_migrated_by_command_and_refused_by_build(run, tmp_pa
 def test_a_refused_bundle_ends_in_exit_code_four(run, runs, tmp_path):
     (tmp_path / "bundle.zip").write_bytes(b"no zip file")
     done = run("ingest", tmp_path, "--db", tmp_path / "results.sqlite", "--no-references")
-    assert "runs: 4 new, 0 updated, 0 known, 0 skipped, 1 damaged" in done.stdout
+    assert "runs: 4 new, 0 updated, 0 known, 0 skipped, 1 damaged or refused" in done.stdout
     assert "archive.format" in done.stderr
     assert isinstance(done.exception, BadData)
     assert done.exception.problem.startswith("1 of 5 run directories and bundles")

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from leaderboard.cli.submit import submit
+from leaderboard.store.ingest import ingest
 from suite.errors import BadData, ExitCode, UsageError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "submissions"))
@@ -103,8 +105,34 @@ def test_an_unfinished_run_is_named_and_nothing_is_written(run, finished, toml, 
     done = run("pack", finished, "--out", tmp_path / "b.zip")
     assert isinstance(done.exception, BadData)
     assert str(path) in str(done.exception)
-    assert "killed, not finished (frame 8,000 of 16,000)" in str(done.exception)
+    assert "killed, not finished (8,000 of 16,000 frames)" in str(done.exception)
     assert not (tmp_path / "b.zip").exists()
+
+
+def test_what_is_left_of_a_run_is_said_in_the_unit_of_its_task(run, toml, tmp_path):
+    path = honest.write_run(honest.honest_run("smoke-mujoco", "Hopper"), tmp_path)
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps(status | {"state": "interrupted", "frames": 1000}))
+    done = run("pack", path, "--out", tmp_path / "b.zip")
+    assert f"interrupted, not finished (1,000 of {status['frames']:,} environment steps)" in str(done.exception)
+
+
+def test_a_check_names_the_copies_in_a_database(run, finished, toml, tmp_path):
+    copied = tmp_path / "copied"
+    for source in finished.glob("*/*/Pong/seed-0"):
+        told = copied / source.relative_to(finished)
+        shutil.copytree(source, told)
+        (told / "status.json").write_text((told / "status.json").read_text().replace("2026-01-01", "2026-02-02"))
+    db = tmp_path / "results.sqlite"
+    ingest([copied], db, references=False)
+    assert run("pack", finished, "--out", tmp_path / "b.zip").exit_code == 0
+    done = run("check", tmp_path / "b.zip", "--db", db)
+    assert done.exit_code == 0
+    assert "runs.repeated" in done.stdout
+    assert "every episode is that of a run directory (2026-02-02)" in done.stdout
+    assert "runs.repeated" not in run("check", tmp_path / "b.zip").stdout
+    missing = run("check", tmp_path / "b.zip", "--db", tmp_path / "none.sqlite")
+    assert isinstance(missing.exception, UsageError)
 
 
 def test_a_run_whose_claims_do_not_hold_is_not_packed(run, finished, toml, tmp_path):

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from leaderboard.store import engine, models, schema
+from leaderboard.store.audit import audit
 from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
 from suite.errors import BadData, UsageError
 
 GOLDEN = Path(__file__).with_name("schema-1.sql")
 """A database that the suite wrote when schema 1 was its own: five runs, one of them superseded, one failed."""
+
+SECOND = Path(__file__).with_name("schema-2.sql")
+"""One of schema 2: three run directories, and two submissions, of which the second copied a run of the first."""
 
 
 def query(db, text, *values):
@@ -98,6 +102,50 @@ def test_what_is_migrated_equals_what_is_ingested_anew(old, tmp_path, run_maker,
     assert ingest(paths, tmp_path / "new.sqlite", references=False).digest == report.digest
 
 
+@pytest.fixture
+def second(tmp_path):
+    path = tmp_path / "second.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(SECOND.read_text())
+    connection.close()
+    return path
+
+
+def test_a_database_of_schema_2_gets_the_traces_of_its_runs(second, tmp_path):
+    version, copy = schema.migrate(second)
+    assert (version, copy.name) == (2, "second.sqlite.schema-2.bak")
+    ResultStore.open(tmp_path / "new.sqlite", create=True).close()
+    assert declared(second) == declared(tmp_path / "new.sqlite")
+    assert audit(second).problems == ()
+    traces = query(second, "SELECT game, seed, own, trace FROM run ORDER BY game, seed, own")
+    assert [row[:3] for row in traces] == [("Breakout", 0, 1), ("Pong", 0, 1), ("Pong", 1, 0), ("Pong", 1, 1)]
+    failed, first, copied, own = (row[3] for row in traces)
+    assert failed is None
+    assert first == copied != own
+    with ResultStore.open(second) as store, store.snapshot() as snapshot:
+        (found,) = [copy for copy in snapshot.copies() if copy.run.slug == "two"]
+        assert [(other.slug, other.seed) for other in found.elsewhere] == [("one", 0), ("", 0)]
+
+
+def test_a_migrated_run_has_the_trace_of_its_run_directory(second, tmp_path, run_maker, spec_maker):
+    schema.migrate(second)
+    report = ingest([run_maker(tmp_path / "runs", spec_maker(), "Pong", 0)], tmp_path / "new.sqlite", references=False)
+    assert report.outcomes == {"new": 1}
+    text = "SELECT trace FROM run WHERE game = 'Pong' AND seed = 0"
+    assert query(second, text) == query(tmp_path / "new.sqlite", text)
+
+
+def test_a_run_of_schema_1_whose_episodes_were_not_kept_gets_its_trace_when_it_comes_in_again(
+    tmp_path, run_maker, spec_maker
+):
+    db, runs = tmp_path / "results.sqlite", run_maker(tmp_path / "runs")
+    before = ingest([runs], db, references=False)
+    kept = query(db, "SELECT trace FROM run")
+    query(db, "UPDATE run SET trace = NULL")
+    assert ingest([runs], db, references=False).digest == before.digest
+    assert query(db, "SELECT trace FROM run") == kept != [(None,)]
+
+
 def test_an_earlier_copy_is_not_overwritten(old):
     earlier = old.with_name(f"{old.name}.schema-1.bak")
     earlier.write_text("another one")
@@ -108,7 +156,7 @@ def test_an_earlier_copy_is_not_overwritten(old):
 
 def test_reading_an_old_database_says_what_to_do(old):
     before = old.read_bytes()
-    with pytest.raises(BadData, match="has schema 1, this suite writes 2") as caught:
+    with pytest.raises(BadData, match=f"has schema 1, this suite writes {models.SCHEMA_VERSION}") as caught:
         ResultStore.open(old)
     assert f"suite leaderboard migrate --db {old}" in str(caught.value)
     assert old.read_bytes() == before
@@ -127,11 +175,11 @@ def test_a_database_that_contradicts_itself_is_refused(tmp_path):
     db = tmp_path / "results.sqlite"
     ResultStore.open(db, create=True).close()
     query(db, "UPDATE alembic_version SET version_num = '0001'")
-    with pytest.raises(BadData, match="says schema 2 in one place and 0001 in another"):
+    with pytest.raises(BadData, match=f"says schema {models.SCHEMA_VERSION} in one place and 0001 in another"):
         ResultStore.open(db)
 
 
-@pytest.mark.parametrize("calls", [5, 15, 25, 29])
+@pytest.mark.parametrize("calls", [5, 15, 25, 29, 33, 36])
 def test_a_kill_in_mid_migration_leaves_the_old_or_the_new(old, calls):
     script = f"""
         import os
@@ -215,6 +263,6 @@ def test_a_write_ahead_log_is_used_and_left_again(tmp_path, monkeypatch, run_mak
     ]
 
 
-def test_the_golden_file_is_as_it_was_written():
-    known = "3fae9137f3514a83"
-    assert hashlib.sha256(GOLDEN.read_bytes()).hexdigest()[:16] == known
+def test_the_golden_files_are_as_they_were_written():
+    for file, known in ((GOLDEN, "3fae9137f3514a83"), (SECOND, "eed190b2f6859caf")):
+        assert hashlib.sha256(file.read_bytes()).hexdigest()[:16] == known

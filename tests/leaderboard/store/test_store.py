@@ -8,6 +8,7 @@ import textwrap
 import zlib
 
 import pytest
+import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
@@ -164,8 +165,8 @@ def rewrite(path, change):
         ("status.json", lambda c: c["summary"].update(score=None), "claims a score of None"),
         ("status.json", lambda c: c["summary"].update(scored_episodes=1), "over 1 episodes"),
         ("status.json", lambda c: c.update(summary=None), "no summary"),
-        ("status.json", lambda c: c.update(frames=8_000), "done at frame 8000"),
-        ("status.json", lambda c: c.update(budget_frames=8_000), "counts to 8000"),
+        ("status.json", lambda c: c.update(frames=8_000), "done after 8000 of 16000 frames"),
+        ("status.json", lambda c: c.update(budget_frames=8_000), "counts to 8000 frames"),
         ("status.json", lambda c: c.update(attempt=2), "lacks attempt 2"),
         ("spec.json", lambda c: c.update(config_id="0" * 16), "does not follow from its spec"),
         ("spec.json", lambda c: c.update(game="Qbert"), "is not a game of smoke@1"),
@@ -341,6 +342,7 @@ def test_the_digest_is_that_of_canonical_json(rows):
     written += [scoring._episode(record.Episode.model_validate(_without_actions(row))) for row in rows]
     plain = [row.model_dump(mode="json") for row in rows]
     plain += [record.Episode.model_validate(_without_actions(row)).model_dump(mode="json") for row in rows]
+    plain = [row | {"value": row["value"] + 0.0} for row in plain]  # -0.0 is 0.0, as in bundles
     assert written == [json.dumps(row, sort_keys=True, separators=(",", ":")) for row in plain]
 
 
@@ -384,6 +386,22 @@ def test_what_is_recorded_in_more_detail_takes_the_place_of_less(tmp_path, db, r
     assert add(db, path).digest == report.digest
 
 
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [("smoke", "16000 frames"), ("smoke-mujoco", "environment steps"), ("smoke-offline", "gradient steps")],
+)
+def test_what_is_wrong_is_said_in_the_unit_of_the_task(tmp_path, db, task, words):
+    synthetic.write(tmp_path, synthetic.Plan(task, 1, 1, 1, missing=0, failed=0, diverged=0, resumed=0))
+    (path,) = record.find_runs(tmp_path)
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps(status | {"frames": status["frames"] - 4}))
+    lines = []
+    ingest([path], db, references=False, progress=lines.append)
+    assert len(lines) == 1
+    assert lines[0].startswith(f"damaged: {path}: it is called done after ")
+    assert words in lines[0]
+
+
 def test_an_audit_finds_a_damaged_page_wherever_it_is(runs, db):
     add(db, runs)
     whole = db.read_bytes()
@@ -405,6 +423,7 @@ def test_an_audit_finds_a_damaged_page_wherever_it_is(runs, db):
         ("UPDATE run SET score = score + 1 WHERE game = 'Pong' AND seed = 1", "Pong seed 1 .*the score is"),
         ("UPDATE run SET scored_episodes = 3 WHERE game = 'Pong' AND seed = 1", "over 3, its episodes give"),
         ("UPDATE recording SET episodes = x'00' WHERE run_id = 1", "its episodes cannot be read"),
+        ("UPDATE run SET trace = 'x' WHERE game = 'Pong' AND seed = 1", "its trace is not that of its episodes"),
         ("UPDATE run SET current = 0 WHERE game = 'Pong' AND seed = 1", r"rows \[\] stand where \d should"),
         ("PRAGMA foreign_keys = OFF; DELETE FROM run WHERE game = 'Pong' AND seed = 1", "belongs to no run"),
     ],

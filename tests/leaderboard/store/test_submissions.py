@@ -148,7 +148,8 @@ def test_a_refused_bundle_is_named_and_the_others_are_stored(tmp_path, db, hones
     report, lines = add(db, tmp_path)
     assert report.damaged == (str(badly_named), str(bad))
     assert report.submissions == {"new": 1}
-    assert any(str(bad) in line and "archive." in line for line in lines)
+    assert any(line.startswith(f"refused: {bad}: bundle: ") and "[archive." in line for line in lines)
+    assert any(line.startswith(f"refused: {badly_named}: a submission's folder cannot be called") for line in lines)
     assert [item.slug for item in read(db).submissions()] == ["good"]
 
 

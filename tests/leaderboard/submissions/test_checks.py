@@ -20,7 +20,7 @@ from leaderboard.store.scoring import IterationMean
 from leaderboard.submissions.check import check_bundle, table
 from leaderboard.submissions.curves import Curve
 from leaderboard.submissions.findings import CODES
-from leaderboard.submissions.record_checks import check_evaluation, episode_cap
+from leaderboard.submissions.record_checks import _whole, check_evaluation, episode_cap
 from leaderboard.submissions.run_checks import _version, _within, score_caps
 from leaderboard.submissions.schema import ManifestRun, ReportFile
 from leaderboard.submissions.set_checks import RunFacts, check_copies
@@ -55,6 +55,31 @@ def test_steps_that_are_only_claimed_make_no_evaluations_due() -> None:
     run = replace(run, status=run.status.model_copy(update={"agent_steps": 10**18, "frames": 10**18}))
     (found,) = check_evaluation(run, load_task("mujoco"), "here")
     assert found.code == "record.evaluation"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "whole"),
+    [
+        ([40, 60], True),
+        ([100], True),
+        ([40, 80], True),
+        ([40, 59], False),
+        ([100, 1], False),
+        ([40, 60, 10], False),
+        ([], False),
+    ],
+)
+def test_an_evaluation_of_so_many_steps_ends_with_the_episode_that_reaches_them(
+    lengths: list[int], whole: bool
+) -> None:
+    rows = [honest.honest_run("smoke100k").evaluation[0].model_copy(update={"length": length}) for length in lengths]
+    rows = [row.model_copy(update={"episode": number}) for number, row in enumerate(rows)]
+    evaluation = Evaluation(agent_steps=100, epsilon=0.0)
+    assert _whole(evaluation, rows) is whole
+    assert _whole(Evaluation(episodes=2, epsilon=0.0), rows) is (len(lengths) == 2)
+    if len(rows) > 1:
+        assert not _whole(evaluation, rows[::-1])
+        assert not _whole(evaluation, [rows[0], rows[0], *rows[2:]])
 
 
 def test_a_segment_ends_with_the_episode_that_reaches_its_steps() -> None:

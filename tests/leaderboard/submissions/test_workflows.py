@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,35 @@ def test_containers_have_no_network_and_no_rights(path: Path) -> None:
         assert wanted in runs[0]
     assert "--memory" in runs[0]
     assert "--pids-limit" in runs[0]
+
+
+DOCKER = """\
+#!/bin/sh
+echo "$@" >> "$LOG"
+case "$*" in *" ingest "*) exit "$INGEST" ;; esac
+"""
+
+
+@pytest.mark.parametrize(("code", "goes_on"), [(0, True), (4, True), (1, False), (3, False)])
+def test_a_new_bundle_is_compared_with_those_that_are_there_even_if_one_of_them_no_longer_holds(
+    code: int, goes_on: bool, tmp_path: Path
+) -> None:
+    (script,) = [step["run"] for step in steps(FOLDER / "validate.yml") if "docker run" in step.get("run", "")]
+    (tmp_path / "docker").write_text(DOCKER)
+    (tmp_path / "docker").chmod(0o755)
+    settings = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "LOG": f"{tmp_path}/log",
+        "INGEST": f"{code}",
+        "IMAGE": "it",
+    }
+    done = subprocess.run(["bash", "-c", script], env=settings, cwd=tmp_path, check=False)
+    lines = [line.partition(" it ")[2] for line in (tmp_path / "log").read_text().splitlines()[1:]]
+    assert lines[0] == "leaderboard ingest /there --db /known/results.sqlite --no-references"
+    assert (
+        lines[1:] == ["submit check /in/bundle.zip --db /known/results.sqlite --report /report/report.json"] * goes_on
+    )
+    assert (done.returncode == 0) is goes_on
 
 
 PATTERN = re.compile(r"pattern='\^(.*)'\$'\\t''(.*)\$'")
