@@ -32,7 +32,7 @@ _LEGEND_SYMBOL = re.compile(
 )
 """A symbol of the legend: a marker or a short line, in the colour and dash of its line."""
 
-_UNPRINTABLE = re.compile(r"[^\x20-\u017f\u2010-\u2026\u2190-\u2193\u2212\u2264\u2265]")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\u017f\u2010-\u2026\u2190-\u2193\u2212\u2264\u2265]")
 """What the one font of a PDF may lack; a second font would come in no fixed order."""
 _FONT_TAG = re.compile(rb"/[A-Z]{6}\+")
 _RESOURCE = re.compile(rb"\s+/\w+ \d+ 0 R")
@@ -288,7 +288,7 @@ def svg(spec: Spec, title: str) -> str:
 
     label = html.escape(title, quote=True)
     found = _tidied(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])).replace(INK, "currentColor")
-    found = re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', found, count=1)
+    found = found.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
     return re.sub(r"(<svg [^>]*>)", lambda match: match.group(1) + _STYLE, found, count=1) + "\n"
 
 
@@ -299,8 +299,27 @@ def pdf(spec: Spec) -> bytes:
     """
     import vl_convert
 
-    plain = json.loads(_UNPRINTABLE.sub("?", json.dumps(spec, ensure_ascii=False)))
-    return _canonical(vl_convert.svg_to_pdf(_tidied(vl_convert.vegalite_to_svg(plain, allowed_base_urls=[]))))
+    plain = json.loads(printable(json.dumps(spec, ensure_ascii=False)))
+    return canonical(vl_convert.svg_to_pdf(_tidied(vl_convert.vegalite_to_svg(plain, allowed_base_urls=[]))))
+
+
+def printable(text: str) -> str:
+    """Return text for a PDF: what its one font may lack, control characters too, becomes a question mark."""
+    return _UNPRINTABLE.sub("?", text)
+
+
+def canonical(content: bytes) -> bytes:
+    """Return a PDF without what changes from one writing to the next: random font tags, and the order of resources.
+
+    Both keep their lengths, so that the file's table of offsets stays right.
+    """
+    lines = _FONT_TAG.sub(b"/AAAAAA+", content).split(b"\n")
+    start = 0
+    for end in range(len(lines) + 1):
+        if end == len(lines) or not _RESOURCE.fullmatch(lines[end]):
+            lines[start:end] = sorted(lines[start:end])
+            start = end + 1
+    return b"\n".join(lines)
 
 
 def _tidied(drawn: str) -> str:
@@ -318,20 +337,6 @@ def _symbol(match: re.Match[str]) -> str:
     )
     marker = f'<path transform="translate({x},{y}) scale(0.85)" d="{shape}" fill="{fill}"{rest}/>'
     return opening + line + (marker if re.search("[AZ]", shape) else "")
-
-
-def _canonical(content: bytes) -> bytes:
-    """Return a PDF without what changes from one writing to the next: random font tags, and the order of resources.
-
-    Both keep their lengths, so that the file's table of offsets stays right.
-    """
-    lines = _FONT_TAG.sub(b"/AAAAAA+", content).split(b"\n")
-    start = 0
-    for end in range(len(lines) + 1):
-        if end == len(lines) or not _RESOURCE.fullmatch(lines[end]):
-            lines[start:end] = sorted(lines[start:end])
-            start = end + 1
-    return b"\n".join(lines)
 
 
 def _legend(columns: int, look: Look, *, lines_only: bool) -> Any:

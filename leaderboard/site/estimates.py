@@ -7,16 +7,14 @@ the order of the questions changes a digit.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
 from collections import OrderedDict
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from leaderboard.site.workers import spread
 from leaderboard.statistics.curves import area_under_curve, iqm_curve
 from leaderboard.statistics.intervals import Estimate, estimate
 from leaderboard.statistics.metrics import Scores
@@ -37,8 +35,8 @@ POLICY = STATISTICS_POLICY
 KEPT = 20_000
 """How many answers are remembered at most."""
 
-WORTHWHILE = 20_000
-"""Runs times points, all questions together, from which on starting processes pays."""
+SECONDS_EACH = 1.5e-4
+"""About what a value of a question takes on one processor: [runs, points] of all games together."""
 
 
 class Question(NamedTuple):
@@ -61,15 +59,10 @@ def ask(question: Question) -> tuple[Estimate, ...]:
 
 
 def prepare(questions: Iterable[Question]) -> None:
-    """Answer many questions at once, on as many processes as there are processors, so that `ask` knows them."""
+    """Answer many questions at once, on all processors, so that `ask` knows them."""
     open_ones = {key: question for question in questions if (key := _key(question)) not in _known}
-    work = sum(np.size(values) for question in open_ones.values() for values in question.scores.values())
-    workers = min(len(os.sched_getaffinity(0)), len(open_ones))
-    if workers < 2 or work < WORTHWHILE:
-        answers = [_answer(question, POLICY) for question in open_ones.values()]
-    else:
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            answers = list(pool.map(partial(_answer, policy=POLICY), open_ones.values()))
+    values = sum(np.size(block) for question in open_ones.values() for block in question.scores.values())
+    answers = spread(partial(_answer, policy=POLICY), tuple(open_ones.values()), SECONDS_EACH * values)
     for key, answer in zip(open_ones, answers, strict=True):
         _remember(key, answer)
 

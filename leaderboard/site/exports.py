@@ -13,7 +13,7 @@ import math
 import re
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,8 @@ from suite.errors import UnfitEnvironment
 
 Cell = str | int | float | bool | None
 """A value of a table; None where there is none, and so is what is not finite."""
+
+_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 _FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20\u2212"
 """How a formula may start, the full-width forms and the minus sign among them."""
@@ -38,6 +40,10 @@ _TEX = {
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+
+
+FORMATS = ("csv", "json", "tex", "pdf")
+"""What is offered below tables and figures, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,12 @@ def files(table: Table, path: str, printed: Table | None = None) -> dict[str, by
     }
 
 
+def offered(made: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
+    """Return what there is to download: by a path without its end, the ends of `FORMATS` that were made of it."""
+    stems = dict.fromkeys(path.rpartition(".")[0] for path in made)
+    return {stem: tuple(end for end in FORMATS if f"{stem}.{end}" in made) for stem in stems}
+
+
 def database(path: Path) -> bytes:
     """Return a results database as one file, packed; the same content in the same order gives the same bytes.
 
@@ -98,22 +110,25 @@ def csv_file(table: Table) -> bytes:
     """Return a table as CSV (RFC 4180, UTF-8): names, then rows; numbers in full, nothing where there is no value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([_guarded(column.name) for column in table.columns])
+    writer.writerow([_guarded(_clean(column.name)) for column in table.columns])
     writer.writerows([_csv_cell(value) for value in row] for row in table.rows)
     return text.getvalue().encode()
 
 
 def json_file(table: Table) -> bytes:
-    """Return a table as one JSON object: its schema, what it shows, its columns, and a row as an object each."""
+    """Return a table as one JSON object: its schema, what it shows, its columns, and each row as a line."""
     names = [column.name for column in table.columns]
-    document = {
+    head = {
         "schema": "leaderboard.table/1",
-        "name": table.name,
+        "name": _clean(table.name),
         "caption": _clean(table.caption),
         "columns": names,
-        "rows": [dict(zip(names, map(_finite, row), strict=True)) for row in table.rows],
     }
-    return (json.dumps(document, allow_nan=False, ensure_ascii=False, indent=1) + "\n").encode()
+    rows = (_json(dict(zip(names, map(_finite, row), strict=True))) for row in table.rows)
+    lines = [f" {_json(name)}: {_json(value)}" for name, value in head.items()]
+    listed = ",\n  ".join(rows)
+    lines.append(f' "rows": [\n  {listed}\n ]' if listed else ' "rows": []')
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def latex(table: Table) -> str:
@@ -181,15 +196,14 @@ def _tex_row(table: Table, index: int) -> Sequence[str]:
 
 
 def _csv_cell(value: Cell) -> Cell:
-    value = _finite(value)
     if isinstance(value, bool):
         return "true" if value else "false"
+    value = _finite(value)
     return _guarded(value) if isinstance(value, str) else value
 
 
 def _guarded(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula, whatever blanks stand before it."""
-    text = _clean(text)
+    """Return clean text that no spreadsheet takes for a formula, whatever blanks stand before it."""
     risky = text[:1] in _FORMULA or text.lstrip(" \u00a0\u3000\"'")[:1] in _FORMULA
     return f"'{text}" if text and risky else text
 
@@ -202,7 +216,7 @@ def _finite(value: Cell) -> Cell:
 
 def _clean(text: str) -> str:
     """Return text without control characters and without those that turn its direction."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text if text.isascii() and text.isprintable() else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _arrow_type(values: Sequence[Cell]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import posixpath
 import re
@@ -86,4 +87,9 @@ def slug(name: str) -> str:
 def relative(target: str, page: str) -> str:
     """Return a link from a page to a target, both relative to the site's root; `#anchor` may follow the target."""
     path, mark, anchor = target.partition("#")
-    return posixpath.relpath(path, posixpath.dirname(page) or ".") + mark + anchor
+    return _from_folder(path, posixpath.dirname(page) or ".") + mark + anchor
+
+
+@functools.lru_cache(maxsize=10_000)
+def _from_folder(path: str, folder: str) -> str:
+    return posixpath.relpath(path, folder)

@@ -11,6 +11,9 @@ from leaderboard.site.views import Board, Span, Standing, TaskPage
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.ranks import Ranking
 
+WIDEST = 6
+"""How many entries stand beside each other in a table of games."""
+
 
 def standings(task: TaskPage, board: Board, rankings: Mapping[str, Ranking]) -> Table:
     """Return the standings for print: the best group in bold, which is all that cannot be told apart from the first.
@@ -50,6 +53,34 @@ def games(task: TaskPage, board: Board, places: Sequence[int]) -> Table:
         rows.append(tuple(cells))
     text = f"Mean raw returns over seeds. {task.title}."
     return Table(f"{task.name} {task.games_word}", text, tuple(heads), tuple(rows))
+
+
+def all_games(task: TaskPage, board: Board) -> Table:
+    """Return the mean returns of every entry: a column for each if they fit a page, else a row for each game."""
+    if len(board.standings) <= WIDEST:
+        return games(task, board, range(len(board.standings)))
+    heads = (
+        Column("game", task.games_word.capitalize().removesuffix("s")),
+        Column("entry", "Entry"),
+        Column("seeds", "Seeds"),
+        Column("score", "Score", 1),
+        *[Column("normalized", "Human-normalized")] * task.aggregated,
+    )
+    rows = tuple(
+        (row.game, label(standing), cell.seeds, cell.score, *[cell.normalized] * task.aggregated)
+        for row in board.games
+        for standing, cell in zip(board.standings, row.cells, strict=True)
+        if cell is not None
+    )
+    return Table(f"{task.name} {task.games_word}", f"Mean raw returns over seeds. {task.title}.", heads, rows)
+
+
+def estimate(found: Estimate | None, digits: int | None = None) -> str | None:
+    """Return a number with its interval behind it; None where there is no number."""
+    if found is None:
+        return None
+    value = fixed(found.value, decimals(found) if digits is None else digits)
+    return value if found.low is None else f"{value} {interval(found, digits)}"
 
 
 def pairs(task: TaskPage, duels: Sequence[Duel]) -> Table:

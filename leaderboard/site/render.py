@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 from leaderboard.site import exports, report
 from leaderboard.site.book import Book
 from leaderboard.site.folder import check_target, write
-from leaderboard.site.pages import KINDS
+from leaderboard.site.pages import BULK, KINDS, Kind
+from leaderboard.site.workers import beside
 from leaderboard.store.database import ResultStore
 from suite.errors import UnfitEnvironment
 
@@ -19,6 +20,9 @@ MARKER = ".pruned-rl-suite-site"
 
 PAGE_BYTES = 300_000
 """What no page may reach: every page opens at once, on a phone too."""
+
+SECONDS_A_RUN = 0.006
+"""About what the pages and files of a run take on one processor."""
 
 Progress = Callable[[str], None]
 
@@ -62,9 +66,19 @@ def build(db: Path, out: Path, *, progress: Progress = lambda _: None) -> BuildR
 
 def pages(found: report.Report, database: bytes = b"") -> dict[str, bytes]:
     """Return every page and what belongs to it, by its path; no two kinds may claim one path."""
-    book, files = Book(found, database), dict[str, bytes]()
-    for kind in KINDS:
-        made = kind(book)
+    runs = sum(len(data.runs) for data in found.data.values())
+    bulk = beside(SECONDS_A_RUN * runs, _made, BULK, found, database)
+    return _together([_made(KINDS, found, database), bulk()])
+
+
+def _made(kinds: Sequence[Kind], found: report.Report, database: bytes) -> dict[str, bytes]:
+    book = Book(found, database)
+    return _together([kind(book) for kind in kinds])
+
+
+def _together(parts: Iterable[Mapping[str, bytes]]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for made in parts:
         if twice := files.keys() & made.keys():
             raise ValueError(f"two kinds of pages make {sorted(twice)}")
         files |= made

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from leaderboard.site.exports import Cell, Column, Table
 from leaderboard.site.report import TaskData
+from leaderboard.site.text import NONE, span
 from leaderboard.site.views import Board, Curve, Entry, Span, Standing, TaskPage
 from leaderboard.statistics.intervals import Estimate
 
@@ -59,6 +60,18 @@ PAPER = (
 )
 """The columns of the LaTeX table, which has to fit a page."""
 
+COSTS = (
+    Column("entry", "Entry"),
+    Column("level", "Level"),
+    Column("games", "Games"),
+    Column("seeds", "Seeds", right=True),
+    Column("sparsity", "Sparsity", right=True),
+    Column("parameters", "Parameters", right=True),
+    Column("gradient_steps", "Gradient steps", right=True),
+    Column("time", "Time", right=True),
+)
+"""The columns of the LaTeX table of a board without any aggregate."""
+
 RUNS = (
     Column("task", "Task"),
     Column("config_id", "Configuration"),
@@ -84,18 +97,29 @@ RUNS = (
 
 def standings(task: TaskPage, board: Board) -> Table:
     """Return a board for machines, a row for each entry in its order."""
-    caption = f"{task.title}: interquartile mean of human-normalized scores, 95 % intervals over seeds, and costs."
+    what = "interquartile mean of human-normalized scores, 95 % intervals over seeds, and " if task.aggregated else ""
+    caption = f"{task.title}: {what}costs.{budget(task, board)}"
     return Table(f"{task.name}-standings", caption, STANDINGS, tuple(_standing(row) for row in board.standings))
 
 
+def budget(task: TaskPage, board: Board) -> str:
+    """Return a sentence on a shortened budget, with a blank before it; "" for the full one."""
+    return f" Shortened to {board.frames:,} {task.unit}: not comparable, not ranked." if board.shortened else ""
+
+
 def paper(task: TaskPage, board: Board) -> Table:
-    """Return a board for LaTeX; bold are the entries of the best group, not the best number alone."""
+    """Return a board for LaTeX; bold are the entries of the best group, not the best number alone.
+
+    Entries without an aggregate are left out; where none has one, the table shows what they cost.
+    """
     rows = [row for row in board.standings if row.estimate is not None]
+    if not rows:
+        return costs(task, board)
     cells = tuple(
         (
             row.entry.label,
             row.ranking.group if row.ranking else None,
-            *_estimate(row.estimate)[:3],
+            *estimate_cells(row.estimate)[:3],
             row.games,
             _low(row.seeds) if _low(row.seeds) == _high(row.seeds) else f"{_low(row.seeds):g}-{_high(row.seeds):g}",
             _high(row.sparsity),
@@ -104,7 +128,44 @@ def paper(task: TaskPage, board: Board) -> Table:
     )
     bold = frozenset((i, 2) for i, row in enumerate(rows) if row.ranking is not None and row.ranking.group == "A")
     caption = f"{task.title}: interquartile mean of human-normalized scores with 95 % intervals over seeds."
-    return Table(f"{task.name}-standings", caption, PAPER, cells, bold)
+    return Table(f"{task.name}-standings", f"{caption}{budget(task, board)}", PAPER, cells, bold)
+
+
+def costs(task: TaskPage, board: Board) -> Table:
+    """Return what the entries of a board cover and cost, for LaTeX."""
+    rows = tuple(
+        (
+            *(
+                row.entry.label,
+                row.level,
+                row.games,
+                none(span(row.seeds, "whole")),
+                none(span(row.sparsity, "percent")),
+            ),
+            *(none(span(row.parameters)), none(span(row.updates)), none(span(row.seconds, "duration"))),
+        )
+        for row in board.standings
+    )
+    caption = f"{task.title}: coverage and costs of one run.{budget(task, board)}"
+    return Table(f"{task.name}-standings", caption, COSTS, rows)
+
+
+def none(text: str) -> str | None:
+    """Return text for people as a cell: None where it is the dash that stands for no value."""
+    return None if text == NONE else text
+
+
+def unfinished(task: TaskPage) -> Table:
+    """Return the runs that are no results, for machines and for LaTeX."""
+    columns = (
+        *(Column("entry", "Entry"), Column("game", "Game"), Column("seed", "Seed"), Column("state", "State")),
+        *(Column("frames", task.unit.capitalize()), Column("budget_frames", "Budget"), Column("attempt", "Attempt")),
+    )
+    rows = tuple(
+        (run.label, run.game, run.seed, run.state, run.frames, run.budget_frames, run.attempt)
+        for run in task.unfinished
+    )
+    return Table(f"{task.name}-unfinished", f"{task.title}: runs without a result.", columns, rows)
 
 
 def curves(task: TaskPage, found: Sequence[Curve]) -> Table:
@@ -117,7 +178,7 @@ def curves(task: TaskPage, found: Sequence[Curve]) -> Table:
         Column("mean_height_high", "Mean height, high"),
     )
     rows = (
-        (*_entry(one.entry), at.frames, *_estimate(at.estimate), at.carried, *_estimate(one.area)[:3])
+        (*entry_cells(one.entry), at.frames, *estimate_cells(at.estimate), at.carried, *estimate_cells(one.area)[:3])
         for one in found
         for at in one.points
     )
@@ -130,7 +191,9 @@ def aggregates(task: TaskPage, rows: Iterable[tuple[Entry, Sequence[Estimate]]],
     parts = tuple(
         Column(f"{name}{end}", f"{name}{end}".replace("_", " ")) for name in names for end in ("", "_low", "_high")
     )
-    cells = tuple((*_entry(entry), *(v for one in found for v in _estimate(one)[:3])) for entry, found in rows)
+    cells = tuple(
+        (*entry_cells(entry), *(v for one in found for v in estimate_cells(one)[:3])) for entry, found in rows
+    )
     return Table(f"{task.name}-aggregates", f"{task.title}: aggregates with 95 % intervals.", (*ENTRY, *parts), cells)
 
 
@@ -144,12 +207,13 @@ def games(task: TaskPage, board: Board) -> Table:
         Column("normalized", "Human-normalized"),
     )
     rows = tuple(
-        (*_entry(standing.entry), row.game, cell.seeds, cell.score, cell.normalized)
+        (*entry_cells(standing.entry), row.game, cell.seeds, cell.score, cell.normalized)
         for row in board.games
         for standing, cell in zip(board.standings, row.cells, strict=True)
         if cell is not None
     )
-    return Table(f"{task.name}-games", f"{task.title}: mean raw score over seeds.", columns, rows)
+    caption = f"{task.title}: mean raw score over seeds.{budget(task, board)}"
+    return Table(f"{task.name}-games", caption, columns, rows)
 
 
 def runs(data: Iterable[TaskData]) -> Table:
@@ -185,9 +249,9 @@ def runs(data: Iterable[TaskData]) -> Table:
 def _standing(row: Standing) -> tuple[Cell, ...]:
     ranking = row.ranking
     return (
-        *_entry(row.entry),
+        *entry_cells(row.entry),
         *((ranking.group, ranking.ordinal, ranking.low, ranking.high) if ranking else (None,) * 4),
-        *_estimate(row.estimate),
+        *estimate_cells(row.estimate),
         row.level,
         row.games,
         _low(row.seeds),
@@ -203,12 +267,14 @@ def _standing(row: Standing) -> tuple[Cell, ...]:
     )
 
 
-def _entry(entry: Entry) -> tuple[Cell, ...]:
+def entry_cells(entry: Entry) -> tuple[Cell, ...]:
+    """Return an entry's cells for the columns `ENTRY`."""
     departures = "; ".join(f"{one.path} = {one.value}" for one in entry.departures)
     return entry.config_id, entry.agent, entry.network, entry.method, departures or None, entry.published
 
 
-def _estimate(found: Estimate | None) -> tuple[float | None, ...]:
+def estimate_cells(found: Estimate | None) -> tuple[float | None, ...]:
+    """Return a number, its interval and its percentile interval; nothing but None where there is no number."""
     if found is None:
         return (None,) * 5
     return found.value, found.low, found.high, found.percentile_low, found.percentile_high

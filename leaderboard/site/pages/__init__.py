@@ -27,6 +27,9 @@ from leaderboard.site.pages import (
 
 Kind = Callable[[Book], dict[str, bytes]]
 
+BULK: tuple[Kind, ...] = (run.pages, data.pages)
+"""The kinds with the most to write and nothing to compute: made beside the others."""
+
 KINDS: tuple[Kind, ...] = (
     overview.pages,
     board.pages,
@@ -39,9 +42,7 @@ KINDS: tuple[Kind, ...] = (
     method.pages,
     compare.pages,
     pair.pages,
-    run.pages,
     submission.pages,
-    data.pages,
     rules.pages,
     statistics.pages,
     changelog.pages,

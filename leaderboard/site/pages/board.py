@@ -1,13 +1,14 @@
-"""A task's board: the standings, and the same as files."""
+"""A task's board: the standings of every budget and the unfinished runs, and the same as files."""
 
 from __future__ import annotations
 
-from leaderboard.site import charts, exports, figures, links, tables
-from leaderboard.site.book import Book
-from leaderboard.site.views import TaskPage
+from collections import defaultdict
+from collections.abc import Sequence
 
-FORMATS = ("csv", "json", "tex", "pdf")
-"""What the standings can be downloaded as."""
+from leaderboard.site import charts, exports, figures, links, printed, tables
+from leaderboard.site.book import Book
+from leaderboard.site.duels import Duel
+from leaderboard.site.views import Board, TaskPage
 
 WIDTH, ROW_HEIGHT = 397.0, 13.0
 """The forest plot for papers, in points: the width of a text column."""
@@ -18,9 +19,11 @@ def pages(book: Book) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for task in book.report.site.tasks:
         found = _downloads(task)
-        ends = [end for end in FORMATS if f"{base(task)}.{end}" in found]
-        paired = {entry.config_id for duel in book.duels.get(task.name, ()) for entry in (duel.a, duel.b)}
-        files |= book.html(links.board(task.name), "board.html", task=task, base=base(task), ends=ends, paired=paired)
+        offered = exports.offered(found)
+        paired = _opponents(book.duels.get(task.name, ()))
+        files |= book.html(
+            links.board(task.name), "board.html", task=task, base=base(task), offered=offered, paired=paired
+        )
         files |= found
     return files
 
@@ -30,14 +33,31 @@ def base(task: TaskPage) -> str:
     return f"{links.slug(task.name)}/standings"
 
 
+def _opponents(pairs: Sequence[Duel]) -> dict[str, str]:
+    """Return whom each configuration has a page of comparison with: their ids as parts of paths, parted by blanks."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for duel in pairs:
+        found[duel.a.config_id].append(links.slug(duel.b.config_id))
+        found[duel.b.config_id].append(links.slug(duel.a.config_id))
+    return {config_id: " ".join(sorted(others)) for config_id, others in found.items()}
+
+
 def _downloads(task: TaskPage) -> dict[str, bytes]:
-    if not task.full.standings:
-        return {}
-    table = tables.standings(task, task.full)
-    files = {f"{base(task)}.csv": exports.csv_file(table), f"{base(task)}.json": exports.json_file(table)}
-    rows = [figures.Row.of(row.entry, row.estimate) for row in task.full.standings if row.estimate is not None]
+    files = _standings(task, task.full, base(task)) if task.full.standings else {}
+    for board in task.shortened:
+        files |= _standings(task, board, f"{base(task)}-{board.frames}")
+        if board.games:
+            stem = f"{links.slug(task.name)}/games-{board.frames}"
+            files |= exports.files(tables.games(task, board), stem, printed.all_games(task, board))
+    if task.unfinished:
+        files |= exports.files(tables.unfinished(task), f"{links.slug(task.name)}/unfinished")
+    return files
+
+
+def _standings(task: TaskPage, board: Board, stem: str) -> dict[str, bytes]:
+    files = exports.files(tables.standings(task, board), stem, tables.paper(task, board))
+    rows = [figures.Row.of(row.entry, row.estimate) for row in board.standings if row.estimate is not None]
     if rows:
         spec = figures.interval_spec(rows, "IQM, human-normalized", width=WIDTH, row_height=ROW_HEIGHT)
-        files[f"{base(task)}.tex"] = exports.latex(tables.paper(task, task.full)).encode()
-        files[f"{base(task)}.pdf"] = charts.pdf(spec)
+        files[f"{stem}.pdf"] = charts.pdf(spec)
     return files

@@ -4,60 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from leaderboard.site import links
+from leaderboard.site import coverage_files, exports, links
 from leaderboard.site.book import Book
+from leaderboard.site.coverage_files import Count, Row, Summary, Wanted
 from leaderboard.site.report import TaskData
 from leaderboard.site.standings import normalized_scores
-from leaderboard.site.views import Entry, TaskPage
-from leaderboard.statistics.planning import Candidate, Plan, PlannedCell, next_cells
+from leaderboard.site.views import TaskPage
+from leaderboard.statistics.planning import Candidate, Plan, next_cells
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES
 
 WANTED = 20
 """How many of the next runs a page lists."""
 
+TASKS = "coverage/tasks"
+"""The path of the table of all tasks as files, without their ends."""
+
 DETECT, POWER = 0.1, 0.8
 """The difference that the plan is for, as a share of an entry's score, and with which probability it is to be found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """The seeds of an entry in a game: with a result, of these diverged, and without one although they were begun."""
-
-    done: int
-    diverged: int
-    unfinished: int
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An entry with its counts, one for each game of the task; `results` in all."""
-
-    entry: Entry
-    counts: tuple[Count, ...]
-    results: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A run that is wanted, and the line that makes it."""
-
-    cell: PlannedCell
-    entry: Entry
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A task on the page of all tasks: cells with a result, and those that its own seeds ask for."""
-
-    task: TaskPage
-    entries: int
-    results: int
-    asked: int
 
 
 def pages(book: Book) -> dict[str, bytes]:
@@ -70,18 +35,24 @@ def pages(book: Book) -> dict[str, bytes]:
         here = [row for row in found if not row.entry.published]
         asked = len(here) * task.games * len(data.task.default_seeds)
         summaries.append(Summary(task, len(here), sum(row.results for row in here), asked))
-        files |= book.html(
+        next_runs, stem = wanted(data, task), links.coverage(task.name).removesuffix(".html")
+        made = coverage_files.files(task, data.task.games, found, next_runs, stem)
+        files |= made | book.html(
             links.coverage(task.name),
             "coverage_task.html",
             task=task,
             games=data.task.games,
             seeds=len(data.task.default_seeds),
             rows=found,
-            wanted=wanted(data, task),
+            wanted=next_runs,
             detect=DETECT,
             power=POWER,
+            stem=stem,
+            offered=exports.offered(made),
         )
-    return files | book.html(links.COVERAGE, "coverage.html", summaries=summaries)
+    made = exports.files(coverage_files.summary(summaries), TASKS)
+    offered = exports.offered(made)
+    return files | made | book.html(links.COVERAGE, "coverage.html", summaries=summaries, stem=TASKS, offered=offered)
 
 
 def rows(data: TaskData, task: TaskPage) -> list[Row]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leaderboard.site import charts, exports, links, tables, text
+from leaderboard.site import charts, exports, links, printed, tables, text
 from leaderboard.site.book import Book
+from leaderboard.site.exports import Column, Table
 from leaderboard.site.views import Curve, CurvePoint, Entry, TaskPage
 from leaderboard.statistics.intervals import Estimate
 
@@ -15,9 +17,6 @@ SIZES = {"curves": (900, 400, 3), "curves-narrow": (400, 340, 1)}
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 """The shares of the budget at which the table of all entries shows their curves."""
 
-
-FORMATS = ("csv", "json", "pdf")
-"""What the curves of all entries, and the chart, can be downloaded as."""
 
 PAPER_SIZE = (397.0, 190.0, 2)
 """The chart for papers: width and height in points, and the legend's columns."""
@@ -72,7 +71,8 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
     ]
     base = f"{links.slug(task.name)}/curves"
     columns = sorted({point.frames for curve in shown for point in curve.points})
-    files = book.html(
+    made = _downloads(task, base) | exports.files(*_shares(task, rows, frames, f"{base}-all")) if shown else {}
+    files = made | book.html(
         links.curves(task.name),
         "curves.html",
         task=task,
@@ -83,10 +83,8 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
         rows=rows,
         columns=columns,
         base=base,
-        ends=FORMATS,
+        offered=exports.offered(made),
     )
-    if shown:
-        files |= _downloads(task, base)
     for name, (width, height, legend) in SIZES.items() if shown else ():
         svg = charts.curve_chart(
             shown, step, task.unit, label(task), width=width, height=height, columns=min(legend, len(shown))
@@ -107,8 +105,41 @@ def _downloads(task: TaskPage, base: str) -> dict[str, bytes]:
         columns=min(columns, len(shown)),
         look=charts.PAPER,
     )
-    return {
-        f"{base}.csv": exports.csv_file(table),
-        f"{base}.json": exports.json_file(table),
-        f"{base}.pdf": charts.pdf(spec),
-    }
+    return exports.files(table, base, _drawn_table(task, shown)) | {f"{base}.pdf": charts.pdf(spec)}
+
+
+def _drawn_table(task: TaskPage, shown: Sequence[Curve]) -> Table:
+    """Return the chart as numbers, for LaTeX: a row for each iteration, a column for each entry that is drawn."""
+    heads = [Column("frames", task.unit.capitalize(), right=True)]
+    heads += [Column(f"entry_{place}", curve.entry.label, right=True) for place, curve in enumerate(shown, 1)]
+    known = [{point.frames: point.estimate for point in curve.points} for curve in shown]
+    rows = tuple(
+        (text.si(at), *(printed.estimate(points.get(at)) for points in known)) for at in sorted(set().union(*known))
+    )
+    return Table(f"{task.name}-curves", f"{task.title}: IQM against {task.unit}.", tuple(heads), rows)
+
+
+def _shares(task: TaskPage, rows: Sequence[Row], frames: Sequence[int], path: str) -> tuple[Table, str, Table]:
+    """Return the curves of all entries at some points of the budget, where they go, and the same for LaTeX."""
+    ends = ("", "_low", "_high")
+    parts = [Column(f"iqm_at_{at}{end}", f"at {text.si(at)}{end}") for at in frames for end in ends]
+    parts += [Column(f"mean_height{end}", f"Mean height{end}") for end in ends]
+    cells = tuple(
+        (
+            *tables.entry_cells(row.entry),
+            *(value for found in _estimates(row) for value in tables.estimate_cells(found)[:3]),
+            row.diverged,
+        )
+        for row in rows
+    )
+    columns = (*tables.ENTRY, *parts, Column("diverged_runs", "Diverged runs"))
+    heads = [Column(f"at_{at}", text.si(at), right=True) for at in frames]
+    heads = [Column("entry", "Entry"), *heads, Column("mean_height", "Mean height", right=True)]
+    shown = tuple((row.entry.label, *map(printed.estimate, _estimates(row))) for row in rows)
+    caption = f"{task.title}: IQM at shares of the budget, and the mean height of the curve."
+    name = f"{task.name}-curves-all"
+    return Table(name, caption, columns, cells), path, Table(name, caption, tuple(heads), shown)
+
+
+def _estimates(row: Row) -> list[Estimate | None]:
+    return [*(None if point is None else point.estimate for point in row.points), row.area]

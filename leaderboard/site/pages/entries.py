@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.site import charts, duels, links, plots
+from leaderboard.site import charts, duels, exports, links, plot_files, plots, printed, tables
 from leaderboard.site.book import Book
+from leaderboard.site.exports import Cell, Column, Table
 from leaderboard.site.report import TaskData
-from leaderboard.site.views import Curve, Entry
+from leaderboard.site.text import decimals, fixed
+from leaderboard.site.views import Curve, Entry, TaskPage
 from leaderboard.store.rows import StoredRun
 from suite.tasks import human_normalized
 
@@ -47,15 +49,22 @@ def pages(book: Book) -> dict[str, bytes]:
             curves = {curve.entry.config_id: curve for curve in board.curves}
             for row in board.standings:
                 key = row.entry.config_id
-                files |= book.html(
-                    links.entry(task.name, key),
+                path, curve = links.entry(task.name, key), curves.get(key)
+                found, plot = games(data, runs[key]), _plot(curve)
+                made = _downloads(task, row.entry, found, path.removesuffix(".html"))
+                if curve is not None and plot is not None:
+                    made |= _curve_files(task, curve, plot, f"{path.removesuffix('.html')}-curve")
+                files |= made | book.html(
+                    path,
                     "entry.html",
                     task=task,
                     board=board,
                     row=row,
-                    games=games(data, runs[key]),
+                    games=found,
                     components=components(data.configurations[key].spec),
-                    plot=_plot(curves.get(key)),
+                    plot=plot,
+                    stem=path.removesuffix(".html"),
+                    offered=exports.offered(made),
                     opponents=opponents(row.entry, pairs),
                 )
     return files
@@ -86,6 +95,55 @@ def opponents(entry: Entry, pairs: tuple[duels.Duel, ...]) -> tuple[tuple[Entry,
     """Return whom the entry is compared with on a page of its own."""
     own = [duel for duel in pairs if entry.config_id in (duel.a.config_id, duel.b.config_id)]
     return tuple((duel.b if duel.a.config_id == entry.config_id else duel.a, duel) for duel in own)
+
+
+def _downloads(task: TaskPage, entry: Entry, found: tuple[GameRuns, ...], stem: str) -> dict[str, bytes]:
+    """Return the files of the scores: for machines every run, for LaTeX a row for each game."""
+    columns = (
+        *(Column("game", "Game"), Column("mean", "Mean"), Column("mean_normalized", "Human-normalized")),
+        *(Column("seed", "Seed"), Column("state", "State"), Column("level", "Level"), Column("score", "Score")),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for item in found:
+        for run in item.runs:
+            seed = None if entry.published else run.seed
+            rows.append((item.game, item.mean, item.normalized, seed, run.state, run.level, run.score))
+        if not item.runs:
+            rows.append((item.game, None, None, None, "missing", None, None))
+    heads = (
+        *(Column("game", task.games_word.capitalize().removesuffix("s")), Column("runs", "Runs")),
+        *(Column("mean", "Mean", 1), Column("normalized", "Human-normalized")),
+    )
+    short = tuple(
+        (item.game, sum(run.finished and run.score is not None for run in item.runs), item.mean, item.normalized)
+        for item in found
+    )
+    caption = f"{entry.label}: raw scores. {task.title}."
+    return exports.files(
+        Table(entry.config_id, caption, columns, tuple(rows)),
+        f"{stem}-games",
+        Table(entry.config_id, caption, heads, short),
+    )
+
+
+def _curve_files(task: TaskPage, curve: Curve, plot: plots.Plot, stem: str) -> dict[str, bytes]:
+    columns = (
+        *(Column("frames", task.unit.capitalize()), Column("iqm", "IQM"), *tables.INTERVAL),
+        Column("carried_runs", "Runs carried forward"),
+    )
+    rows = tuple((point.frames, *tables.estimate_cells(point.estimate), point.carried) for point in curve.points)
+    heads = (
+        *(Column("frames", task.unit.capitalize()), Column("iqm", "IQM", right=True)),
+        Column("interval", "95% interval", right=True),
+    )
+    shown = tuple(
+        (point.frames, fixed(point.estimate.value, decimals(point.estimate)), printed.interval(point.estimate))
+        for point in curve.points
+    )
+    name, caption = curve.entry.config_id, f"{curve.entry.label}: IQM against {task.unit}. {task.title}."
+    made = exports.files(Table(name, caption, columns, rows), stem, Table(name, caption, heads, shown))
+    picture = plot_files.Picture.of(plot, task.unit, "IQM, human-normalized")
+    return made | {f"{stem}.pdf": plot_files.pdf(picture)}
 
 
 def _plot(curve: Curve | None) -> plots.Plot | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from leaderboard.site import charts, exports, learning, links, marks, plots, tables
+from leaderboard.site import charts, exports, learning, links, marks, plot_files, plots, printed, tables
 from leaderboard.site.book import Book
+from leaderboard.site.exports import Column, Table
 from leaderboard.site.report import TaskData
+from leaderboard.site.text import si
 from leaderboard.site.views import Entry, TaskPage
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, human_normalized
@@ -64,10 +66,11 @@ def pages(book: Book) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for task in book.report.site.tasks:
         base = f"{links.slug(task.name)}/games/scores"
-        files |= book.html(links.games(task.name), "games.html", task=task, base=base)
+        made = {}
         if task.full.games:
-            table = tables.games(task, task.full)
-            files |= {f"{base}.csv": exports.csv_file(table), f"{base}.json": exports.json_file(table)}
+            made = exports.files(tables.games(task, task.full), base, printed.all_games(task, task.full))
+        offered = exports.offered(made)
+        files |= made | book.html(links.games(task.name), "games.html", task=task, base=base, offered=offered)
         data = book.report.data[task.name]
         for name in sorted({row.game for row in task.full.games}):
             files |= _game(book, task, data, name)
@@ -86,7 +89,14 @@ def _game(book: Book, task: TaskPage, data: TaskData, name: str) -> dict[str, by
     count = learning.iterations(data.task, task.full.frames)
     step, looks = task.full.iteration_frames, charts.styles(drawn)
     traces = [_trace(runs[entry.config_id], step, count, looks[entry.label]) for entry in drawn]
-    return book.html(
+    plot = plots.plot(traces, width=900, height=320)
+    stem = links.game(task.name, name).removesuffix(".html")
+    made = exports.files(*_scores(task, name, rows, runs, f"{stem}-scores"))
+    if plot is not None:
+        keys = [plot_files.Key.of(entry.label, looks[entry.label]) for entry in drawn]
+        made |= exports.files(*_curves(task, name, drawn, traces, f"{stem}-curves"))
+        made[f"{stem}-curves.pdf"] = plot_files.pdf(plot_files.Picture.of(plot, task.unit, "mean return", keys))
+    return made | book.html(
         links.game(task.name, name),
         "game.html",
         task=task,
@@ -96,8 +106,55 @@ def _game(book: Book, task: TaskPage, data: TaskData, name: str) -> dict[str, by
         width=STRIP,
         drawn=drawn,
         looks=looks,
-        plot=plots.plot(traces, width=900, height=320),
+        plot=plot,
+        stem=stem,
+        offered=exports.offered(made),
     )
+
+
+def _scores(
+    task: TaskPage, name: str, rows: Sequence[Row], runs: Mapping[str, Sequence[StoredRun]], path: str
+) -> tuple[Table, str, Table]:
+    """Return every run of a game, where that goes, and for LaTeX a row for each entry."""
+    columns = (
+        *tables.ENTRY,
+        *(Column("seed", "Seed"), Column("state", "State"), Column("level", "Level")),
+        *(Column("score", "Score"), Column("normalized", "Human-normalized")),
+    )
+    cells = tuple(
+        (
+            *tables.entry_cells(row.entry),
+            *(None if row.entry.published else run.seed, run.state, run.level, run.score),
+            None if run.score is None else human_normalized(name, run.score),
+        )
+        for row in rows
+        for run in sorted(runs[row.entry.config_id], key=lambda run: run.seed)
+    )
+    heads = (
+        *(Column("entry", "Entry"), Column("runs", "Runs"), Column("mean", "Mean", 1)),
+        *(Column("deviation", "Deviation", 1), Column("normalized", "Human-normalized")),
+    )
+    printed_rows = tuple((row.entry.label, len(row.dots), row.mean, row.deviation, row.normalized) for row in rows)
+    caption = f"{task.title}: raw scores in {name}."
+    return Table(name, caption, columns, cells), path, Table(name, caption, heads, printed_rows)
+
+
+def _curves(
+    task: TaskPage, name: str, drawn: Sequence[Entry], traces: Sequence[plots.Trace], path: str
+) -> tuple[Table, str, Table]:
+    """Return the curves that are drawn, where they go, and for LaTeX a column for each entry."""
+    columns = (*tables.ENTRY, Column("frames", task.unit.capitalize()), Column("mean_return", "Mean return"))
+    rows = tuple(
+        (*cells, int(point.x), point.value)
+        for cells, trace in zip(map(tables.entry_cells, drawn), traces, strict=True)
+        for point in trace.points
+    )
+    heads = [Column("frames", task.unit.capitalize(), right=True)]
+    heads += [Column(f"entry_{place}", entry.label, 1) for place, entry in enumerate(drawn, 1)]
+    known = [{int(point.x): point.value for point in trace.points} for trace in traces]
+    wide = tuple((si(at), *(points.get(at) for points in known)) for at in sorted(set().union(*known)))
+    caption = f"{task.title}: mean return over seeds in {name} against {task.unit}."
+    return Table(name, caption, columns, rows), path, Table(name, caption, tuple(heads), wide)
 
 
 def _place(row: Row) -> tuple[float, str]:

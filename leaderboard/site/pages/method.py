@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from leaderboard.site import charts, exports, links, panels, plots
+from leaderboard.site import charts, exports, links, panels, plot_files, plots, printed, tables
 from leaderboard.site.book import Book
 from leaderboard.site.exports import Column, Table
 from leaderboard.site.report import Report
+from leaderboard.site.text import span
 from leaderboard.site.views import Entry, MethodCard, Standing, TaskPage
-
-FORMATS = ("csv", "json", "tex")
-"""What the table of results can be downloaded as."""
 
 COLUMNS = (
     Column("task", "Task"),
@@ -23,8 +21,14 @@ COLUMNS = (
     Column("low", "Low"),
     Column("high", "High"),
     Column("games", "Games"),
+    Column("seeds_low", "Seeds, fewest"),
+    Column("seeds_high", "Seeds, most"),
     Column("sparsity", "Sparsity"),
+    Column("level", "Level"),
 )
+
+PANEL_COLUMNS = 2
+"""How many panels stand beside each other on paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """A task's diagnostics: plots by what they show, and who is drawn, in the styles `looks` by label."""
+    """A task's diagnostics: plots by what they show, their values, and who is drawn, in the styles `looks` by label."""
 
     task: TaskPage
     plots: tuple[tuple[str, plots.Plot], ...]
+    panels: tuple[panels.Panel, ...]
     entries: tuple[Entry, ...]
     looks: Mapping[str, charts.Style]
 
@@ -52,17 +57,18 @@ def pages(book: Book) -> dict[str, bytes]:
     for card in book.report.site.methods:
         path = links.method(card.id)
         results = _results(book.report, card)
-        files |= book.html(
+        stem, dashboards = path.removesuffix(".html"), _dashboards(book.report, card, lines)
+        made = _downloads(card, results, dashboards, stem)
+        files |= made | book.html(
             path,
             "method.html",
             card=card,
             results=results,
-            dashboards=_dashboards(book.report, card, lines),
+            dashboards=dashboards,
             partners=_partners(book.report, card),
-            formats=FORMATS,
+            stem=stem,
+            offered=exports.offered(made),
         )
-        if results:
-            files |= exports.files(_table(card, results), path.removesuffix(".html"))
     return files
 
 
@@ -101,7 +107,7 @@ def _dashboards(report: Report, card: MethodCard, lines: Mapping[str, panels.Lin
         drawn = [(panel.title, _plot(panel, looks)) for panel in telling]
         kept = tuple((title, plot) for title, plot in drawn if plot is not None)
         if kept:
-            found.append(Dashboard(task, kept, tuple(entries.values()), looks))
+            found.append(Dashboard(task, kept, tuple(telling), tuple(entries.values()), looks))
     return tuple(found)
 
 
@@ -110,12 +116,75 @@ def _plot(panel: panels.Panel, looks: Mapping[str, charts.Style]) -> plots.Plot 
     return plots.plot(traces, width=320, height=170)
 
 
+def _downloads(
+    card: MethodCard, results: tuple[Result, ...], dashboards: Sequence[Dashboard], stem: str
+) -> dict[str, bytes]:
+    made = exports.files(_table(card, results), stem, _printed(card, results)) if results else {}
+    if card.parameters:
+        made |= exports.files(_settings(card), f"{stem}-settings")
+    for board in dashboards:
+        path = f"{stem}-diagnostics-{links.slug(board.task.name)}"
+        made |= exports.files(_diagnostics(card, board), path, _at_the_end(card, board))
+        keys = tuple(plot_files.Key.of(entry.label, board.looks[entry.label]) for entry in board.entries)
+        picture = plot_files.Picture(board.plots, board.task.unit, "", keys, min(PANEL_COLUMNS, len(board.plots)))
+        made[f"{path}.pdf"] = plot_files.pdf(picture)
+    return made
+
+
+def _printed(card: MethodCard, results: tuple[Result, ...]) -> Table:
+    columns = (
+        *(Column("entry", "Entry"), Column("task", "Task"), Column("group", "Group"), Column("iqm", "IQM", right=True)),
+        *(Column("games", "Games"), Column("seeds", "Seeds", right=True), Column("sparsity", "Sparsity", right=True)),
+    )
+    rows = tuple(
+        (
+            *(row.entry.label, result.task.name, row.ranking.group if row.ranking else None),
+            *(printed.estimate(row.estimate), row.games, tables.none(span(row.seeds, "whole"))),
+            tables.none(span(row.sparsity, "percent")),
+        )
+        for result in results
+        for row in (result.row,)
+    )
+    return Table(card.id, f"Results with {card.title} on the full budget of every task.", columns, rows)
+
+
+def _settings(card: MethodCard) -> Table:
+    names = ("parameter", "published_value", "unit", "allowed", "doc", "source")
+    heads = ("Parameter", "Published value", "Unit", "Allowed", "What it is", "Source")
+    columns = tuple(Column(name, head) for name, head in zip(names, heads, strict=True))
+    rows = tuple((one.name, one.value, one.unit or None, one.allowed, one.doc, one.source) for one in card.parameters)
+    return Table(f"{card.id} settings", f"The settings of {card.title}.", columns, rows)
+
+
+def _diagnostics(card: MethodCard, board: Dashboard) -> Table:
+    """Return what is drawn, a row for each quantity, entry and point."""
+    unit = board.task.unit.capitalize()
+    columns = (*tables.ENTRY, Column("quantity", "Quantity"), Column("frames", unit), Column("value", "Value", 4))
+    rows = tuple(
+        (*tables.entry_cells(line.entry), panel.title, point.x, point.value)
+        for panel in board.panels
+        for line in panel.lines
+        for point in line.points
+    )
+    caption = f"{board.task.title}: means over the runs of each entry against {board.task.unit}."
+    return Table(f"{card.id} diagnostics", caption, columns, rows)
+
+
+def _at_the_end(card: MethodCard, board: Dashboard) -> Table:
+    """Return the last values for LaTeX, a row for each entry."""
+    columns = [Column("entry", "Entry"), *(Column(f"q{i}", one.title, 4) for i, one in enumerate(board.panels))]
+    last = [{line.entry.label: line.points[-1].value for line in panel.lines} for panel in board.panels]
+    rows = tuple((entry.label, *(values.get(entry.label) for values in last)) for entry in board.entries)
+    return Table(f"{card.id} diagnostics", f"{board.task.title}: at the end of training.", tuple(columns), rows)
+
+
 def _table(card: MethodCard, results: tuple[Result, ...]) -> Table:
     rows = tuple(
         (
             *(result.task.key, row.entry.config_id, row.entry.label, row.ranking.group if row.ranking else None),
             *((row.estimate.value, row.estimate.low, row.estimate.high) if row.estimate else (None, None, None)),
-            *(row.games, row.sparsity.high if row.sparsity else None),
+            *(row.games, row.seeds.low if row.seeds else None, row.seeds.high if row.seeds else None),
+            *(row.sparsity.high if row.sparsity else None, row.level),
         )
         for result in results
         for row in (result.row,)

@@ -13,12 +13,16 @@ from leaderboard.site.duels import Duel, table
 from leaderboard.site.exports import Cell, Column, Table
 from leaderboard.site.text import decimals, fixed, signed
 from leaderboard.site.views import Curve, Tick
+from leaderboard.site.workers import spread
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.pairs import GameDifference
 from leaderboard.statistics.sentences import p_text, remarks, sentence
 
 FORMATS = ("csv", "json", "tex", "pdf")
 """What each pair's table of games can be downloaded as."""
+
+PDF_SECONDS = 0.1
+"""About what a figure for papers takes on one processor."""
 
 COLUMNS = (
     Column("game", "Game"),
@@ -56,10 +60,11 @@ def pages(book: Book) -> dict[str, bytes]:
         task = tasks[name]
         curves = {curve.entry.config_id: curve for curve in task.full.curves}
         files |= exports.files(table(task, pairs), stem(name), printed.pairs(task, pairs))
-        for duel in pairs:
+        drawn = spread(printed_figure, pairs, PDF_SECONDS * len(pairs))
+        for duel, picture in zip(pairs, drawn, strict=True):
             path = links.pair(name, duel.a.config_id, duel.b.config_id)
             files |= book.html(path, "pair.html", task=task, tab="Board", **values(duel, curves))
-            files |= downloads(duel, path.removesuffix(".html"))
+            files |= downloads(duel, path.removesuffix(".html")) | {f"{path.removesuffix('.html')}.pdf": picture}
     return files
 
 
@@ -101,7 +106,7 @@ def values(duel: Duel, curves: dict[str, Curve]) -> dict[str, Any]:
 
 
 def downloads(duel: Duel, path: str) -> dict[str, bytes]:
-    """Return a pair's table of games as files, and its figure."""
+    """Return a pair's table of games as files."""
     item = duel.comparison
     rows = tuple(_row(row) for row in item.by_game)
     caption = (
@@ -109,12 +114,16 @@ def downloads(duel: Duel, path: str) -> dict[str, bytes]:
         "and differences with Welch's 95 % intervals, each game's own. Drives: by how much the difference of IQMs "
         "changes when that game's runs alone change sides."
     )
-    found = exports.files(Table(f"{duel.a.config_id} less {duel.b.config_id}", caption, COLUMNS, rows), path)
-    changes = [(row.game, row.difference) for row in item.by_game]
+    return exports.files(Table(f"{duel.a.config_id} less {duel.b.config_id}", caption, COLUMNS, rows), path)
+
+
+def printed_figure(duel: Duel) -> bytes:
+    """Return a pair's figure for papers as PDF: the difference in every game with its interval."""
+    changes = [(row.game, row.difference) for row in duel.comparison.by_game]
     spec = figures.interval_spec(
         figures.difference_rows(changes), "A less B, human-normalized", width=234, row_height=11, reference=0.0
     )
-    return found | {f"{path}.pdf": charts.pdf(spec)}
+    return charts.pdf(spec)
 
 
 def _row(row: GameDifference) -> tuple[Cell, ...]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.site import charts, exports, figures, links, tables
+from leaderboard.site import charts, exports, figures, links, printed, tables
 from leaderboard.site.book import Book
+from leaderboard.site.charts import Line
 from leaderboard.site.estimates import METRICS, Question, ask
+from leaderboard.site.exports import Column, Table
 from leaderboard.site.profiles import profile_lines
 from leaderboard.site.report import TaskData
 from leaderboard.site.standings import normalized_scores
@@ -53,7 +55,9 @@ def _page(book: Book, task: TaskPage, data: TaskData) -> dict[str, bytes]:
     drawn = [entry for entry in task.full.featured if entry.config_id in scores]
     lines = profile_lines(task, data, {entry.config_id for entry in drawn})
     title = f"{task.title}: share of runs above each human-normalized score, for {', '.join(e.label for e in drawn)}."
-    files = book.html(
+    folder = links.slug(task.name)
+    made = _downloads(task, rows, lines, folder) if drawn else {}
+    files = made | book.html(
         links.profiles(task.name),
         "profiles.html",
         task=task,
@@ -64,17 +68,76 @@ def _page(book: Book, task: TaskPage, data: TaskData) -> dict[str, bytes]:
         title=title,
         heads=HEADS,
         shown=SHOWN,
-        folder=links.slug(task.name),
+        folder=folder,
+        offered=exports.offered(made),
     )
-    if drawn:
-        table = tables.aggregates(task, [(row.entry, row.aggregates) for row in rows], METRICS)
-        files |= exports.files(table, f"{links.slug(task.name)}/aggregates")
-        for name, (width, height, columns) in SIZES.items():
-            spec = figures.profile_spec(lines, width=width, height=height, columns=min(columns, len(lines)))
-            files[f"{links.slug(task.name)}/{name}.svg"] = charts.svg(spec, title).encode()
-        paper = figures.profile_spec(lines, width=397, height=190, columns=min(2, len(lines)), look=charts.PAPER)
-        files[f"{links.slug(task.name)}/profiles.pdf"] = charts.pdf(paper)
+    for name, (width, height, columns) in SIZES.items() if drawn else ():
+        spec = figures.profile_spec(lines, width=width, height=height, columns=min(columns, len(lines)))
+        files[f"{folder}/{name}.svg"] = charts.svg(spec, title).encode()
     return files
+
+
+def _downloads(task: TaskPage, rows: Sequence[Row], lines: Sequence[Line], folder: str) -> dict[str, bytes]:
+    paper = figures.profile_spec(lines, width=397, height=190, columns=min(2, len(lines)), look=charts.PAPER)
+    found = [(row.entry, row.aggregates) for row in rows]
+    return {
+        **exports.files(_drawn_table(task, lines), f"{folder}/profiles", _printed_profiles(task, lines)),
+        f"{folder}/profiles.pdf": charts.pdf(paper),
+        **exports.files(_shares(task, rows), f"{folder}/shares", _printed_shares(task, rows)),
+        **exports.files(
+            tables.aggregates(task, found, METRICS), f"{folder}/aggregates", _printed_aggregates(task, rows)
+        ),
+    }
+
+
+def _drawn_table(task: TaskPage, lines: Sequence[Line]) -> Table:
+    """Return the profiles that are drawn, a row for each entry and score."""
+    columns = (*tables.ENTRY, Column("above", "Above"), Column("share", "Share"), *tables.INTERVAL[:2])
+    rows = tuple(
+        (*tables.entry_cells(line.entry), point.x, point.value, point.low, point.high)
+        for line in lines
+        for point in line.points
+    )
+    caption = f"{task.title}: the share of runs above each human-normalized score, with pointwise 95 % intervals."
+    return Table(f"{task.name}-profiles", caption, columns, rows)
+
+
+def _printed_profiles(task: TaskPage, lines: Sequence[Line]) -> Table:
+    """Return every fifth score of the profiles for LaTeX, a column of per cents for each entry."""
+    heads = [Column("above", "Above"), *(Column(f"entry_{i}", line.entry.label, 1) for i, line in enumerate(lines, 1))]
+    rows = tuple(
+        (at.x, *(_percent(line.points[index].value) for line in lines))
+        for index, at in enumerate(lines[0].points)
+        if index % 5 == 0
+    )
+    caption = f"{task.title}: per cent of runs above a human-normalized score."
+    return Table(f"{task.name}-profiles", caption, tuple(heads), rows)
+
+
+def _shares(task: TaskPage, rows: Sequence[Row]) -> Table:
+    """Return the share of every entry's runs above some scores."""
+    columns = (*tables.ENTRY, *(Column(f"above_{tau:g}", f"above {tau:g}", 3) for tau in SHOWN))
+    cells = tuple((*tables.entry_cells(row.entry), *row.shares) for row in rows)
+    caption = f"{task.title}: the share of runs above a human-normalized score."
+    return Table(f"{task.name}-shares", caption, columns, cells)
+
+
+def _printed_shares(task: TaskPage, rows: Sequence[Row]) -> Table:
+    columns = (Column("entry", "Entry"), *(Column(f"above_{tau:g}", f"above {tau:g}", 1) for tau in SHOWN))
+    cells = tuple((row.entry.label, *map(_percent, row.shares)) for row in rows)
+    caption = f"{task.title}: per cent of runs above a human-normalized score."
+    return Table(f"{task.name}-shares", caption, columns, cells)
+
+
+def _printed_aggregates(task: TaskPage, rows: Sequence[Row]) -> Table:
+    columns = (Column("entry", "Entry"), *(Column(f"m{i}", head, right=True) for i, head in enumerate(HEADS)))
+    digits = _digits(rows)
+    cells = tuple((row.entry.label, *map(printed.estimate, row.aggregates, digits)) for row in rows)
+    return Table(f"{task.name}-aggregates", f"{task.title}: aggregates with 95 % intervals.", columns, cells)
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _digits(rows: Sequence[Row]) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leaderboard.site import links, plots
+from leaderboard.site import exports, links, plot_files, plots, seed_files
 from leaderboard.site.book import Book
 from leaderboard.site.charts import Point, style
 from leaderboard.site.report import TaskData
@@ -35,17 +35,26 @@ _LONGEST = 300
 
 
 def pages(book: Book) -> dict[str, bytes]:
-    """Return a page for each run that was run, finished or not; numbers of others have none."""
+    """Return a page for each run that was run, finished or not, and the files that all seeds of a game share."""
     files: dict[str, bytes] = {}
+    pictures: dict[str, plot_files.Picture] = {}
     for task in book.report.site.tasks:
         data = book.report.data[task.name]
         own = [run for run in data.runs if not data.entries[run.config_id].published]
         for (config_id, game), group in itertools.groupby(own, key=lambda run: (run.config_id, run.game)):
             seeds = list(group)
+            stem = links.run(task.name, config_id, game, 0).rpartition("-")[0]
+            made, picture = seed_files.files(task, data, seeds), seed_files.picture(task, data, seeds)
+            shared = {f"{stem}-{name}": content for name, content in made.items()}
+            offered = exports.offered(shared)
+            if picture is not None:
+                pictures[f"{stem}-curves.pdf"] = picture
+                offered[f"{stem}-curves"] = (*offered[f"{stem}-curves"], "pdf")
+            files.update(shared)
             for run in seeds:
-                path = links.run(task.name, config_id, game, run.seed)
-                files |= book.html(path, "run.html", **_values(task, data, run, seeds))
-    return files
+                path, values = links.run(task.name, config_id, game, run.seed), _values(task, data, run, seeds)
+                files.update(book.html(path, "run.html", stem=stem, offered=offered, **values))
+    return files | plot_files.pdfs(pictures)
 
 
 def commands(data: TaskData, entry: Entry, run: StoredRun) -> tuple[str, str]:
@@ -62,7 +71,7 @@ def commands(data: TaskData, entry: Entry, run: StoredRun) -> tuple[str, str]:
 
 def _values(task: TaskPage, data: TaskData, run: StoredRun, seeds: Sequence[StoredRun]) -> dict[str, Any]:
     entry = data.entries[run.config_id]
-    hashes = data.checkpoints.get((run.config_id, run.game, run.seed, run.environment_fingerprint), ())
+    hashes = seed_files.checkpoints(data, run)
     step = data.task.budget.iteration_frames
     line, container = commands(data, entry, run)
     return {

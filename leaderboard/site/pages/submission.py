@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.site import links
+from leaderboard.site import exports, links
 from leaderboard.site.book import Book
+from leaderboard.site.exports import Cell, Column, Table
 from leaderboard.site.pages.run import PROVEN, facts, shown
 from leaderboard.site.report import Report
 from leaderboard.store.rows import StoredSubmission, SubmittedRun
@@ -20,6 +21,25 @@ FINDINGS_SHOWN, ENVIRONMENTS_SHOWN = 200, 20
 
 FINDING = ("code", "severity", "where", "message", "remedy")
 """The columns of a finding."""
+
+LIST = "submissions/list"
+"""The path of the list of submissions as files, without their ends."""
+
+RUN = (
+    Column("config_id", "Configuration"),
+    Column("entry", "Entry"),
+    Column("game", "Game"),
+    Column("seed", "Seed"),
+    Column("environment_fingerprint", "Environment"),
+    Column("state", "State"),
+    Column("score", "Score", 1),
+    Column("stands", "Stands"),
+    Column("sha256", "SHA-256"),
+)
+"""The columns of a run; `stands`: no other result stands in its place, and it is not retracted."""
+
+PRINTED = (1, 2, 3, 5, 6, 7)
+"""Those that LaTeX shows."""
 
 _LINK = re.compile(r"https://[A-Za-z0-9.-]+(?::\d+)?(?:/[A-Za-z0-9._~%/#?=&+,:@()-]*)?")
 
@@ -37,12 +57,64 @@ def pages(book: Book) -> dict[str, bytes]:
     """Return a page for the newest bundle of each slug, and the list of all."""
     found = book.report.submissions
     rows = [_row(book.report, item) for item in found if item.current]
-    files = book.html(links.SUBMISSIONS, "submissions.html", current=rows)
+    files = exports.files(_listed_table(rows), LIST) if rows else {}
+    files |= book.html(links.SUBMISSIONS, "submissions.html", current=rows, stem=LIST, offered=exports.offered(files))
     for item in found:
         if item.current:
             older = [other for other in found if other.slug == item.slug and other is not item]
-            files |= book.html(links.submission(item.slug), "submission.html", **_values(book.report, item, older))
+            path = links.submission(item.slug)
+            stem, values = path.removesuffix(".html"), _values(book.report, item, older)
+            made = _downloads(item, _places(book.report, item, item.runs), values["findings"], stem)
+            files |= made | book.html(path, "submission.html", stem=stem, offered=exports.offered(made), **values)
     return files
+
+
+def _listed_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    names = ("submission", "title", "authors", "tasks", "submitted_at", "runs", "level", "flags")
+    cells = tuple(
+        (
+            *(item.slug, item.title, "; ".join(row["authors"]), "; ".join(row["tasks"]), item.submitted_at),
+            *(len(item.runs), item.level, "; ".join(flag.code for flag in item.flags) or None),
+        )
+        for row in rows
+        for item in (row["item"],)
+    )
+    columns = tuple(Column(name, name.replace("_", " ").capitalize()) for name in names)
+    return Table("submissions", "The newest bundle of every submission.", columns, cells)
+
+
+def _downloads(
+    item: StoredSubmission, places: Sequence[Place], grouped: Sequence[Sequence[str]], stem: str
+) -> dict[str, bytes]:
+    """Return the files of the runs and of the findings: for machines all of them, for LaTeX what the page shows."""
+    made: dict[str, bytes] = {}
+    if places:
+        caption = f"The runs of the submission {item.slug}."
+        rows = tuple(_run_cells(place) for place in places)
+        heads = [RUN[i] for i in PRINTED]
+        short = tuple(tuple(row[i] for i in PRINTED) for row in rows[:RUNS_SHOWN])
+        listed = Table(item.slug, caption, tuple(heads), short)
+        made |= exports.files(Table(item.slug, caption, RUN, rows), f"{stem}-runs", listed)
+    if grouped:
+        caption = f"What the check found in the submission {item.slug}."
+        columns = tuple(Column(name, name.capitalize()) for name in FINDING)
+        every = tuple(tuple(shown(row.get(name)) for name in FINDING) for row in _found(item))
+        whole = Table(item.slug, caption, columns, every)
+        made |= exports.files(whole, f"{stem}-findings", Table(item.slug, caption, columns, tuple(map(tuple, grouped))))
+    return made
+
+
+def _run_cells(place: Place) -> tuple[Cell, ...]:
+    run = place.run
+    return (
+        *(run.config_id, place.label, run.game, run.seed, run.environment_fingerprint),
+        *(run.state, run.score, bool(place.path), run.digest),
+    )
+
+
+def _found(item: StoredSubmission) -> list[Mapping[str, Any]]:
+    findings = item.report.get("findings")
+    return [row for row in findings if isinstance(row, Mapping)] if isinstance(findings, list) else []
 
 
 def _row(report: Report, item: StoredSubmission) -> dict[str, Any]:
@@ -59,9 +131,7 @@ def safe_link(text: Any) -> str:
 
 
 def _values(report: Report, item: StoredSubmission, older: list[StoredSubmission]) -> dict[str, Any]:
-    findings = item.report.get("findings")
-    found = [row for row in findings if isinstance(row, Mapping)] if isinstance(findings, list) else []
-    grouped = _grouped(found)
+    grouped = _grouped(_found(item))
     return {
         "item": item,
         "older": older,
@@ -70,7 +140,7 @@ def _values(report: Report, item: StoredSubmission, older: list[StoredSubmission
         "proven": PROVEN.get(item.level, ""),
         "findings": grouped[:FINDINGS_SHOWN],
         "findings_in_all": len(grouped),
-        "runs": _places(report, item),
+        "runs": _places(report, item, item.runs[:RUNS_SHOWN]),
         "runs_in_all": len(item.runs),
         "environment": environments(item.environment),
         "stated": stated(item.statement),
@@ -134,8 +204,8 @@ def _listed(value: Any, between: str = "; ") -> str:
     return between.join(map(shown, value[:20])) if isinstance(value, list | tuple) else shown(value)
 
 
-def _places(report: Report, item: StoredSubmission) -> list[Place]:
-    """Return the runs with the entries that they belong to; a retracted submission's lead nowhere."""
+def _places(report: Report, item: StoredSubmission, runs: Sequence[SubmittedRun]) -> list[Place]:
+    """Return runs of a submission with the entries that they belong to; those of a retracted one lead nowhere."""
     homes = {
         config_id: (task.name, data.entries[config_id].label)
         for task in report.site.tasks
@@ -144,7 +214,7 @@ def _places(report: Report, item: StoredSubmission) -> list[Place]:
     }
     shown_runs = {(run.config_id, run.game, run.seed, run.digest) for data in report.data.values() for run in data.runs}
     places = []
-    for run in item.runs[:RUNS_SHOWN]:
+    for run in runs:
         task, label = homes.get(run.config_id, ("", run.config_id))
         stands = (run.config_id, run.game, run.seed, run.digest) in shown_runs
         places.append(Place(run, label, links.run(task, run.config_id, run.game, run.seed) if stands and task else ""))

@@ -76,7 +76,8 @@ function show(table) {
     box.disabled = !box.checked && view.picked.length >= 6;
   });
   const link = tools.querySelector("a.pair");
-  const pair = view.picked.length === 2 && rows.filter((row) => row.dataset.paired && view.picked.includes(row.dataset.id)).length === 2;
+  const [one, other] = view.picked;
+  const pair = view.picked.length === 2 && rows.some((row) => row.dataset.id === one && (row.dataset.paired ?? "").split(" ").includes(other));
   link.hidden = !pair;
   if (pair) link.href = `${tools.dataset.pairs}${[...view.picked].sort().join("--")}.html`;
   const shown = rows.filter((row) => !row.hidden).length;
