@@ -14,6 +14,7 @@ from suite.card import written
 from suite.configure import build, full_updates, programs_for
 from suite.device import cpu_threads
 from suite.durations import duration
+from suite.episodes import due_steps
 from suite.errors import ExitCode, UnfitEnvironment, UsageError
 from suite.estimate import (
     Seconds,
@@ -95,7 +96,7 @@ class Plan:
         return sum(cost.host for cost in costs) / together + sum(cost.device for cost in costs)
 
     def preflight(self, image: str) -> list[str]:
-        """Check that this machine can, raising UnfitEnvironment if not; return the three lines that are said first.
+        """Check that this machine can, raising UnfitEnvironment if not; return the lines that are said first.
 
         `image` is the name of the container image that this runs in, or empty.
         """
@@ -114,7 +115,19 @@ class Plan:
         ]
         if self.jobs:
             lines.append(f"Projected: {duration(self.projected())} in all, a rough figure.{self._first_try()}")
-        return lines
+        return lines + list(dict.fromkeys(filter(None, map(self._unscored, self.resolved))))
+
+    def _unscored(self, item: Resolved) -> str:
+        """Return what to say of a budget that ends before the first evaluation is due; "" of any other."""
+        evaluation, frames = self.task.evaluation, item.spec.frames
+        if evaluation is None or evaluation.every is None or self.task.score.rule == "mean_training_return":
+            return ""
+        if due_steps(evaluation, self._programs(item.spec).plan.trajectory, self.task.agent_steps(frames)):
+            return ""
+        return (
+            f"NO SCORE: a budget of {frames:,} {self.task.unit} ends before the first evaluation, which comes after "
+            f"{evaluation.every:,}. Give more --frames."
+        )
 
     def _check_sources(self) -> None:
         """Refuse a cell that starts from a run which is neither done nor among those to be done."""
@@ -248,6 +261,7 @@ class Plan:
             published = {path: written(value) for path, value in item.departures.items()}
             lines += [f"  departs from the published {path} = {value}" for path, value in published.items()]
             lines.append(f"  time a cell      {duration(sum(self.costs[item.spec.config_id]))}")
+            lines += [f"  {text}" for text in (self._unscored(item),) if text]
         return "\n".join(lines)
 
 

@@ -276,6 +276,20 @@ def test_a_shortened_budget_is_named_in_the_plan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("agent", "steps", "scored"),
+    [("sac", 9_999, False), ("sac", 10_000, True), ("ppo", 10_239, False), ("ppo", 10_240, True)],
+)
+def test_a_budget_that_ends_before_the_first_evaluation_is_named(
+    tmp_path: Path, agent: str, steps: int, scored: bool
+) -> None:
+    """PPO is evaluated at the end of a trajectory of 2,048 steps."""
+    which = ("--task", "mujoco", "--agent", agent, "--games", "Hopper", "--seeds", "0", "--frames", str(steps))
+    shown = suite("run", *which, "--dry-run", "--out", str(tmp_path))
+    assert ("NO SCORE" in shown.stdout) is not scored
+    assert (f"a budget of {steps:,} environment steps" in shown.stdout) is not scored
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
         (("--task", "smok"), 2, "Unknown task 'smok'"),
