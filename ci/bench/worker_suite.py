@@ -25,6 +25,7 @@ from suite.learners import LoopLearners
 from suite.placement import Placement, make_replay
 from suite.programs import Programs, wait_for
 from suite.replay.frames import Windows
+from suite.replay.stores import aligned
 from suite.resolve import Request, resolve
 from suite.rng import Sampling, Streams
 from suite.spec import Spec
@@ -168,6 +169,21 @@ def replay(placement: str, transitions: str, batches: str) -> Round:
 
     work()
     return lambda: {f"{LABEL}, {placement}": timed(int(batches), work)}
+
+
+def copy(transitions: str, batches: str) -> Round:
+    """The bytes of a batch, copied from random places of an array as large as the ring: the least there is to do."""
+    random = np.random.default_rng(0)
+    frames = np.ones((int(transitions), 84, 84), np.uint8)
+    batch = aligned((32, 5, 84, 84))
+    drawn = random.integers(int(transitions) - 5, size=(int(batches), 32, 1)) + np.arange(5)
+
+    def work() -> None:
+        for slots in drawn:
+            frames.take(slots, axis=0, out=batch, mode="clip")
+
+    work()
+    return lambda: {"copy alone": timed(int(batches), work)}
 
 
 class Updates:
@@ -366,6 +382,7 @@ if __name__ == "__main__":
             "loop": loop,
             "emulator": emulator,
             "replay": replay,
+            "copy": copy,
             "update": update,
             "pruning": pruning,
             "methods": methods,

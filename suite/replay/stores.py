@@ -24,7 +24,7 @@ class FrameStore(Protocol):
         """Store a frame [h, w], in place of the one that the slot held."""
 
     def take(self, slots: NDArray[np.int64]) -> Any:
-        """Return the frames of slots [B, W] in a fresh array [B, W, h, w], on the host or on the device."""
+        """Return the frames of slots [B, W] in an array [B, W, h, w] of their own, on the host or on the device."""
 
     def nbytes(self) -> int:
         """Return the bytes of memory held now."""
@@ -36,6 +36,7 @@ class HostFrames:
     def __init__(self, capacity: int, shape: tuple[int, int]) -> None:
         self._frames = np.zeros((capacity, *shape), np.uint8)
         self._used = 0
+        self._batches = Recycled()
 
     def put(self, slot: int, frame: NDArray[np.uint8]) -> None:
         """Copy a frame into its slot."""
@@ -44,7 +45,7 @@ class HostFrames:
 
     def take(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Gather frames in one pass, into memory that a program on the CPU reads where it is."""
-        gathered = aligned((*slots.shape, *self._frames.shape[1:]))
+        gathered = self._batches.array((*slots.shape, *self._frames.shape[1:]))
         return self._frames.take(slots, axis=0, out=gathered, mode="clip")  # with `raise` it would buffer
 
     def nbytes(self) -> int:
@@ -58,6 +59,29 @@ def aligned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     memory = np.empty(size + CACHE_LINE, np.uint8)
     begin = -memory.ctypes.data % CACHE_LINE
     return memory[begin : begin + size].reshape(shape)
+
+
+def _references(array: NDArray[np.uint8]) -> int:
+    return sys.getrefcount(array.base)
+
+
+UNUSED = _references(aligned((1,)))
+"""References to the memory of an array that nobody else holds, nor a view of it."""
+
+
+class Recycled:
+    """Aligned arrays, each given out again once nobody holds it or a view of it: new memory costs its page faults."""
+
+    def __init__(self) -> None:
+        self._arrays: list[NDArray[np.uint8]] = []
+
+    def array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return an uninitialized uint8 array that begins on a cache line."""
+        for array in self._arrays:
+            if array.shape == shape and _references(array) == UNUSED:
+                return array.view()
+        self._arrays = [*self._arrays[-1:], aligned(shape)]
+        return self._arrays[-1].view()
 
 
 class CompressedFrames:
@@ -76,6 +100,7 @@ class CompressedFrames:
         self._segment = segment
         self._size = shape[0] * shape[1]
         self._zeros = bytes(self._size)
+        self._batches = Recycled()
         self._arenas: list[bytes | bytearray] = [b""] * -(-capacity // segment)
         self._starts = np.zeros(capacity, np.uint32)  # of a slot's block in its arena, in bytes
         worst = self._size + self._size // 255 + 16  # LZ4_COMPRESSBOUND of lz4.h: what cannot be compressed grows
@@ -100,7 +125,7 @@ class CompressedFrames:
         ends = starts + self._lengths[flat]
         numbers = flat // self._segment
         frames = bytearray().join(map(self._frame, numbers.tolist(), starts.tolist(), ends.tolist()))
-        gathered = aligned((*slots.shape, *self._shape))
+        gathered = self._batches.array((*slots.shape, *self._shape))
         gathered.reshape(-1)[:] = np.frombuffer(frames, np.uint8)
         return gathered
 

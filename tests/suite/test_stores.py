@@ -1,5 +1,6 @@
 """Every store gives back each frame to the bit, at any point of the ring's rounds."""
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from suite.envs.atari import AtariEnvs
 from suite.replay.device import DeviceFrames
-from suite.replay.stores import CompressedFrames, FrameStore, HostFrames
+from suite.replay.stores import CACHE_LINE, CompressedFrames, FrameStore, HostFrames, Recycled
 from suite.tasks import GAMES, load_task
 
 SHAPE = (6, 5)
@@ -139,3 +140,38 @@ def test_frames_on_the_device_equal_those_on_the_host(slots: list[int], looks: s
         if count in looks:
             np.testing.assert_array_equal(device.take(wanted), host.take(wanted))
     np.testing.assert_array_equal(device.take(wanted), host.take(wanted))
+
+
+@settings(max_examples=100, deadline=None)
+@given(takes=st.lists(st.tuples(st.integers(1, 4), st.sampled_from(("keep", "view", "to jax", "drop"))), max_size=12))
+def test_what_was_taken_stays_as_it_was_for_as_long_as_anybody_holds_it(takes: list[tuple[int, str]]) -> None:
+    frames = pictures(7, SHAPE, 0)
+    stores: list[FrameStore] = [HostFrames(7, SHAPE), CompressedFrames(7, SHAPE, 3)]
+    for store in stores:
+        for slot, frame in enumerate(frames):
+            store.put(slot, frame)
+        held = []
+        for number, (count, fate) in enumerate(takes):
+            slots = (np.arange(2 * count).reshape(count, 2) + number) % 7
+            taken = store.take(slots)
+            if fate == "keep":
+                held.append((taken, frames[slots]))
+            elif fate == "view":
+                held.append((taken[:, 1:].reshape(-1), frames[slots][:, 1:].reshape(-1)))
+            elif fate == "to jax":
+                held.append((jax.device_put(taken), frames[slots]))
+            del taken
+        for kept, expected in held:
+            np.testing.assert_array_equal(kept, expected)
+
+
+def test_memory_that_nobody_holds_is_given_out_again_and_lies_where_jax_reads_it() -> None:
+    recycled = Recycled()
+    first, second = recycled.array((3, 5)), recycled.array((3, 5))
+    places = [array.ctypes.data for array in (first, second)]
+    assert places[0] != places[1]
+    del first
+    assert recycled.array((3, 5)).ctypes.data == places[0]
+    third = recycled.array((2, 5))
+    assert third.shape == (2, 5)
+    assert all(place % CACHE_LINE == 0 for place in (*places, third.ctypes.data))
