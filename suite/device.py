@@ -35,8 +35,11 @@ def prepare(threads: int | None, *, deterministic: bool) -> None:
 def cpu_threads() -> int:
     """Return the threads of one CPU program."""
     text = os.environ.get("NPROC", "")
-    if text.isdigit() and int(text) > 0:
-        return int(text)
+    return int(text) if text.isdigit() and int(text) > 0 else processors()
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import suite
+from suite.device import processors
 from suite.record import Attempt
 from suite.spec import Cell
 from suite.tasks import GAMES, Game, Task, load_task
@@ -86,7 +87,7 @@ def hardware() -> dict[str, str | int | float | None]:
         "platform": device.platform,
         "driver": _first_line("/proc/driver/nvidia/version"),
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": processors(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
         "image": os.environ.get("SUITE_IMAGE") or None,

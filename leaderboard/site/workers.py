@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import ParamSpec, TypeVar
+
+from suite import device
 
 Given = ParamSpec("Given")
 Item = TypeVar("Item")
@@ -43,7 +44,7 @@ def beside(
 
 def processors() -> int:
     """Return how many processors this process may use: one, if it is itself one of a pool."""
-    return 1 if multiprocessing.parent_process() is not None else len(os.sched_getaffinity(0))
+    return 1 if multiprocessing.parent_process() is not None else device.processors()
 
 
 def _pays(seconds: float) -> bool:

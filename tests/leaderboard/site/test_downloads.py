@@ -240,6 +240,18 @@ def test_every_table_of_numbers_is_near_its_files(made):
                 assert waiting is None, f"{path}: {waiting}"
 
 
+def test_every_link_to_a_file_says_by_itself_what_it_leads_to(made):
+    _, files = made
+    pages = 0
+    for path in (path for path in files if path.endswith(".html")):
+        links = [link for link in tree(files, path).iter("a") if link.get("download") is not None]
+        said = [link.get("aria-label") or "".join(link.itertext()) for link in links]
+        assert len(said) == len(set(said)), path
+        assert all(label.startswith("".join(link.itertext())) for label, link in zip(said, links, strict=True))
+        pages += bool(links)
+    assert pages > 10
+
+
 def test_the_games_of_an_entry_are_those_of_its_page(made):
     found, files = made
     data = found.data["smoke"]
