@@ -31,6 +31,7 @@ from suite.programs import Programs
 from suite.record import FINISHED, effective_state, read_status
 from suite.resolve import Resolved, parse_games, parse_seeds
 from suite.runner import Job
+from suite.score import by_evaluation
 from suite.sources import check_source
 from suite.spec import Cell, Spec
 from suite.tasks import GAMES, Game, Task, load_task
@@ -120,7 +121,7 @@ class Plan:
     def _unscored(self, item: Resolved) -> str:
         """Return what to say of a budget that ends before the first evaluation is due; "" of any other."""
         evaluation, frames = self.task.evaluation, item.spec.frames
-        if evaluation is None or evaluation.every is None or self.task.score.rule == "mean_training_return":
+        if evaluation is None or evaluation.every is None or not by_evaluation(self.task):
             return ""
         if due_steps(evaluation, self._programs(item.spec).plan.trajectory, self.task.agent_steps(frames)):
             return ""

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from leaderboard.site import pdf_bytes
 from leaderboard.site.views import Curve, Entry
 
 INK = "#010203"
@@ -31,11 +32,6 @@ _LEGEND_SYMBOL = re.compile(
     r'(?: stroke="([^"]*)")?( stroke-width="[^"]*")?( stroke-dasharray="[^"]*")?([^>]*)/>'
 )
 """A symbol of the legend: a marker or a short line, in the colour and dash of its line."""
-
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\u017f\u2010-\u2026\u2190-\u2193\u2212\u2264\u2265]")
-"""What the one font of a PDF may lack; a second font would come in no fixed order."""
-_FONT_TAG = re.compile(rb"/[A-Z]{6}\+")
-_RESOURCE = re.compile(rb"\s+/\w+ \d+ 0 R")
 
 METHODS: dict[str, tuple[str, str]] = {
     "dense": ("#2f7fd0", "circle"),
@@ -299,27 +295,8 @@ def pdf(spec: Spec) -> bytes:
     """
     import vl_convert
 
-    plain = json.loads(printable(json.dumps(spec, ensure_ascii=False)))
-    return canonical(vl_convert.svg_to_pdf(_tidied(vl_convert.vegalite_to_svg(plain, allowed_base_urls=[]))))
-
-
-def printable(text: str) -> str:
-    """Return text for a PDF: what its one font may lack, control characters too, becomes a question mark."""
-    return _UNPRINTABLE.sub("?", text)
-
-
-def canonical(content: bytes) -> bytes:
-    """Return a PDF without what changes from one writing to the next: random font tags, and the order of resources.
-
-    Both keep their lengths, so that the file's table of offsets stays right.
-    """
-    lines = _FONT_TAG.sub(b"/AAAAAA+", content).split(b"\n")
-    start = 0
-    for end in range(len(lines) + 1):
-        if end == len(lines) or not _RESOURCE.fullmatch(lines[end]):
-            lines[start:end] = sorted(lines[start:end])
-            start = end + 1
-    return b"\n".join(lines)
+    plain = json.loads(pdf_bytes.printable(json.dumps(spec, ensure_ascii=False)))
+    return pdf_bytes.from_svg(_tidied(vl_convert.vegalite_to_svg(plain, allowed_base_urls=[])))
 
 
 def _tidied(drawn: str) -> str:

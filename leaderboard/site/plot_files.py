@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import escape
 
-from leaderboard.site import charts, marks
+from leaderboard.site import charts, marks, pdf_bytes
 from leaderboard.site.charts import PAPER, Style
 from leaderboard.site.plots import Label, Plot, Stroke
 from leaderboard.site.workers import spread
@@ -74,9 +74,7 @@ def pdfs(pictures: Mapping[str, Picture]) -> dict[str, bytes]:
 
 def pdf(picture: Picture) -> bytes:
     """Return a picture as PDF, vectors and text with its font inside: the same bytes every time."""
-    import vl_convert
-
-    return charts.canonical(vl_convert.svg_to_pdf(svg(picture)))
+    return pdf_bytes.from_svg(svg(picture))
 
 
 def svg(picture: Picture) -> str:
@@ -172,5 +170,5 @@ def _cut(label: str) -> str:
 
 
 def _text(x: float, y: float, words: str, anchor: str, more: str = "") -> str:
-    shown = escape(charts.printable(words))
+    shown = escape(pdf_bytes.printable(words))
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{" " if more else ""}{more}>{shown}</text>'

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import html5lib
 import pytest
 
-from leaderboard.site import charts, estimates, exports, links, plot_files, plots, report, text
+from leaderboard.site import estimates, exports, links, pdf_bytes, plot_files, plots, report, text
 from leaderboard.site.book import Book
 from leaderboard.site.charts import Point
 from leaderboard.site.pages import board, coverage, curves, entries, games, method, methods, profiles, run, submission
@@ -448,7 +448,7 @@ def test_a_hostile_name_in_a_figure_stays_text():
     root = ElementTree.fromstring(plot_files.svg(picture))
     assert {item.tag.rpartition("}")[2] for item in root.iter()} == {"svg", "g", "path", "text"}
     words = ["".join(item.itertext()) for item in root.iter() if item.tag.endswith("text")]
-    assert words.count(charts.printable(EVIL)) == 3
+    assert words.count(pdf_bytes.printable(EVIL)) == 3
     assert max(map(len, words)) == plot_files.LONGEST
     assert plot_files.pdf(picture) == plot_files.pdf(picture)
 
