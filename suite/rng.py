@@ -32,7 +32,7 @@ class Streams:
         return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def emulator_seed(self, segment: int, name: str = "segment") -> int:
-        """Return the emulator's seed for one segment (some episodes, see `suite.envs.atari`), in [0, 2**31)."""
+        """Return the emulator's seed for one segment (see `suite.experience.envs.atari`), in [0, 2**31)."""
         digest = hashlib.sha256(self.digest(name) + segment.to_bytes(8, "little")).digest()
         return int.from_bytes(digest[:4], "little") >> 1
 

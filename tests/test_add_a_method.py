@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suite import plugins
+from suite.contracts import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "add_a_method.md").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def test_the_page_can_be_typed(environment: dict[str, str], tmp_path: Path) -> N
         printed.append(done.stdout)
     text = "".join(printed)
     assert "FAILED" not in text
-    assert {f"with {name}" for name in plugins.registered("method")} <= set(re.findall(r"with \w+", text))
+    assert {f"with {name}" for name in registry.registered("method")} <= set(re.findall(r"with \w+", text))
     assert "method my_method, version 1, card " in text
     labels = re.findall(r"^done +Pong seed 0  (\S+ / \S+ / \S+)", text, re.MULTILINE)
     assert sorted(label.rpartition(" ")[2] for label in labels) == [

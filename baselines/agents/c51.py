@@ -5,11 +5,11 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from baselines.agents import distribution
-from baselines.agents.common import Penalty, data_plan
 from baselines.losses.distributional import categorical_q_learning, expectation
-from suite.agent import Agent, DataPlan, MakeEncoder
-from suite.card import Value
+from baselines.parts import distributional
+from baselines.parts.value_based import Penalty, data_plan
+from suite.contracts.agent import Agent, DataPlan, MakeEncoder
+from suite.contracts.card import Value
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
@@ -41,7 +41,7 @@ def build(
         loss = categorical_q_learning(logits_tm1, a_tm1, r_t, discount_t, logits_t, support, legal)
         return loss if penalty is None else loss + penalty(means(logits_tm1), a_tm1, legal)
 
-    return distribution.build(settings, network, actions, support.size, means, loss, plan)
+    return distributional.build(settings, network, actions, support.size, means, loss, plan)
 
 
 def atoms(settings: dict[str, Value]) -> jax.Array:

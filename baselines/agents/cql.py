@@ -5,10 +5,10 @@ from __future__ import annotations
 import jax
 
 from baselines.agents import dqn
-from baselines.agents.common import Penalty, adam, offline_plan
 from baselines.losses.conservative import conservative
-from suite.agent import Agent, MakeEncoder
-from suite.card import Value
+from baselines.parts.value_based import Penalty, adam, offline_plan
+from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.card import Value
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

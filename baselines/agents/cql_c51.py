@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from baselines.agents import c51, full_rainbow
-from baselines.agents.common import adam, offline_plan
+from baselines.agents import c51
 from baselines.agents.cql import penalty
-from suite.agent import Agent, MakeEncoder
-from suite.card import Value
+from baselines.parts import composed
+from baselines.parts.value_based import adam, offline_plan
+from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.card import Value
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
     """Build CQL+C51 for `actions` discrete actions, plain or with double Q-learning and a dueling network."""
     plan = offline_plan(settings)
     if settings["double_dueling"]:
-        parts = full_rainbow.Parts(support=c51.atoms(settings), penalty=penalty(settings))
-        return full_rainbow.build(parts, network, actions, adam(settings), plan)
+        parts = composed.Parts(support=c51.atoms(settings), penalty=penalty(settings))
+        return composed.build(parts, network, actions, adam(settings), plan)
     return c51.build(settings, network, actions, plan, penalty(settings))

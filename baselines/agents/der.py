@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 
-from baselines.agents.common import adam, data_plan
-from baselines.agents.full_rainbow import Parts, build
-from suite.agent import Agent, MakeEncoder
-from suite.card import Value
+from baselines.parts.composed import Parts, build
+from baselines.parts.value_based import adam, data_plan
+from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.card import Value
 
 NO_EPSILON: dict[str, Value] = {"epsilon_train": 0.0, "epsilon_decay": 1}
 

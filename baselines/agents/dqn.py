@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from baselines.agents.common import Penalty, adam, data_plan, mean_taken, unit_outputs
 from baselines.losses.value import huber, q_learning, squared
 from baselines.networks.heads import QNetwork
-from suite.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
-from suite.card import Value
+from baselines.parts.value_based import Penalty, adam, data_plan, mean_taken, unit_outputs
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
+from suite.contracts.card import Value
 
 LOSSES = {"mse": squared, "huber": huber}
 

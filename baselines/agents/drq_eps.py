@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import jax
 
-from baselines.agents.common import adam, data_plan
-from baselines.agents.full_rainbow import Parts, build
-from baselines.augmentation import random_intensity, random_shift
 from baselines.losses.value import huber, squared
-from suite.agent import Agent, MakeEncoder
-from suite.card import Value
+from baselines.parts.augmentation import random_intensity, random_shift
+from baselines.parts.composed import Parts, build
+from baselines.parts.value_based import adam, data_plan
+from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.card import Value
 
 LOSSES = {"mse": squared, "huber": huber}
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from baselines.agents.common import adam, data_plan, fan_in_uniform, greedy, unit_outputs
 from baselines.losses.distributional import greedy_quantiles, midpoints, quantile_huber
 from baselines.networks.heads import ImplicitQuantileNetwork
-from suite.agent import Agent, ApplyGradients, Batch, Feedback, Learner, MakeEncoder, Params
-from suite.card import Value
+from baselines.parts.value_based import adam, data_plan, fan_in_uniform, greedy, unit_outputs
+from suite.contracts.agent import Agent, ApplyGradients, Batch, Feedback, Learner, MakeEncoder, Params
+from suite.contracts.card import Value
 from suite.errors import UsageError
 
 Sampler = Callable[[Params, jax.Array, jax.Array, int], tuple[jax.Array, jax.Array]]

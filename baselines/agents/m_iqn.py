@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from baselines.agents import iqn
 from baselines.losses.distributional import munchausen_bonus, scaled_log_policy, soft_quantiles
-from suite.agent import Agent, Batch, MakeEncoder, Params
-from suite.card import Value
+from suite.contracts.agent import Agent, Batch, MakeEncoder, Params
+from suite.contracts.card import Value
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from baselines.agents.common import unit_outputs
 from baselines.losses.policy import (
     clipped_surrogate,
     gaussian_entropy,
@@ -20,7 +19,8 @@ from baselines.losses.policy import (
 )
 from baselines.losses.value import squared
 from baselines.networks.heads import QNetwork
-from suite.agent import (
+from baselines.parts.value_based import unit_outputs
+from suite.contracts.agent import (
     Agent,
     ApplyGradients,
     Batch,
@@ -32,7 +32,7 @@ from suite.agent import (
     Params,
     Trajectory,
 )
-from suite.card import Value
+from suite.contracts.card import Value
 from suite.errors import UsageError
 
 INITIAL_STD = 0.35

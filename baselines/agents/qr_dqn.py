@@ -5,10 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from baselines.agents.distribution import build
 from baselines.losses.distributional import greedy_quantiles, midpoints, quantile_huber
-from suite.agent import Agent, MakeEncoder
-from suite.card import Value
+from baselines.parts.distributional import build
+from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.card import Value
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

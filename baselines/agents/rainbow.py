@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from baselines.agents import c51
-from suite.agent import Agent, MakeEncoder
-from suite.card import Value
+from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.card import Value
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

@@ -15,12 +15,22 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from baselines.agents.common import adam, unit_outputs
 from baselines.losses.policy import kernel_squares, soft_q_target, tanh_gaussian_log_prob, temperature_loss
 from baselines.losses.value import squared
 from baselines.networks.heads import DistributionNetwork, QNetwork
-from suite.agent import Agent, ApplyGradients, Batch, Connection, DataPlan, Feedback, Learner, MakeEncoder, Params
-from suite.card import Value
+from baselines.parts.value_based import adam, unit_outputs
+from suite.contracts.agent import (
+    Agent,
+    ApplyGradients,
+    Batch,
+    Connection,
+    DataPlan,
+    Feedback,
+    Learner,
+    MakeEncoder,
+    Params,
+)
+from suite.contracts.card import Value
 
 CRITIC_WEIGHT = 0.5
 CRITICS = ("critic1", "critic2")

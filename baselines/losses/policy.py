@@ -7,7 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from suite.agent import Params
+from suite.contracts.agent import Params
 
 LOG_2PI = math.log(2 * math.pi)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from suite.card import Value
-from suite.method import Context, Method
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 
 
 def make(settings: dict[str, Value], context: Context) -> Method:

@@ -16,10 +16,10 @@ import numpy as np
 
 from baselines.methods.magnitude_pruning import refreshes
 from baselines.methods.masks import Masks, apply_masks
-from suite.agent import Learner, Params
-from suite.card import Value
+from suite.contracts.agent import Learner, Params
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 from suite.errors import UnfitEnvironment
-from suite.method import Context, Method
 
 ID = "jaxpruner"
 INSTALL = "pip install git+https://github.com/google-research/jaxpruner"

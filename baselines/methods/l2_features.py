@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from suite.card import Value
-from suite.method import Context, Method
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 
 ID = "l2_features"
 TINY = 1e-12

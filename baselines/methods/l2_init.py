@@ -8,9 +8,9 @@ import jax
 import optax
 
 from baselines.methods.layers import in_a_network
-from suite.agent import Params
-from suite.card import Value
-from suite.method import Context, Method
+from suite.contracts.agent import Params
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 
 ID = "l2_init"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import jax
 
-from suite.agent import Params
-from suite.card import Value
+from suite.contracts.agent import Params
+from suite.contracts.card import Value
+from suite.contracts.method import Context
 from suite.errors import UsageError
-from suite.method import Context
 
 
 def parameter_name(path: Any) -> str:

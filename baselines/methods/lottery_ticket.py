@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from baselines.methods.masks import Masks, apply_masks, full_masks
-from suite.agent import Params
-from suite.card import Value
+from suite.contracts.agent import Params
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 from suite.errors import BadData, UsageError
-from suite.method import Context, Method
 
 ID = "lottery_ticket"
 CONFIG_ID = re.compile("[0-9a-f]{16}")

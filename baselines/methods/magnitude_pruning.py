@@ -22,10 +22,10 @@ from baselines.methods.masks import (
     largest_masks,
     layer_sparsities,
 )
-from suite.agent import Learner, Params
-from suite.card import Value
+from suite.contracts.agent import Learner, Params
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 from suite.errors import UsageError
-from suite.method import Context, Method
 
 ID = "magnitude_pruning"
 Choose = Callable[[jax.Array, Masks, Params, Any], Masks]

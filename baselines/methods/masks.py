@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from baselines.methods.layers import networks
-from suite.agent import Params
+from suite.contracts.agent import Params
 
 Masks = Any
 """A tree like the parameters: a boolean array for each kernel, None for a bias."""

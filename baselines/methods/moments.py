@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from suite.agent import Params
+from suite.contracts.agent import Params
 
 
 def zero_moments(opt_state: Any, params: Params, where: Any) -> Any:

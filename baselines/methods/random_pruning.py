@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from baselines.methods.magnitude_pruning import gradual_pruning
 from baselines.methods.masks import Masks, Scores, random_scores, top_masks
-from suite.agent import Params
-from suite.card import Value
-from suite.method import Context, Method
+from suite.contracts.agent import Params
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 
 ID = "random_pruning"
 

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 
 from baselines.methods.layers import by_name, due_after_every_period
 from baselines.methods.moments import zero_moments
-from suite.agent import Learner
-from suite.card import Value
+from suite.contracts.agent import Learner
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method, Signal, View
 from suite.errors import UsageError
-from suite.method import Context, Method, Signal, View
 
 ID = "redo"
 TINY = 1e-9

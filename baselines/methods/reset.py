@@ -8,9 +8,9 @@ import jax
 
 from baselines.methods.layers import due_after_every_period, in_layers
 from baselines.methods.moments import zero_moments
-from suite.agent import Learner, Params
-from suite.card import Value
-from suite.method import Context, Method, Signal, View
+from suite.contracts.agent import Learner, Params
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method, Signal, View
 
 ID = "reset"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from baselines.methods.masks import magnitude_scores
 from baselines.methods.sparse_training import dynamic_sparse_training
-from suite.card import Value
-from suite.method import Context, Method
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 
 ID = "rigl"
 

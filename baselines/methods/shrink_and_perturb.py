@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 
 from baselines.methods.layers import due_after_every_period, in_layers
-from suite.agent import Learner
-from suite.card import Value
-from suite.method import Context, Method, Signal, View
+from suite.contracts.agent import Learner
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method, Signal, View
 
 ID = "shrink_and_perturb"
 

@@ -29,10 +29,10 @@ from baselines.methods.masks import (
     top,
 )
 from baselines.methods.moments import zero_moments
-from suite.agent import Learner, Params
-from suite.card import Value
+from suite.contracts.agent import Learner, Params
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 from suite.errors import UsageError
-from suite.method import Context, Method
 
 Growth = Callable[[jax.Array, Params], Scores]
 """From a key and the dense gradients to scores: the highest among the weights that are not there begin to live."""

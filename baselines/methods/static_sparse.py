@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from baselines.methods.sparse_training import sparse_training
-from suite.card import Value
-from suite.method import Context, Method
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 
 ID = "static_sparse"
 

@@ -6,9 +6,9 @@ import jax
 import optax
 
 from baselines.methods.layers import in_a_network
-from suite.card import Value
+from suite.contracts.card import Value
+from suite.contracts.method import Context, Method
 from suite.errors import UsageError
-from suite.method import Context, Method
 
 ID = "weight_decay"
 

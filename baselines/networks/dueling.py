@@ -12,7 +12,7 @@ from jax.nn.initializers import Initializer
 from baselines.networks.heads import encoder_connections
 from baselines.networks.noisy import NoisyDense
 from baselines.networks.norms import normalized
-from suite.agent import Connection, bare_encoder, changed_features, record_units
+from suite.contracts.agent import Connection, bare_encoder, changed_features, record_units
 
 HIDDEN = 512
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.agent import Connection, record_units
+from suite.contracts.agent import Connection, record_units
 
 
 class QNetwork(nn.Module):

@@ -11,8 +11,8 @@ from jax.nn.initializers import Initializer
 
 from baselines.networks.max_pool import max_pool
 from baselines.networks.norms import normalized
-from suite.agent import record_units
-from suite.card import Value
+from suite.contracts.agent import record_units
+from suite.contracts.card import Value
 
 STACKS = (16, 32, 32)
 FEATURES = 512

@@ -6,8 +6,8 @@ import jax
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.agent import record_units
-from suite.card import Value
+from suite.contracts.agent import record_units
+from suite.contracts.card import Value
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
 

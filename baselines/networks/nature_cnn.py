@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.agent import record_units
-from suite.card import Value
+from suite.contracts.agent import record_units
+from suite.contracts.card import Value
 
 FEATURES = 512
 

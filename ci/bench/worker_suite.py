@@ -12,24 +12,25 @@ import numpy as np
 from flax import linen as nn
 from serve import Round, Sample, serve, timed
 
-from suite import plugins
-from suite.agent import Learner
-from suite.configure import build, programs_for
-from suite.device import prepare
-from suite.envs.atari import AtariEnvs
-from suite.envs.several import SeveralEnvs
-from suite.families import Setup, family_of
-from suite.group import Group
-from suite.lane import Lane
-from suite.learners import LoopLearners
-from suite.placement import Placement, make_replay
-from suite.programs import Programs, wait_for
-from suite.replay.frames import Windows
-from suite.replay.stores import aligned
-from suite.resolve import Request, resolve
+from suite.contracts import registry
+from suite.contracts.agent import Learner
+from suite.experience.domains import domain_of
+from suite.experience.envs.atari import AtariEnvs
+from suite.experience.envs.several import SeveralEnvs
+from suite.experience.replay.placement import Placement, make_replay
+from suite.experience.replay.stores import aligned
+from suite.experience.samples import Windows
+from suite.learning.build import build, programs_for
+from suite.learning.device import prepare
+from suite.learning.learners import LoopLearners
+from suite.learning.programs import Programs, wait_for
 from suite.rng import Sampling, Streams
-from suite.spec import Spec
+from suite.running.families import Setup, start_lanes
+from suite.running.group import Group
+from suite.running.lane import Lane
+from suite.running.request import Request, resolve
 from suite.tasks import GAMES, load_task
+from suite.tasks.configuration import Spec
 
 LABEL = "suite"
 TASK = load_task("atari40m")
@@ -85,9 +86,9 @@ def learner_of(group: Group) -> tuple[int, Any]:
 
 def null_programs(spec: Spec, game: str) -> Programs:
     """Return the programs of DQN on the null network."""
-    make, actions = plugins.load("agent", "dqn"), GAMES[game].actions
+    make, actions = registry.load("agent", "dqn"), GAMES[game].actions
     agent = make(dict(spec.agent.settings), lambda **initializers: NullNetwork(), actions)
-    return Programs(agent, (), family_of(TASK).inputs(GAMES[game]), actions)
+    return Programs(agent, (), domain_of(TASK).inputs(GAMES[game]), actions)
 
 
 def loop(network: str, game: str, lanes: str, steps: str) -> Round:
@@ -254,7 +255,7 @@ def pruning(repeats: str) -> Round:
 
 def methods(repeats: str) -> Round:
     """Ordinary updates of every method, taken in turn, on the Nature CNN with all 18 actions."""
-    names = [name for name in plugins.registered("method") if name not in NEED_MORE]
+    names = [name for name in registry.registered("method") if name not in NEED_MORE]
     sides = [(name, Updates(programs_for(spec_of("nature", method=name), BOXING))) for name in ("dense", *names)]
     for _, updates in sides:
         updates.step(1)
@@ -301,7 +302,8 @@ def sac(game: str, lanes: str, steps: str) -> Round:
     (resolved,) = resolve(Request(task.id, "sac", None, ("dense",), ("agent.replay_capacity=100000",)))
     programs, streams = programs_for(resolved.spec, GAMES[game]), [Streams(task.key, game, n) for n in range(count)]
     learners = LoopLearners([programs] * count, streams, threads=1)
-    group = family_of(task).start(
+    group = start_lanes(
+        domain_of(task),
         Setup(
             programs.plan,
             [GAMES[game]] * count,
@@ -311,7 +313,7 @@ def sac(game: str, lanes: str, steps: str) -> Round:
             Placement.HOST,
             [None] * count,
             lambda lane, done, total: None,
-        )
+        ),
     )
     for _ in range(programs.plan.warm_up + 64):
         group.advance()

@@ -14,7 +14,7 @@ import click
 from leaderboard.cli.options import database_option
 
 if TYPE_CHECKING:
-    from leaderboard.cli.entries import Competitor
+    from leaderboard.board.entries import Competitor
     from leaderboard.statistics.intervals import Estimate
     from leaderboard.statistics.pairs import Comparison
 
@@ -62,7 +62,7 @@ _Areas = dict[tuple[int, int], "Estimate"]
 
 
 def _chosen(names: Sequence[str], db: Path, task: str | None, *, everyone: bool) -> list[Competitor]:
-    from leaderboard.cli.entries import find, read_boards, scoreless
+    from leaderboard.board.entries import find, read_boards, scoreless
     from leaderboard.statistics.metrics import iqm_corrected
     from suite.errors import UsageError
 
@@ -101,7 +101,7 @@ def _compared(chosen: Sequence[Competitor], margin: float) -> _Pairs:
 
 def _areas(chosen: Sequence[Competitor], pairs: _Pairs) -> _Areas:
     """Return how far the learning curve of the first lies above the second's on average, of pairs that have both."""
-    from leaderboard.site import learning
+    from leaderboard.board import learning
 
     found: _Areas = {}
     for games, alike in itertools.groupby(pairs, key=lambda pair: pairs[pair][0].games):

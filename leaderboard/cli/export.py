@@ -37,7 +37,7 @@ def paper(db: Path, task_name: str, out: Path, width: str, as_json: bool) -> Non
     Bold in a table marks the best group that cannot be told apart, not the best number. README.md in the folder says
     what is what. The same database gives the same bytes.
     """
-    from leaderboard.site.paper import write_kit
+    from leaderboard.site.paper.kit import write_kit
 
     done = write_kit(db, task_name, out, width=width)
     if as_json:

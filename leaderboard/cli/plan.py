@@ -12,7 +12,7 @@ import click
 from leaderboard.cli.options import database_option
 
 if TYPE_CHECKING:
-    from leaderboard.cli.entries import Competitor
+    from leaderboard.board.entries import Competitor
     from leaderboard.statistics.planning import Candidate, Plan, PlannedCell
 
 EXAMPLES = """\b
@@ -65,7 +65,7 @@ def plan(
 
 def _chosen(db: Path, task: str | None, names: Sequence[str]) -> tuple[list[Competitor], list[Competitor]]:
     """Return all entries of the task's full budget, and those of them to plan for: run here, and named if any is."""
-    from leaderboard.cli.entries import find, read_boards
+    from leaderboard.board.entries import find, read_boards
     from suite.errors import UsageError
 
     boards = read_boards(db, task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,10 +45,10 @@ def pack(runs: tuple[Path, ...], out: Path, toml: Path | None, as_json: bool) ->
     file give the same bytes. All runs are of one task, and finished. Actions are left out where they would make the
     bundle larger than 20 MB.
     """
-    from leaderboard.submissions.check import plural
-    from leaderboard.submissions.pack import directories_of
-    from leaderboard.submissions.pack import pack as run
-    from leaderboard.submissions.template import read_submission
+    from leaderboard.bundles.check import plural
+    from leaderboard.bundles.pack import directories_of
+    from leaderboard.bundles.pack import pack as run
+    from leaderboard.bundles.template import read_submission
     from suite.errors import UsageError
 
     if out.suffix != ".zip":
@@ -79,13 +80,18 @@ def check(bundle: Path, replay: bool, db: Path | None, report: Path | None, as_j
     Nothing in the bundle is believed, executed or extracted. Exits with 4 if there is an error, with 0 if there are
     only points for review and notes.
     """
-    from leaderboard.submissions.check import check_bundle, plural, table
+    from leaderboard.bundles.check import check_bundle, plural, table
     from suite.durable import replace_file
     from suite.errors import BadData, UsageError
 
     if not bundle.exists():
         raise UsageError(f"{bundle} is not there.", "Name a bundle that `suite submit pack` wrote.")
-    done = check_bundle(bundle, replay=replay, db=db, progress=lambda line: click.echo(line, err=True))
+    compare = None
+    if db is not None:
+        from leaderboard.store.comparison import find_copies
+
+        compare = partial(find_copies, db)
+    done = check_bundle(bundle, replay=replay, compare=compare, progress=lambda line: click.echo(line, err=True))
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         replace_file(report, done.to_json())
@@ -98,7 +104,7 @@ def check(bundle: Path, replay: bool, db: Path | None, report: Path | None, as_j
 @click.argument("name", type=click.Choice(_SCHEMAS))
 def schema(name: str) -> None:
     """Print the JSON Schema of one kind of file."""
-    from leaderboard.submissions.schema import json_schema
+    from leaderboard.bundles.schema import json_schema
 
     click.echo(json.dumps(json_schema(name), indent=2))
 
@@ -110,9 +116,9 @@ def comment(report: BinaryIO) -> None:
 
     The report is taken as something from outside: bounded, read strictly, and escaped.
     """
-    from leaderboard.submissions.comment import REPORT_BYTES
-    from leaderboard.submissions.comment import comment as run
-    from leaderboard.submissions.findings import Rejected
+    from leaderboard.bundles.comment import REPORT_BYTES
+    from leaderboard.bundles.comment import comment as run
+    from leaderboard.bundles.findings import Rejected
     from suite.errors import BadData
 
     try:

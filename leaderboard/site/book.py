@@ -9,10 +9,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
-from leaderboard.site import charts, links, marks, text
-from leaderboard.site.duels import Duel, all_duels
-from leaderboard.site.report import Report
-from suite.card import written
+from leaderboard.board.duels import Duel, all_duels
+from leaderboard.board.report import Report
+from leaderboard.site import links, text
+from leaderboard.site.drawing import charts, marks
+from suite.contracts.card import written
 
 
 @dataclass(frozen=True)

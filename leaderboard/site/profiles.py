@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from leaderboard.site.charts import Line, Point
-from leaderboard.site.report import TaskData
-from leaderboard.site.standings import normalized_scores
-from leaderboard.site.views import TaskPage
+from leaderboard.board.report import TaskData
+from leaderboard.board.standings import normalized_scores
+from leaderboard.board.views import TaskPage
+from leaderboard.site.drawing.charts import Line, Point
 from leaderboard.statistics.metrics import Scores, profile
 from leaderboard.statistics.proportions import profile_estimates
 

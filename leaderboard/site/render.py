@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from leaderboard.site import exports, report
+from leaderboard.board import exports, report
+from leaderboard.board.workers import beside
 from leaderboard.site.book import Book
 from leaderboard.site.folder import check_target, write
 from leaderboard.site.pages import BULK, KINDS, Kind
-from leaderboard.site.workers import beside
 from leaderboard.store.database import ResultStore
 from suite.errors import UnfitEnvironment
 

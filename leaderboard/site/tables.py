@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from leaderboard.site.exports import Cell, Column, Table
-from leaderboard.site.report import TaskData
+from leaderboard.board.exports import Cell, Column, Table
+from leaderboard.board.report import TaskData
+from leaderboard.board.views import Board, Curve, Entry, Span, Standing, TaskPage
 from leaderboard.site.text import NONE, span
-from leaderboard.site.views import Board, Curve, Entry, Span, Standing, TaskPage
 from leaderboard.statistics.intervals import Estimate
 
 ENTRY = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from leaderboard.site.views import Span
+from leaderboard.board.views import Span
 from leaderboard.statistics.intervals import Estimate
 
 NONE = "\N{EM DASH}"

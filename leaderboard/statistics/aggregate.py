@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
 from leaderboard.statistics.curves import iqm_curve
 from leaderboard.statistics.intervals import Estimate, iqm_estimate
 from leaderboard.statistics.metrics import Array, Scores, balanced, iqm, mean, median, optimality_gap
-from leaderboard.statistics.policy import STATISTICS_POLICY, Policy
 
 __all__ = [
     "STATISTICS_POLICY",

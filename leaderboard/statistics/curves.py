@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
 from leaderboard.statistics.intervals import Estimate, carries, interval
 from leaderboard.statistics.metrics import Array, lay_out, trimmed_means
-from leaderboard.statistics.policy import STATISTICS_POLICY, Policy
 from leaderboard.statistics.replicates import Replicates, difference, of_points, of_sum
 
 Curves = Mapping[str, Array]

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import stdtrit  # type: ignore[import-untyped]
 
 from leaderboard.statistics import metrics
+from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
 from leaderboard.statistics.metrics import Layout, Scores, lay_out, trimmed_means
-from leaderboard.statistics.policy import STATISTICS_POLICY, Policy
 from leaderboard.statistics.replicates import Replicates, difference, game_means, of_points
 
 SAME = 1e-9

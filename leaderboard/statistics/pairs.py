@@ -11,11 +11,11 @@ from typing import Literal
 
 import numpy as np
 
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Array, Scores, iqm, iqm_corrected
 from leaderboard.statistics.permutation import comparable_iqms, holm, permutation_p, same_design
-from leaderboard.statistics.policy import STATISTICS_POLICY
 from leaderboard.statistics.power import seeds_needed, student_quantile, unit_variances
 from leaderboard.statistics.proportions import poi_estimate
 

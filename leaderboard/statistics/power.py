@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit  # type: ignore[import-untyped]
 
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.metrics import Array
-from leaderboard.statistics.policy import STATISTICS_POLICY
 
 POWER = 0.8
 MOST_SEEDS = 1_000

@@ -17,10 +17,10 @@ from itertools import product
 import numpy as np
 from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
 
+from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
 from leaderboard.statistics.influence import error_of
 from leaderboard.statistics.intervals import Estimate, carries
 from leaderboard.statistics.metrics import Array, Layout, Scores, lay_out, pairwise_wins, probability_of_improvement
-from leaderboard.statistics.policy import STATISTICS_POLICY, Policy
 from leaderboard.statistics.resampling import key_of, resamples
 
 

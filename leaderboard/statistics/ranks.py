@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
 from leaderboard.statistics.metrics import Array, Scores
 from leaderboard.statistics.permutation import same_design
-from leaderboard.statistics.policy import STATISTICS_POLICY
 
 DRAWS = 20_000
 """Simulated boards of equal entries that the bar is read from."""

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri  # type: ignore[import-untyped]
 
+from leaderboard.statistics.conventions import Policy
 from leaderboard.statistics.influence import contributions
 from leaderboard.statistics.metrics import Array, Layout, trimmed_means
-from leaderboard.statistics.policy import Policy
 from leaderboard.statistics.resampling import key_of, resamples
 
 LENT = 9

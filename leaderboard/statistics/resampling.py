@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from leaderboard.statistics.conventions import Policy
 from leaderboard.statistics.metrics import Array
-from leaderboard.statistics.policy import Policy
 
 CHUNK = 512
 """Resamples at a time: 75 runs of them fit into a processor's second cache."""

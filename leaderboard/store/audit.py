@@ -16,9 +16,9 @@ from leaderboard.store.claims import Claim, read_claims, stands
 from leaderboard.store.database import ResultStore
 from leaderboard.store.details import unpacked
 from leaderboard.store.engine import transaction
-from leaderboard.store.scoring import trace_of
 from suite.errors import BadData, SuiteError
-from suite.score import by_evaluation, score
+from suite.records.claims import trace_of
+from suite.records.score import by_evaluation, score
 from suite.tasks import load_task
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from leaderboard.store.models import LEVELS, Attestation, Submission
 from leaderboard.store.rows import RETRACTED, Flag
-from suite.record import FINISHED
+from suite.records.record import FINISHED
 
 Precedence = tuple[bool, str, str]
 

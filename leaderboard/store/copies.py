@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboard.bundles.findings import Finding, finding
 from leaderboard.store.claims import Claim
-from leaderboard.submissions.findings import Finding, finding
 
 REPEATED = "runs.repeated"
 COPIED = "runs.copied"

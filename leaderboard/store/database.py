@@ -11,13 +11,13 @@ from typing import Literal, Self
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from leaderboard.store import models, schema, scoring
+from leaderboard.store import models, schema
 from leaderboard.store.claims import Claim, read_claims, stands, superfluous
 from leaderboard.store.engine import make_engine, transaction
 from leaderboard.store.rows import NewRun, new_run
 from leaderboard.store.snapshot import Conflict, Snapshot
-from suite import record
 from suite.errors import UsageError
+from suite.records import claims, record
 
 __all__ = ["Conflict", "Ingested", "NewSubmission", "ResultStore", "Snapshot", "Submitted", "prepared"]
 
@@ -51,7 +51,7 @@ class Submitted:
 
 def prepared(run: record.Run) -> NewRun:
     """Return the run of a run directory, checked and ready to be stored; BadData if a claim of it does not hold."""
-    return new_run(scoring.check(run, record.effective_state(run.path, run.status)), own=True)
+    return new_run(claims.check(run, record.effective_state(run.path, run.status)), own=True)
 
 
 class ResultStore:

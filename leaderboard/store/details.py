@@ -11,7 +11,7 @@ from typing import Any
 
 from leaderboard.store import models
 from suite.errors import BadData
-from suite.record import Diagnostics, Episode, EvaluationRow, Run
+from suite.records.record import Diagnostics, Episode, EvaluationRow, Run
 
 POINTS = 200
 """How many rows of diagnostics are kept at most."""

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard.store import schema
-from leaderboard.store.bundles import Placed, find_bundles, read_bundle, sha256_of
 from leaderboard.store.copies import Copy
 from leaderboard.store.database import Ingested, ResultStore, Submitted, prepared
+from leaderboard.store.intake import Placed, find_bundles, read_bundle, sha256_of
 from leaderboard.store.references import add_references
 from leaderboard.store.rows import NewRun
 from leaderboard.store.snapshot import Conflict
-from suite import record
 from suite.errors import BadData, SuiteError, UsageError
+from suite.records import record
 
 BATCH_RUNS = 64
 BATCH_SECONDS = 2.0

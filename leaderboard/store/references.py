@@ -14,7 +14,7 @@ from importlib import resources
 from leaderboard.store.database import ResultStore
 from leaderboard.store.models import PUBLISHED, Configuration, Run
 from leaderboard.store.rows import NewRun
-from leaderboard.store.scoring import IterationMean
+from suite.records.claims import IterationMean
 from suite.tasks import Task, load_task
 
 FILE = "dopamine_atari_train_returns.csv.gz"

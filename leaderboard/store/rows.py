@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from leaderboard.store import models, scoring
+from leaderboard.store import models
 from leaderboard.store.details import recording_row
-from suite import record
-from suite.card import Value
+from suite.contracts.card import Value
+from suite.records import claims, record
 
 RETRACTED = "retracted"
 """The code of the flag with which a submission's results no longer count."""
@@ -86,7 +86,7 @@ class NewRun:
     """A run's row, its iterations and its details, ready to be stored, beside the row of its configuration."""
 
     row: models.Run
-    iterations: tuple[scoring.IterationMean, ...]
+    iterations: tuple[claims.IterationMean, ...]
     configuration: models.Configuration | None = None
     recording: models.Recording | None = None
 
@@ -110,13 +110,13 @@ def configuration_row(run: record.Run) -> models.Configuration:
     )
 
 
-def new_run(checked: scoring.Checked, *, own: bool) -> NewRun:
+def new_run(checked: claims.Checked, *, own: bool) -> NewRun:
     """Return a checked run ready to be stored; `own`: it was read from a run directory."""
     details = recording_row(checked.run) if checked.finished else None
     return NewRun(run_row(checked, own=own), checked.iterations, configuration_row(checked.run), details)
 
 
-def run_row(checked: scoring.Checked, *, own: bool = True) -> models.Run:
+def run_row(checked: claims.Checked, *, own: bool = True) -> models.Run:
     """Return the row of a run. Only a result keeps its summary."""
     run, summary = checked.run, checked.run.status.summary if checked.finished else None
     return models.Run(
@@ -141,7 +141,7 @@ def run_row(checked: scoring.Checked, *, own: bool = True) -> models.Run:
         ended_at=run.status.updated_at,
         digest=checked.digest,
         own=own,
-        trace=(scoring.trace(run) or None) if checked.finished else None,
+        trace=(claims.trace(run) or None) if checked.finished else None,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
+from leaderboard.bundles.findings import SEVERITIES
 from leaderboard.store import models
 from leaderboard.store.claims import Claim, highest, read_claims
 from leaderboard.store.copies import Copy, Held, Traces
@@ -24,8 +25,7 @@ from leaderboard.store.rows import (
     SubmittedRun,
     stored_configuration,
 )
-from leaderboard.submissions.findings import SEVERITIES
-from suite.record import FINISHED
+from suite.records.record import FINISHED
 
 Reader = Callable[[], AbstractContextManager[Connection]]
 

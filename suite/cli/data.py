@@ -14,10 +14,10 @@ import click
 from suite.cli.signals import stopping_signals
 
 if TYPE_CHECKING:
-    from suite.data.files import Look
-    from suite.data.layout import Place
-    from suite.data.manifest import Manifest
-    from suite.data.sample import SamplePlan
+    from suite.experience.logs.files import Look
+    from suite.experience.logs.layout import Place
+    from suite.experience.logs.manifest import Manifest
+    from suite.experience.logs.sample import SamplePlan
 
 SECONDS_BETWEEN_LINES = 10.0
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
@@ -40,8 +40,8 @@ def info(directory: Path, as_json: bool) -> None:
 
     Reads little: only `suite data verify` finds what is damaged.
     """
-    from suite.data.info import describe, lines
-    from suite.data.layout import find_places
+    from suite.experience.logs.info import describe, lines
+    from suite.experience.logs.layout import find_places
 
     for place in _some(find_places(directory), directory):
         document = describe(place)
@@ -53,10 +53,10 @@ def info(directory: Path, as_json: bool) -> None:
 @as_json_option
 def verify(directory: Path, as_json: bool) -> None:
     """Read all files of DIR, check them and their manifests and samples. Exits with 4 if something is wrong."""
-    from suite.data.build import verify_samples
-    from suite.data.layout import find_places
-    from suite.data.manifest import verify_run
     from suite.errors import BadData
+    from suite.experience.logs.build import verify_samples
+    from suite.experience.logs.layout import find_places
+    from suite.experience.logs.manifest import verify_run
 
     wrong = 0
     places = _some(find_places(directory), directory)
@@ -90,9 +90,9 @@ def import_(source: Path, out: Path, word: str | None, as_json: bool) -> None:
     """
     import re
 
-    from suite.data.layout import Place, find_places
-    from suite.data.manifest import import_run
     from suite.errors import UsageError
+    from suite.experience.logs.layout import Place, find_places
+    from suite.experience.logs.manifest import import_run
 
     if word is not None and not re.fullmatch("[a-z0-9][a-z0-9-]{0,63}", word):
         raise UsageError(f"--source {word!r} is no word.", "Use lower-case letters, digits and -.")
@@ -136,10 +136,10 @@ def generate(
     First `suite run` trains into the folder runs of the data directory; then the recorded actions are played again and
     their frames written. Issue the same command again after it was stopped or killed: it goes on.
     """
-    from suite.data.generate import build_logs
-    from suite.resolve import Request, parse_games, resolve
-    from suite.spec import Cell
+    from suite.experience.generate import build_logs
+    from suite.running.request import Request, parse_games, resolve
     from suite.tasks import load_task
+    from suite.tasks.configuration import Cell
 
     seeds = [run - 1 for run in _numbers("--runs", runs)]
     (resolved,) = resolve(Request(task, network=network, settings=settings, frames=frames))
@@ -197,9 +197,9 @@ def sample(
     Says first how many distinct frames and bytes it takes. Issue the same command again after it was stopped or killed:
     it goes on with the checkpoint that is missing.
     """
-    from suite.data.build import build
-    from suite.data.manifest import read_manifest
-    from suite.data.sample import Selection, make_plan, sample_path
+    from suite.experience.logs.build import build
+    from suite.experience.logs.manifest import read_manifest
+    from suite.experience.logs.sample import Selection, make_plan, sample_path
 
     selection = Selection(reading, fraction, seed, n_step)
     with _looking() as look:
@@ -256,8 +256,8 @@ def _some(places: list[Place], directory: Path) -> list[Place]:
 
 def _chosen(directory: Path, games: str, runs: str | None) -> list[Place]:
     """Return the logged runs that were asked for; UsageError names one that is not there."""
-    from suite.data.layout import find_places
     from suite.errors import UsageError, unknown_name
+    from suite.experience.logs.layout import find_places
 
     places = _some(find_places(directory), directory)
     there = {place.game for place in places}
@@ -277,7 +277,7 @@ def _chosen(directory: Path, games: str, runs: str | None) -> list[Place]:
 def _numbers(option: str, text: str) -> tuple[int, ...]:
     """Return the run numbers in a list such as `1-5`."""
     from suite.errors import UsageError
-    from suite.resolve import parse_seeds
+    from suite.running.request import parse_seeds
 
     try:
         numbers = parse_seeds(text)
@@ -294,7 +294,7 @@ def _looking() -> Iterator[Look]:
 
     Every file is whole or not there at any moment, so that nothing needs to be brought to an end first.
     """
-    from suite.data.files import Interrupted
+    from suite.experience.logs.files import Interrupted
 
     def interrupt() -> None:
         raise Interrupted("Interrupted.", "Issue the same command again to go on.")

@@ -48,12 +48,13 @@ def policy(run: Path, out: Path | None, format_: str, as_json: bool) -> None:
     """Write the final policy of the finished run at RUN.
 
     FILE holds every array whole; if that is smaller, FILE with `.sparse` before its suffix holds the kernels' non-zero
-    weights alone. `suite.policy.load_policy` reads both. What the run's record says it ended with is what is written.
+    weights alone. `suite.learning.policy.load_policy` reads both. What the run's record says it ended with is what is
+    written.
     """
     from suite import durable
     from suite.errors import UnfitEnvironment, UsageError
-    from suite.export import final_policy
-    from suite.record import find_runs, read_run
+    from suite.records.policy_file import final_policy
+    from suite.records.record import find_runs, read_run
 
     found = find_runs(run)
     if len(found) != 1:

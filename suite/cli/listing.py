@@ -32,7 +32,7 @@ def list_(kind: str | None, verbose: bool, as_json: bool) -> None:
 
 
 def _entries(kind: str) -> list[dict[str, Any]]:
-    from suite import plugins
+    from suite.contracts import registry
     from suite.tasks import load_task, task_names
 
     if kind == "tasks":
@@ -40,8 +40,8 @@ def _entries(kind: str) -> list[dict[str, Any]]:
         return [
             {"id": task.id, "version": task.version, "title": task.title, "summary": task.summary} for task in tasks
         ]
-    singular: plugins.Kind = {"agents": "agent", "networks": "network", "methods": "method"}[kind]  # type: ignore[assignment]
-    cards = [plugins.card(singular, name) for name in sorted(plugins.registered(singular))]
+    singular: registry.Kind = {"agents": "agent", "networks": "network", "methods": "method"}[kind]  # type: ignore[assignment]
+    cards = [registry.card(singular, name) for name in sorted(registry.registered(singular))]
     return [{"id": card.id, "version": card.version, "title": card.title, "summary": card.summary} for card in cards]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from suite.method_check import Overhead, Report, Result
+    from suite.checks.method.check import Overhead, Report, Result
 
 TEMPLATE = "my_method"
 
@@ -37,7 +37,7 @@ def new(name: str, into: Path) -> None:
     folder = into / name
     try:
         folder.mkdir(parents=True)
-        for path, text in _template(resources.files("suite").joinpath("method_template")):
+        for path, text in _template(resources.files("suite.checks.method").joinpath("template")):
             file = folder / path.replace(TEMPLATE, name)
             file.parent.mkdir(exist_ok=True)
             file.write_text(text.replace(TEMPLATE, name), encoding="utf-8")
@@ -71,14 +71,14 @@ def check(target: str, settings: tuple[str, ...], alone: bool, overhead: Overhea
     Trains it on a tiny network for some dozens of gradient steps, alone and together with every other method. Takes
     less than a minute, most of it for compiling the combinations. Exits with 4 if a check fails.
     """
-    from suite.device import prepare
     from suite.errors import BadData
+    from suite.learning.device import prepare
 
     folder = Path(target)
     if ("/" in target or folder.is_dir()) and not (folder / "pyproject.toml").is_file() and not _is_method(target):
         raise _usage(f"{folder} has no pyproject.toml.", "Name a package's folder, or an installed method.")
     prepare(None, deterministic=True)
-    from suite import method_check  # takes a second: jax
+    from suite.checks.method import check as method_check  # takes a second: jax
 
     def look(name: str, result: Result) -> None:
         click.echo(f"{result.state:<8}{result.name:<26}{result.seconds:5.1f} s  {result.detail}", err=as_json)
@@ -112,9 +112,9 @@ def _refuse(name: str) -> None:
 
 
 def _is_method(name: str) -> bool:
-    from suite import plugins
+    from suite.contracts import registry
 
-    return name in plugins.registered("method")
+    return name in registry.registered("method")
 
 
 def _template(folder: Traversable, before: str = "") -> list[tuple[str, str]]:

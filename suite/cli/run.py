@@ -16,8 +16,8 @@ from suite.cli.signals import stopping_signals
 from suite.errors import ExitCode
 
 if TYPE_CHECKING:
-    from suite.outcome import Outcome
-    from suite.plan import Plan
+    from suite.records.outcome import Outcome
+    from suite.running.plan import Plan
 
 DEFAULT_OUT = "runs"
 
@@ -107,13 +107,13 @@ def run(
 ) -> None:
     """Train agents on a task. Issue the same command again and it does what is missing."""
     with _stop_on_signals() as stop:
-        from suite.device import prepare
-        from suite.resolve import Request, resolve
+        from suite.learning.device import prepare
+        from suite.running.request import Request, resolve
 
         request = Request(task_name, agent, network, _split(methods), settings, frames, width, data)
         resolved = resolve(request)
         prepare(threads, deterministic=deterministic)
-        from suite.plan import make_plan  # takes a second: jax
+        from suite.running.plan import make_plan  # takes a second: jax
 
         plan = make_plan(resolved, games, seeds, out or Path(DEFAULT_OUT), lanes, placement, data)
         if dry_run:
@@ -127,9 +127,9 @@ def run(
 def _execute(
     plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every: int | None, form: str
 ) -> list[Outcome]:
-    from suite.progress import open_progress
-    from suite.runner import run_cells
-    from suite.start import Options
+    from suite.running.progress import open_progress
+    from suite.running.runner import run_cells
+    from suite.running.start import Options
 
     click.echo("\n".join(plan.preflight(os.environ.get("SUITE_IMAGE", ""))), err=True)
     if not plan.jobs:

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from suite.card import Card
+    from suite.contracts.card import Card
     from suite.tasks import Task
 
 COMPONENTS = ("method", "agent", "network")
@@ -77,17 +77,17 @@ def _find(what: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _names() -> dict[str, list[str]]:
-    from suite import plugins
+    from suite.contracts import registry
     from suite.tasks import task_names
 
-    own = {kind: sorted(plugins.registered(kind)) for kind in COMPONENTS}
+    own = {kind: sorted(registry.registered(kind)) for kind in COMPONENTS}
     return {**own, "task": list(task_names())}
 
 
 def _card_document(kind: str, name: str) -> dict[str, Any]:
-    from suite import plugins
+    from suite.contracts import registry
 
-    card = plugins.card(kind, name)
+    card = registry.card(kind, name)
     document: dict[str, Any] = {
         "id": card.id,
         "version": card.version,
@@ -107,9 +107,9 @@ def _card_document(kind: str, name: str) -> dict[str, Any]:
 
 def _refused(card: Card) -> dict[str, str]:
     """Return why this method cannot be combined, by method: those installed, and those that its card names."""
-    from suite import plugins
+    from suite.contracts import registry
 
-    others = [plugins.card("method", name) for name in sorted(plugins.registered("method")) if name != card.id]
+    others = [registry.card("method", name) for name in sorted(registry.registered("method")) if name != card.id]
     return card.conflicts | {other.id: reason for other in others if (reason := card.refusal(other))}
 
 

@@ -14,7 +14,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def status(directory: Path, as_json: bool) -> None:
     """Show every run under DIRECTORY (default: ./runs, or $SUITE_OUT)."""
-    from suite.record import find_runs
+    from suite.records.record import find_runs
 
     rows = [_row(path, directory) for path in find_runs(directory)]
     if as_json:
@@ -25,7 +25,7 @@ def status(directory: Path, as_json: bool) -> None:
 
 def _row(path: Path, directory: Path) -> dict[str, Any]:
     from suite.errors import BadData
-    from suite.record import effective_state, is_locked, read_cell, read_status
+    from suite.records.record import effective_state, is_locked, read_cell, read_status
 
     place = str(path.relative_to(directory))
     if not (path / "status.json").exists():

@@ -18,10 +18,10 @@ def verify(directories: tuple[Path, ...], as_json: bool) -> None:
     Proves that the recorded actions give the recorded score in the emulator, not who chose them. Exits with 4 if a
     return comes out otherwise.
     """
+    from suite.checks.verify import Verification
+    from suite.checks.verify import verify as replay
     from suite.errors import BadData
-    from suite.record import find_runs, read_run
-    from suite.verify import Verification
-    from suite.verify import verify as replay
+    from suite.records.record import find_runs, read_run
 
     paths = sorted({path for directory in directories for path in find_runs(directory)})
     wrong = 0

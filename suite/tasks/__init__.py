@@ -1,6 +1,7 @@
 """Tasks as data: one TOML file each, read into `Task`; `games.py` holds the reference scores."""
 
-from suite.tasks.base import (
+from suite.tasks.games import ATARI, GAMES, MUJOCO, Game, game, human_normalized
+from suite.tasks.task import (
     Budget,
     Data,
     Environment,
@@ -11,7 +12,6 @@ from suite.tasks.base import (
     load_task,
     task_names,
 )
-from suite.tasks.games import ATARI, GAMES, MUJOCO, Game, game, human_normalized
 
 __all__ = [
     "ATARI",

@@ -19,7 +19,7 @@ class Game:
     """One game: its ALE ROM, the size of its minimal action set, and its reference scores (None: unpublished).
 
     Of a MuJoCo environment there are the name and, as `actions`, the dimensions of an action. `frame_bytes`: what a
-    frame took in `suite.replay.stores.CompressedFrames`, over 3,000 agent steps of random play.
+    frame took in `suite.experience.replay.stores.CompressedFrames`, over 3,000 agent steps of random play.
     """
 
     name: str

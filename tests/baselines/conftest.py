@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from suite import plugins
-from suite.agent import Agent, Batch
-from suite.card import Value
-from suite.method import gradient_step, init_learner, wrap_optimizer
+from suite.contracts import registry
+from suite.contracts.agent import Agent, Batch
+from suite.contracts.card import Value
+from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 
 OBSERVATION = (3, 3, 2)
 ACTIONS = 4
@@ -29,11 +29,11 @@ class TinyEncoder(nn.Module):
 
 
 @pytest.fixture
-def published() -> Callable[[plugins.Kind, str], dict[str, Value]]:
+def published() -> Callable[[registry.Kind, str], dict[str, Value]]:
     """Return a function from a component to its published settings."""
 
-    def settings(kind: plugins.Kind, name: str) -> dict[str, Value]:
-        return {key: setting.value for key, setting in plugins.card(kind, name).settings.items()}
+    def settings(kind: registry.Kind, name: str) -> dict[str, Value]:
+        return {key: setting.value for key, setting in registry.card(kind, name).settings.items()}
 
     return settings
 
@@ -43,7 +43,7 @@ def tiny_dqn(published: Callable[..., dict[str, Value]]) -> Callable[..., Agent]
     """Return a function that builds DQN on the tiny encoder, with some settings replaced."""
 
     def build(**settings: Value) -> Agent:
-        agent: Agent = plugins.load("agent", "dqn")(published("agent", "dqn") | settings, TinyEncoder, ACTIONS)
+        agent: Agent = registry.load("agent", "dqn")(published("agent", "dqn") | settings, TinyEncoder, ACTIONS)
         return agent
 
     return build

@@ -7,21 +7,21 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from suite import plugins
-from suite.method import Context, Method
+from suite.contracts import registry
+from suite.contracts.method import Context, Method
 
 COMPONENTS = [
     (kind, name)
     for kind in ("agent", "network", "method")
-    for name, point in sorted(plugins.registered(kind).items())
+    for name, point in sorted(registry.registered(kind).items())
     if point.module.startswith("baselines.")
 ]
 FREE_TEXT = ("ticket",)
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
-def test_cards_are_complete(kind: plugins.Kind, name: str) -> None:
-    card = plugins.card(kind, name)
+def test_cards_are_complete(kind: registry.Kind, name: str) -> None:
+    card = registry.card(kind, name)
     assert card.title
     assert card.summary.endswith(".")
     for key, setting in card.settings.items():
@@ -35,13 +35,13 @@ def test_cards_are_complete(kind: plugins.Kind, name: str) -> None:
 
 @pytest.mark.parametrize("network", ["impala", "nature_cnn"])
 def test_published_settings_build(network: str, published: Callable) -> None:
-    encoder = partial(plugins.load("network", network), published("network", network))
-    agent = plugins.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)
+    encoder = partial(registry.load("network", network), published("network", network))
+    agent = registry.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)
     observation = jax.ShapeDtypeStruct((1, 84, 84, 4), jnp.uint8)
     params, legal = jax.eval_shape(agent.init, jax.random.key(0), observation), jnp.ones(6, jnp.bool_)
     context = Context(agent.plan.nominal_updates(10_000_000), params, agent.connections, 6.25e-5)
     for name in (name for kind, name in COMPONENTS if kind == "method" and name not in ("lottery_ticket", "jaxpruner")):
-        method = plugins.load("method", name)(published("method", name), context)
+        method = registry.load("method", name)(published("method", name), context)
         assert isinstance(method, Method)
         assert method.id == name
     assert jax.eval_shape(agent.act, params, observation, legal, jax.random.key(0)).shape == (1,)

@@ -12,18 +12,18 @@ from functools import partial
 
 import pytest
 
-from suite import plugins
+from suite.checks.method.promises import MANY_ACTIONS, check_learner, check_pair, check_programs
+from suite.checks.method.trial import Trial, arrays_of, first_difference, quick_compilation, registration, round_trip
+from suite.contracts import registry
 from suite.errors import UnfitEnvironment, UsageError
-from suite.forms import Form
-from suite.learners import Learners, LoopLearners, StackedLearners
-from suite.method_promises import MANY_ACTIONS, check_learner, check_pair, check_programs
-from suite.method_trial import Trial, arrays_of, first_difference, quick_compilation, registration, round_trip
+from suite.learning.batching import Form
+from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.rng import Streams
 
 FIRST = "dqn"
-OTHERS = sorted(set(plugins.registered("agent")) - {FIRST})
-OF_GAMES = [name for name in OTHERS if "continuous" not in plugins.card("agent", name).families]
-METHODS = sorted(plugins.registered("method"))
+OTHERS = sorted(set(registry.registered("agent")) - {FIRST})
+OF_GAMES = [name for name in OTHERS if "continuous" not in registry.card("agent", name).families]
+METHODS = sorted(registry.registered("method"))
 LANES = 2
 UPDATES = 24
 
@@ -36,7 +36,7 @@ def quick() -> Iterator[None]:
 
 
 def trial_of(agent: str, methods: str, actions: int = 4) -> Trial:
-    no_convolutions = "continuous" in plugins.card("agent", agent).families and methods == "shrink_and_perturb"
+    no_convolutions = "continuous" in registry.card("agent", agent).families and methods == "shrink_and_perturb"
     settings = ("method.shrink_and_perturb.layers=all",) if no_convolutions else ()
     trial = Trial(methods, agent, actions, settings)
     try:
@@ -49,7 +49,7 @@ def trial_of(agent: str, methods: str, actions: int = 4) -> Trial:
 
 
 def allowed(one: str, other: str) -> bool:
-    return not plugins.card("method", one).refusal(plugins.card("method", other))
+    return not registry.card("method", one).refusal(registry.card("method", other))
 
 
 def streams() -> list[Streams]:
@@ -110,7 +110,7 @@ def many_at_once(agent: str) -> list[str]:
     """Return methods that can all be combined, in the order of their names."""
     together: list[str] = []
     for method in METHODS:
-        alone = "alone" in plugins.card("method", method).claims
+        alone = "alone" in registry.card("method", method).claims
         if not alone and all(allowed(method, other) for other in together) and can_be_built(agent, method):
             together.append(method)
     return together
@@ -135,4 +135,4 @@ def test_a_pair_of_methods_is_refused_with_a_reason_or_runs(one: str, other: str
     if allowed(one, other):
         assert check_pair(trial_of(FIRST, f"{one}+{other}"))
     else:
-        assert plugins.card("method", one).refusal(plugins.card("method", other))
+        assert registry.card("method", one).refusal(registry.card("method", other))

@@ -15,19 +15,19 @@ from flax import linen as nn
 
 from baselines.losses.distributional import expectation, midpoints
 from baselines.networks.heads import DistributionNetwork, ImplicitQuantileNetwork, QNetwork
-from suite import plugins
-from suite.agent import Agent
-from suite.envs.base import TimeStep
-from suite.envs.several import SeveralEnvs
-from suite.group import Group
-from suite.inputs import Frames
-from suite.lane import Lane
-from suite.learners import LoopLearners
-from suite.programs import Programs
-from suite.replay.frames import FrameReplay
-from suite.replay.prioritized import Priorities
-from suite.replay.stores import HostFrames
+from suite.contracts import registry
+from suite.contracts.agent import Agent
+from suite.experience.envs.base import TimeStep
+from suite.experience.envs.several import SeveralEnvs
+from suite.experience.observations import Frames
+from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.prioritized import Priorities
+from suite.experience.replay.stores import HostFrames
+from suite.learning.learners import LoopLearners
+from suite.learning.programs import Programs
 from suite.rng import Streams
+from suite.running.group import Group
+from suite.running.lane import Lane
 from suite.tasks import load_task
 
 GAMMA = 0.8
@@ -62,8 +62,8 @@ BALL_GAME = FAST | {
 }
 AGENTS = [
     name if name == "dqn" else pytest.param(name, marks=pytest.mark.nightly)
-    for name in sorted(plugins.registered("agent"))
-    if "atari" in (plugins.card("agent", name).families or ("atari",))
+    for name in sorted(registry.registered("agent"))
+    if "atari" in (registry.card("agent", name).families or ("atari",))
 ]
 
 
@@ -144,7 +144,7 @@ PROBES = {
 
 def settings_of(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     """Return an agent's published settings with those changes that it has settings for."""
-    published = {key: setting.value for key, setting in plugins.card("agent", name).settings.items()}
+    published = {key: setting.value for key, setting in registry.card("agent", name).settings.items()}
     return published | {key: value for key, value in changes.items() if key in published}
 
 
@@ -162,7 +162,7 @@ class Training:
     def run(self, steps: int, solved: Callable[[Agent, Any], bool] = lambda agent, params: False) -> tuple[Agent, Any]:
         """Return the agent and its parameters after `steps` agent steps, or once they are found to solve the task."""
         actions = self.environment.actions
-        agent: Agent = plugins.load("agent", self.name)(
+        agent: Agent = registry.load("agent", self.name)(
             self.settings, lambda **initializers: TinyEncoder(self.units), actions
         )
         streams, plan = Streams("probe@1", self.task, 0), agent.plan
@@ -282,7 +282,7 @@ def test_an_agent_learns_to_catch(agent_name: str) -> None:
         successes.append(caught(lambda stack: int(choose(params, stack, legal, jax.random.key(0))[0])))
         return successes[-1] >= 0.8
 
-    steps_back = plugins.card("agent", agent_name).settings["n_step"].value
+    steps_back = registry.card("agent", agent_name).settings["n_step"].value
     settings = settings_of(agent_name, BALL_GAME) | {"n_step": steps_back}
     Training(agent_name, "catch", Catch(), settings, Catch.size, 64).run(15_000, solved)
     assert successes[-1] >= 0.8, successes

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from suite import plugins
-from suite.spec import Cell, Component, Spec
+from suite.contracts import registry
+from suite.tasks.configuration import Cell, Component, Spec
 
 TINY_MODULE = '''
 """Every sixth pixel, and one hidden layer."""
@@ -75,6 +75,6 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(tiny_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The network `tiny` in this process."""
     monkeypatch.syspath_prepend(str(tiny_path))
-    plugins.registered.cache_clear()
+    registry.registered.cache_clear()
     yield
-    plugins.registered.cache_clear()
+    registry.registered.cache_clear()

@@ -21,8 +21,9 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from suite import checkpoint, durable
-from suite.checkpoint import CheckpointStore
+from suite import durable
+from suite.records import checkpoints
+from suite.records.checkpoints import CheckpointStore
 
 PAGE = 4096
 LIMIT = 5000
@@ -350,7 +351,7 @@ def record_writes(patch: pytest.MonkeyPatch, root: Path, steps: Sequence[int], k
             write_numbered(store, step, number)
             recorder.ops.append(Op("ack", data=str(number).encode()))
 
-    patch.setattr(checkpoint, "CHUNK", PAGE)
+    patch.setattr(checkpoints, "CHUNK", PAGE)
     return recorded(patch, root, act)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from leaderboard.site import charts, exports, figures, links, printed, tables
+from leaderboard.board import exports
+from leaderboard.board.duels import Duel
+from leaderboard.board.views import Board, TaskPage
+from leaderboard.site import links, tables
 from leaderboard.site.book import Book
-from leaderboard.site.duels import Duel
-from leaderboard.site.views import Board, TaskPage
+from leaderboard.site.downloads import printed
+from leaderboard.site.drawing import charts, figures
 
 WIDTH, ROW_HEIGHT = 397.0, 13.0
 """The forest plot for papers, in points: the width of a text column."""

@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from leaderboard.board.report import Report
 from leaderboard.site import links
 from leaderboard.site.book import Book
-from leaderboard.site.report import Report
 from leaderboard.store.rows import StoredSubmission
 
 LISTED = 300

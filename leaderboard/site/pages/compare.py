@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leaderboard.board.duels import ENTRIES, Duel, plain_selves
+from leaderboard.board.report import TaskData
+from leaderboard.board.views import Entry, TaskPage
 from leaderboard.site import links
 from leaderboard.site.book import Book
-from leaderboard.site.duels import ENTRIES, Duel, plain_selves
-from leaderboard.site.report import TaskData
-from leaderboard.site.views import Entry, TaskPage
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.pairs import Verdict
 from leaderboard.statistics.sentences import p_text

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from leaderboard.site import coverage_files, exports, links
+from leaderboard.board import exports
+from leaderboard.board.report import TaskData
+from leaderboard.board.standings import normalized_scores
+from leaderboard.board.views import TaskPage
+from leaderboard.site import links
 from leaderboard.site.book import Book
-from leaderboard.site.coverage_files import Count, Row, Summary, Wanted
-from leaderboard.site.report import TaskData
-from leaderboard.site.standings import normalized_scores
-from leaderboard.site.views import TaskPage
+from leaderboard.site.downloads import coverage_files
+from leaderboard.site.downloads.coverage_files import Count, Row, Summary, Wanted
 from leaderboard.statistics.planning import Candidate, Plan, next_cells
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES

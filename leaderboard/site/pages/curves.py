@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leaderboard.site import charts, exports, links, printed, tables, text
+from leaderboard.board import exports
+from leaderboard.board.exports import Column, Table
+from leaderboard.board.views import Curve, CurvePoint, Entry, TaskPage
+from leaderboard.site import links, tables, text
 from leaderboard.site.book import Book
-from leaderboard.site.exports import Column, Table
-from leaderboard.site.views import Curve, CurvePoint, Entry, TaskPage
+from leaderboard.site.downloads import printed
+from leaderboard.site.drawing import charts
 from leaderboard.statistics.intervals import Estimate
 
 SIZES = {"curves": (900, 400, 3), "curves-narrow": (400, 340, 1)}

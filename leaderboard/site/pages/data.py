@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from leaderboard.site import exports, links, tables
+from leaderboard.board import exports
+from leaderboard.site import links, tables
 from leaderboard.site.book import Book
-from leaderboard.site.pages.downloads import iterations
+from leaderboard.site.downloads.tables_of_task import iterations
 
 DATABASE = "data/results.sqlite"
 

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.site import charts, duels, exports, links, plot_files, plots, printed, tables
+from leaderboard.board import duels, exports
+from leaderboard.board.exports import Cell, Column, Table
+from leaderboard.board.report import TaskData
+from leaderboard.board.views import Curve, Entry, TaskPage
+from leaderboard.site import links, tables
 from leaderboard.site.book import Book
-from leaderboard.site.exports import Cell, Column, Table
-from leaderboard.site.report import TaskData
+from leaderboard.site.downloads import printed
+from leaderboard.site.drawing import charts, plot_files, plots
 from leaderboard.site.text import decimals, fixed
-from leaderboard.site.views import Curve, Entry, TaskPage
 from leaderboard.store.rows import StoredRun
 from suite.tasks import human_normalized
 

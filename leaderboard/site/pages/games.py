@@ -7,12 +7,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from leaderboard.site import charts, exports, learning, links, marks, plot_files, plots, printed, tables
+from leaderboard.board import exports, learning
+from leaderboard.board.exports import Column, Table
+from leaderboard.board.report import TaskData
+from leaderboard.board.views import Entry, TaskPage
+from leaderboard.site import links, tables
 from leaderboard.site.book import Book
-from leaderboard.site.exports import Column, Table
-from leaderboard.site.report import TaskData
+from leaderboard.site.downloads import printed
+from leaderboard.site.drawing import charts, marks, plot_files, plots
 from leaderboard.site.text import si
-from leaderboard.site.views import Entry, TaskPage
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, human_normalized
 

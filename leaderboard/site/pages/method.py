@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from leaderboard.site import charts, exports, links, panels, plot_files, plots, printed, tables
+from leaderboard.board import exports
+from leaderboard.board.exports import Column, Table
+from leaderboard.board.report import Report
+from leaderboard.board.views import Entry, MethodCard, Standing, TaskPage
+from leaderboard.site import links, tables
 from leaderboard.site.book import Book
-from leaderboard.site.exports import Column, Table
-from leaderboard.site.report import Report
+from leaderboard.site.downloads import printed
+from leaderboard.site.drawing import charts, panels, plot_files, plots
 from leaderboard.site.text import span
-from leaderboard.site.views import Entry, MethodCard, Standing, TaskPage
 
 COLUMNS = (
     Column("task", "Task"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaderboard.site import exports, links
+from leaderboard.board import exports
+from leaderboard.board.exports import Column, Table
+from leaderboard.board.views import MethodCard
+from leaderboard.site import links
 from leaderboard.site.book import Book
-from leaderboard.site.exports import Column, Table
-from leaderboard.site.views import MethodCard
 
 COMBINATIONS = "methods/combinations"
 """The path of the table of combinations as files, without their ends."""

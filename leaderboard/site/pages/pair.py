@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from leaderboard.site import charts, exports, figures, links, plots, printed
+from leaderboard.board import exports
+from leaderboard.board.duels import Duel, table
+from leaderboard.board.exports import Cell, Column, Table
+from leaderboard.board.views import Curve, Tick
+from leaderboard.board.workers import spread
+from leaderboard.site import links
 from leaderboard.site.book import Book
-from leaderboard.site.duels import Duel, table
-from leaderboard.site.exports import Cell, Column, Table
+from leaderboard.site.downloads import printed
+from leaderboard.site.drawing import charts, figures, plots
 from leaderboard.site.text import decimals, fixed, signed
-from leaderboard.site.views import Curve, Tick
-from leaderboard.site.workers import spread
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.pairs import GameDifference
 from leaderboard.statistics.sentences import p_text, remarks, sentence

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.site import charts, exports, figures, links, printed, tables
+from leaderboard.board import exports
+from leaderboard.board.estimates import METRICS, Question, ask
+from leaderboard.board.exports import Column, Table
+from leaderboard.board.report import TaskData
+from leaderboard.board.standings import normalized_scores
+from leaderboard.board.views import Entry, TaskPage
+from leaderboard.site import links, tables
 from leaderboard.site.book import Book
-from leaderboard.site.charts import Line
-from leaderboard.site.estimates import METRICS, Question, ask
-from leaderboard.site.exports import Column, Table
+from leaderboard.site.downloads import printed
+from leaderboard.site.drawing import charts, figures
+from leaderboard.site.drawing.charts import Line
 from leaderboard.site.profiles import profile_lines
-from leaderboard.site.report import TaskData
-from leaderboard.site.standings import normalized_scores
 from leaderboard.site.text import decimals
-from leaderboard.site.views import Entry, TaskPage
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores, profile
 

@@ -7,12 +7,15 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leaderboard.site import exports, links, plot_files, plots, seed_files
+from leaderboard.board import exports
+from leaderboard.board.report import TaskData
+from leaderboard.board.views import Entry, TaskPage
+from leaderboard.site import links
 from leaderboard.site.book import Book
-from leaderboard.site.charts import Point, style
-from leaderboard.site.report import TaskData
+from leaderboard.site.downloads import seed_files
+from leaderboard.site.drawing import plot_files, plots
+from leaderboard.site.drawing.charts import Point, style
 from leaderboard.site.text import NONE, duration, fixed, raw, si
-from leaderboard.site.views import Entry, TaskPage
 from leaderboard.store.rows import StoredRun
 from suite.tasks import Task, human_normalized
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaderboard.site import links
 from leaderboard.site.book import Book
 from leaderboard.statistics import pairs, ranks
-from leaderboard.statistics.policy import STATISTICS_POLICY
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 
 
 def pages(book: Book) -> dict[str, bytes]:

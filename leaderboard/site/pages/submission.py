@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.site import exports, links
+from leaderboard.board import exports
+from leaderboard.board.exports import Cell, Column, Table
+from leaderboard.board.report import Report
+from leaderboard.site import links
 from leaderboard.site.book import Book
-from leaderboard.site.exports import Cell, Column, Table
 from leaderboard.site.pages.run import PROVEN, facts, shown
-from leaderboard.site.report import Report
 from leaderboard.store.rows import StoredSubmission, SubmittedRun
 
 RUNS_SHOWN = 600

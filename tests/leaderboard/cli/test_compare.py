@@ -6,8 +6,8 @@ from dataclasses import asdict
 import pytest
 from click.testing import CliRunner
 
+from leaderboard.board import learning
 from leaderboard.cli.compare import compare
-from leaderboard.site import learning
 from leaderboard.statistics.curves import area_between
 from leaderboard.store.database import ResultStore
 from leaderboard.store.references import add_references

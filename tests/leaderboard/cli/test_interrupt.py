@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-import synthetic
 from click.testing import CliRunner
 
 from leaderboard.store.audit import audit
 from leaderboard.store.ingest import ingest
 from suite.cli.main import cli
 from suite.errors import ExitCode
+from tests.support import synthetic
 
 SAID = "Stopped. What was finished stands; issue the same command again for the rest.\n"
 
@@ -33,7 +33,7 @@ main()
 PACK = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from leaderboard.submissions import pack
+from leaderboard.bundles import pack
 from suite.cli.main import main
 real = pack.zipped
 def interrupted(files):
@@ -99,7 +99,7 @@ def test_a_pack_that_is_stopped_leaves_the_bundle_from_before(tmp_path: Path) ->
         ("leaderboard.site.render.build", ["leaderboard", "build"]),
         ("leaderboard.store.audit.audit", ["leaderboard", "check"]),
         ("leaderboard.store.schema.migrate", ["leaderboard", "migrate"]),
-        ("leaderboard.submissions.check.check_bundle", ["submit", "check", __file__]),
+        ("leaderboard.bundles.check.check_bundle", ["submit", "check", __file__]),
     ],
 )
 def test_every_command_ends_with_the_same_line_and_code(

@@ -3,7 +3,6 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,11 +10,7 @@ from click.testing import CliRunner
 from leaderboard.cli.submit import submit
 from leaderboard.store.ingest import ingest
 from suite.errors import BadData, ExitCode, UsageError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "submissions"))
-
-import attacks
-import honest
+from tests.support import attacks, honest
 
 
 @pytest.fixture
@@ -154,7 +149,7 @@ def test_several_tasks_and_no_runs_are_refused(run, finished, toml, tmp_path):
 
 
 def test_actions_that_are_too_large_are_left_out_and_that_is_said(run, finished, toml, tmp_path, monkeypatch):
-    from leaderboard.submissions import pack
+    from leaderboard.bundles import pack
 
     bare = len(honest.bundle(honest.honest_runs(with_actions=False)))
     assert bare < len(attacks.good()) - 1000
@@ -191,7 +186,7 @@ def test_a_component_that_is_not_here_goes_without_card(run, finished, toml, tmp
     path = next(finished.glob("*/*/Pong/seed-0"))
     spec = json.loads((path / "spec.json").read_text())
     spec["spec"]["agent"]["card"] = "0" * 16
-    from suite.spec import Spec
+    from suite.tasks.configuration import Spec
 
     spec["config_id"] = Spec.model_validate(spec["spec"]).config_id
     (path / "spec.json").write_text(json.dumps(spec))
@@ -226,8 +221,8 @@ def test_schemas_are_printed(run, name):
 
 
 def test_every_published_schema_can_be_printed(run):
+    from leaderboard.bundles.schema import MODELS
     from leaderboard.cli.submit import _SCHEMAS
-    from leaderboard.submissions.schema import MODELS
 
     assert sorted(_SCHEMAS) == sorted(MODELS)
     assert run("schema", "nothing").exit_code == ExitCode.USAGE
@@ -258,6 +253,6 @@ def test_help_is_light(command):
 
 def test_pyarrow_is_only_needed_for_curves():
     assert importlib.util.find_spec("pyarrow") is not None
-    program = "import leaderboard.submissions.bundle, sys; print('pyarrow' in sys.modules, 'jax' in sys.modules)"
+    program = "import leaderboard.bundles.bundle, sys; print('pyarrow' in sys.modules, 'jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"

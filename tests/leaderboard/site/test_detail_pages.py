@@ -7,10 +7,11 @@ from itertools import combinations
 import html5lib
 import pytest
 
-from leaderboard.site import duels, learning, links, report
+from leaderboard.board import duels, learning, report
+from leaderboard.board.standings import normalized_scores
+from leaderboard.site import links
 from leaderboard.site.book import Book
 from leaderboard.site.pages import changelog, compare, curves, method, pair, run, submission
-from leaderboard.site.standings import normalized_scores
 from leaderboard.site.text import decimals, fixed, signed
 from leaderboard.statistics.curves import area_between, area_under_curve
 from leaderboard.statistics.intervals import Estimate

@@ -11,18 +11,20 @@ import html5lib
 import numpy as np
 import pytest
 
-from leaderboard.site import charts, estimates, links, profiles, render, report, text, workers
+from leaderboard.board import estimates, report, workers
+from leaderboard.board.standings import normalized_scores
+from leaderboard.board.views import Entry, Span
+from leaderboard.site import links, profiles, render, text
 from leaderboard.site.book import Book
+from leaderboard.site.drawing import charts
 from leaderboard.site.pages import changelog, coverage
 from leaderboard.site.render import MARKER, build
-from leaderboard.site.standings import normalized_scores
-from leaderboard.site.views import Entry, Span
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.intervals import Estimate, estimate
-from leaderboard.statistics.policy import STATISTICS_POLICY
 from leaderboard.statistics.ranks import Ranking
 from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
-from suite import plugins
+from suite.contracts import registry
 from suite.errors import UsageError
 
 VOID = {"meta", "link", "img", "source", "br", "hr", "input"}
@@ -472,7 +474,7 @@ def test_published_numbers_stand_among_the_others_without_a_rank(full):
 def test_every_method_has_a_card_and_the_index_says_what_cannot_be_combined(full):
     found = pages(full / "site")
     page = found["methods/index.html"]
-    cards = {name: plugins.card("method", name) for name in plugins.registered("method") if name != "tiny"}
+    cards = {name: registry.card("method", name) for name in registry.registered("method") if name != "tiny"}
     for name, card in cards.items():
         assert name in page.ids
         words = found[links.method(name)].words

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from leaderboard.statistics import curves, metrics
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.intervals import Estimate
-from leaderboard.statistics.policy import STATISTICS_POLICY
 from leaderboard.store import references
 from suite.tasks import human_normalized, load_task
 

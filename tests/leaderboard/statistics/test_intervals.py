@@ -9,10 +9,10 @@ from rliable import metrics as oracle
 from scipy import stats
 
 from leaderboard.statistics import aggregate, intervals, metrics, replicates
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import degrees_of_freedom, standard_error
 from leaderboard.statistics.intervals import Estimate, difference_estimate, estimate, interval
 from leaderboard.statistics.metrics import lay_out
-from leaderboard.statistics.policy import STATISTICS_POLICY
 from leaderboard.statistics.replicates import Replicates
 from leaderboard.statistics.resampling import resamples
 

@@ -10,7 +10,6 @@ from rliable import metrics as rliable
 from scipy import stats
 
 from leaderboard.statistics import pairs, permutation, power
-from leaderboard.statistics.comparison_simulation import board, frequencies, pair_errors, population, tables
 from leaderboard.statistics.influence import standard_error
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import iqm, iqm_corrected
@@ -18,6 +17,7 @@ from leaderboard.statistics.pairs import compare, holm, verdict
 from leaderboard.statistics.permutation import permutation_p
 from leaderboard.statistics.ranks import rank
 from leaderboard.statistics.sentences import p_text, remarks, sentence
+from leaderboard.statistics.simulations.comparisons import board, frequencies, pair_errors, population, tables
 
 
 def normal(seed, level=1.0, runs=5, games=6, spread=0.1):
@@ -115,7 +115,7 @@ def test_a_comparison_depends_on_no_order_and_swapping_turns_it_round(pair, sour
 
 def test_the_same_in_another_process():
     script = (
-        "from leaderboard.statistics.comparison_simulation import board\n"
+        "from leaderboard.statistics.simulations.comparisons import board\n"
         "from leaderboard.statistics.pairs import compare\n"
         "from leaderboard.statistics.ranks import rank\n"
         "a, b, c = board('twice', 4, 'real', (1.0, 1.05, 1.2))\n"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from leaderboard.statistics import metrics
-from leaderboard.statistics.policy import STATISTICS_POLICY
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.proportions import poi_estimate, profile_estimates
 
 FEW = replace(STATISTICS_POLICY, name="few", final_repetitions=300, curve_repetitions=300)

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from leaderboard.statistics import ranks
-from leaderboard.statistics.comparison_simulation import frequencies, rank_errors
 from leaderboard.statistics.metrics import iqm
 from leaderboard.statistics.ranks import Ranking, rank, told_apart
+from leaderboard.statistics.simulations.comparisons import frequencies, rank_errors
 
 rng = np.random.default_rng(0)
 NOISE = {f"game-{i}": rng.normal(1, 0.05, 5) for i in range(8)}

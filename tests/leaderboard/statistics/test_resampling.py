@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from leaderboard.statistics.policy import STATISTICS_POLICY, Policy
+from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
 from leaderboard.statistics.resampling import key_of, resamples
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import synthetic
 
+from leaderboard.bundles.pack import pack
 from leaderboard.store.audit import audit
 from leaderboard.store.ingest import ingest
-from leaderboard.submissions.pack import pack
+from tests.support import synthetic
 
 INGEST = """
 import os, signal, sys

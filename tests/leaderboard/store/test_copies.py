@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import random
-import sys
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-from leaderboard.store import scoring
+from leaderboard.bundles.check import check_bundle
+from leaderboard.store.comparison import find_copies
 from leaderboard.store.copies import COPIED, REPEATED
 from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
-from leaderboard.submissions.check import check_bundle
 from suite.errors import UsageError
+from suite.records import claims
 from suite.rng import Streams
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "submissions"))
-
-import honest
+from tests.support import honest
 
 RUNS = honest.honest_runs("smoke")
 PARTIAL = honest.TOML.replace(b"[[authors]]", b"partial = true\n\n[[authors]]", 1)
@@ -194,10 +191,10 @@ def test_runs_that_hardly_differ_have_no_trace():
     """A game that gives nothing: every episode as long as any other, and nothing won."""
     rows = RUNS[0].episodes
     flat = replace(RUNS[0], episodes=tuple(row.model_copy(update={"length": 100, "value": 0.0}) for row in rows))
-    assert scoring.trace(flat) == ""
-    assert scoring.trace_of([(100, float(value)) for value in range(7)] * 9) == ""
-    assert scoring.trace_of([(100, float(value)) for value in range(8)]) != ""
-    assert scoring.trace_of([(1, -0.0), *rows_of(9)]) == scoring.trace_of([(1, 0.0), *rows_of(9)])
+    assert claims.trace(flat) == ""
+    assert claims.trace_of([(100, float(value)) for value in range(7)] * 9) == ""
+    assert claims.trace_of([(100, float(value)) for value in range(8)]) != ""
+    assert claims.trace_of([(1, -0.0), *rows_of(9)]) == claims.trace_of([(1, 0.0), *rows_of(9)])
 
 
 def rows_of(count):
@@ -214,22 +211,24 @@ def test_a_return_of_minus_nothing_is_the_same_in_a_bundle(tmp_path, db):
 def test_a_check_compares_with_a_database(tmp_path, db):
     add(db, place(tmp_path, "first", RUNS[:1]))
     bundle = place(tmp_path, "second", [under_seed(RUNS[0], 1), RUNS[2]])
-    alone, compared = check_bundle(bundle), check_bundle(bundle, db=db)
+    alone, compared = check_bundle(bundle), check_bundle(bundle, compare=partial(find_copies, db))
     assert [one.code for one in compared.findings if one not in alone.findings] == ["runs.copied"]
     assert (compared.level, compared.count("error")) == ("recomputed", 0)
     add(db, bundle)
-    assert [one.code for one in check_bundle(bundle, db=db).findings if one not in alone.findings] == ["runs.copied"]
-    assert all(one.code != "runs.repeated" for one in check_bundle(bundle, db=db).findings)
+    assert [
+        one.code for one in check_bundle(bundle, compare=partial(find_copies, db)).findings if one not in alone.findings
+    ] == ["runs.copied"]
+    assert all(one.code != "runs.repeated" for one in check_bundle(bundle, compare=partial(find_copies, db)).findings)
 
 
 def test_a_check_of_ones_own_runs_finds_no_copy_and_of_anothers_a_repetition(tmp_path, db):
     add(db, honest.write_run(RUNS[0], tmp_path / "runs"))
     bundle = place(tmp_path, "mine", RUNS[:1])
-    assert check_bundle(bundle, db=db).findings == check_bundle(bundle).findings
+    assert check_bundle(bundle, compare=partial(find_copies, db)).findings == check_bundle(bundle).findings
     add(db, place(tmp_path, "theirs", RUNS[:1], PARTIAL.replace(b"Two games", b"Again")))
-    assert "runs.repeated" in [one.code for one in check_bundle(bundle, db=db).findings]
+    assert "runs.repeated" in [one.code for one in check_bundle(bundle, compare=partial(find_copies, db)).findings]
 
 
 def test_a_check_without_the_database_it_was_asked_for_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="There is no database"):
-        check_bundle(place(tmp_path, "mine", RUNS[:1]), db=tmp_path / "none.sqlite")
+        check_bundle(place(tmp_path, "mine", RUNS[:1]), compare=partial(find_copies, tmp_path / "none.sqlite"))

@@ -8,19 +8,19 @@ import textwrap
 import zlib
 
 import pytest
-import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
 from leaderboard.store import database as store
-from leaderboard.store import engine, models, scoring
+from leaderboard.store import engine, models
 from leaderboard.store.audit import audit
 from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
-from suite import record
 from suite.errors import BadData, Locked, UnfitEnvironment, UsageError
+from suite.records import claims, record
 from suite.tasks import load_task
+from tests.support import synthetic
 
 SMOKE = load_task("smoke")
 ITERATIONS = SMOKE.budget.frames // SMOKE.budget.iteration_frames
@@ -338,8 +338,8 @@ def test_a_snapshot_holds_no_lock_and_stays_as_it_was(runs, db, monkeypatch):
 )
 def test_the_digest_is_that_of_canonical_json(rows):
     """The text that is hashed is built by hand, for speed; it is what the json module writes."""
-    written = [scoring._evaluation(row) for row in rows]
-    written += [scoring._episode(record.Episode.model_validate(_without_actions(row))) for row in rows]
+    written = [claims._evaluation(row) for row in rows]
+    written += [claims._episode(record.Episode.model_validate(_without_actions(row))) for row in rows]
     plain = [row.model_dump(mode="json") for row in rows]
     plain += [record.Episode.model_validate(_without_actions(row)).model_dump(mode="json") for row in rows]
     plain = [row | {"value": row["value"] + 0.0} for row in plain]  # -0.0 is 0.0, as in bundles

@@ -1,32 +1,19 @@
 import hashlib
-import importlib.util
 import json
 import os
 import random
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from leaderboard.store import bundles, database, models
+from leaderboard.store import database, intake, models
 from leaderboard.store.database import NewSubmission, ResultStore, prepared
 from leaderboard.store.ingest import ingest
-from suite import record
 from suite.errors import BadData, UsageError
+from suite.records import record
 from suite.tasks import load_task
+from tests.support import honest
 
-
-def _helper(name):
-    path = Path(__file__).parent.parent / "submissions" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"store_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-honest = _helper("honest")
 RUNS = honest.honest_runs("smoke")
 ATTEST = """\
 bundle_sha256 = "{sha256}"
@@ -368,7 +355,7 @@ def attested(sha256, level, date, *flags):
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory):
     """What can come in, each as a function of a store: bundles, what is attested of them, and run directories."""
-    from leaderboard.submissions.bundle import open_bundle
+    from leaderboard.bundles.bundle import open_bundle
 
     root = tmp_path_factory.mktemp("steps")
     contents = [
@@ -388,7 +375,7 @@ def steps(tmp_path_factory):
 
     def bundle(number, slug):
         def step(store):
-            new = bundles.new_submission(opened[number], slug, "recomputed")
+            new = intake.new_submission(opened[number], slug, "recomputed")
             store.add_submission(new)
 
         return step
@@ -398,7 +385,7 @@ def steps(tmp_path_factory):
 
         def step(store):
             said = attested(opened[number].sha256, *rest)
-            new = bundles.new_submission(opened[number], f"slug-{min(number, 2)}", "recomputed", (), said)
+            new = intake.new_submission(opened[number], f"slug-{min(number, 2)}", "recomputed", (), said)
             store.place(opened[number].sha256, f"slug-{min(number, 2)}", said) or store.add_submission(new)
 
         return step

@@ -5,7 +5,7 @@ import zlib
 
 from alembic import op
 
-from leaderboard.store.scoring import trace_of
+from suite.records.claims import trace_of
 
 revision = "0003"
 down_revision = "0002"

@@ -1,0 +1,104 @@
+"""What the value-based agents share: optimizer, data plan, initialization, and how they act and report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax.nn.initializers import Initializer
+
+from suite.contracts.agent import DataPlan, Params, recorded_units
+from suite.contracts.card import Value
+from suite.errors import UsageError
+
+TINY = 1e-10
+Penalty = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+"""From a state's values float32 [A], the action taken in it and legal [A] to a scalar that is added to the loss."""
+
+
+def fan_in_uniform() -> Initializer:
+    """Return Dopamine's initialization of all distributional agents: uniform with variance 1 / (sqrt(3) fan-in)."""
+    return nn.initializers.variance_scaling(1.0 / math.sqrt(3.0), "fan_in", "uniform")
+
+
+def adam(settings: dict[str, Value]) -> optax.GradientTransformation:
+    """Return Adam with epsilon added outside the square root, after the bias correction."""
+    return optax.adam(
+        float(settings["learning_rate"]),
+        b1=float(settings["adam_b1"]),
+        b2=float(settings["adam_b2"]),
+        eps=float(settings["adam_epsilon"]),
+    )
+
+
+def data_plan(settings: dict[str, Value]) -> DataPlan:
+    """Return the plan; replay is uniform where the card has no setting for it."""
+    plan = DataPlan(
+        capacity=int(settings["replay_capacity"]),
+        batch_size=int(settings["batch_size"]),
+        n_step=int(settings["n_step"]),
+        gamma=float(settings["gamma"]),
+        warm_up=int(settings["warm_up"]),
+        update_period=int(settings["update_period"]),
+        updates_per_period=int(settings["updates_per_period"]),
+        target_update_period=int(settings["target_update_period"]),
+        epsilon_train=float(settings["epsilon_train"]),
+        epsilon_decay=int(settings["epsilon_decay"]),
+        replay="prioritized" if settings.get("replay") == "prioritized" else "uniform",
+        importance_exponent=float(settings.get("importance_exponent", 0.5)),
+    )
+    if plan.n_step > min(plan.warm_up, plan.capacity):
+        raise UsageError(
+            f"agent.n_step = {plan.n_step} exceeds agent.warm_up = {plan.warm_up} or "
+            f"agent.replay_capacity = {plan.capacity}: the first update would find no transition.",
+            "Make warm_up and replay_capacity at least n_step.",
+        )
+    return plan
+
+
+def offline_plan(settings: dict[str, Value]) -> DataPlan:
+    """Return the plan of an agent that learns from a fixed log: an agent step is a gradient step.
+
+    Nothing is explored and nothing stored, so that what it says of both is of no use.
+    """
+    return DataPlan(
+        capacity=1,
+        batch_size=int(settings["batch_size"]),
+        n_step=int(settings["n_step"]),
+        gamma=float(settings["gamma"]),
+        warm_up=0,
+        update_period=1,
+        updates_per_period=1,
+        target_update_period=int(settings["target_update_period"]),
+        epsilon_train=0.0,
+        epsilon_decay=1,
+    )
+
+
+def greedy(q: jax.Array, legal: jax.Array) -> jax.Array:
+    """Return the best legal actions int32 [B] of values float32 [B, A]."""
+    return jnp.argmax(jnp.where(legal, q, -jnp.inf), axis=-1).astype(jnp.int32)
+
+
+def mean_taken(q: jax.Array, actions: jax.Array) -> jax.Array:
+    """Return the mean over a batch of the values float32 [B, A] of the actions int32 [B], a scalar."""
+    return jnp.mean(jnp.take_along_axis(q, actions[:, None], axis=1))
+
+
+def priorities_from(losses: jax.Array, plan: DataPlan) -> jax.Array | None:
+    """Return the priorities float32 [B] of transitions with these losses, the root; None if replay is uniform.
+
+    The root stands in for prioritized replay's exponent 0.5 on what is a squared error (Dopamine's compact Rainbow).
+    """
+    return jnp.sqrt(losses + TINY) if plan.replay == "prioritized" else None
+
+
+def unit_outputs(network: nn.Module, params: Params, *inputs: Any) -> dict[str, jax.Array]:
+    """Return what the network's units put out for these inputs; see `Agent.activations`."""
+    _, noted = network.apply(params, *inputs, mutable=["activations"])
+    return recorded_units(noted)

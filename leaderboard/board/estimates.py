@@ -1,0 +1,93 @@
+"""Estimates for the pages, computed on all processors and remembered: each is asked for by several pages.
+
+What is remembered follows from the scores and the statistics policy alone, so that neither the number of processors nor
+the order of the questions changes a digit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from leaderboard.board.workers import spread
+from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
+from leaderboard.statistics.curves import area_under_curve, iqm_curve
+from leaderboard.statistics.intervals import Estimate, estimate
+from leaderboard.statistics.metrics import Scores
+
+CURVE = "curve"
+"""What a learning curve is asked for by, beside the names of metrics of final scores."""
+
+AREA = "area"
+"""What the mean height of a learning curve is asked for by."""
+
+METRICS = ("iqm", "iqm_corrected", "median", "mean", "optimality_gap")
+"""The aggregates of final scores that pages show."""
+
+POLICY = STATISTICS_POLICY
+"""How the numbers of a site are made."""
+
+KEPT = 20_000
+"""How many answers are remembered at most."""
+
+SECONDS_EACH = 1.5e-4
+"""About what a value of a question takes on one processor: [runs, points] of all games together."""
+
+
+class Question(NamedTuple):
+    """A metric of final scores, [runs] by game, or `CURVE` or `AREA` of [runs, points] by game.
+
+    An area needs the `positions` [points] of its points in frames.
+    """
+
+    metric: str
+    scores: Scores
+    positions: tuple[int, ...] = ()
+
+
+def ask(question: Question) -> tuple[Estimate, ...]:
+    """Return the answer: one estimate, or one for each point of a curve."""
+    key = _key(question)
+    if key not in _known:
+        _remember(key, _answer(question, POLICY))
+    return _known[key]
+
+
+def prepare(questions: Iterable[Question]) -> None:
+    """Answer many questions at once, on all processors, so that `ask` knows them."""
+    open_ones = {key: question for question in questions if (key := _key(question)) not in _known}
+    values = sum(np.size(block) for question in open_ones.values() for block in question.scores.values())
+    answers = spread(partial(_answer, policy=POLICY), tuple(open_ones.values()), SECONDS_EACH * values)
+    for key, answer in zip(open_ones, answers, strict=True):
+        _remember(key, answer)
+
+
+def _answer(question: Question, policy: Policy) -> tuple[Estimate, ...]:
+    if question.metric == CURVE:
+        return tuple(iqm_curve(question.scores, policy))
+    if question.metric == AREA:
+        return (area_under_curve(question.scores, question.positions, policy),)
+    return (estimate(question.metric, question.scores, policy),)
+
+
+_known: OrderedDict[bytes, tuple[Estimate, ...]] = OrderedDict()
+
+
+def _remember(key: bytes, answer: tuple[Estimate, ...]) -> None:
+    _known[key] = answer
+    while len(_known) > KEPT:
+        _known.popitem(last=False)
+
+
+def _key(question: Question) -> bytes:
+    """Return a hash of the policy and of all that the answer depends on; the runs of a game in their given order."""
+    total = hashlib.sha256(f"{POLICY!r}\n{question.metric}\n{question.positions}\n".encode())
+    for name in sorted(question.scores):
+        values = np.asarray(question.scores[name], dtype="<f8")
+        total.update(f"{name}\n{values.shape}\n".encode() + values.tobytes())
+    return total.digest()

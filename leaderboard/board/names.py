@@ -1,0 +1,105 @@
+"""Names for people: what an entry is called, and the command that runs it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from leaderboard.board.methods import DISTRIBUTION
+from leaderboard.board.views import Departure, Entry
+from leaderboard.store.rows import StoredConfiguration
+from suite.contracts import registry
+from suite.contracts.card import Value
+
+_SHORT = {"impala": "Impala", "mlp": "MLP"}
+
+
+def entries(
+    configurations: Sequence[StoredConfiguration],
+    departures: Mapping[str, Mapping[str, Value]],
+    footnotes: Sequence[str],
+) -> dict[str, Entry]:
+    """Return an entry for each configuration, under labels that tell apart those of one budget.
+
+    `departures` maps a configuration to its departing settings and their published values.
+    """
+    changed = {item.config_id: _departures(item.spec, departures.get(item.config_id, {})) for item in configurations}
+    labels = {item.config_id: _label(item, changed[item.config_id]) for item in configurations}
+    uses = Counter((item.published, item.frames, labels[item.config_id]) for item in configurations)
+    found = {}
+    for item in configurations:
+        label = labels[item.config_id]
+        if uses[item.published, item.frames, label] > 1:
+            label = f"{label} [{item.config_id[:6]}]"
+        found[item.config_id] = Entry(
+            config_id=item.config_id,
+            agent=title("agent", item.agent),
+            network=_network(item),
+            method=item.method.replace("_", " "),
+            label=f"{label} (published)" if item.published else label,
+            published=item.published,
+            departures=changed[item.config_id],
+            footnotes=tuple(footnotes.index(caveat) + 1 for caveat in item.caveats),
+            command=command(item, changed[item.config_id]),
+        )
+    return found
+
+
+def title(kind: registry.Kind, name: str) -> str:
+    """Return what the suite's own card calls an agent or network; what others install here keeps its plain name.
+
+    So the pages depend on the suite's version alone, not on the machine that builds them.
+    """
+    point = registry.registered(kind).get(name)
+    if point is None or point.dist is None or point.dist.name != DISTRIBUTION:
+        return name
+    return _SHORT.get(name) or registry.card(kind, name).title
+
+
+def command(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
+    """Return the `suite run` line of a configuration; empty for published numbers."""
+    if item.spec is None:
+        return ""
+    task = item.task.partition("@")[0]
+    words = ["suite", "run", "--task", task, "--agent", item.agent, "--network", item.network, "--method", item.method]
+    if item.shortened:
+        words += ["--frames", str(item.frames)]
+    for departure in departures:
+        words += ["--set", f"{departure.path}={_toml(departure.value)}"]
+    return shlex.join(words)
+
+
+def _network(item: StoredConfiguration) -> str:
+    name = title("network", item.network)
+    return name if item.width is None else f"{name} \N{MULTIPLICATION SIGN}{item.width}"
+
+
+def _label(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
+    parts = [title("agent", item.agent), _network(item)]
+    if not item.published:
+        parts.append(item.method.replace("_", " "))
+    label = " \N{MIDDLE DOT} ".join(parts)
+    shown = [f"{d.path.rpartition('.')[2]} {_toml(d.value)}" for d in departures if d.path != "network.width"]
+    return f"{label} ({', '.join(shown)})" if shown else label
+
+
+def _departures(spec: Mapping[str, Any] | None, published: Mapping[str, Value]) -> tuple[Departure, ...]:
+    return tuple(Departure(path, _setting(spec or {}, path), value) for path, value in sorted(published.items()))
+
+
+def _setting(spec: Mapping[str, Any], path: str) -> Value:
+    """Return a setting's value in a spec by its path: `agent.gamma`, `method.redo.threshold`."""
+    kind, _, rest = path.partition(".")
+    if kind == "method":
+        name, _, rest = rest.partition(".")
+        components = [method for method in spec.get("methods", ()) if method["id"] == name]
+    else:
+        components = [spec[kind]] if kind in spec else []
+    value: Value = next((item["settings"][rest] for item in components if rest in item["settings"]), "unknown")
+    return value
+
+
+def _toml(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,273 @@
+"""From the database to what the pages show. Pure: the same database gives the same values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from leaderboard.board import names, standings
+from leaderboard.board.estimates import Question, prepare
+from leaderboard.board.methods import method_cards
+from leaderboard.board.views import Board, Entry, GameCell, GameRow, Site, TaskPage, Unfinished
+from leaderboard.store.details import RunDiagnostics
+from leaderboard.store.rows import StoredConfiguration, StoredRun, StoredSubmission
+from leaderboard.store.snapshot import Snapshot
+from suite import __version__
+from suite.contracts.card import Value
+from suite.errors import BadData
+from suite.tasks import GAMES, Task, human_normalized, load_task, task_names
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """What the database holds of a task: one run of each cell, by configuration, game and seed, and their entries.
+
+    `diagnostics` are by configuration, `checkpoints` by configuration, game, seed and environment: see `Snapshot`.
+    """
+
+    task: Task
+    configurations: Mapping[str, StoredConfiguration]
+    runs: tuple[StoredRun, ...]
+    entries: Mapping[str, Entry]
+    diagnostics: Mapping[str, Sequence[RunDiagnostics]] = field(default_factory=dict)
+    checkpoints: Mapping[tuple[str, str, int, str], Sequence[Sequence[Any]]] = field(default_factory=dict)
+
+    def runs_of(self, config_id: str) -> tuple[StoredRun, ...]:
+        """Return the runs of a configuration, by game and seed."""
+        return tuple(run for run in self.runs if run.config_id == config_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that pages are made from: what they show, and by a task's name the data behind it."""
+
+    site: Site
+    data: Mapping[str, TaskData]
+    submissions: tuple[StoredSubmission, ...] = ()
+
+
+def read(snapshot: Snapshot) -> Report:
+    """Return the report of a database, official tasks first.
+
+    Raises BadData if it holds results of a task that this suite does not know.
+    """
+    tasks = sorted(map(load_task, task_names()), key=_place)
+    unknown = set(snapshot.tasks()) - {task.key for task in tasks}
+    if unknown:
+        raise BadData(
+            f"The database holds results of {', '.join(sorted(unknown))}, which this suite ({__version__}) lacks.",
+            "Build the site with the suite that has these tasks.",
+        )
+    data = {task.id: task_data(snapshot, task) for task in tasks}
+    prepare(question for found in data.values() for question in _questions(found))
+    pages = tuple(task_page(found) for found in data.values())
+    return Report(Site(pages, method_cards(), snapshot.digest(), __version__), data, tuple(snapshot.submissions()))
+
+
+def task_data(snapshot: Snapshot, task: Task) -> TaskData:
+    """Return what the database holds of a task."""
+    configurations = snapshot.configurations(task.key)
+    runs = _one_per_cell(snapshot.runs(task.key))
+    entries = names.entries(configurations, _departures(runs), _footnotes(configurations))
+    by_id = {item.config_id: item for item in configurations}
+    return TaskData(task, by_id, tuple(runs), entries, snapshot.diagnostics(task.key), snapshot.checkpoints(task.key))
+
+
+def _questions(data: TaskData) -> list[Question]:
+    """Return what the pages of a task will ask about its scores."""
+    found: list[Question] = []
+    for shortened in (False, True):
+        grouped: dict[str, list[StoredRun]] = defaultdict(list)
+        for run in data.runs:
+            if (data.configurations[run.config_id].frames != data.task.budget.frames) == shortened:
+                grouped[run.config_id].append(run)
+        found += standings.questions(data.task, grouped, shortened=shortened)
+    return found
+
+
+def _footnotes(configurations: Iterable[StoredConfiguration]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(caveat for item in configurations for caveat in item.caveats))
+
+
+def _place(task: Task) -> tuple[bool, int, bool, int, int, str]:
+    """Return what tasks are sorted by: official first, then the family, then the budget, then the number of games."""
+    family = ("atari", "offline", "continuous").index(task.family)
+    lives = task.family != "continuous" and task.atari.terminal_on_life_loss
+    return not task.official, family, lives, task.budget.frames, len(task.games), task.id
+
+
+def task_page(data: TaskData) -> TaskPage:
+    """Return a task's page: the full budget, the shortened ones apart, and what is unfinished."""
+    task, runs, entries = data.task, data.runs, data.entries
+    held = {run.config_id for run in runs}  # all runs of a configuration may have been retracted
+    configurations = [item for item in data.configurations.values() if item.config_id in held]
+    footnotes = _footnotes(configurations)
+    by_budget: dict[int, list[StoredConfiguration]] = defaultdict(list)
+    for item in configurations:
+        by_budget[item.frames].append(item)
+    full = by_budget.pop(task.budget.frames, [])
+    budgets = sorted(by_budget, reverse=True)
+    here = {config_id for config_id in held if not entries[config_id].published}
+    return TaskPage(
+        name=task.id,
+        key=task.key,
+        title=task.title,
+        summary=task.summary,
+        official=task.official,
+        protocol=protocol(task),
+        deviations=task.deviations,
+        unit=task.unit,
+        games=len(task.games),
+        unnormalized=tuple(name for name in task.games if not GAMES[name].normalizable),
+        default_seeds=len(task.default_seeds),
+        full=_board(task, task.budget.frames, full, runs, entries),
+        shortened=tuple(_board(task, frames, by_budget[frames], runs, entries) for frames in budgets),
+        unfinished=_unfinished(configurations, runs, entries),
+        footnotes=footnotes,
+        entries_here=len(here),
+        entries_published=len(held) - len(here),
+        runs_here=sum(run.finished and run.config_id in here for run in runs),
+    )
+
+
+def _scored(task: Task) -> str:
+    evaluation, window = task.evaluation, f"the last {task.score.window_frames:,} {task.unit}"
+    if task.score.rule == "mean_training_return" or evaluation is None:
+        return f"the training episodes that end in {window}"
+    how = f"with epsilon {evaluation.epsilon:g}" if evaluation.epsilon else "without exploration"
+    if evaluation.every is None:
+        return f"{evaluation.episodes} episodes played after training {how}"
+    each = (
+        f"{evaluation.episodes} episodes"
+        if evaluation.episodes is not None
+        else f"as many episodes as take {evaluation.agent_steps:,} agent steps"
+    )
+    return f"the evaluations in {window}: every {evaluation.every:,}, {each} {how}"
+
+
+def protocol(task: Task) -> str:
+    """Return the protocol in a paragraph: all that a number on the page depends on."""
+    return _continuous_protocol(task) if task.family == "continuous" else _atari_protocol(task)
+
+
+def _atari_protocol(task: Task) -> str:
+    environment, budget = task.atari, task.budget
+    sticky = environment.sticky_action_probability
+    run = "Each run is one agent on one game with one seed"
+    if task.data is None:
+        parts = [
+            f"{run} for {budget.frames:,} emulator frames, {task.agent_steps(budget.frames):,} agent steps of "
+            f"{environment.frame_skip} frames each."
+        ]
+    else:
+        parts = [
+            f"{run} for {budget.frames:,} gradient steps on {100 * task.data.fraction:g} % of the transitions that "
+            f"another agent logged, drawn as {task.data.reading}; nothing is played but evaluation episodes."
+        ]
+    parts += [
+        f"Actions are sticky with probability {sticky:g}." if sticky else "Actions are not sticky.",
+        f"The action set is {'the full one' if environment.full_action_set else 'the minimal one of each game'}; "
+        f"episodes end at game over or after {environment.max_episode_frames:,} frames"
+        f"{', for learning also with every life' if environment.terminal_on_life_loss else ''}; "
+        f"rewards are clipped to ±{environment.reward_clip:g} for learning and reported raw.",
+        f"The score of a run is the mean raw return of {_scored(task)}, normalized so that 0 is the random policy and "
+        "1 the human tester.",
+    ]
+    if environment.no_op_max:
+        parts.insert(2, f"Each episode starts with 0 to {environment.no_op_max - 1} no-op frames.")
+    return " ".join(parts)
+
+
+def _continuous_protocol(task: Task) -> str:
+    options = task.mujoco
+    return (
+        f"Each run is one agent in one environment (Gymnasium's {options.version} of MuJoCo's) with one seed for "
+        f"{task.budget.frames:,} environment steps. Episodes end with the environment's own condition or after "
+        f"{options.max_episode_steps:,} steps, which is no terminal for learning. The score of a run is the mean raw "
+        f"return of {_scored(task)}. Returns of different environments have no common scale, so that there is no "
+        "aggregate and no rank: look at each environment."
+    )
+
+
+def _one_per_cell(runs: Sequence[StoredRun]) -> list[StoredRun]:
+    """Keep one run of a cell that ran in several environments: a result before none, then the one that ended last."""
+    best: dict[tuple[str, str, int], StoredRun] = {}
+    for run in sorted(runs, key=lambda run: (run.finished, run.ended_at, run.digest)):
+        best[run.config_id, run.game, run.seed] = run
+    return [best[key] for key in sorted(best)]
+
+
+def _departures(runs: Sequence[StoredRun]) -> dict[str, dict[str, Value]]:
+    """Return, for each configuration, the published values of the settings that its runs record as departing."""
+    found: dict[str, dict[str, Value]] = defaultdict(dict)
+    for run in runs:
+        found[run.config_id].update(run.departures)
+    return found
+
+
+def _board(
+    task: Task,
+    frames: int,
+    configurations: Sequence[StoredConfiguration],
+    runs: Sequence[StoredRun],
+    entries: Mapping[str, Entry],
+) -> Board:
+    grouped: dict[str, list[StoredRun]] = {item.config_id: [] for item in configurations}
+    for run in runs:
+        if run.config_id in grouped:
+            grouped[run.config_id].append(run)
+    shortened = frames != task.budget.frames
+    specs = {item.config_id: item.spec for item in configurations}
+    rows = standings.standings(task, grouped, entries, specs, ranked=task.official and not shortened)
+    ticks, rows = standings.forest(rows)
+    ids = [row.entry.config_id for row in rows]
+    complete = [row.entry for row in rows if row.estimate is not None]
+    return Board(
+        frames=frames,
+        shortened=shortened,
+        iteration_frames=task.budget.iteration_frames,
+        games_needed=sum(GAMES[name].normalizable for name in task.games),
+        standings=rows,
+        ticks=ticks,
+        curves=() if shortened else standings.curves(task, grouped, complete),
+        games=_games(task, [grouped[config_id] for config_id in ids]),
+    )
+
+
+def _games(task: Task, runs_by_entry: Sequence[Sequence[StoredRun]]) -> tuple[GameRow, ...]:
+    """Return a row for each game on which some entry has a score; those without a human score come last."""
+    rows = []
+    for name in sorted(task.games, key=lambda name: (not GAMES[name].normalizable, name)):
+        cells = tuple(_cell(name, runs) for runs in runs_by_entry)
+        if any(cells):
+            rows.append(GameRow(name, GAMES[name].random_score, GAMES[name].human_score, cells))
+    return tuple(rows)
+
+
+def _cell(game: str, runs: Sequence[StoredRun]) -> GameCell | None:
+    scores = [run.score for run in runs if run.game == game and run.finished and run.score is not None]
+    if not scores:
+        return None
+    mean = sum(scores) / len(scores)
+    return GameCell(mean, human_normalized(game, mean), len(scores))
+
+
+def _unfinished(
+    configurations: Sequence[StoredConfiguration], runs: Sequence[StoredRun], entries: Mapping[str, Entry]
+) -> tuple[Unfinished, ...]:
+    budgets = {item.config_id: item.frames for item in configurations}
+    return tuple(
+        Unfinished(
+            label=entries[run.config_id].label,
+            game=run.game,
+            seed=run.seed,
+            state=run.state,
+            frames=run.frames,
+            budget_frames=budgets[run.config_id],
+            attempt=run.attempt,
+        )
+        for run in sorted(runs, key=lambda run: (entries[run.config_id].label, run.game, run.seed))
+        if not run.finished
+    )

@@ -1,0 +1,232 @@
+"""The rows of a board: aggregates, intervals, ranks, what is missing, and where the forest plot draws them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard.board import learning
+from leaderboard.board.estimates import CURVE, METRICS, Question, ask
+from leaderboard.board.flops import flops
+from leaderboard.board.views import Bar, Curve, CurvePoint, Entry, Span, Standing, Tick
+from leaderboard.statistics import ranks
+from leaderboard.statistics.conventions import STATISTICS_POLICY
+from leaderboard.statistics.curves import complete_points
+from leaderboard.statistics.intervals import Estimate
+from leaderboard.statistics.metrics import Scores, balanced
+from leaderboard.store.rows import StoredRun
+from suite.tasks import GAMES, Task, human_normalized
+
+Grouped = Mapping[str, Sequence[StoredRun]]
+
+
+LEVELS = ("claimed", "recomputed", "replayed", "rerun")
+"""How far a result is proven, lowest first; numbers of others are `published`."""
+
+
+def standings(
+    task: Task,
+    grouped: Grouped,
+    entries: Mapping[str, Entry],
+    specs: Mapping[str, Mapping[str, Any] | None],
+    *,
+    ranked: bool,
+) -> tuple[Standing, ...]:
+    """Return a row for each configuration: the complete ones by IQM, then the others by name.
+
+    A rank goes to entries run here that have every game and an interval; published numbers are there for comparison.
+    """
+    rows = [_standing(task, entries[config_id], runs, specs[config_id]) for config_id, runs in grouped.items()]
+    rows.sort(key=lambda row: (row.estimate is None, -row.estimate.value if row.estimate else 0.0, row.entry.label))
+    if not ranked:
+        return tuple(rows)
+    compared = {
+        row.entry.config_id: normalized_scores(grouped[row.entry.config_id])
+        for row in rows
+        if not row.entry.published and row.estimate is not None and row.estimate.low is not None
+    }
+    rankings = ranks.rank(compared) if compared else {}
+    return tuple(replace(row, ranking=rankings.get(row.entry.config_id)) for row in rows)
+
+
+def normalized_scores(runs: Iterable[StoredRun]) -> Scores:
+    """Return the human-normalized scores of the results among some runs, [runs] by game; games without a scale lack."""
+    scored = [run for run in runs if run.finished and run.score is not None and GAMES[run.game].normalizable]
+    return _by_game(scored, [_normalized(run.game, run.score) for run in scored])
+
+
+def forest(rows: Sequence[Standing]) -> tuple[tuple[Tick, ...], tuple[Standing, ...]]:
+    """Return the axis that all rows share, from 0 or below, and the rows with their positions on it."""
+    shown = [row.estimate for row in rows if row.estimate is not None]
+    if not shown:
+        return (), tuple(rows)
+    ends = [
+        end for e in shown for end in (e.value, e.low, e.high, e.percentile_low, e.percentile_high) if end is not None
+    ]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    step = _step(high - low)
+    first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
+
+    def place(value: float) -> float:
+        return 100 * (value / step - first) / (last - first)
+
+    ticks = tuple(Tick(place(step * i), f"{step * i:g}".replace("-", "\N{MINUS SIGN}")) for i in range(first, last + 1))
+    return ticks, tuple(replace(row, bar=_bar(row, place)) for row in rows)
+
+
+def curves(task: Task, grouped: Grouped, entries: Sequence[Entry]) -> tuple[Curve, ...]:
+    """Return the IQM over iterations of complete entries; a point needs an episode in every run, or it is left out.
+
+    A run that diverged counts with its last value from there on.
+    """
+    found = []
+    frames, ends = task.budget.frames, learning.positions(task, task.budget.frames)
+    for entry in entries:
+        scores = learning.curve_scores(task, grouped[entry.config_id], frames)
+        under = learning.area(task, scores, frames)
+        if under is None:
+            continue
+        kept = np.flatnonzero(complete_points(scores))
+        held = learning.carried(task, grouped[entry.config_id], frames)
+        points = zip(kept.tolist(), ask(Question(CURVE, _at(scores, kept))), strict=True)
+        found.append(Curve(entry, tuple(CurvePoint(ends[i], one, held[i]) for i, one in points), ask(under)[0]))
+    return tuple(found)
+
+
+def questions(task: Task, grouped: Grouped, *, shortened: bool) -> list[Question]:
+    """Return everything that the pages of a board will ask about its complete entries."""
+    found = []
+    for runs in grouped.values():
+        scores = _complete(task, runs)
+        if scores is None:
+            continue
+        found += [Question(metric, scores) for metric in (METRICS[:1] if shortened else METRICS)]
+        if shortened:
+            continue
+        curve = learning.curve_scores(task, runs, task.budget.frames)
+        under = learning.area(task, curve, task.budget.frames)
+        if under is not None:
+            found += [Question(CURVE, _at(curve, np.flatnonzero(complete_points(curve)))), under]
+    return found
+
+
+def _at(curve: Scores, kept: NDArray[np.int_]) -> Scores:
+    """Return some points of a curve."""
+    return {name: block[:, kept] for name, block in curve.items()}
+
+
+def _counted(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    """Return the results in games that have a common scale."""
+    return [run for run in runs if run.finished and GAMES[run.game].normalizable]
+
+
+def _complete(task: Task, runs: Sequence[StoredRun]) -> Scores | None:
+    """Return the scores of an entry that has every game, and a score of every result; None of another one."""
+    counted = _counted(runs)
+    scores = normalized_scores(counted)
+    needed = sum(GAMES[name].normalizable for name in task.games)
+    whole = bool(needed) and len(scores) == needed and all(run.score is not None for run in counted)
+    return scores if whole else None
+
+
+def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping[str, Any] | None) -> Standing:
+    counted = _counted(runs)
+    scored = [run for run in counted if run.score is not None]
+    seeds = Counter(run.game for run in scored)
+    needed = sum(GAMES[name].normalizable for name in task.games)
+    finished = [run for run in runs if run.finished]
+    scores = _complete(task, runs)
+    estimate = None if scores is None else ask(Question(METRICS[0], scores))[0]
+    whole = [run for run in finished if run.state == "done"] or finished  # one that diverged stopped amid a schedule
+    sparsity = _span(run.sparsity for run in whole)
+    return Standing(
+        entry=entry,
+        ranking=None,
+        estimate=estimate,
+        bar=None,
+        why=_why(estimate, seeds, needed, len(counted) - len(scored)) if needed else "no common scale",
+        balanced=scores is None or balanced(scores),
+        games=len(seeds) if needed else len({run.game for run in finished}),
+        seeds=_span((seeds if needed else Counter(run.game for run in finished)).values()),
+        sparsity=sparsity,
+        parameters=_span(run.parameters for run in finished),
+        active_parameters=_span(run.active_parameters for run in whole),
+        flops=flops(spec, sparsity.high if sparsity else None),
+        seconds=_span(run.wall_seconds for run in finished),
+        updates=_span(run.updates for run in finished),
+        level=_level(entry, runs),
+        notes=_notes(runs),
+    )
+
+
+def _level(entry: Entry, runs: Iterable[StoredRun]) -> str:
+    """Return the lowest level among the results of an entry."""
+    known = [LEVELS.index(run.level) for run in runs if run.finished and run.level in LEVELS]
+    return "published" if entry.published else LEVELS[min(known, default=LEVELS.index("recomputed"))]
+
+
+def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless: int) -> str:
+    if estimate is None:
+        if len(seeds) < needed:
+            return f"incomplete {len(seeds)}/{needed}"
+        return f"incomplete: {scoreless} run{'s' * (scoreless > 1)} without a score"
+    if estimate.low is None:
+        fewest = STATISTICS_POLICY.minimum_seeds
+        return f"needs {fewest} seeds or more" if max(seeds.values()) < fewest else "no spread between seeds"
+    return ""
+
+
+def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
+    states = Counter(run.state for run in runs)
+    unfinished = [
+        f"{states[state]} {state}" for state in ("running", "interrupted", "killed", "failed") if states[state]
+    ]
+    notes = [f"unfinished runs: {', '.join(unfinished)}"] if unfinished else []
+    if states["diverged"]:
+        notes.append(f"{states['diverged']} diverged")
+    without = sum(run.finished and run.score is None for run in runs)
+    if without:
+        notes.append(f"{without} without an episode in the scored window")
+    return tuple(notes)
+
+
+def _by_game(runs: Sequence[StoredRun], values: Sequence[float]) -> Scores:
+    """Gather a value of each run by its game."""
+    rows: dict[str, list[float]] = defaultdict(list)
+    for run, value in zip(runs, values, strict=True):
+        rows[run.game].append(value)
+    return {name: np.array(block, dtype=np.float64) for name, block in rows.items()}
+
+
+def _normalized(game: str, score: float | None) -> float:
+    value = None if score is None else human_normalized(game, score)
+    if value is None:
+        raise ValueError(f"no normalized score on {game}")
+    return value
+
+
+def _span(values: Iterable[float | None]) -> Span | None:
+    known = [value for value in values if value is not None]
+    return Span(min(known), max(known)) if known else None
+
+
+def _step(width: float) -> float:
+    """Return a round distance that divides an axis into about four."""
+    if width <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(width / 4))
+    return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= width / 4 * 0.999)
+
+
+def _bar(row: Standing, place: Callable[[float], float]) -> Bar | None:
+    if row.estimate is None:
+        return None
+    found = row.estimate
+    ends = (found.low, found.high, found.percentile_low, found.percentile_high)
+    return Bar(place(found.value), *(None if end is None else place(end) for end in ends))

@@ -1,0 +1,272 @@
+"""What the pages show, as frozen values: templates loop over them and format, nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaderboard.board.flops import Flops
+from leaderboard.statistics.intervals import Estimate
+from leaderboard.statistics.ranks import Ranking
+from suite.contracts.card import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The lowest and the highest of a quantity over an entry's runs."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A setting that is not the published one."""
+
+    path: str
+    value: Value
+    published: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who competes: a configuration under names for people. `label` tells it from all others of its budget."""
+
+    config_id: str
+    agent: str
+    network: str
+    method: str
+    label: str
+    published: bool
+    departures: tuple[Departure, ...]
+    footnotes: tuple[int, ...]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A row of the forest plot: positions on the shared axis, 0 to 100.
+
+    `low` and `high` are the interval's ends, the percentiles those of the conventional one.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    percentile_low: float | None = None
+    percentile_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A labelled position, 0 to 100, on the forest plot's axis."""
+
+    position: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A row of the standings. `estimate` is None where the entry has no aggregate; `why` says what is missing.
+
+    `ranking` is None for those that are not ranked. `level` says how far the least proven of its runs is proven:
+    `claimed`, `recomputed`, `replayed`, `rerun`, or `published`. `seconds` and `updates` are those of one run.
+    """
+
+    entry: Entry
+    ranking: Ranking | None
+    estimate: Estimate | None
+    bar: Bar | None
+    why: str
+    balanced: bool
+    games: int
+    seeds: Span | None
+    sparsity: Span | None
+    parameters: Span | None
+    active_parameters: Span | None
+    flops: Flops
+    seconds: Span | None
+    updates: Span | None
+    level: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The IQM over the episodes that ended in the iteration up to `frames`.
+
+    `carried`: how many runs diverged before and count with their last value.
+    """
+
+    frames: int
+    estimate: Estimate
+    carried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """An entry's sample-efficiency curve. `area` is its mean height: the area under it over the distance."""
+
+    entry: Entry
+    points: tuple[CurvePoint, ...]
+    area: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GameCell:
+    """An entry on a game: mean raw return, human-normalized mean (None without a human score), number of seeds."""
+
+    score: float
+    normalized: float | None
+    seeds: int
+
+
+@dataclass(frozen=True, slots=True)
+class GameRow:
+    """A game: its reference scores, and a cell for each entry in the table's order."""
+
+    game: str
+    random: float | None
+    human: float | None
+    cells: tuple[GameCell | None, ...]
+
+    @property
+    def aggregated(self) -> bool:
+        """Whether the game enters the aggregate."""
+        return self.random is not None and self.human is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All that is comparable with each other: the entries of one budget."""
+
+    frames: int
+    shortened: bool
+    iteration_frames: int
+    games_needed: int
+    standings: tuple[Standing, ...]
+    ticks: tuple[Tick, ...]
+    curves: tuple[Curve, ...]
+    games: tuple[GameRow, ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries, in the order of the standings."""
+        return tuple(standing.entry for standing in self.standings)
+
+    @property
+    def here(self) -> bool:
+        """Whether any entry was run here."""
+        return any(not entry.published for entry in self.entries)
+
+    @property
+    def ranked(self) -> int:
+        """How many entries are ranked."""
+        return sum(row.ranking is not None for row in self.standings)
+
+    @property
+    def featured(self) -> tuple[Entry, ...]:
+        """The entries that charts show, tables having all: the best five run here, and published ones up to six."""
+        here = [entry for entry in self.entries if not entry.published][:5]
+        return (*here, *[entry for entry in self.entries if entry.published][: 6 - len(here)])
+
+    @property
+    def no_flops(self) -> tuple[str, ...]:
+        """Why some entries run here have no count of operations."""
+        return tuple(sorted({row.flops.why for row in self.standings if row.flops.why and not row.entry.published}))
+
+    @property
+    def curve_frames(self) -> tuple[int, ...]:
+        """All frames at which some curve has a point."""
+        return tuple(sorted({point.frames for curve in self.curves for point in curve.points}))
+
+    @property
+    def unbalanced(self) -> bool:
+        """Whether some entry's games have different numbers of seeds."""
+        return any(standing.estimate and not standing.balanced for standing in self.standings)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A run that is no result: where it stands, or what ended it."""
+
+    label: str
+    game: str
+    seed: int
+    state: str
+    frames: int
+    budget_frames: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """A task's page; `unit` is what its budgets count.
+
+    `full` is the ranked board; `shortened` are boards of smaller budgets, never mixed with it.
+    """
+
+    name: str
+    key: str
+    title: str
+    summary: str
+    official: bool
+    protocol: str
+    deviations: tuple[str, ...]
+    unit: str
+    games: int
+    unnormalized: tuple[str, ...]
+    default_seeds: int
+    full: Board
+    shortened: tuple[Board, ...]
+    unfinished: tuple[Unfinished, ...]
+    footnotes: tuple[str, ...]
+    entries_here: int
+    entries_published: int
+    runs_here: int
+
+    @property
+    def games_word(self) -> str:
+        """What the games are called."""
+        return "games" if self.aggregated else "environments"
+
+    @property
+    def aggregated(self) -> bool:
+        """Whether the games have a common scale, so that there can be aggregates and ranks."""
+        return self.full.games_needed > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A method's parameter with its published value."""
+
+    name: str
+    value: Value
+    unit: str
+    allowed: str
+    doc: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class MethodCard:
+    """A method. `refusals` says for every method of the page, in its order, why the two cannot be combined, or ""."""
+
+    id: str
+    version: int
+    digest: str
+    title: str
+    summary: str
+    paper: str
+    deviations: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    refusals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All pages, and what they were made from."""
+
+    tasks: tuple[TaskPage, ...]
+    methods: tuple[MethodCard, ...]
+    database: str
+    suite_version: str

@@ -1,0 +1,57 @@
+"""Work on all processors: one pool of processes, started where it first pays and kept for the rest of the build.
+
+What a function returns must not depend on where it ran; then nothing here changes a byte. Functions, what they are
+given and what they return cross to other processes: they must be picklable.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from suite.learning import device
+
+Given = ParamSpec("Given")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+START_SECONDS = 3.0
+"""What starting the pool costs, most of it imports: less work than that is done here."""
+
+SEND_SECONDS = 0.3
+"""Less work than that is done here even where the pool runs already."""
+
+
+def spread(function: Callable[[Item], Result], items: Sequence[Item], seconds: float) -> list[Result]:
+    """Return `function` of every item in their order; `seconds` is about what all of them take on one processor."""
+    if len(items) < 2 or not _pays(seconds):
+        return [function(item) for item in items]
+    chunk = max(1, min(8, len(items) // (4 * processors())))
+    return list(_pool().map(function, items, chunksize=chunk))
+
+
+def beside(
+    seconds: float, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
+) -> Callable[[], Result]:
+    """Start a call that takes about so many seconds; return what waits for its result, or makes it only then."""
+    if not _pays(seconds):
+        return functools.partial(function, *given, **named)
+    return _pool().submit(function, *given, **named).result
+
+
+def processors() -> int:
+    """Return how many processors this process may use: one, if it is itself one of a pool."""
+    return 1 if multiprocessing.parent_process() is not None else device.processors()
+
+
+def _pays(seconds: float) -> bool:
+    running = _pool.cache_info().currsize > 0
+    return processors() > 1 and seconds >= (SEND_SECONDS if running else START_SECONDS)
+
+
+@functools.cache
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(processors(), multiprocessing.get_context("spawn"))

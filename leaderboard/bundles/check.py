@@ -1,0 +1,308 @@
+"""The checker: recomputes everything that a bundle claims, and never fails on what it reads."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from leaderboard.bundles import record_checks, run_checks, set_checks
+from leaderboard.bundles.bundle import Bundle, open_bundle
+from leaderboard.bundles.curves import Curve, parquet_version, same_table, write_curves
+from leaderboard.bundles.environment import lock
+from leaderboard.bundles.findings import SEVERITIES, Finding, Rejected, Severity, finding, shown
+from leaderboard.bundles.pack import components
+from leaderboard.bundles.runs import BundledRun, document_name
+from leaderboard.bundles.schema import VERSION, ManifestRun
+from leaderboard.bundles.set_checks import RunFacts
+from leaderboard.bundles.submission_checks import check_submission
+from suite.errors import BadData
+from suite.records.claims import Checked, trace
+from suite.records.claims import check as check_claims
+from suite.records.record import FINISHED, Attempt
+from suite.tasks import Task, load_task
+
+Level = Literal["claimed", "recomputed", "replayed"]
+Comparison = Callable[[str, Sequence[RunFacts]], list[Finding]]
+"""What a bundle, by its SHA-256 and the facts of its runs, is beside others: see `leaderboard.store.comparison`."""
+
+COMPONENT = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+MOST_COMPONENTS = 12
+
+FINDINGS = 500
+"""How many findings a report lists; the counts are of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found. `level` is what these runs have shown here; an error leaves them `claimed`.
+
+    `runs`: the claims of all runs that could be read. `replayed`: their names, where `replay` was asked for.
+    """
+
+    bundle: str
+    sha256: str
+    level: Level
+    findings: tuple[Finding, ...]
+    task: str = ""
+    title: str = ""
+    runs: tuple[ManifestRun, ...] = ()
+    replayed: tuple[str, ...] = ()
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings have this severity."""
+        return sum(one.severity == severity for one in self.findings)
+
+    def to_json(self) -> str:
+        """Return report.json: one JSON object in ASCII."""
+        content = {
+            "schema": "leaderboard.report/1",
+            "bundle": {"name": self.bundle, "sha256": self.sha256, "title": self.title, "task": self.task},
+            "level": self.level,
+            "errors": self.count("error"),
+            "reviews": self.count("review"),
+            "notes": self.count("note"),
+            "findings": [asdict(one) for one in self.findings[:FINDINGS]],
+            "runs": [run.model_dump(mode="json") | {"replayed": run.path in self.replayed} for run in self.runs],
+        }
+        return json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What a check has found so far."""
+
+    bundle: Bundle | None = None
+    findings: list[Finding] = field(default_factory=list)
+    facts: list[RunFacts] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    replayed: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return any(one.severity == "error" for one in self.findings)
+
+
+def check_bundle(
+    path: Path,
+    *,
+    replay: bool = False,
+    compare: Comparison | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Check a bundle, and with `replay` run its scored episodes through the emulator, in a process of its own.
+
+    Whatever the file holds, the answer is a report: a bundle that cannot be read further has one finding that says so.
+    With `compare`, its runs are compared with those of others; what that raises is raised.
+    `progress` gets a line before what takes long.
+    """
+    done = _Progress()
+    with _answering(done, path.name):
+        done.bundle = bundle = open_bundle(path)
+        _check(bundle, done)
+        if replay and not done.failed:
+            from leaderboard.bundles.replay import replay_runs
+
+            progress(f"Replaying {plural(len(bundle.run_names), 'run')} (Atari: about 16,000 scored frames a second).")
+            found, names = replay_runs(bundle)
+            done.findings += found
+            done.replayed += names
+    if compare is not None and done.bundle is not None:
+        done.findings += compare(done.bundle.sha256, done.facts)
+    return _report(path, done, replay=replay)
+
+
+def _check(bundle: Bundle, done: _Progress) -> None:
+    if bundle.version != VERSION:
+        done.findings.append(finding("schema.converted", "bundle", f"it has schema {bundle.version}"))
+    done.findings += check_submission(bundle.submission)
+    cards = bundle.cards()
+    seen: set[tuple[str, str]] = set()
+    for name in bundle.run_names:
+        with _answering(done, name):
+            seen |= _check_one(bundle, cards, name, done)
+    if not bundle.run_names:
+        done.findings.append(finding("runs.none", "bundle", "there is no run in it"))
+    elif len(done.facts) == len(bundle.run_names):
+        if unused := sorted(cards.keys() - seen):
+            done.findings.append(finding("cards.missing", "cards", f"{unused[0][0]} {unused[0][1]} is used by no run"))
+        _check_together(bundle, done)
+
+
+def _check_one(bundle: Bundle, cards: run_checks.Cards, name: str, done: _Progress) -> set[tuple[str, str]]:
+    """Check one run and return its components; of a run itself nothing is kept, so that memory holds one at a time."""
+    run = bundle.run(name)
+    task = _task(run, bundle.manifest.task, name)
+    checked = _check_claims(run, task, name)
+    done.findings += _check_run(run, task, cards, name)
+    done.facts.append(_facts(checked, task, name))
+    done.attempts += run.provenance.attempts
+    return {(kind, part.id) for kind, part in components(run.cell.spec)}
+
+
+def _check_claims(run: BundledRun, task: Task, name: str) -> Checked:
+    """Return a run with everything recomputed; Rejected for what is so wrong that the rest makes no sense."""
+    if document_name(run) != name or run.cell.config_id != run.cell.spec.config_id or run.cell.game not in task.games:
+        raise Rejected("runs.identity", name, f"it holds {shown(run.cell.config_id)} {shown(run.cell.game)}")
+    names = [part.id for _, part in components(run.cell.spec)]
+    if bad := [one for one in names if not COMPONENT.fullmatch(one)] or names[MOST_COMPONENTS:]:
+        raise Rejected("runs.identity", name, f"{shown(bad[0])} is no component, or one too many")
+    if run.status.state not in FINISHED:
+        raise Rejected("runs.unfinished", name, f"it is {run.status.state}")
+    numbers = [attempt.attempt for attempt in run.provenance.attempts]
+    known = set(numbers)
+    if numbers != sorted(known):
+        raise Rejected("runs.claims", name, "its attempts are out of order")
+    if not {row.attempt for row in (*run.episodes, *run.evaluation)} | {run.status.attempt} <= known:
+        raise Rejected("runs.claims", name, "it has rows of an attempt without provenance")
+    try:
+        return check_claims(run, run.status.state)
+    except BadData as error:
+        raise Rejected("runs.claims", name, error.problem.partition(": ")[2] or error.problem) from error
+
+
+def _check_run(run: BundledRun, task: Task, cards: run_checks.Cards, name: str) -> Iterator[Finding]:
+    """Yield everything else about one run."""
+    if run.status.state == "diverged":
+        yield finding("runs.diverged", name, "it diverged")
+    if run.cell.spec.shortened:
+        yield finding("protocol.shortened", name, f"{run.cell.spec.frames:,} of {task.budget.frames:,} {task.unit}")
+    for key, value in sorted(run.cell.departures.items()):
+        yield finding("protocol.departure", name, f"{key}: published {shown(value)}")
+    yield from record_checks.check_steps(run, task, name)
+    yield from record_checks.check_seeds(run, task, name)
+    yield from record_checks.check_evaluation(run, task, name)
+    yield from record_checks.check_actions(run, task, name)
+    yield from run_checks.check_components(run, task, cards, name)
+    for attempt in run.provenance.attempts:
+        yield from run_checks.check_environment(attempt, task, run.cell.game, name)
+    yield from run_checks.check_returns(run, task, name)
+    yield from run_checks.check_summary(run, name)
+    yield from run_checks.check_provenance(run, task, name)
+
+
+def _task(run: BundledRun, key: str, name: str) -> Task:
+    task = load_task(run.cell.spec.task)
+    if run.cell.spec.task_key != key:
+        raise Rejected("runs.mixed", name, f"it is a run of {shown(run.cell.spec.task_key)}, the bundle is of {key}")
+    if task.key != key:
+        raise Rejected("task.version", name, f"it is a run of {key}, this suite has {task.key}")
+    return task
+
+
+def _facts(checked: Checked, task: Task, name: str) -> RunFacts:
+    run, cell = checked.run, checked.run.cell
+    claim = ManifestRun(
+        path=name,
+        config_id=cell.config_id,
+        game=cell.game,
+        seed=cell.seed,
+        state="done" if checked.state == "done" else "diverged",
+        score=checked.score,
+        scored_episodes=checked.scored_episodes,
+    )
+    curve = Curve(cell.config_id, cell.game, cell.seed, task.budget.iteration_frames, checked.iterations)
+    fingerprints = frozenset(attempt.environment_fingerprint for attempt in run.provenance.attempts)
+    return RunFacts(name, claim, curve, trace(run), fingerprints, cell.spec.shortened, checked.digest)
+
+
+def _check_together(bundle: Bundle, done: _Progress) -> None:
+    """Check what all runs, once they could all be read, are together, and the files that follow from them."""
+    task = load_task(bundle.manifest.task.partition("@")[0])
+    done.findings += set_checks.check_grid(done.facts, task, partial=bundle.submission.partial)
+    done.findings += set_checks.check_copies(done.facts)
+    done.findings += set_checks.check_environments(done.facts)
+    done.findings += _check_manifest(bundle, done.facts)
+    expected = {**lock(done.attempts), "schema_version": VERSION}
+    if json.loads(bundle.environment.model_dump_json()) != expected:
+        done.findings.append(finding("environment.lock", "environment.json", "it differs from the runs' provenance"))
+    if not done.failed:  # another process, which nothing that is wrong anyway shall cost
+        done.findings += _check_curves(bundle, done.facts)
+
+
+def _check_manifest(bundle: Bundle, facts: list[RunFacts]) -> Iterator[Finding]:
+    claims = {run.path: run for run in bundle.manifest.runs}
+    if len(claims) != len(bundle.manifest.runs) or claims.keys() != {run.name for run in facts}:
+        yield finding("manifest.claims", "manifest.json", "its table is not of the runs that are there")
+        return
+    for run in facts:
+        claim = claims[run.name]
+        same = claim.model_copy(update={"score": run.claim.score}) == run.claim
+        if not same or not _close(claim.score, run.claim.score):
+            text = f"it claims {claim.score} over {claim.scored_episodes}, the episodes give {run.claim.score}"
+            yield finding("manifest.claims", run.where, text)
+
+
+def _check_curves(bundle: Bundle, facts: list[RunFacts]) -> Iterator[Finding]:
+    """Compare the curves with those made here: by their bytes if the same library wrote both, else row by row."""
+    claimed, expected = bundle.read("curves.parquet"), write_curves(run.curve for run in facts)
+    same_library = bundle.manifest.parquet_version == parquet_version()
+    if claimed != expected and (same_library or not same_table(claimed, expected)):
+        yield finding("curves.differ", "curves.parquet", "it differs from the curves of the episodes")
+
+
+def _close(claimed: float | None, found: float | None) -> bool:
+    if claimed is None or found is None:
+        return claimed is found
+    return math.isclose(claimed, found, rel_tol=1e-9, abs_tol=1e-9)
+
+
+@contextmanager
+def _answering(done: _Progress, where: str) -> Iterator[None]:
+    """Turn whatever is raised into a finding."""
+    try:
+        yield
+    except Rejected as error:
+        done.findings.append(error.finding)
+    except BadData as error:
+        done.findings.append(finding("runs.claims", where, error.problem))
+    except Exception as error:  # noqa: BLE001 - hostile input must never end the checker
+        done.findings.append(finding("checker.defect", where, f"{type(error).__name__}: {error}"))
+
+
+def _report(path: Path, done: _Progress, *, replay: bool) -> Report:
+    bundle = done.bundle
+    names = {run.name for run in done.facts if run.claim.state == "done"}
+    complete = replay and bool(names) and names == set(done.replayed)
+    level: Level = "claimed" if done.failed else "replayed" if complete else "recomputed"
+    return Report(
+        bundle=shown(path.name).strip("'\""),
+        sha256=bundle.sha256 if bundle is not None else "",
+        level=level,
+        findings=tuple(sorted(done.findings, key=lambda one: SEVERITIES.index(one.severity))),
+        task=bundle.manifest.task if bundle is not None else "",
+        title=shown(bundle.submission.title).strip("'\"") if bundle is not None else "",
+        runs=tuple(run.claim for run in done.facts),
+        replayed=tuple(done.replayed),
+    )
+
+
+def table(report: Report) -> str:
+    """Return a report for people: a line for each finding, the same ones of many runs together, then the result."""
+    lines = []
+    groups = Counter((one.severity, one.code) for one in report.findings)
+    for (severity, code), count in groups.items():
+        first = next(one for one in report.findings if one.code == code)
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        lines.append(f"{severity:<7} {code:<20} {first.where}: {first.message}{more}")
+        if severity != "note":
+            lines.append(f"{'':<28} {first.remedy}")
+    counts = (
+        plural(report.count("error"), "error"),
+        f"{report.count('review')} for review",
+        plural(report.count("note"), "note"),
+    )
+    runs = plural(len(report.runs), "run")
+    lines.append(f"{runs} of {report.task or 'no task'}: {', '.join(counts)}; level: {report.level}")
+    return "\n".join(lines)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,1 @@
+"""Downloads: the files that stand below tables and figures."""

@@ -1,0 +1,1 @@
+"""Drawing: charts, plots and marks, as SVG and PDF."""

@@ -1,0 +1,145 @@
+"""The figures beside the curves, as Vega-Lite specifications for `charts.svg` and `charts.pdf`.
+
+Sizes are in pixels on a page and in points on paper; the width is that of the whole figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.board.views import Entry
+from leaderboard.site.drawing.charts import (
+    PAPER,
+    SCREEN,
+    Line,
+    Look,
+    Spec,
+    config,
+    finished,
+    line_layers,
+    rounded,
+    style,
+)
+from leaderboard.statistics.intervals import Estimate
+
+BETTER, WORSE, OPEN = "#2f7fd0", "#d9601a", "#808a94"
+"""What speaks for the first of a pair, against it, and for neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a plot of intervals: `name` for people, how it is drawn, and where. `note` stands behind the name."""
+
+    name: str
+    estimate: Estimate
+    colour: str
+    shape: str = "circle"
+    filled: bool = True
+    note: str = ""
+
+    @classmethod
+    def of(cls, entry: Entry, estimate: Estimate, note: str = "") -> Row:
+        """Return an entry's row, in its own colour and marker; hollow if others published it."""
+        drawn = style(entry)
+        shape = "circle" if entry.published else drawn.shape
+        return cls(entry.label, estimate, drawn.colour, shape, not entry.published, note)
+
+
+def profile_spec(lines: Sequence[Line], *, width: float, height: float, columns: int, look: Look = SCREEN) -> Spec:
+    """Return performance profiles: the share of runs above each human-normalized score, bands for the intervals."""
+    layers = line_layers(
+        lines, "human-normalized score", "share of runs above it", look,
+        columns=columns,
+    )  # fmt: skip
+    return finished(layers, width, height, look)
+
+
+def interval_spec(
+    rows: Sequence[Row],
+    title: str,
+    *,
+    width: float,
+    row_height: float,
+    reference: float | None = None,
+    domain: tuple[float, float] | None = None,
+    look: Look = PAPER,
+) -> Spec:
+    """Return a forest plot: a mark and its interval for each row, in their order, `reference` as a vertical rule.
+
+    A row without an interval shows its mark alone.
+    """
+    import altair as alt
+
+    values = [
+        {
+            "place": index,
+            "name": f"{row.note}  {row.name}" if row.note else row.name,
+            "value": rounded(row.estimate.value),
+            "low": rounded(row.estimate.low),
+            "high": rounded(row.estimate.high),
+            "colour": row.colour,
+            "shape": row.shape,
+            "fill": row.colour if row.filled else "#ffffff",
+        }
+        for index, row in enumerate(rows)
+    ]
+    data = alt.Chart({"values": values})
+    scale = alt.Undefined if domain is None else alt.Scale(domain=list(domain), nice=False)
+    x = alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=5, titleAnchor="end"))
+    names = alt.Axis(title=None, grid=False, ticks=False, domain=False, labelLimit=0.62 * width, labelPadding=4)
+    y = alt.Y("name:N", sort=alt.EncodingSortField("place"), axis=names)
+    colour = alt.Color("colour:N", scale=None)
+    layers: list[Any] = []
+    if reference is not None:
+        line = alt.Chart({"values": [{"at": reference}]})
+        layers.append(line.mark_rule(color=look.ink, strokeDash=[3, 2], opacity=0.6).encode(alt.X("at:Q")))
+    spans = data.transform_filter("isValid(datum.low)")
+    layers += [
+        spans.mark_rule(strokeWidth=look.line, opacity=0.7).encode(alt.X("low:Q"), alt.X2("high:Q"), y, colour),
+        data.mark_point(opacity=1, size=look.marker, strokeWidth=look.thin).encode(
+            x, y, colour, alt.Fill("fill:N", scale=None), alt.Shape("shape:N", scale=None)
+        ),
+    ]
+    return finished(alt.layer(*layers), width, row_height * max(len(rows), 1), look)
+
+
+def difference_rows(changes: Sequence[tuple[str, Estimate]]) -> list[Row]:
+    """Return the rows of a pair's differences by game, sorted, coloured by what they speak for.
+
+    A game whose interval holds 0, or that has none, speaks for neither.
+    """
+    ordered = sorted(changes, key=lambda change: (-change[1].value, change[0]))
+    return [Row(game, estimate, _verdict(estimate)) for game, estimate in ordered]
+
+
+def _verdict(estimate: Estimate) -> str:
+    if estimate.low is not None and estimate.low > 0:
+        return BETTER
+    if estimate.high is not None and estimate.high < 0:
+        return WORSE
+    return OPEN
+
+
+def panels_spec(
+    panels: Mapping[str, Sequence[Line]],
+    x_title: str,
+    *,
+    width: float,
+    height: float,
+    columns: int,
+    look: Look = SCREEN,
+) -> Spec:
+    """Return small multiples on one horizontal axis: a panel for each quantity, `width` and `height` of one panel."""
+    import altair as alt
+
+    charts = [
+        line_layers(lines, x_title, "", look, x_format="~s", legend=False).properties(
+            title=name, width=width, height=height
+        )
+        for name, lines in panels.items()
+    ]
+    whole = alt.concat(*charts, columns=columns, spacing=2 * look.text).properties(background="transparent", padding=2)
+    spec: Spec = whole.configure(**config(look)).to_dict(validate=False)
+    return spec

@@ -1,0 +1,89 @@
+"""Diagnostics as small multiples: one panel for each quantity, a line for each entry, means over its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leaderboard.board.report import TaskData
+from leaderboard.board.views import Entry, TaskPage
+from leaderboard.site.drawing.charts import Line, Point
+from leaderboard.statistics.metrics import Array
+from leaderboard.store.details import RunDiagnostics, Series
+
+QUANTITIES = (
+    ("sparsity", "Sparsity"),
+    ("loss", "Loss"),
+    ("dormant", "Dormant units"),
+    ("parameter_norm", "Parameter norm"),
+    ("mean_q", "Mean Q"),
+)
+"""What is shown of what runs record, and what it is called; a name with more behind it (`dormant_0.1`) counts too."""
+
+STEPS = 60
+"""How many points a line has."""
+
+ENTRIES = 8
+"""How many entries share a panel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel: its quantity, and a line for each entry that recorded it."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+Lines = Mapping[str, Mapping[str, Line]]
+"""By configuration and quantity."""
+
+
+def recorded(page: TaskPage, data: TaskData) -> Lines:
+    """Return the lines of the full budget's entries that were run here, in the order of the board."""
+    found: dict[str, dict[str, Line]] = {}
+    for entry in page.full.entries:
+        runs = data.diagnostics.get(entry.config_id, ())
+        lines = {name: _line(entry, runs, name, page.full.frames) for name, _ in QUANTITIES}
+        kept = {name: line for name, line in lines.items() if line is not None}
+        if kept and not entry.published:
+            found[entry.config_id] = kept
+    return found
+
+
+def panels(lines: Lines, chosen: Sequence[str]) -> tuple[Panel, ...]:
+    """Return the panels of the first of the chosen configurations; none where nothing was recorded."""
+    shown = [lines[config_id] for config_id in chosen if config_id in lines][:ENTRIES]
+    found = []
+    for name, title in QUANTITIES:
+        kept = tuple(one[name] for one in shown if name in one)
+        if kept:
+            found.append(Panel(title, kept))
+    return tuple(found)
+
+
+def _line(entry: Entry, runs: Sequence[RunDiagnostics], name: str, last: int) -> Line | None:
+    """Return the mean over runs in equal stretches of training; one that no run has a value in is left out."""
+    sums, counts = np.zeros(STEPS), np.zeros(STEPS)
+    for run in runs:
+        series = next((one for key, one in run.series.items() if key == name or key.startswith(f"{name}_")), None)
+        if series is not None:
+            own, points = _stretches(series, last)
+            held = points > 0
+            sums[held] += own[held] / points[held]
+            counts += held
+    places = np.flatnonzero(counts)
+    if not len(places):
+        return None
+    means = (sums[places] / counts[places]).tolist()
+    return Line(entry, tuple(Point((int(at) + 1) * last / STEPS, mean) for at, mean in zip(places, means, strict=True)))
+
+
+def _stretches(series: Series, last: int) -> tuple[Array, Array]:
+    """Return the sum and the number of a run's values in each stretch, both [steps]."""
+    frames, values = np.array(series.frames, dtype=np.int64), np.array(series.values, dtype=np.float64)
+    places = np.clip((frames - 1) * STEPS // last, 0, STEPS - 1)
+    sums = np.bincount(places, values, STEPS).astype(np.float64)
+    return sums, np.bincount(places, minlength=STEPS).astype(np.float64)

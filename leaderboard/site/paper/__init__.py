@@ -1,0 +1,1 @@
+"""The paper kit: tables, figures, captions and bibliography of one task for LaTeX."""

@@ -1,0 +1,1 @@
+"""Simulations of boards whose truth is known."""

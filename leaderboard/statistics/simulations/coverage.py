@@ -1,0 +1,297 @@
+"""How often intervals hold the truth: simulated entries with the noise of published scores.
+
+`ci/simulate` repeats the tables of docs/statistics.md. Worlds are the means and spreads between runs of Dopamine's ten
+published entries, on the 15 games of `atari40m` and on four other draws of 15 games. Every simulated data set has its
+own key, so that the numbers depend on neither the number of processes nor on their order.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import gzip
+import hashlib
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
+
+from leaderboard.statistics import metrics
+from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
+from leaderboard.statistics.intervals import Estimate, estimate, interval
+from leaderboard.statistics.metrics import TRIM, Array, Scores, lay_out
+from leaderboard.statistics.proportions import poi_estimate, profile_estimates
+from leaderboard.statistics.replicates import Replicates, of_points
+from suite.tasks import GAMES, human_normalized, load_task
+
+TASK, ITERATION, NETWORKS = "atari40m", 39, ("nature_cnn", "impala")
+OTHER_DRAWS = 4
+SIMULATION_POLICY = replace(STATISTICS_POLICY, final_repetitions=1_000, curve_repetitions=1_000)
+FAILING = 0.15
+"""The share of runs that play no better than at random in the noise "collapse"."""
+
+NOISES = ("normal", "real", "tails", "skew", "collapse")
+METHODS = ("percentile", "inflated", "influence t", "deviation t", "studentized", "shipped")
+METRICS = ("iqm", "iqm_corrected", "mean", "median", "optimality_gap", "profile", "poi")
+THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.95)
+"""The quantiles of a world's mean scores at which its profile is looked at."""
+
+GRID = 4_000
+"""Quantiles of every game that stand for infinitely many runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """An entry's true mean and spread between runs in each game, shape [games]."""
+
+    means: Array
+    spreads: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A row of the table: the noise, the runs in each game, and the share of (game, run) cells that are missing."""
+
+    noise: str
+    runs: int
+    missing: float
+
+
+@functools.cache
+def worlds() -> tuple[World, ...]:
+    """Return all worlds: ten entries on each of five sets of 15 games."""
+    scores = _published()
+    entries = sorted({(agent, network) for agent, network, _ in scores})
+    games = sorted(name for name in {game for _, _, game in scores} if GAMES[name].normalizable)
+    source = np.random.Philox(key=7)
+    sets = [sorted(load_task(TASK).games)]
+    for _ in range(OTHER_DRAWS):
+        order = np.argsort(source.random_raw(len(games)), kind="stable")
+        sets.append([games[i] for i in order[:15]])
+    found = []
+    for names in sets:
+        for agent, network in entries:
+            block = np.array([scores[agent, network, name] for name in names])
+            found.append(World(block.mean(axis=1), block.std(axis=1, ddof=1)))
+    return tuple(found)
+
+
+def draw(world: World, cell: Cell, key: str) -> dict[str, Array]:
+    """Return simulated scores, [runs] for each game; a game keeps its first run where all would be missing."""
+    games = len(world.means)
+    uniform = _uniform(key, 2 * games * cell.runs).reshape(2, games, cell.runs)
+    values = _values(world, cell.noise, uniform[0])
+    kept = uniform[1] >= cell.missing
+    kept[:, 0] |= ~kept.any(axis=1)
+    return {f"game-{g:02}": values[g, kept[g]] for g in range(games)}
+
+
+@functools.cache
+def everything(world: int, noise: str) -> Mapping[str, Array]:
+    """Return what infinitely many runs would give: evenly spaced quantiles of every game."""
+    even = (np.arange(GRID) + 0.5) / GRID
+    found = worlds()[world]
+    values = _values(found, noise, np.tile(even, (len(found.means), 1)))
+    return {f"game-{g:02}": values[g] for g in range(len(values))}
+
+
+@functools.cache
+def true_iqm(world: int, noise: str, trim: float) -> float:
+    """Return the trimmed mean of infinitely many runs."""
+    return float(metrics.trimmed_means(lay_out(everything(world, noise), trim=trim))[0])
+
+
+def candidates(found: Replicates, policy: Policy = SIMULATION_POLICY) -> dict[str, tuple[float, float]]:
+    """Return the ends of every kind of interval that was considered, by the names in `METHODS`."""
+    t = float(stdtrit(found.freedom, (1 + policy.level) / 2))
+    tails = np.array([(1 - policy.level) / 2, (1 + policy.level) / 2])
+    usual, inflated = (np.quantile(values, tails).tolist() for values in (found.conventional, found.values))
+    sound = found.errors > 1e-9 * found.error
+    ratios = (found.values[sound] - found.target) / found.errors[sound]
+    lower, upper = np.quantile(ratios, tails).tolist()
+    spread = t * float(np.std(found.values))
+    shipped = interval(found, policy)
+    return {
+        "percentile": (usual[0], usual[1]),
+        "inflated": (inflated[0], inflated[1]),
+        "influence t": (found.value - t * found.error, found.value + t * found.error),
+        "deviation t": (found.value - spread, found.value + spread),
+        "studentized": (found.value - upper * found.error, found.value - lower * found.error),
+        "shipped": (_number(shipped.low), _number(shipped.high)),
+    }
+
+
+def coverage_of_methods(cell: Cell, first: int, last: int) -> dict[str, Array]:
+    """Return for data sets `first` to `last` of a cell, by method, summed over them: [covered, covered, width].
+
+    The first counts the mean of the middle that the estimate keeps, the second that of exactly the middle half; widths
+    are relative to it.
+    """
+    sums: dict[str, Array] = defaultdict(lambda: np.zeros(3))
+    for index in range(first, last):
+        world = index % len(worlds())
+        layout = lay_out(draw(worlds()[world], cell, f"{cell!r}/{index}"))
+        own = true_iqm(world, cell.noise, layout.keep[0] / (layout.keep[0] + layout.keep[1]))
+        half = true_iqm(world, cell.noise, TRIM)
+        found = of_points(layout, SIMULATION_POLICY, SIMULATION_POLICY.final_repetitions, "simulation")[0]
+        for method, (low, high) in candidates(found).items():
+            sums[method] += np.array([low <= own <= high, low <= half <= high, (high - low) / half])
+    return dict(sums)
+
+
+def coverage_of_metrics(cell: Cell, first: int, last: int) -> dict[str, Array]:
+    """Return for data sets `first` to `last` of a cell, by metric: [covered, conventional covered, data sets]."""
+    sums: dict[str, Array] = defaultdict(lambda: np.zeros(3))
+    for index in range(first, last):
+        world, other = index % len(worlds()), (index + 1) % 10 + 10 * (index % len(worlds()) // 10)
+        scores, rival = (draw(worlds()[w], cell, f"metrics/{cell!r}/{index}/{w}") for w in (world, other))
+        whole, whole_rival = everything(world, cell.noise), everything(other, cell.noise)
+        trim = TRIM if not metrics.balanced(scores) else (15 * cell.runs // 4) / (15 * cell.runs)
+        taus = np.quantile(worlds()[world].means, THRESHOLDS)
+        profile = metrics.profile(whole, taus).tolist()
+        truths: dict[str, float] = {
+            "iqm": true_iqm(world, cell.noise, trim),
+            "iqm_corrected": true_iqm(world, cell.noise, TRIM),
+            "poi": _true_poi(whole, whole_rival),
+        }
+        functions: dict[str, Callable[[Scores], float]] = {
+            "mean": metrics.mean,
+            "median": metrics.median,
+            "optimality_gap": metrics.optimality_gap,
+        }
+        truths |= {name: function(whole) for name, function in functions.items()}
+        for name, truth in truths.items():
+            if name == "poi":
+                found = poi_estimate(scores, rival, SIMULATION_POLICY)
+            else:
+                found = estimate(name, scores, SIMULATION_POLICY)
+            sums[name] += np.array([*_covered(found, truth), 1.0])
+        shares = zip(profile_estimates(scores, taus, SIMULATION_POLICY), profile, strict=True)
+        sums["profile"] += np.array([*np.mean([_covered(*pair) for pair in shares], axis=0), 1.0])
+    return dict(sums)
+
+
+def bias_by_runs(runs: int, first: int, last: int) -> dict[str, Array]:
+    """Return the relative errors of both interquartile means against infinitely many runs: [sum, data sets]."""
+    cell = Cell("real", runs, 0.0)
+    sums: dict[str, Array] = defaultdict(lambda: np.zeros(2))
+    for index in range(first, last):
+        world = index % len(worlds())
+        scores = draw(worlds()[world], cell, f"bias/{cell!r}/{index}")
+        truth = true_iqm(world, cell.noise, TRIM)
+        for name, value in (("floored", metrics.iqm(scores)), ("fractional", metrics.iqm_corrected(scores))):
+            sums[name] += np.array([value / truth - 1, 1.0])
+    return dict(sums)
+
+
+def coverage_table(
+    cells: Sequence[Cell], sets: int, processes: int = 1, *, kind: str = "methods", block: int = 50
+) -> list[dict[str, object]]:
+    """Return a row for each cell: its settings, and for each method or metric the mean of its sums, over `sets`."""
+    function = {"methods": coverage_of_methods, "metrics": coverage_of_metrics}[kind]
+    jobs = [(cell, first, min(first + block, sets)) for cell in cells for first in range(0, sets, block)]
+    sums: dict[Cell, dict[str, Array]] = defaultdict(lambda: defaultdict(lambda: np.zeros(3)))
+    for (cell, _, _), found in zip(jobs, _mapped(function, jobs, processes), strict=True):
+        for name, values in found.items():
+            sums[cell][name] += values
+    return [asdict(cell) | {name: (values / sets).tolist() for name, values in sums[cell].items()} for cell in cells]
+
+
+def bias_table(runs: Sequence[int], sets: int, processes: int = 1) -> list[dict[str, object]]:
+    """Return the mean relative bias of both interquartile means for each number of runs."""
+    rows = _mapped(bias_by_runs, [(count, 0, sets) for count in runs], processes)
+    return [
+        {"runs": count} | {name: float(found[0] / found[1]) for name, found in row.items()}
+        for count, row in zip(runs, rows, strict=True)
+    ]
+
+
+def _mapped(
+    function: Callable[..., dict[str, Array]], jobs: Sequence[tuple[object, ...]], processes: int
+) -> list[dict[str, Array]]:
+    if processes == 1:
+        return [function(*job) for job in jobs]
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(function, *zip(*jobs, strict=True)))
+
+
+@functools.cache
+def _published() -> dict[tuple[str, str, str], Array]:
+    """Return the published normalized scores: (agent, network, game) to [runs]."""
+    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    file = resources.files("leaderboard") / "data" / "dopamine_atari_train_returns.csv.gz"
+    with file.open("rb") as raw, gzip.open(raw, "rt", newline="") as text:
+        for row in csv.DictReader(text):
+            if int(row["iteration"]) != ITERATION or row["network"] not in NETWORKS:
+                continue
+            value = human_normalized(row["game"], float(row["mean_train_return"]))
+            if value is not None:
+                found[row["agent"], row["network"], row["game"]].append(value)
+    return {key: np.array(values) for key, values in found.items()}
+
+
+@functools.cache
+def _residuals() -> Array:
+    """Return the published residuals over the spread of their own cell, in order, with variance 1."""
+    blocks = [values for values in _published().values() if np.std(values) > 0]
+    found = np.sort(np.concatenate([(values - values.mean()) / values.std(ddof=1) for values in blocks]))
+    result: Array = found / np.sqrt(np.mean(found**2))
+    return result
+
+
+def _values(world: World, noise: str, uniform: Array) -> Array:
+    """Return scores [games, n] at these quantiles of each game's distribution."""
+    means, spreads = world.means[:, None], world.spreads[:, None]
+    if noise == "collapse":
+        failed = uniform < FAILING
+        rest = np.where(failed, 0.5, (uniform - FAILING) / (1 - FAILING))
+        poor = 0.02 * ndtri(np.where(failed, uniform / FAILING, 0.5))
+        scores: Array = np.where(failed, poor, means + spreads * ndtri(rest))
+        return scores
+    if noise == "normal":
+        errors = ndtri(uniform)
+    elif noise == "tails":
+        errors = stdtrit(5, uniform) / np.sqrt(5 / 3)
+    elif noise == "skew":
+        errors = -np.log1p(-uniform) - 1
+    elif noise == "real":
+        errors = _residuals()[(uniform * len(_residuals())).astype(np.int64)]
+    else:
+        raise ValueError(f"no noise {noise!r}: use one of {', '.join(NOISES)}")
+    result: Array = means + spreads * errors
+    return result
+
+
+def _uniform(key: str, size: int) -> Array:
+    """Return numbers between 0 and 1, neither included, that depend on the key alone."""
+    source = np.random.Philox(key=int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "little"))
+    raw: NDArray[np.uint64] = source.random_raw(size)
+    found: Array = ((raw >> np.uint64(12)).astype(np.float64) + 0.5) / 2**52
+    return found
+
+
+def _true_poi(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> float:
+    """Return the probability of improvement from sorted quantiles."""
+    shares = []
+    for name, values in ours.items():
+        other = np.sort(theirs[name])
+        below = np.searchsorted(other, values, side="left") + np.searchsorted(other, values, side="right")
+        shares.append(below.mean() / (2 * len(other)))
+    return float(np.mean(shares))
+
+
+def _covered(found: Estimate, truth: float) -> tuple[bool, bool]:
+    usual = found.percentile_low is not None and _number(found.percentile_low) <= truth <= _number(
+        found.percentile_high
+    )
+    return found.low is not None and found.low <= truth <= _number(found.high), usual
+
+
+def _number(end: float | None) -> float:
+    return float("nan") if end is None else end

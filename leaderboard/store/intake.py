@@ -1,0 +1,178 @@
+"""Bundles on their way into the database: where they lie, what is attested of them, and the rows that they become."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaderboard.store import models
+from leaderboard.store.database import NewSubmission
+from leaderboard.store.details import packed
+from leaderboard.store.rows import new_run
+from suite.errors import BadData
+from suite.records import claims
+
+if TYPE_CHECKING:
+    from leaderboard.bundles.attest import Attest
+    from leaderboard.bundles.bundle import Bundle
+    from leaderboard.bundles.findings import Finding
+    from leaderboard.bundles.schema import Submission
+
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
+"""What the folder of a submission may be called; it is part of addresses."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Placed:
+    """A bundle file; `slug` is its folder's name in a results repository, or "" where it lies elsewhere."""
+
+    path: Path
+    slug: str = ""
+
+    def attestation(self) -> models.Attestation | None:
+        """Return what maintainers attest of it; only a results repository holds that. BadData if it does not hold."""
+        file = self.path.with_name("attest.toml")
+        return _attestation(file, self.path) if self.slug and file.exists() else None
+
+
+def find_bundles(path: Path) -> Iterator[Placed]:
+    """Yield the bundle that `path` is, or those below it called `bundle.zip`."""
+    if path.is_file():
+        yield _placed(path)
+        return
+    for folder, below, files in os.walk(path):
+        if "spec.json" in files and Path(folder).name.startswith("seed-"):
+            below.clear()  # a run directory: it holds none
+        elif "bundle.zip" in files:
+            yield _placed(Path(folder) / "bundle.zip")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a bundle; BadData if it is no plain file, too large or cannot be read."""
+    from leaderboard.bundles.archive import PACKED_BYTES
+
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise BadData(f"{path} is no plain file.", "Put the bundle itself there.")
+        if found.st_size > PACKED_BYTES:
+            raise BadData(
+                f"{path} has {found.st_size:,} bytes; a bundle has at most {PACKED_BYTES:,}.", "Leave it out."
+            )
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadData(f"{path} cannot be read: {error.strerror or error}.", "Mend its permissions.") from error
+
+
+def read_bundle(placed: Placed, attestation: models.Attestation | None) -> NewSubmission:
+    """Check a bundle and return the rows it becomes; BadData, with the first finding, if its check has errors."""
+    from leaderboard.bundles.bundle import open_bundle
+    from leaderboard.bundles.check import check_bundle
+
+    if placed.slug and not SLUG.fullmatch(placed.slug):
+        raise BadData(
+            f"{placed.path}: a submission's folder cannot be called {placed.slug!a}.",
+            "Use at most 64 small letters, digits and hyphens.",
+        )
+    report = check_bundle(placed.path)
+    errors = [item for item in report.findings if item.severity == "error"]
+    if errors:
+        more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+        raise BadData(
+            f"{placed.path}: {errors[0].where}: {errors[0].message} [{errors[0].code}]{more}.",
+            f"See `suite submit check {placed.path}`.",
+        )
+    with open_bundle(placed.path) as bundle:
+        if bundle.sha256 != report.sha256 or (attestation is not None and bundle.sha256 != attestation.sha256):
+            raise BadData(f"{placed.path} changed while it was read.", "Ingest it again.")
+        return new_submission(bundle, placed.slug, report.level, report.findings, attestation)
+
+
+def new_submission(
+    bundle: Bundle,
+    slug: str,
+    level: str,
+    findings: Sequence[Finding] = (),
+    attestation: models.Attestation | None = None,
+) -> NewSubmission:
+    """Return the rows that a bundle becomes whose check has this outcome; its runs are read one by one."""
+    runs = [new_run(claims.check(run, run.status.state), own=False) for run in bundle.runs()]
+    report = {"level": level, "findings": [asdict(item) for item in findings]}
+    last = max((new.row.ended_at for new in runs), default="")
+    return NewSubmission(_row(bundle, slug, report, last), runs, attestation)
+
+
+def _placed(path: Path) -> Placed:
+    place = path.absolute()
+    in_repository = place.name == "bundle.zip" and place.parent.parent.name == "submissions"
+    return Placed(place, place.parent.name if in_repository else "")
+
+
+def _row(bundle: Bundle, slug: str, report: dict[str, Any], last: str) -> models.Submission:
+    submission = bundle.submission
+    statement = submission.model_dump(mode="json", by_alias=True, exclude={"contact"})
+    documents = {
+        "statement": statement,
+        "environment": bundle.environment.model_dump(mode="json"),
+        "cards": {f"{kind}/{name}": card.model_dump(mode="json") for (kind, name), card in bundle.cards().items()},
+    }
+    return models.Submission(
+        sha256=bundle.sha256,
+        slug=slug or models.slug_of(bundle.sha256),
+        title=submission.title,
+        authors=_json(statement["authors"]),
+        license=submission.license,
+        links=_json(_links(submission)),
+        submitted_at=last,
+        level=report["level"],
+        report=_json(report),
+        documents=packed(documents),
+    )
+
+
+def _links(submission: Submission) -> list[tuple[str, str]]:
+    links = [("code", submission.code.url)]
+    if (paper := submission.paper) is not None:
+        if paper.doi is not None:
+            links.append(("paper", f"https://doi.org/{paper.doi}"))
+        if paper.arxiv is not None:
+            links.append(("paper", f"https://arxiv.org/abs/{paper.arxiv}"))
+        if paper.url is not None:
+            links.append(("paper", paper.url))
+    return links
+
+
+def _attestation(file: Path, bundle: Path) -> models.Attestation:
+    from leaderboard.bundles.attest import read_attest
+
+    attest = read_attest(file)
+    if attest.bundle_sha256 != sha256_of(bundle):
+        raise BadData(f"{file} attests another bundle than the one beside it.", "A maintainer attests it anew.")
+    return attestation_row(attest)
+
+
+def attestation_row(attest: Attest) -> models.Attestation:
+    """Return the row of an attestation."""
+    flags = [(flag.code, flag.reason, flag.date, flag.by) for flag in attest.flags]
+    content = [attest.bundle_sha256, attest.level, attest.by, attest.date, attest.evidence, flags]
+    return models.Attestation(
+        sha256=attest.bundle_sha256,
+        digest=hashlib.sha256(_json(content).encode()).hexdigest(),
+        level=attest.level,
+        by=attest.by,
+        date=attest.date,
+        evidence=attest.evidence,
+        flags=_json(flags),
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

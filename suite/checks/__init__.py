@@ -1,0 +1,1 @@
+"""Checks: proofs that a record replays and that a method keeps its promises."""

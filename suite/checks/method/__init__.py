@@ -1,0 +1,1 @@
+"""The checks of `suite method check`, and the template that passes them."""

@@ -1,0 +1,175 @@
+"""Replay of what was scored: a segment is its emulator seed and its actions, so returns can be had again.
+
+This proves that these actions give this score in this emulator, not who chose them. The hashes of `checkpoints.jsonl`
+are for that: training again on the same type of machine gives them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import BadData
+from suite.experience.domains import Domain, require_environment
+from suite.experience.envs.base import Envs
+from suite.records.record import Episode, EvaluationRow, Run
+from suite.records.schedule import by_segment, due_steps, is_complete, stream_name
+from suite.records.score import by_evaluation, scorable, score, scored
+from suite.rng import Streams
+from suite.tasks import GAMES, Task, load_task
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How many scored episodes were replayed, in how many frames, and what came out otherwise than recorded."""
+
+    episodes: int
+    frames: int
+    mismatches: tuple[str, ...]
+
+
+def verify(run: Run) -> Verification:
+    """Replay every scored episode of a finished run through the emulator.
+
+    Raises UnfitEnvironment if the installed emulator is not the one that the run was recorded with, BadData if the run
+    is unfinished or an episode's actions are missing or unreadable.
+    """
+    if run.status.state != "done":
+        raise BadData(f"{run.path} is {run.status.state}, not done: it has no score to verify.", "Let it finish first.")
+    task = load_task(run.cell.spec.task)
+    domain = require_environment(run, task)
+    if by_evaluation(task):
+        return _verify_evaluation(run, task, domain)
+    counted = scored(task, run.cell.spec.frames, run.episodes)
+    logs = run.actions()
+    found = _inconsistencies(run, task)
+    frames = 0
+    envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
+    try:
+        for segment in _segments(run.episodes, task, counted):
+            actions = []
+            for episode in segment:
+                if episode.episode not in logs:
+                    raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
+                actions.append(logs[episode.episode].unpack(episode.length))
+            found += _replay(envs, segment, actions)
+            frames += sum(map(len, actions)) * task.frame_skip
+    finally:
+        envs.close()
+    return Verification(len(counted), frames, tuple(found))
+
+
+def _verify_evaluation(run: Run, task: Task, domain: Domain) -> Verification:
+    """Replay every evaluation episode that is scored."""
+    counted = scored(task, run.cell.spec.frames, run.evaluation)
+    streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
+    found, frames = _inconsistencies(run, task), 0
+    found += _incomplete_evaluations(run, task, counted)
+    inputs = domain.inputs(GAMES[run.cell.game])
+    width = len(inputs.recorded(np.zeros(GAMES[run.cell.game].actions if task.family == "continuous" else ())))
+    envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
+    try:
+        for row in counted:
+            if row.emulator_seed != streams.emulator_seed(row.episode, stream_name(row.agent_step)):
+                found.append(f"evaluation episode {row.episode}: its seed is not the one that this cell assigns")
+            envs.reset([row.emulator_seed])
+            found += _replay_episode(envs, row, _unpacked(task, row.unpack(width), width))
+            frames += row.length * task.frame_skip
+    finally:
+        envs.close()
+    return Verification(len(counted), frames, tuple(found))
+
+
+def _incomplete_evaluations(run: Run, task: Task, counted: Sequence[EvaluationRow]) -> list[str]:
+    """Return in words which evaluations in the score's window are not whole."""
+    evaluation = task.evaluation
+    assert evaluation is not None
+    after, until = (task.agent_steps(frames) for frames in task.score_window(run.cell.spec.frames))
+    trajectory = int(run.cell.spec.agent.settings.get("trajectory_length", 1))  # an on-policy agent's, by `Agent`
+    due = {step for step in due_steps(evaluation, trajectory, until) if step > after}
+    found = [f"an evaluation at step {step} is not due" for step in {row.agent_step for row in counted} - due]
+    for step in sorted(due):
+        rows = [row for row in counted if row.agent_step == step]
+        lengths = {row.episode: row.length for row in rows}
+        whole = sorted(lengths) == list(range(len(rows))) and is_complete(evaluation, lengths)
+        without_last = {number: length for number, length in lengths.items() if number < len(rows) - 1}
+        if not whole or is_complete(evaluation, without_last):
+            found.append(f"the evaluation at step {step} does not have exactly its episodes, each once")
+    return found
+
+
+def _unpacked(task: Task, actions: bytes, width: int) -> NDArray[Any]:
+    """Return actions as environments take them, one row each."""
+    if task.family == "continuous":
+        return np.frombuffer(actions, "<f4").reshape(-1, width // 4)
+    return np.frombuffer(actions, np.uint8)
+
+
+def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
+    """Return the segments that hold scored episodes, each up to its last scored one."""
+    wanted = {episode.episode for episode in counted}
+    kept = []
+    for segment in by_segment(episodes, task):
+        last = max((index for index, row in enumerate(segment) if row.episode in wanted), default=None)
+        if last is not None:
+            kept.append(segment[: last + 1])
+    return kept
+
+
+def _inconsistencies(run: Run, task: Task) -> list[str]:
+    """Return in words what the record says of itself that cannot be: left-out episodes, chosen seeds, another score."""
+    streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
+    found, step, number = [], 0, 0
+    for index, segment in enumerate(by_segment(run.episodes, task)):
+        for episode in segment:
+            step += episode.length
+            if (episode.episode, episode.agent_step) != (number, step):
+                found.append(f"episode {number} should end at agent step {step}: one was left out or changed")
+                return found + _wrong_score(run, task)
+            if episode.emulator_seed != streams.emulator_seed(index):
+                found.append(f"episode {number}: its emulator seed is not the one that this cell assigns")
+            number += 1
+    return found + _wrong_score(run, task)
+
+
+def _wrong_score(run: Run, task: Task) -> list[str]:
+    value, count = score(task, run.cell.spec.frames, scorable(task, run))
+    claim = run.status.summary
+    if claim is None or (claim.score, claim.scored_episodes) != (value, count):
+        return [f"the episodes give a score of {value} over {count}, which is not what status.json claims"]
+    return []
+
+
+def _replay(envs: Envs, segment: Sequence[Episode], actions: Sequence[bytes]) -> list[str]:
+    """Return in words what differs from the record in the first episode of a segment that is replayed otherwise."""
+    seed: int | None = segment[0].emulator_seed
+    for episode, own in zip(segment, actions, strict=True):
+        envs.reset([seed])
+        seed = None
+        if differences := _replay_episode(envs, episode, np.frombuffer(own, np.uint8)):
+            return differences  # what follows may start from elsewhere
+    return []
+
+
+def _replay_episode(envs: Envs, episode: Episode | EvaluationRow, actions: NDArray[Any]) -> list[str]:
+    """Return in words what differs between a recorded episode and its replay, which starts at once."""
+    total, ended = 0.0, None
+    for step, action in enumerate(actions, start=1):
+        if action.ndim == 0 and action >= envs.actions:
+            return [f"episode {episode.episode}: action {action} does not exist"]
+        envs.send(action[None])
+        answer = envs.receive()
+        total += float(answer.reward[0])
+        ended = "truncated" if answer.truncated[0] else "terminated" if answer.discount[0] == 0 else None
+        if ended is not None and step < len(actions):
+            return [f"episode {episode.episode}: over after {step} agent steps, not {episode.length}"]
+    differences = []
+    if total != episode.value:
+        differences.append(f"episode {episode.episode}: return {total:g}, recorded {episode.value:g}")
+    if ended != episode.end:
+        differences.append(f"episode {episode.episode}: {ended or 'not over'}, recorded {episode.end}")
+    return differences

@@ -1,0 +1,1 @@
+"""Experience: environments, replays and logged data, where transitions come from."""

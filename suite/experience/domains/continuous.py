@@ -1,0 +1,57 @@
+"""Continuous control: vectors of a simulated body, one for each lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from suite.contracts.agent import DataPlan
+from suite.experience.envs.mujoco import SIZES, MujocoEnvs, environment_of
+from suite.experience.envs.several import SeveralEnvs
+from suite.experience.observations import Vectors
+from suite.experience.replay.placement import Placement
+from suite.experience.replay.vectors import replay_bytes
+from suite.tasks import Game, Task
+
+
+class Continuous:
+    """See `Domain`."""
+
+    mixes_games = False
+
+    def __init__(self, task: Task) -> None:
+        self.options = task.mujoco
+
+    def inputs(self, game: Game) -> Vectors:
+        """See `Domain`."""
+        return Vectors(SIZES[self.options.version][game.name], game.actions)
+
+    def check(self, game: Game) -> None:
+        """See `Domain`."""
+        environment_of(game, self.options)
+
+    def environment(self, game: Game) -> tuple[dict[str, Any], str]:
+        """See `Domain`; the fingerprint is of versions, model and every option."""
+        return environment_of(game, self.options)
+
+    def replay_bytes(self, plan: DataPlan, steps: int, game: Game, placement: Placement) -> tuple[int, int]:
+        """See `Domain`; the actions are there a second time, as the history."""
+        capacity = plan.update_period if plan.replay == "rollout" else plan.capacity
+        inputs = self.inputs(game)
+        history = 4 * inputs.actions * min(capacity, steps)
+        return replay_bytes(capacity, inputs.size, inputs.actions, steps) + 2 * history, 0
+
+    def environments(self, game: Game, lanes: int) -> tuple[MujocoEnvs, SeveralEnvs]:
+        """Return the bodies of lanes that are advanced together, and the same as environments of several games."""
+        envs, idle = MujocoEnvs(game, self.options, lanes), np.zeros(self.inputs(game).actions, np.float32)
+        return envs, SeveralEnvs([game] * lanes, lambda game, count: envs, idle)
+
+    def evaluation_envs(self, game: Game, count: int, threads: int) -> MujocoEnvs:
+        """See `Domain`."""
+        return MujocoEnvs(game, self.options, count)
+
+    def execution(self, games: Sequence[Game], seeds: Sequence[int]) -> dict[str, str]:
+        """See `Domain`."""
+        return {}

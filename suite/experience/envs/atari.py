@@ -1,0 +1,136 @@
+"""Atari through ALE's C++ vector environment, with every option explicit and episodes started by us.
+
+A segment is an emulator seed of ours and the actions of the episodes that follow: a pure function of these, since the
+library's own autoreset never acts. Every episode begins with a reset of ours, and the first one after `reseed_steps`
+agent steps with a new seed. To seed is to load the ROM anew, 100 ms here, as much as some 250 agent steps: once an
+episode, it would take a fifth of the emulator's time. Frames are bit for bit those of Dopamine's preprocessing: ALE
+grayscale, maximum of the last two frames of a skip, area resize.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import ale_py
+import numpy as np
+from ale_py import roms
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+
+from suite.errors import UnfitEnvironment
+from suite.experience.envs.base import TimeStep
+from suite.tasks import Environment, Game
+
+ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+
+
+class AtariEnvs:
+    """E emulators of one game."""
+
+    def __init__(self, game: Game, options: Environment, num_envs: int = 1, threads: int = 1) -> None:
+        rom_path(game)
+        self.num_envs = num_envs
+        self.actions = game.actions
+        self._envs = ale_py.AtariVectorEnv(game.rom, num_envs, **emulator_options(options, threads))
+        self._lives = np.zeros(num_envs, np.int32) if options.terminal_on_life_loss else None
+        self._strengths = np.ones(num_envs, np.float32)  # of paddles; discrete actions ignore them
+        offered = int(cast(Discrete, self._envs.single_action_space).n)
+        if offered != game.actions:
+            raise UnfitEnvironment(
+                f"This ale-py gives {game.name} {offered} actions; the task expects {game.actions}.",
+                "Install the ale-py version of the lock file.",
+            )
+
+    def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+        """Start an episode in each (masked) environment; return the newest frames [E, height, width].
+
+        `seeds` has one entry per environment that is reset: a seed, or None to go on with the random numbers at hand.
+        """
+        options = None if mask is None else {"reset_mask": mask}
+        numbers = np.asarray([-1 if seed is None else seed for seed in seeds], np.int64)
+        observation, info = self._envs.reset(seed=numbers, options=options)
+        if self._lives is not None:
+            began = slice(None) if mask is None else mask
+            self._lives[began] = np.asarray(info["lives"])[began]
+        return np.asarray(observation[:, 0], np.uint8)
+
+    def send(self, actions: NDArray[Any]) -> None:
+        """Begin to repeat each action for a frame skip. An environment whose episode has ended must be reset before."""
+        self._envs.ale.send(
+            actions.astype(np.int64, copy=False), self._strengths
+        )  # the wrapper's own send, without its checks
+
+    def receive(self) -> TimeStep:
+        """Return what the actions sent led to, waiting for the emulators."""
+        observation, reward, terminated, truncated, info = self._envs.ale.recv()
+        life_lost = None
+        if self._lives is not None:
+            lives = np.asarray(info["lives"], np.int32)
+            life_lost = (lives < self._lives) & ~terminated & ~truncated
+            self._lives = lives
+        return TimeStep(
+            np.asarray(observation[:, 0], np.uint8),
+            reward.astype(np.float32),
+            np.where(terminated, np.float32(0), np.float32(1)),
+            np.asarray(truncated & ~terminated, np.bool_),
+            life_lost,
+        )
+
+    def step(self, actions: NDArray[np.int64]) -> TimeStep:
+        """Send and receive."""
+        self.send(actions)
+        return self.receive()
+
+    def close(self) -> None:
+        """Stop the emulator threads."""
+        self._envs.close()
+
+
+def emulator_options(options: Environment, threads: int = 1) -> dict[str, Any]:
+    """Return every argument of ALE's vector environment, named; none is left to its default."""
+    return {
+        "batch_size": 0,  # all environments answer each step
+        "num_threads": threads,
+        "thread_affinity_offset": -1,  # no pinning
+        "max_num_frames_per_episode": options.max_episode_frames,
+        "repeat_action_probability": options.sticky_action_probability,
+        "full_action_space": options.full_action_set,
+        "continuous": False,
+        "continuous_action_threshold": 0.5,
+        "autoreset_mode": "NextStep",  # never reached: every ended episode is reset by us first
+        "img_height": options.screen_size,
+        "img_width": options.screen_size,
+        "grayscale": options.grayscale,
+        "stack_num": 1,  # stacks are gathered from the replay
+        "frameskip": options.frame_skip,
+        "maxpool": options.max_pool,
+        "noop_max": options.no_op_max,
+        "episodic_life": False,  # would reset the emulator at a life loss
+        "life_loss_info": False,  # it would make a lost life look like game over; lives are counted here
+        "reward_clipping": False,  # recorded returns are raw; learning clips for itself
+        "use_fire_reset": options.fire_reset,
+    }
+
+
+def rom_path(game: Game) -> Path:
+    """Return the ROM file of a game, or raise UnfitEnvironment."""
+    try:
+        path = roms.get_rom_path(game.rom)
+    except (FileNotFoundError, KeyError, OSError):
+        path = None
+    if path is None or not Path(path).is_file():
+        raise UnfitEnvironment(
+            f"The ROM of {game.name} ({game.rom}.bin) is missing from the installed ale-py.",
+            "Reinstall ale-py; its wheels bring the ROMs.",
+        )
+    return Path(path)
+
+
+@cache
+def rom_sha256(game: Game) -> str:
+    """Return the SHA-256 of a game's ROM file."""
+    return hashlib.sha256(rom_path(game).read_bytes()).hexdigest()

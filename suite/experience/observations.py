@@ -1,0 +1,164 @@
+"""What an observation is to the programs: stacked frames, or a vector; the only place that tells them apart."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.contracts.agent import Batch, DataPlan
+from suite.experience.samples import Rows, Windows
+
+Observation = NDArray[Any]
+"""What a network is shown at one step, as it is kept on the host: see `Inputs.blank`."""
+
+
+class Inputs(Protocol):
+    """Observations of one kind. Equal inputs share programs, so that they are compared and hashed."""
+
+    def blank(self) -> Observation:
+        """Return an observation of zeros, as it is kept on the host."""
+        ...
+
+    def first(self, seen: NDArray[Any]) -> Observation:
+        """Return the observation at an episode's start, from what the environment shows."""
+        ...
+
+    def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
+        """Return the observation that follows another one."""
+        ...
+
+    def network(self, observation: Any) -> jax.Array:
+        """Return an observation as the networks take it, with a leading axis of one."""
+        ...
+
+    def blank_data(self, plan: DataPlan) -> Any:
+        """Return what is sampled for one update, all zeros, in the right shapes."""
+        ...
+
+    def batch(self, data: Any, legal: jax.Array) -> Batch:
+        """Return sampled data as the batch of an update; traced."""
+        ...
+
+    def states(self, data: Any) -> jax.Array | None:
+        """Return the further observations in sampled data as the networks take them; None if there are none."""
+        ...
+
+    def action(self, chosen: NDArray[Any]) -> Any:
+        """Return an action as the environments take it."""
+        ...
+
+    def recorded(self, action: Any) -> bytes:
+        """Return an action as action logs hold it; always of the same length."""
+        ...
+
+
+class Frames(NamedTuple):
+    """Stacks of frames uint8 [stack, screen, screen], oldest first; actions are numbered."""
+
+    stack: int
+    screen: int
+
+    def blank(self) -> Observation:
+        """See `Inputs`."""
+        return np.zeros((self.stack, self.screen, self.screen), np.uint8)
+
+    def first(self, seen: NDArray[Any]) -> Observation:
+        """See `Inputs`: zero frames before the first one."""
+        return self.next(self.blank(), seen, life_lost=False)
+
+    def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
+        """See `Inputs`: the stack moves on by a frame, emptied before if a life was lost."""
+        stack = np.empty_like(before)  # a new array: the device may still be reading the old one
+        stack[:-1] = 0 if life_lost else before[1:]
+        stack[-1] = seen
+        return stack
+
+    def network(self, observation: Any) -> jax.Array:
+        """See `Inputs`: uint8 [1, screen, screen, stack]."""
+        return jnp.moveaxis(jnp.asarray(observation), 0, -1)[None]
+
+    def blank_data(self, plan: DataPlan) -> Windows:
+        """See `Inputs`."""
+        batch, numbers = plan.batch_size, np.zeros(plan.batch_size, np.float32)
+        weight = np.ones(batch, np.float32) if plan.replay == "prioritized" else None
+        frames = np.zeros((batch, self.stack + plan.n_step, self.screen, self.screen), np.uint8)
+        return Windows(frames, np.zeros(batch, np.int32), numbers, numbers, weight)
+
+    def batch(self, data: Windows, legal: jax.Array) -> Batch:
+        """See `Inputs`: windows [B, stack + n, screen, screen] are cut into the states at their two ends."""
+        frames = jnp.asarray(data.frames)
+        return Batch(
+            s_tm1=jnp.moveaxis(frames[:, : self.stack], 1, -1),
+            a_tm1=jnp.asarray(data.a_tm1),
+            r_t=jnp.asarray(data.r_t),
+            discount_t=jnp.asarray(data.discount_t),
+            s_t=jnp.moveaxis(frames[:, -self.stack :], 1, -1),
+            weight=jnp.ones(frames.shape[0], jnp.float32) if data.weight is None else jnp.asarray(data.weight),
+            legal=jnp.asarray(legal),
+        )
+
+    def states(self, data: Windows) -> jax.Array | None:
+        """See `Inputs`."""
+        return None if data.states is None else jnp.moveaxis(jnp.asarray(data.states), 1, -1)
+
+    def action(self, chosen: NDArray[Any]) -> int:
+        """See `Inputs`."""
+        return int(chosen)
+
+    def recorded(self, action: Any) -> bytes:
+        """See `Inputs`: one byte."""
+        return bytes((int(action),))
+
+
+class Vectors(NamedTuple):
+    """Vectors float32 [size]; actions are vectors of `actions` numbers in [-1, 1]. `extra`: see `Batch`, per row."""
+
+    size: int
+    actions: int
+    extra: tuple[str, ...] = ()
+
+    def blank(self) -> Observation:
+        """See `Inputs`."""
+        return np.zeros(self.size, np.float32)
+
+    def first(self, seen: NDArray[Any]) -> Observation:
+        """See `Inputs`."""
+        return seen
+
+    def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
+        """See `Inputs`."""
+        return seen
+
+    def network(self, observation: Any) -> jax.Array:
+        """See `Inputs`: float32 [1, size]."""
+        return jnp.asarray(observation)[None]
+
+    def blank_data(self, plan: DataPlan) -> Rows:
+        """See `Inputs`."""
+        size = plan.batch_size
+        numbers = np.zeros(size, np.float32)
+        observations, actions = np.zeros((size, self.size), np.float32), np.zeros((size, self.actions), np.float32)
+        extra: Any = dict.fromkeys(self.extra, numbers) if self.extra else ()
+        legal: Any = np.ones(self.actions, np.bool_)
+        return Rows(Batch(observations, actions, numbers, numbers, observations, numbers + 1, legal, extra))  # type: ignore[arg-type]
+
+    def batch(self, data: Rows, legal: jax.Array) -> Batch:
+        """See `Inputs`."""
+        batch: Batch = jax.tree.map(jnp.asarray, data.batch)
+        return batch
+
+    def states(self, data: Rows) -> jax.Array | None:
+        """See `Inputs`."""
+        return None if data.states is None else jnp.asarray(data.states)
+
+    def action(self, chosen: NDArray[Any]) -> NDArray[np.float32]:
+        """See `Inputs`."""
+        return np.asarray(chosen, np.float32)
+
+    def recorded(self, action: Any) -> bytes:
+        """See `Inputs`: little-endian float32."""
+        return np.asarray(action, "<f4").tobytes()

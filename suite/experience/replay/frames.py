@@ -1,0 +1,167 @@
+"""A ring of transitions: one uint8 frame stored per transition, windows gathered in one pass.
+
+Transition t is (frame t, action t, reward t, end t); its successor frame is that of t + 1 in the same episode. Indices
+are running numbers t, the slot is t modulo capacity. Rules of Dopamine's paper-era buffer: a stack never reaches into
+another episode (zero frames instead), the newest n transitions and the oldest whose stack is partly overwritten are not
+sampled, a terminal within a window ends the return, and a window across a truncation is not sampled, since what
+followed is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.contracts.agent import DataPlan
+from suite.errors import SuiteError
+from suite.experience.replay.device import blank
+from suite.experience.replay.prioritized import MAX_REDRAWS, Priorities, importance_weights
+from suite.experience.replay.stores import FrameStore, HostFrames
+from suite.experience.samples import Windows
+
+Uniform = Callable[[int], NDArray[np.float64]]
+"""`uniform(k)` gives the k-th set of B numbers in [0, 1): 0 for the draw, then one for each redraw."""
+
+
+class FrameReplay:
+    """The ring and its counter `added`. Where frames live is the store's business, what is drawn the priorities'."""
+
+    def __init__(self, capacity: int, stack: int, store: FrameStore, priorities: Priorities | None = None) -> None:
+        self.capacity = capacity
+        self.stack = stack
+        self.store = store
+        self.priorities = priorities
+        self.actions = np.zeros(capacity, np.int32)
+        self.rewards = np.zeros(capacity, np.float32)
+        self.terminal = np.zeros(capacity, np.bool_)
+        self.truncated = np.zeros(capacity, np.bool_)
+        self.depth = np.zeros(capacity, np.uint8)  # frames of the same episode before this one, at most stack - 1
+        self.added = 0
+        self._truncations = 0  # slots of `truncated` that are set
+        self._drawn: NDArray[np.int64] = np.empty(0, np.int64)
+
+    @classmethod
+    def on_host(cls, capacity: int, frame_shape: tuple[int, int], stack: int) -> FrameReplay:
+        """Return an empty ring sampled uniformly, its frames in an array; memory is taken as it fills."""
+        return cls(capacity, stack, HostFrames(capacity, frame_shape))
+
+    def add(self, frame: NDArray[np.uint8], action: int, reward: float, *, terminal: bool, truncated: bool) -> None:
+        """Append a transition: the frame that was acted on, and what came of it (reward already clipped)."""
+        before = (self.added - 1) % self.capacity
+        begins = self.added == 0 or self.terminal[before] or self.truncated[before]
+        depth = 0 if begins else min(int(self.depth[before]) + 1, self.stack - 1)
+        self.write(self.added, frame, action, reward, depth=depth, terminal=terminal, truncated=truncated)
+        self.added += 1
+
+    def write(
+        self,
+        index: int,
+        frame: NDArray[np.uint8],
+        action: int,
+        reward: float,
+        *,
+        depth: int,
+        terminal: bool,
+        truncated: bool,
+    ) -> None:
+        """Fill the slot of a running number: in order by `add`, in any order when a ring is rebuilt."""
+        slot = index % self.capacity
+        self._truncations += int(truncated) - int(self.truncated[slot])
+        self.store.put(slot, frame)
+        self.actions[slot] = action
+        self.rewards[slot] = reward
+        self.terminal[slot] = terminal
+        self.truncated[slot] = truncated
+        self.depth[slot] = depth
+
+    def valid_range(self, n_step: int) -> tuple[int, int]:
+        """Return the running numbers [low, high) that may be sampled, truncated windows still among them."""
+        overwritten = self.added - self.capacity
+        low = overwritten + self.stack - 1 if overwritten > 0 else 0
+        return low, self.added - n_step
+
+    def sample(self, plan: DataPlan, uniform: Uniform) -> Windows:
+        """Return a plan's next batch of windows, with importance weights if its replay is prioritized."""
+        if self.priorities is None:
+            self._drawn = self.sample_indices(plan.n_step, uniform)
+            return self.gather(self._drawn, plan.n_step, plan.gamma)
+        self._require_some(plan.n_step)
+        self.priorities.add_until(self.added)
+        self._drawn, masses = self.priorities.sample(
+            plan.batch_size, uniform, lambda indices: self._invalid(indices, plan.n_step), self.added
+        )
+        windows = self.gather(self._drawn, plan.n_step, plan.gamma)
+        return windows._replace(weight=importance_weights(masses, plan.importance_exponent))
+
+    def sample_states(self, count: int, uniform: Uniform) -> Any:
+        """Return the stacks uint8 [count, stack, height, width] of uniformly drawn transitions."""
+        return self.gather(self.sample_indices(1, uniform), 1, 1.0).frames[:, : self.stack]
+
+    def reprioritize(self, priorities: NDArray[np.float64]) -> None:
+        """Set the priorities of the batch that was sampled last."""
+        assert self.priorities is not None
+        self.priorities.update(self._drawn, priorities)
+
+    def sample_indices(self, n_step: int, uniform: Uniform) -> NDArray[np.int64]:
+        """Return valid running numbers [B] for B uniform ones, drawn with replacement; a rejected one is redrawn."""
+        low, high = self._require_some(n_step)
+        indices = low + (uniform(0) * (high - low)).astype(np.int64)
+        for redraw in range(1, MAX_REDRAWS):
+            invalid = self._crosses_truncation(indices, n_step)
+            if not invalid.any():
+                return indices
+            indices = np.where(invalid, low + (uniform(redraw) * (high - low)).astype(np.int64), indices)
+        raise SuiteError("The replay holds almost nothing but truncated windows.", "Raise agent.warm_up.")
+
+    def gather(self, indices: NDArray[np.int64], n_step: int, gamma: float) -> Windows:
+        """Return the windows at these running numbers, in fresh arrays."""
+        offsets = np.arange(1 - self.stack, n_step + 1)
+        slots = indices % self.capacity
+        frames = self.store.take((indices[:, None] + offsets) % self.capacity)
+        missing = -offsets[: self.stack - 1] > self.depth[slots, None]
+        if isinstance(frames, np.ndarray):
+            if missing.any():
+                frames[:, : self.stack - 1][missing] = 0
+        else:
+            frames = blank(frames, missing)
+        if n_step == 1:  # what follows, without its sums
+            discounts = np.where(self.terminal[slots], np.float32(0), np.float32(gamma))
+            return Windows(frames, self.actions[slots], self.rewards[slots], discounts)
+        steps = (indices[:, None] + np.arange(n_step)) % self.capacity
+        alive = np.cumprod(~self.terminal[steps], axis=1, dtype=np.float64)
+        before = np.concatenate([np.ones((len(indices), 1)), alive[:, :-1]], axis=1)
+        returns = (self.rewards[steps] * before * gamma ** np.arange(n_step)).sum(axis=1)
+        return Windows(
+            frames,
+            self.actions[slots],
+            returns.astype(np.float32),
+            (alive[:, -1] * gamma**n_step).astype(np.float32),
+        )
+
+    def nbytes(self) -> int:
+        """Return the memory that the ring holds now."""
+        arrays = (self.actions, self.rewards, self.terminal, self.truncated, self.depth)
+        return self.store.nbytes() + sum(array.nbytes for array in arrays)
+
+    def _require_some(self, n_step: int) -> tuple[int, int]:
+        low, high = self.valid_range(n_step)
+        if high <= low:
+            raise SuiteError(f"The replay holds {self.added} transitions, too few to sample a window of {n_step}.")
+        return low, high
+
+    def _invalid(self, indices: NDArray[np.int64], n_step: int) -> NDArray[np.bool_]:
+        low, high = self.valid_range(n_step)
+        invalid: NDArray[np.bool_] = (indices < low) | (indices >= high) | self._crosses_truncation(indices, n_step)
+        return invalid
+
+    def _crosses_truncation(self, indices: NDArray[np.int64], n_step: int) -> NDArray[np.bool_]:
+        if not self._truncations:
+            return np.zeros(len(indices), np.bool_)
+        steps = (indices[:, None] + np.arange(n_step)) % self.capacity
+        truncated = self.truncated[steps]
+        ended_before = np.cumsum(self.terminal[steps], axis=1) - self.terminal[steps] > 0
+        crosses: NDArray[np.bool_] = (truncated & ~ended_before).any(axis=1)
+        return crosses

@@ -1,0 +1,1 @@
+"""Learning: agent, methods and network as a fixed set of compiled programs, what the device computes."""

@@ -1,0 +1,125 @@
+"""From a spec to a compiled configuration: the only place where agent, network and methods meet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from suite.contracts import registry
+from suite.contracts.agent import Agent
+from suite.contracts.method import Context, Method
+from suite.experience.domains import domain_of
+from suite.experience.observations import Frames, Inputs, Vectors
+from suite.learning.programs import Programs
+from suite.tasks import Game, Task, load_task
+from suite.tasks.configuration import Component, Spec
+
+_BUILDING = threading.Lock()
+
+
+def programs_for(spec: Spec, game: Game) -> Programs:
+    """Return the programs of a configuration for a game; built once, for all games and lanes that can share them."""
+    inputs = domain_of(load_task(spec.task)).inputs(game)
+    with _BUILDING:
+        return _programs(spec.canonical(), inputs, game.actions)
+
+
+@cache
+def _programs(spec_json: str, inputs: Frames | Vectors, actions: int) -> Programs:
+    agent, methods = _build(Spec.model_validate_json(spec_json), inputs, actions)
+    return compiled(agent, methods, inputs, actions)
+
+
+def compiled(agent: Agent, methods: Sequence[Method], inputs: Frames | Vectors, actions: int) -> Programs:
+    """Return the programs of an agent and methods that were built for these inputs."""
+    if agent.prepare is not None:
+        assert isinstance(inputs, Vectors)
+        inputs = inputs._replace(extra=_prepared(agent, inputs))
+    return Programs(agent, methods, inputs, actions)
+
+
+def build(spec: Spec, game: Game) -> tuple[Agent, tuple[Method, ...]]:
+    """Return the agent and the methods of a spec for a game."""
+    return _build(spec, domain_of(load_task(spec.task)).inputs(game), game.actions)
+
+
+def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Method, ...]]:
+    task = load_task(spec.task)
+    network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
+    agent: Agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
+    context = Context(
+        total_updates=full_updates(task, agent),
+        shapes=_shapes(inputs, agent),
+        connections=agent.connections,
+        learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
+    )
+    methods = tuple(_method(component, context) for component in spec.methods)
+    changes = [method.features for method in methods if method.features is not None]
+    if changes:
+        agent = registry.load("agent", spec.agent.id)(
+            dict(spec.agent.settings), lambda **initializers: _Changed(network(**initializers), tuple(changes)), actions
+        )
+    return agent, methods
+
+
+class _Changed(nn.Module):
+    """An encoder whose output goes through the methods' `features`; its parameters have their own names."""
+
+    inner: nn.Module
+    changes: tuple[Callable[[jax.Array], jax.Array], ...]
+
+    def setup(self) -> None:
+        """Put the encoder's parameters where they would be without this module."""
+        nn.share_scope(self, self.inner)
+
+    @property
+    def connections(self) -> tuple[tuple[str, str], ...]:
+        """Those of the encoder."""
+        return getattr(self.inner, "connections", ())
+
+    def __call__(self, observation: jax.Array) -> jax.Array:
+        """Map uint8 [B, height, width, stack] to float32 features [B, F]."""
+        return self.change(self.inner(observation))
+
+    def torso(self, observation: jax.Array) -> jax.Array:
+        """See `MakeEncoder`; nothing is changed yet."""
+        inner: Any = self.inner
+        flat: jax.Array = inner.torso(observation)
+        return flat
+
+    def final(self, flat: jax.Array) -> jax.Array:
+        """See `MakeEncoder`."""
+        inner: Any = self.inner
+        return self.change(inner.final(flat))
+
+    def change(self, features: jax.Array) -> jax.Array:
+        """Apply every method's `features`."""
+        for change in self.changes:
+            features = change(features)
+        return features
+
+
+def full_updates(task: Task, agent: Agent) -> int:
+    """Return the gradient steps that schedules are written for: the task's full budget times the replay ratio."""
+    return agent.plan.nominal_updates(task.agent_steps(task.budget.frames))
+
+
+def _method(component: Component, context: Context) -> Method:
+    method: Method = registry.load("method", component.id)(dict(component.settings), context)
+    return method
+
+
+def _shapes(inputs: Inputs, agent: Agent) -> object:
+    return jax.eval_shape(lambda key: agent.init(key, inputs.network(inputs.blank())), jax.random.key(0))
+
+
+def _prepared(agent: Agent, inputs: Vectors) -> tuple[str, ...]:
+    """Return the names of what an on-policy agent computes for its updates."""
+    programs = Programs(agent, (), inputs, inputs.actions)
+    _, batch = jax.eval_shape(programs.traced_prepare, programs.shapes(), programs.blank_trajectory())
+    return tuple(sorted(batch.extra))

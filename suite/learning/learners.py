@@ -1,0 +1,306 @@
+"""The learners of a group's lanes, in the form that suits the device: a loop over one program, or one for all lanes.
+
+On a CPU every lane runs the same program as if alone, so that its bits do not depend on its neighbours; lanes share
+the cores through threads. On an accelerator one program serves all lanes, by a `Form` that is chosen by measurement;
+there bits hold for a number of lanes and a form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from suite.contracts.agent import Batch, Feedback, Learner, Trajectory
+from suite.experience.observations import Observation
+from suite.learning.batching import Form, crop_to, over_lanes, pad_to
+from suite.learning.programs import Programs, several_updates, wait_for
+from suite.rng import Streams
+
+TOGETHER = 16
+"""Updates in one call where nothing happens between them and the device is no CPU."""
+
+Sampler = Callable[[], Any]
+"""Draws what is sampled for one update; see `suite.experience.observations`."""
+
+
+class Learners(Protocol):
+    """What a group needs of its lanes' learners; lanes are numbered from 0."""
+
+    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
+        """Return the agents' actions in these lanes for their observations at an agent step."""
+        ...
+
+    @property
+    def together(self) -> int:
+        """How many updates one call of `update_several` takes; 1 where that is not faster."""
+        ...
+
+    def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
+        """Take one gradient step in each of these lanes, the one that `updates` others went before."""
+        ...
+
+    def update_several(self, first: int, data: Mapping[int, Sequence[Any]]) -> None:
+        """Take `together` gradient steps in each of these lanes, at none of which a method is due."""
+        ...
+
+    def is_calm(self, first: int, count: int) -> bool:
+        """Return whether no method is due at any of `count` updates from one on."""
+        ...
+
+    def states(self, updates: int) -> int:
+        """Return how many states from the replay that update needs beside its batch."""
+        ...
+
+    def sync(self) -> None:
+        """Copy parameters to target networks."""
+        ...
+
+    def prepare(self, lane: int, trajectory: Trajectory) -> Batch:
+        """Return the rows of an on-policy agent's next updates, on the host."""
+        ...
+
+    def feedback(self, lane: int) -> Feedback | None:
+        """Return what a lane's last update reported, on the host; waits for the device."""
+        ...
+
+    def get(self, lane: int) -> Learner:
+        """Return a lane's learner in the shapes of its own game."""
+        ...
+
+    def put(self, lane: int, learner: Learner) -> None:
+        """Replace a lane's learner."""
+        ...
+
+    def measure(self, lane: int) -> dict[str, float]:
+        """Return a lane's parameter norm and counts; waits for the device."""
+        ...
+
+    def close(self) -> None:
+        """Release threads."""
+        ...
+
+
+class LoopLearners:
+    """One learner and one program call a lane, `threads` at a time."""
+
+    def __init__(self, programs: Sequence[Programs], streams: Sequence[Streams], threads: int) -> None:
+        self._programs = programs
+        self._streams = streams
+        self._learners = [each.init(stream) for each, stream in zip(programs, streams, strict=True)]
+        self._keys = [jax.device_put(stream.key_data("act")) for stream in streams]
+        self._feedback: list[Feedback | None] = [None] * len(programs)
+        self._queues = jax.default_backend() != "cpu"
+        workers = min(threads, len(programs))
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learner") if workers > 1 else None
+
+    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
+        """See `Learners`."""
+        return [
+            self._programs[lane].act(self._learners[lane], observation, self._keys[lane], step)
+            for lane, observation in zip(lanes, observations, strict=True)
+        ]
+
+    def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
+        """See `Learners`."""
+
+        def one(lane: int) -> None:
+            data = samplers[lane]()
+            if self._queues:
+                wait_for(self._feedback[lane])  # at most one update queued: a stop must not wait for dozens
+            self._learners[lane], self._feedback[lane] = self._programs[lane].update(
+                self._learners[lane], self._streams[lane], updates, data
+            )
+
+        for _ in map(one, samplers) if self._pool is None else self._pool.map(one, samplers):
+            pass
+
+    @property
+    def together(self) -> int:
+        """See `Learners`."""
+        return TOGETHER if self._queues else 1
+
+    def update_several(self, first: int, data: Mapping[int, Sequence[Any]]) -> None:
+        """See `Learners`."""
+        for lane, rows in data.items():
+            wait_for(self._feedback[lane])
+            stacked = jax.tree.map(_together, *rows)
+            self._learners[lane], self._feedback[lane] = self._programs[lane].update_several(
+                self._learners[lane], self._streams[lane], first, stacked
+            )
+
+    def is_calm(self, first: int, count: int) -> bool:
+        """See `Learners`."""
+        return not any(self._programs[0].signals(updates) for updates in range(first, first + count))
+
+    def states(self, updates: int) -> int:
+        """See `Learners`."""
+        return self._programs[0].states(updates)
+
+    def sync(self) -> None:
+        """See `Learners`."""
+        self._learners = [each.sync(learner) for each, learner in zip(self._programs, self._learners, strict=True)]
+
+    def prepare(self, lane: int, trajectory: Trajectory) -> Batch:
+        """See `Learners`."""
+        self._learners[lane], batch = self._programs[lane].prepare(self._learners[lane], trajectory)
+        return batch
+
+    def feedback(self, lane: int) -> Feedback | None:
+        """See `Learners`."""
+        return jax.device_get(self._feedback[lane])  # type: ignore[no-any-return]
+
+    def get(self, lane: int) -> Learner:
+        """See `Learners`."""
+        return self._learners[lane]
+
+    def put(self, lane: int, learner: Learner) -> None:
+        """See `Learners`."""
+        self._learners[lane] = learner
+
+    def measure(self, lane: int) -> dict[str, float]:
+        """See `Learners`."""
+        return self._programs[lane].measure(self._learners[lane])
+
+    def close(self) -> None:
+        """See `Learners`."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+class StackedLearners:
+    """All lanes' learners as one tree with a leading lane axis, heads padded to the largest number of actions.
+
+    Acting, ordinary updates and syncs serve all lanes at once. Updates at which a method is due are rare and differ
+    by game, so that each lane takes them by its own program, in its own shapes.
+    """
+
+    def __init__(self, programs: Sequence[Programs], streams: Sequence[Streams], form: Form) -> None:
+        self._programs = programs
+        self._streams = streams
+        self._wide = max(programs, key=lambda each: each.actions)
+        self._narrow = [each.shapes() for each in programs]
+        self._shapes = self._wide.shapes()
+        legal = np.arange(self._wide.actions) < np.asarray([[each.actions] for each in programs])
+        self._legal = jax.device_put(legal)
+        self._keys = np.stack([stream.key_data("update") for stream in streams])
+        self._act_keys = jax.device_put(np.stack([stream.key_data("act") for stream in streams]))
+        learners = [each.init(stream) for each, stream in zip(programs, streams, strict=True)]
+        self._stacked: Learner = _stack([pad_to(self._shapes, learner) for learner in learners])
+        self._feedback: list[Feedback | None] = [None] * len(programs)
+        self._all_feedback: Feedback | None = None
+        lanes = len(programs)
+        self._act = jax.jit(over_lanes(self._wide.traced_act, lanes, form, shared=(4,)))
+        update = over_lanes(self._ordinary_update, lanes, form, shared=(2,))
+        self._update = jax.jit(update, donate_argnums=0)
+        self._several = jax.jit(several_updates(update), donate_argnums=0)
+        self._take = jax.jit(_lane_of)
+        self._set = jax.jit(_with_lane, donate_argnums=0)
+
+    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
+        """See `Learners`."""
+        inputs = self._wide.inputs
+        everyone = np.stack([inputs.blank()] * len(self._programs))
+        everyone[list(lanes)] = observations
+        acting = self._wide.acting(self._stacked)
+        actions = np.asarray(self._act(acting, everyone, self._legal, self._act_keys, np.uint32(step)))
+        return [inputs.action(actions[lane]) for lane in lanes]
+
+    def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
+        """See `Learners`."""
+        if self._wide.signals(updates):
+            for lane, sample in samplers.items():
+                learner, feedback = self._programs[lane].update(self.get(lane), self._streams[lane], updates, sample())
+                self.put(lane, learner)
+                self._feedback[lane] = feedback
+            self._all_feedback = None
+            return
+        blank = self._wide.blank_data()
+        data = [samplers[lane]() if lane in samplers else blank for lane in range(len(self._programs))]
+        wait_for(self._all_feedback)  # at most one update queued
+        stacked = jax.tree.map(_together, *data)
+        self._stacked, self._all_feedback = self._update(
+            self._stacked, self._keys, np.uint32(updates), stacked, self._legal
+        )
+
+    @property
+    def together(self) -> int:
+        """See `Learners`."""
+        return TOGETHER
+
+    def update_several(self, first: int, data: Mapping[int, Sequence[Any]]) -> None:
+        """See `Learners`."""
+        blank = [self._wide.blank_data()] * self.together
+        each = [jax.tree.map(_together, *data.get(lane, blank)) for lane in range(len(self._programs))]
+        wait_for(self._all_feedback)
+        stacked = jax.tree.map(partial(_together, axis=1), *each)
+        self._stacked, self._all_feedback = self._several(
+            self._stacked, self._keys, np.uint32(first), stacked, self._legal
+        )
+
+    def is_calm(self, first: int, count: int) -> bool:
+        """See `Learners`."""
+        return not any(self._wide.signals(updates) for updates in range(first, first + count))
+
+    def states(self, updates: int) -> int:
+        """See `Learners`."""
+        return self._wide.states(updates)
+
+    def sync(self) -> None:
+        """See `Learners`."""
+        self._stacked = self._wide.sync(self._stacked)
+
+    def prepare(self, lane: int, trajectory: Trajectory) -> Batch:
+        """See `Learners`."""
+        learner, batch = self._programs[lane].prepare(self.get(lane), trajectory)
+        self.put(lane, learner)
+        return batch
+
+    def feedback(self, lane: int) -> Feedback | None:
+        """See `Learners`."""
+        if self._all_feedback is not None:
+            everyone = jax.device_get(self._all_feedback)
+            return jax.tree.map(lambda leaf: leaf[lane], everyone)  # type: ignore[no-any-return]
+        return jax.device_get(self._feedback[lane])  # type: ignore[no-any-return]
+
+    def get(self, lane: int) -> Learner:
+        """See `Learners`."""
+        return crop_to(self._narrow[lane], self._take(self._stacked, lane))  # type: ignore[no-any-return]
+
+    def put(self, lane: int, learner: Learner) -> None:
+        """See `Learners`."""
+        self._stacked = self._set(self._stacked, pad_to(self._shapes, learner), lane)
+
+    def measure(self, lane: int) -> dict[str, float]:
+        """See `Learners`."""
+        return self._programs[lane].measure(self.get(lane))
+
+    def close(self) -> None:
+        """See `Learners`."""
+
+    def _ordinary_update(
+        self, learner: Learner, key_data: jax.Array, count: jax.Array, data: Any, legal: jax.Array
+    ) -> tuple[Learner, Feedback]:
+        return self._wide.traced_update(learner, key_data, count, data, legal, {})
+
+
+def _together(*arrays: Any, axis: int = 0) -> Any:
+    """Stack arrays where they are: on the host, or on the device if any is there."""
+    on_device = any(isinstance(array, jax.Array) for array in arrays)
+    return jax.numpy.stack(arrays, axis) if on_device else np.stack(arrays, axis)
+
+
+def _lane_of(stacked: Any, lane: jax.Array) -> Any:
+    return jax.tree.map(lambda leaf: leaf[lane], stacked)
+
+
+def _with_lane(stacked: Any, one: Any, lane: jax.Array) -> Any:
+    return jax.tree.map(lambda all_lanes, own: all_lanes.at[lane].set(own), stacked, one)
+
+
+def _stack(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *trees)

@@ -1,0 +1,203 @@
+"""What a run directory claims, computed again from its episodes; nothing is believed that can be checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from suite.errors import BadData, SuiteError
+from suite.records.record import FINISHED, Attempt, Episode, EvaluationRow, Run, State
+from suite.records.score import scorable, score
+from suite.tasks import Task, load_task
+
+ALIKE = 8
+"""Runs with fewer different episodes are not called alike: where a game gives nothing, all that fail are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class IterationMean:
+    """The mean raw return of the `episodes` that ended in an iteration."""
+
+    iteration: int
+    mean_return: float
+    episodes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A run whose claims hold. Unfinished runs have no score and no iterations: they are listed, never counted."""
+
+    run: Run
+    state: State
+    attempt: Attempt
+    score: float | None
+    scored_episodes: int
+    iterations: tuple[IterationMean, ...]
+    digest: str
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is a result."""
+        return self.state in FINISHED
+
+
+def iterations(task: Task, rows: Iterable[Episode | EvaluationRow]) -> tuple[IterationMean, ...]:
+    """Return the mean raw return per iteration (`iteration_frames` frames each); one without an episode is absent."""
+    returns: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
+        returns[(row.frame - 1) // task.budget.iteration_frames].append(row.value)
+    return tuple(IterationMean(index, _mean(values), len(values)) for index, values in sorted(returns.items()))
+
+
+def _curve_rows(task: Task, run: Run) -> Sequence[Episode | EvaluationRow]:
+    """Return what learning curves are made of: training episodes, or evaluations where training is evaluated."""
+    return run.episodes if task.evaluation is None or task.evaluation.every is None else run.evaluation
+
+
+def check(run: Run, state: State) -> Checked:
+    """Return the run with everything recomputed; BadData names the directory and the claim that does not hold."""
+    task = _task(run)
+    _check_cell(run, task)
+    attempt = run.attempt
+    if state not in FINISHED:
+        return Checked(run, state, attempt, None, 0, (), digest(run, state, attempt))
+    _check_progress(run, task, state)
+    value, count = score(task, run.status.frames, scorable(task, run))
+    _check_summary(run, state, value, count)
+    return Checked(
+        run, state, attempt, value, count, iterations(task, _curve_rows(task, run)), digest(run, state, attempt)
+    )
+
+
+def digest(run: Run, state: State, attempt: Attempt) -> str:
+    """Return the SHA-256 of everything about a run that counts: canonical JSON, its keys sorted at every level.
+
+    A return of -0.0 is one of 0.0, as in bundles.
+    """
+    head = {
+        "attempt": attempt.model_dump(mode="json"),
+        "cell": run.cell.model_dump(mode="json"),
+        "status": run.status.model_dump(mode="json") | {"state": state},
+    }
+    parts = {name: json.dumps(value, sort_keys=True, separators=(",", ":")) for name, value in head.items()}
+    parts["episodes"] = _listed(map(_episode, run.episodes))
+    parts["evaluation"] = _listed(map(_evaluation, run.evaluation))
+    text = ",".join(f'"{name}":{parts[name]}' for name in sorted(parts))
+    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()
+
+
+def trace(run: Run) -> str:
+    """Return a hash of a run's lengths and returns, "" if too few differ to tell runs apart.
+
+    Of its training episodes, or its evaluations if it has none; who ran it, when and where does not enter.
+    """
+    return trace_of((row.length, row.value) for row in run.episodes or run.evaluation)
+
+
+def trace_of(rows: Iterable[tuple[int, float]]) -> str:
+    """Return the hash of lengths and returns, "" if fewer than ALIKE differ."""
+    pairs = [(length, value + 0.0) for length, value in rows]
+    return hashlib.sha256(repr(pairs).encode()).hexdigest() if len(set(pairs)) >= ALIKE else ""
+
+
+def _listed(rows: Iterable[str]) -> str:
+    return f"[{','.join(rows)}]"
+
+
+def _episode(row: Episode) -> str:
+    """Return the canonical JSON of an episode, ten times faster than by way of a dictionary."""
+    return (
+        f'{{"agent_step":{row.agent_step},"attempt":{row.attempt},"emulator_seed":{row.emulator_seed},'
+        f'"end":"{row.end}","episode":{row.episode},"frame":{row.frame},"length":{row.length},'
+        f'"value":{row.value + 0.0!r}}}'
+    )
+
+
+def _evaluation(row: EvaluationRow) -> str:
+    return (
+        f'{{"actions":{json.dumps(row.actions)},"agent_step":{row.agent_step},"attempt":{row.attempt},'
+        f'"emulator_seed":{row.emulator_seed},"end":"{row.end}","episode":{row.episode},"frame":{row.frame},'
+        f'"length":{row.length},"value":{row.value + 0.0!r}}}'
+    )
+
+
+def _equal(claimed: float | None, found: float | None) -> bool:
+    if claimed is None or found is None:
+        return claimed is found
+    return math.isclose(claimed, found, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def _printable(value: Any) -> bool:
+    """Return whether all text in a JSON value is printable: no control characters, no reversed writing."""
+    if isinstance(value, dict):
+        return all(_printable(part) for item in value.items() for part in item)
+    if isinstance(value, list | tuple):
+        return all(_printable(part) for part in value)
+    return not isinstance(value, str) or value.isprintable()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _task(run: Run) -> Task:
+    spec = run.cell.spec
+    try:
+        task = load_task(spec.task)
+    except SuiteError as error:
+        raise _bad(
+            run, f"its task {spec.task!r} is unknown here", "Ingest it with a suite that has this task."
+        ) from error
+    if task.version != spec.task_version:
+        raise _bad(
+            run, f"it was run under {spec.task_key}, this is {task.key}", "Ingest it with the suite that ran it."
+        )
+    return task
+
+
+def _check_cell(run: Run, task: Task) -> None:
+    cell, spec = run.cell, run.cell.spec
+    if cell.config_id != spec.config_id:
+        raise _bad(run, f"its config_id {cell.config_id} does not follow from its spec ({spec.config_id})")
+    if not _printable(cell.model_dump(mode="json")):
+        raise _bad(run, "its spec.json has names or values that cannot be printed")
+    if cell.game not in task.games:
+        raise _bad(run, f"{cell.game!r} is not a game of {task.key}")
+    if spec.frames > task.budget.frames or spec.shortened != (spec.frames != task.budget.frames):
+        raise _bad(run, f"its budget of {spec.frames} {task.unit} is not what it says about {task.key}")
+    if run.status.budget_frames != spec.frames:
+        raise _bad(run, f"status.json counts to {run.status.budget_frames} {task.unit}, spec.json to {spec.frames}")
+
+
+def _check_progress(run: Run, task: Task, state: State) -> None:
+    if state == "done" and run.status.frames != run.cell.spec.frames:
+        raise _bad(run, f"it is called done after {run.status.frames} of {run.cell.spec.frames} {task.unit}")
+    before = 0
+    for row in run.episodes:
+        if not before < row.frame <= run.cell.spec.frames:
+            where = f"ends after {row.frame} {task.unit}, out of order or beyond the budget"
+            raise _bad(run, f"episode {row.episode} {where}")
+        before = row.frame
+
+
+def _check_summary(run: Run, state: State, value: float | None, count: int) -> None:
+    claim = run.status.summary
+    if claim is None:
+        if state == "done":
+            raise _bad(run, "it is called done and has no summary")
+        return
+    if not _equal(claim.score, value) or claim.scored_episodes != count:
+        raise _bad(
+            run,
+            f"status.json claims a score of {claim.score} over {claim.scored_episodes} episodes, "
+            f"its episodes give {value} over {count}",
+        )
+
+
+def _bad(run: Run, claim: str, remedy: str = "Move this run directory away; the run will then start anew.") -> BadData:
+    return BadData(f"{run.path}: {claim}.", remedy)

@@ -1,0 +1,43 @@
+"""How a cell ended, and who is told of it and of the way there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from suite.errors import ExitCode
+from suite.records.record import State
+from suite.tasks.configuration import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a cell ended here. `state` is `locked` if another process has it; `error` is the code of a failure."""
+
+    cell: Cell
+    state: State | str
+    path: Path
+    score: float | None = None
+    message: str = ""
+    error: ExitCode | None = None
+
+
+class Progress(Protocol):
+    """Who is told how far the lanes are; called from their threads."""
+
+    def begin(self, cell: Cell, budget_frames: int) -> None:
+        """A lane starts."""
+        ...
+
+    def advance(self, cell: Cell, frames: int, frames_per_second: float, last_return: float | None) -> None:
+        """A lane has reached a frame."""
+        ...
+
+    def say(self, cell: Cell, text: str) -> None:
+        """Something is worth a line."""
+        ...
+
+    def end(self, outcome: Outcome) -> None:
+        """A lane has ended."""
+        ...

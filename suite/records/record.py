@@ -1,0 +1,356 @@
+"""The run directory: the truth about one cell, append-only, readable while the run goes on.
+
+    spec.json          the cell: resolved spec, game, seed, departures from the published settings     (written once)
+    provenance.json    per attempt: versions, git state, hardware, driver, image, ROM hash             (replaced whole)
+    status.json        state, progress and, at the end, the score                                      (replaced whole)
+    episodes.jsonl     one line per finished training episode                                          (appended)
+    evaluation.jsonl   one line per evaluation episode, with its actions                               (appended)
+    actions.jsonl      the actions of every scored episode, and of those of its segment before it      (appended)
+    diagnostics.jsonl  loss, sparsity, parameter norm at intervals                                     (appended)
+    checkpoints.jsonl  hashes of the learner and of the actions so far, at each checkpoint of the schedule (appended)
+    checkpoints/       what the next attempt goes on from: see `suite.records.checkpoints`              (replaced whole)
+    run.lock           held while a process writes here
+
+Every row carries the number of its attempt. An attempt goes on from a checkpoint, at the agent step `resumed_at`: of
+earlier attempts, only rows up to that step count. What they recorded beyond it is done again by the later one, and
+stays. A line is a record once its newline is there: an unfinished last line, left by a kill, is ignored by readers and
+cut off by the next attempt.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from suite.contracts.card import Value
+from suite.errors import BadData, UsageError
+from suite.tasks.configuration import Spec
+
+RowT = TypeVar("RowT", bound=BaseModel)
+LogT = TypeVar("LogT", bound="LogRow")
+
+State = Literal["running", "done", "interrupted", "killed", "failed", "diverged"]
+FINISHED: tuple[State, ...] = ("done", "diverged")
+"""States that are results: nothing is left to do. A diverged run is one, and is not tried again."""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CellFile(_Row):
+    """`spec.json`."""
+
+    schema_version: Literal[1] = 1
+    config_id: str
+    spec: Spec
+    game: str
+    seed: int = Field(ge=0)
+    departures: dict[str, Value] = {}
+
+
+class Attempt(_Row):
+    """One attempt's provenance: enough to say where a number comes from.
+
+    `resumed_at`: the agent step of the checkpoint that it went on from, 0 if it started the cell. `execution`: how it
+    was computed, and in what company; bits may depend on it, results do not.
+    """
+
+    attempt: int = Field(ge=1)
+    started_at: str
+    resumed_at: int = Field(default=0, ge=0)
+    execution: dict[str, str | int | bool] = {}
+    command: tuple[str, ...] = ()
+    suite_version: str
+    git: dict[str, str | bool | None]
+    packages: dict[str, str]
+    hardware: dict[str, str | int | float | None]
+    environment: dict[str, str | int | float | bool]
+    environment_fingerprint: str
+
+
+class ProvenanceFile(_Row):
+    """`provenance.json`."""
+
+    schema_version: Literal[1] = 1
+    attempts: tuple[Attempt, ...]
+
+
+class Summary(_Row):
+    """What a finished attempt came to. `score` is None if no episode ended in the scored window."""
+
+    score: float | None
+    scored_episodes: int
+    parameters: int
+    active_parameters: int
+    sparsity: float
+    updates: int
+    wall_seconds: float
+
+
+class ClosedAttempt(_Row):
+    """An attempt that another one followed."""
+
+    attempt: int
+    state: State
+    frames: int
+    updated_at: str
+
+
+class StatusFile(_Row):
+    """`status.json`. `closed` lists how earlier attempts ended.
+
+    `differs_at`: the agent step of the first row that came out otherwise than an earlier attempt had recorded it.
+    """
+
+    schema_version: Literal[1] = 1
+    state: State
+    attempt: int = Field(ge=1)
+    agent_steps: int
+    frames: int
+    budget_frames: int
+    updates: int
+    episodes: int
+    last_return: float | None
+    frames_per_second: float | None
+    started_at: str
+    updated_at: str
+    message: str = ""
+    summary: Summary | None = None
+    differs_at: int | None = None
+    closed: tuple[ClosedAttempt, ...] = ()
+
+
+class LogRow(_Row):
+    """A row of a log, about agent step `agent_step`."""
+
+    attempt: int
+    agent_step: int
+    frame: int
+
+
+class Episode(LogRow):
+    """A finished training episode. `agent_step` and `frame` are those at which it ended; `value` is the raw return."""
+
+    episode: int
+    length: int
+    value: float = Field(alias="return")
+    end: Literal["terminated", "truncated"]
+    emulator_seed: int
+
+
+class Actions(_Row):
+    """The actions of an episode that is scored or leads to one that is; see `pack`."""
+
+    attempt: int
+    episode: int
+    deflated: str
+
+    @classmethod
+    def pack(cls, attempt: int, episode: int, actions: bytes) -> Actions:
+        """Return the row of an episode's actions."""
+        return cls(attempt=attempt, episode=episode, deflated=pack(actions))
+
+    def unpack(self, length: int) -> bytes:
+        """Return the actions; BadData unless they are `length` in number."""
+        return unpack(self.deflated, length, f"episode {self.episode}")
+
+
+class EvaluationRow(LogRow):
+    """A finished evaluation episode of the learner at `agent_step`.
+
+    `actions`: as `pack` writes them; empty where the score does not count it.
+    """
+
+    episode: int
+    length: int
+    value: float = Field(alias="return")
+    end: Literal["terminated", "truncated"]
+    emulator_seed: int
+    actions: str
+
+    def unpack(self, width: int = 1) -> bytes:
+        """Return the actions, of `width` bytes each; BadData unless they are `length` in number."""
+        return unpack(self.actions, self.length, f"evaluation episode {self.episode}", width)
+
+
+def pack(actions: bytes) -> str:
+    """Return actions, as bytes, deflated (zlib), in base64."""
+    return base64.b64encode(zlib.compress(actions, 9)).decode("ascii")
+
+
+def unpack(text: str, length: int, name: str, width: int = 1) -> bytes:
+    """Return packed actions of `width` bytes; BadData, which names the episode, unless they are `length` in number."""
+    try:
+        decoder = zlib.decompressobj()
+        actions = decoder.decompress(base64.b64decode(text, validate=True), length * width + 1)
+    except (ValueError, zlib.error) as error:
+        raise BadData(f"The actions of {name} cannot be read: {error}.", "Run it again.") from error
+    if len(actions) != length * width or not decoder.eof:
+        raise BadData(f"Other than {length} actions of {name} are logged.", "Run it again.")
+    return actions
+
+
+class Diagnostics(LogRow):
+    """Named scalars at an agent step."""
+
+    updates: int
+    values: dict[str, float]
+
+
+class Checkpoint(LogRow):
+    """What training had come to at a checkpoint of the schedule.
+
+    `learner`: SHA-256 of parameters, target network, optimizer and methods. `history`: of all finished episodes'
+    emulator seeds and actions, each chained to the one before.
+    """
+
+    updates: int
+    learner: str
+    history: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run directory as read: the rows that count, and the identity they belong to."""
+
+    path: Path
+    cell: CellFile
+    provenance: ProvenanceFile
+    status: StatusFile
+    episodes: tuple[Episode, ...]
+    diagnostics: tuple[Diagnostics, ...]
+    checkpoints: tuple[Checkpoint, ...]
+    evaluation: tuple[EvaluationRow, ...] = ()
+
+    def actions(self) -> dict[int, Actions]:
+        """Read the action logs of the episodes that count, by episode."""
+        recorded_by = {row.episode: row.attempt for row in self.episodes}
+        rows = read_rows(self.path / "actions.jsonl", Actions)
+        # A later attempt may log an earlier one's episode, once it scores another of the same segment.
+        return {
+            row.episode: row for row in rows if row.episode in recorded_by and row.attempt >= recorded_by[row.episode]
+        }
+
+    @property
+    def attempt(self) -> Attempt:
+        """The provenance of the attempt that the status speaks of."""
+        for attempt in self.provenance.attempts:
+            if attempt.attempt == self.status.attempt:
+                return attempt
+        raise BadData(
+            f"{self.path / 'provenance.json'} lacks attempt {self.status.attempt}.", "Move this run directory away."
+        )
+
+
+def read_run(path: Path) -> Run:
+    """Read a run directory; BadData names the file and the line that is wrong."""
+    status, provenance = read_status(path), read_provenance(path)
+    attempts = [attempt for attempt in provenance.attempts if attempt.attempt <= status.attempt]
+    return Run(
+        path,
+        read_cell(path),
+        provenance,
+        status,
+        tuple(standing(read_rows(path / "episodes.jsonl", Episode), attempts)),
+        tuple(standing(read_rows(path / "diagnostics.jsonl", Diagnostics), attempts)),
+        tuple(standing(read_rows(path / "checkpoints.jsonl", Checkpoint), attempts)),
+        tuple(standing(read_rows(path / "evaluation.jsonl", EvaluationRow), attempts)),
+    )
+
+
+def standing(rows: Iterable[LogT], attempts: Iterable[Attempt]) -> Iterator[LogT]:
+    """Yield the rows that count: each attempt's up to the step at which a later one took over."""
+    until: dict[int, float] = {}
+    limit = float("inf")
+    for attempt in sorted(attempts, key=lambda attempt: attempt.attempt, reverse=True):
+        until[attempt.attempt] = limit
+        limit = min(limit, attempt.resumed_at)
+    for row in rows:
+        if row.agent_step <= until.get(row.attempt, -1):
+            yield row
+
+
+def read_cell(path: Path) -> CellFile:
+    """Read `spec.json`."""
+    return _read(path / "spec.json", CellFile)
+
+
+def read_provenance(path: Path) -> ProvenanceFile:
+    """Read `provenance.json`."""
+    return _read(path / "provenance.json", ProvenanceFile)
+
+
+def read_status(path: Path) -> StatusFile:
+    """Read `status.json` as it was written last; see `effective_state` for whether its writer still lives."""
+    return _read(path / "status.json", StatusFile)
+
+
+def effective_state(path: Path, status: StatusFile) -> State:
+    """Return the state, with `running` turned into `killed` if no process holds the run's lock."""
+    if status.state == "running" and not is_locked(path):
+        return "killed"
+    return status.state
+
+
+def find_runs(root: Path) -> list[Path]:
+    """Return all run directories at or below `root`, sorted."""
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a directory.", "Name a directory that `suite run --out` has written.")
+    found = []
+    for folder, below, files in os.walk(root):  # goes on where a directory vanishes meanwhile
+        if "spec.json" in files and Path(folder).name.startswith("seed-"):
+            found.append(Path(folder))
+            below.clear()  # a run's own directories come and go while it writes checkpoints
+    return sorted(found)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a living process writes to this run directory."""
+    try:
+        with (path / "run.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def read_rows(path: Path, model: type[RowT]) -> Iterator[RowT]:
+    """Yield the complete rows of a log; an unfinished last line is no record."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield model.model_validate_json(line)
+                except ValidationError as error:
+                    raise _damaged(f"{path}:{number}", error) from error
+    except FileNotFoundError:
+        return
+
+
+def _read(path: Path, model: type[RowT]) -> RowT:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise BadData(f"{path} is missing.", "Move this run directory away; the run will then start anew.") from error
+    except ValidationError as error:
+        raise _damaged(str(path), error) from error
+
+
+def _damaged(where: str, error: ValidationError) -> BadData:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    detail = f"{field}: {first['msg']}" if field else first["msg"]
+    return BadData(f"{where} is damaged ({detail}).", "Move this run directory away; the run will then start anew.")

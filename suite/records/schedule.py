@@ -1,0 +1,54 @@
+"""Which episodes belong together and which evaluations are due: what readers of a record know without a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from suite.records.record import Episode
+from suite.tasks import Evaluation, Task
+
+
+def stream_name(step: int) -> str:
+    """Return the name of the random stream that gives the emulator seeds of the evaluation at a step."""
+    return f"evaluation/{step}"
+
+
+def is_due(evaluation: Evaluation, trajectory: int, step: int, last: int) -> bool:
+    """Return whether there is an evaluation after `step` of a run of `last` steps.
+
+    An agent that learns from trajectories of several steps is evaluated at the first end of one at or after each
+    `every`.
+    """
+    if evaluation.every is None:
+        return step == last
+    return step % trajectory == 0 and step // evaluation.every > (step - trajectory) // evaluation.every
+
+
+def due_steps(evaluation: Evaluation, trajectory: int, last: int) -> list[int]:
+    """Return the agent steps of a run of `last` steps after which an evaluation is due, as `is_due` says."""
+    every = evaluation.every
+    if every is None:
+        return [last]
+    steps = {-(-multiple // trajectory) * trajectory for multiple in range(every, last + 1, every)}
+    return sorted(step for step in steps if step <= last)
+
+
+def is_complete(evaluation: Evaluation, lengths: Mapping[int, int]) -> bool:
+    """Return whether the episodes from number 0 on, of these lengths, are all that an evaluation wants."""
+    if evaluation.episodes is not None:
+        return len(lengths) >= evaluation.episodes
+    return sum(lengths.values()) >= (evaluation.agent_steps or 0)
+
+
+def by_segment(episodes: Sequence[Episode], task: Task) -> list[list[Episode]]:
+    """Return a run's episodes in sets that share an emulator seed; a body is given a seed for every episode."""
+    reseed_steps = 1 if task.family == "continuous" else task.atari.reseed_steps
+    segments: list[list[Episode]] = []
+    left = 0
+    for episode in episodes:
+        if left <= 0:
+            segments.append([])
+            left = reseed_steps
+        segments[-1].append(episode)
+        left -= episode.length
+    return segments

@@ -1,0 +1,1 @@
+"""Running: cells planned, advanced in lockstep, written down, stopped and resumed."""

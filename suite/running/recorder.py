@@ -1,0 +1,255 @@
+"""One attempt at a cell, written down: rows, status, checkpoints, and what an earlier attempt had recorded before."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from suite.records.checkpoints import Arrays, CheckpointStore, Loaded
+from suite.records.record import (
+    Actions,
+    Checkpoint,
+    Diagnostics,
+    Episode,
+    EvaluationRow,
+    LogRow,
+    Run,
+    State,
+    StatusFile,
+    Summary,
+    pack,
+    read_run,
+)
+from suite.records.score import by_evaluation, score, scored
+from suite.records.writer import RunWriter
+from suite.running import provenance
+from suite.running.evaluation import EvaluationEpisode
+from suite.running.lane import FinishedEpisode
+from suite.tasks import Task, load_task
+from suite.tasks.configuration import Cell
+
+STATUS_SECONDS = 5.0
+RATE_MARKS = 6
+"""The rate shown is that since the oldest of so many marks, one at each status: about the last half minute."""
+CHECKPOINTS_KEPT = 2
+
+RowT = TypeVar("RowT", bound=LogRow)
+
+
+class Recording:
+    """The attempt that `writer` has opened. `step` is the agent step reached; for `differs_at` see StatusFile."""
+
+    def __init__(self, cell: Cell, writer: RunWriter) -> None:
+        self.cell = cell
+        self.path = writer.path
+        self.task: Task = load_task(cell.spec.task)
+        self.store = CheckpointStore(writer.path, keep=CHECKPOINTS_KEPT)
+        self.last_return: float | None = None
+        self.step = 0
+        self._updates = self._episodes = 0
+        self._writer = writer
+        self._skip = self.task.frame_skip
+        self._started_at = provenance.utc_now()
+        self._clock = time.monotonic()
+        self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_MARKS)
+        self._recent: list[Episode] = []  # that a score may count
+        self._evaluation: list[EvaluationRow] = []
+        self._recorded_before: dict[tuple[type[BaseModel], int, int], dict[str, Any]] = {}
+        self.differs_at: int | None = None
+        self._with_actions: set[int] = set()
+
+    def begin(self, loaded: Loaded | None, execution: dict[str, str | int | bool]) -> None:
+        """Say where this attempt starts, and remember what earlier ones recorded from there on."""
+        resumed_at = 0 if loaded is None else loaded.agent_step
+        if self._writer.previous is not None:
+            self._look_back(read_run(self.path), resumed_at)
+        number = self._writer.attempt
+        self._writer.provenance(provenance.attempt(self.cell, number, resumed_at=resumed_at, execution=execution))
+        self.step = resumed_at
+        self.status("running")
+
+    def episode(self, episode: FinishedEpisode) -> None:
+        """Write down a finished episode, with its actions if it may be scored."""
+        row = Episode.model_validate(
+            {
+                "attempt": self._writer.attempt,
+                "episode": episode.number,
+                "agent_step": episode.agent_step,
+                "frame": episode.agent_step * self._skip,
+                "length": episode.length,
+                "return": episode.raw_return,
+                "end": "truncated" if episode.truncated else "terminated",
+                "emulator_seed": episode.emulator_seed,
+            }
+        )
+        if not by_evaluation(self.task) and scored(self.task, self.cell.spec.frames, [row]):
+            self._write_actions(episode)
+        self._writer.episode(row)
+        self._note(row)
+        self._compare(row)
+
+    @property
+    def evaluated(self) -> dict[int, int]:
+        """The lengths of the evaluation episodes of the step that was reached which are written down, by number."""
+        return {row.episode: row.length for row in self._evaluation if row.agent_step == self.step}
+
+    def evaluation(self, episode: EvaluationEpisode) -> None:
+        """Write down an evaluation episode of the step that was reached, with its actions if it may be scored."""
+        frame = self.step * self._skip
+        after, until = self.task.score_window(self.cell.spec.frames)
+        row = EvaluationRow.model_validate(
+            {
+                "attempt": self._writer.attempt,
+                "agent_step": self.step,
+                "frame": frame,
+                "episode": episode.number,
+                "length": episode.length,
+                "return": episode.raw_return,
+                "end": "truncated" if episode.truncated else "terminated",
+                "emulator_seed": episode.emulator_seed,
+                "actions": pack(episode.actions) if after < frame <= until else "",
+            }
+        )
+        self._writer.evaluation(row)
+        if not self._recent:  # offline, nothing else is played
+            self.last_return = row.value
+        self._evaluation.append(row)
+        self._compare(row)
+
+    def diagnostics(self, step: int, updates: int, values: dict[str, float]) -> None:
+        """Write down named scalars; those that are not finite are left out."""
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        frame = step * self._skip
+        row = Diagnostics(attempt=self._writer.attempt, agent_step=step, frame=frame, updates=updates, values=finite)
+        self._writer.diagnostics(row)
+        self._compare(row)
+
+    def checkpoint_row(self, step: int, updates: int, learner: str, history: str) -> None:
+        """Write down the hashes of a checkpoint of the schedule."""
+        row = Checkpoint(
+            attempt=self._writer.attempt,
+            agent_step=step,
+            frame=step * self._skip,
+            updates=updates,
+            learner=learner,
+            history=history,
+        )
+        self._writer.checkpoint(row)
+        self._compare(row)
+
+    def save(self, step: int, arrays: Arrays, state: bytes) -> None:
+        """Write a checkpoint, once every row up to it is on the disk."""
+        self._writer.sync()
+        self.store.write(step, arrays, state)
+
+    def reach(self, step: int, updates: int, episodes: int) -> None:
+        """Note progress; the status is written every few seconds."""
+        self.step, self._updates, self._episodes = step, updates, episodes
+        now = time.monotonic()
+        if not self._marks:
+            self._marks.append((now, step))
+        if now - self._marks[-1][0] >= STATUS_SECONDS:
+            self.status("running")
+            self._marks.append((now, step))
+
+    @property
+    def rate(self) -> float | None:
+        """Frames per second lately, compilation left out; None before anything is known."""
+        if not self._marks or self.step == self._marks[0][1]:
+            return None
+        since, step = self._marks[0]
+        return round((self.step - step) * self._skip / max(1e-9, time.monotonic() - since), 1)
+
+    def summary(self, measures: dict[str, float]) -> Summary:
+        """Return what the attempt came to, at the step that it has reached."""
+        frames = self.step * self._skip
+        if by_evaluation(self.task):
+            value, count = score(self.task, frames, self._evaluation)
+        else:
+            value, count = score(self.task, frames, self._recent)
+        return Summary(
+            score=value,
+            scored_episodes=count,
+            parameters=int(measures["parameters"]),
+            active_parameters=int(measures["active_parameters"]),
+            sparsity=measures["sparsity"] if math.isfinite(measures["sparsity"]) else 0.0,
+            updates=self._updates,
+            wall_seconds=round(time.monotonic() - self._clock, 3),
+        )
+
+    def status(self, state: State, *, message: str = "", summary: Summary | None = None) -> None:
+        """Replace the status."""
+        self._writer.status(
+            StatusFile(
+                state=state,
+                attempt=self._writer.attempt,
+                agent_steps=self.step,
+                frames=self.step * self._skip,
+                budget_frames=self.cell.spec.frames,
+                updates=self._updates,
+                episodes=self._episodes,
+                last_return=self.last_return,
+                frames_per_second=self.rate,
+                started_at=self._started_at,
+                updated_at=provenance.utc_now(),
+                message=message,
+                summary=summary,
+                differs_at=self.differs_at,
+                closed=self._writer.closed_attempts(),
+            )
+        )
+
+    def failure(self, message: str, trace: str) -> None:
+        """Write down that the attempt failed, as far as that can be written."""
+        try:
+            self.status("failed", message=message)
+            (self.path / f"failure-{self._writer.attempt}.txt").write_text(trace, encoding="utf-8")
+        except Exception:  # noqa: BLE001 - the disk is what failed: the attempt stays `running` and is found killed
+            return
+
+    def close(self) -> None:
+        """Unlock the run directory."""
+        self._writer.close()
+
+    def _write_actions(self, episode: FinishedEpisode) -> None:
+        """Write down the actions of an episode, and of those of its segment before it: they lead to where it begins."""
+        first = episode.number - len(episode.before)
+        for number, actions in enumerate((*episode.before, episode.actions), start=first):
+            if number not in self._with_actions:
+                self._writer.actions(Actions.pack(self._writer.attempt, number, actions))
+                self._with_actions.add(number)
+
+    def _look_back(self, before: Run, resumed_at: int) -> None:
+        standing = {row.episode for row in before.episodes if row.agent_step <= resumed_at}
+        self._with_actions = standing & set(before.actions())
+        for row in (*before.episodes, *before.evaluation, *before.diagnostics, *before.checkpoints):
+            if row.agent_step > resumed_at:
+                self._recorded_before[_key(row)] = _content(row)
+            elif isinstance(row, Episode):
+                self._note(row)
+            elif isinstance(row, EvaluationRow):
+                self._evaluation.append(row)
+
+    def _note(self, row: Episode) -> None:
+        self.last_return = row.value
+        self._recent.append(row)
+        oldest = row.frame - self.task.score.window_frames
+        if self._recent[0].frame <= oldest - self.task.score.window_frames:  # now and then, not at every row
+            self._recent = [kept for kept in self._recent if kept.frame > oldest]
+
+    def _compare(self, row: LogRow) -> None:
+        before = self._recorded_before.pop(_key(row), None)
+        if before is not None and before != _content(row) and self.differs_at is None:
+            self.differs_at = row.agent_step
+
+
+def _key(row: LogRow) -> tuple[type[BaseModel], int, int]:
+    return type(row), row.agent_step, row.episode if isinstance(row, EvaluationRow) else 0
+
+
+def _content(row: LogRow) -> dict[str, Any]:
+    return row.model_dump(exclude={"attempt"})

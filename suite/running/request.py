@@ -1,0 +1,232 @@
+"""From what a user asks for to canonical specs: published settings, the task's overrides, then the user's own."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from suite.contracts import registry
+from suite.contracts.card import Card, Setting, Value
+from suite.errors import UsageError, unknown_name
+from suite.tasks import Task, game, load_task
+from suite.tasks.configuration import Component, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks for, before published settings are filled in; None is what the task runs.
+
+    `data`: the directory of logged data, which offline tasks need.
+    """
+
+    task: str
+    agent: str | None = None
+    network: str | None = None
+    methods: tuple[str, ...] = ("dense",)
+    settings: tuple[str, ...] = ()
+    frames: int | None = None
+    width: int | None = None
+    data: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A spec together with the settings in which it departs from the published ones (path to published value)."""
+
+    spec: Spec
+    departures: dict[str, Value] = field(default_factory=dict)
+
+
+def resolve(request: Request) -> list[Resolved]:
+    """Return one resolved spec per requested method combination; every unknown name or bad value is a UsageError."""
+    task = load_task(request.task)
+    request = replace(request, agent=request.agent or task.agent, network=request.network or task.network)
+    combinations = [tuple(text.split("+")) for text in request.methods]
+    chosen = _parse_settings(request.settings)
+    if request.width is not None:
+        chosen["network.width"] = str(request.width)
+    used: set[str] = set()
+    resolved = [_resolve_one(task, request, combination, chosen, used) for combination in combinations]
+    for path in chosen:
+        if path not in used:
+            known = sorted({known for combination in combinations for known in _paths(request, combination)})
+            raise unknown_name("setting", path, known)
+    return resolved
+
+
+def parse_games(text: str, task: Task) -> tuple[str, ...]:
+    """Return the games in a comma-separated list, or all of the task's for `all`; each must belong to the task."""
+    if text.strip().lower() == "all":
+        return task.games
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise UsageError("--games names no game.", "Give names such as Pong,Breakout, or `all`.")
+    chosen = tuple(dict.fromkeys(game(name).name for name in names))
+    for name in chosen:
+        if name not in task.games:
+            raise UsageError(f"{name} is not a game of the task {task.id}.", f"Its games: {', '.join(task.games)}.")
+    return chosen
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds in a list such as `0-4` or `0,2,5-7`; seeds are whole numbers from 0 to 9999."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not (low.isascii() and low.isdigit() and (not dash or (high.isascii() and high.isdigit()))):
+            raise UsageError(
+                f"--seeds {text!r} cannot be read.", "Give whole numbers and ranges, such as 0-4 or 0,2,5."
+            )
+        first, last = int(low), int(high) if dash else int(low)
+        if last < first or last > 9999:
+            raise UsageError(f"--seeds {part.strip()!r} is out of range.", "Ranges go upward, from 0 to at most 9999.")
+        seeds.extend(range(first, last + 1))
+    return tuple(dict.fromkeys(seeds))
+
+
+def _resolve_one(
+    task: Task, request: Request, combination: tuple[str, ...], chosen: dict[str, str], used: set[str]
+) -> Resolved:
+    repeated = {name for name in combination if combination.count(name) > 1}
+    if repeated:
+        raise UsageError(f"--method names {sorted(repeated)[0]} twice in one combination.", "Name each method once.")
+    _refuse_senseless([registry.card("method", name) for name in combination])
+    departures: dict[str, Value] = {}
+
+    def component(kind: registry.Kind, name: str, prefixes: tuple[str, ...]) -> Component:
+        card = registry.card(kind, name)
+        settings = _published(card, task.overrides.get(kind, {}))
+        for key in settings:
+            for prefix in prefixes:
+                path = f"{prefix}.{key}"
+                if path in chosen:
+                    used.add(path)
+                    value = card.settings[key].check(path, _parse_value(chosen[path], card.settings[key]))
+                    if value != settings[key]:
+                        departures[f"{prefixes[-1]}.{key}"] = settings[key]
+                    settings[key] = value
+        return Component(id=card.id, version=card.version, card=card.digest, settings=settings)
+
+    _refuse_unfit(task, "agent", str(request.agent))
+    _refuse_unfit(task, "network", str(request.network))
+    agent = component("agent", str(request.agent), ("agent",))
+    network = component("network", str(request.network), ("network",))
+    methods = tuple(component("method", name, ("method", f"method.{name}")) for name in combination)
+    frames = _budget(task, request.frames)
+    spec = Spec(
+        task=task.id,
+        task_version=task.version,
+        frames=frames,
+        shortened=frames != task.budget.frames,
+        agent=agent,
+        network=network,
+        methods=methods,
+        dataset=None if request.data is None else _dataset(task, request.data, agent, chosen, used, departures),
+    )
+    return Resolved(spec, departures)
+
+
+def _dataset(
+    task: Task, data: Path, agent: Component, chosen: dict[str, str], used: set[str], departures: dict[str, Value]
+) -> str:
+    """Return the identity of the data that an offline task trains on."""
+    if task.data is None:
+        raise UsageError(f"--data makes no sense: {task.id} is no offline task.", "Leave it out.")
+    from suite.experience.domains.offline import identity_of  # takes a second: jax
+    from suite.experience.logs.sample import Selection
+
+    settings: dict[str, Value] = task.data.model_dump()
+    for name, published in settings.items():
+        path = f"data.{name}"
+        if path in chosen:
+            used.add(path)
+            kind = type(published)
+            try:
+                settings[name] = kind(chosen[path])
+            except ValueError as error:
+                what = {"str": "word", "int": "whole number", "float": "number"}[kind.__name__]
+                raise UsageError(f"{path} = {chosen[path]} is no {what}.", "See `suite data sample --help`.") from error
+            if settings[name] != published:
+                departures[path] = published
+    return identity_of(data, Selection(**settings, n_step=int(agent.settings["n_step"])))  # type: ignore[arg-type]
+
+
+def _refuse_unfit(task: Task, kind: registry.Kind, name: str) -> None:
+    families = registry.card(kind, name).families
+    if families and task.family not in families:
+        fit = [
+            other
+            for other in registry.registered(kind)
+            if not (able := registry.card(kind, other).families) or task.family in able
+        ]
+        raise UsageError(
+            f"The {kind} {name} is for {' and '.join(families)} tasks; {task.id} is one of the family {task.family}.",
+            f"Choose one of: {', '.join(sorted(fit))}.",
+        )
+
+
+def _refuse_senseless(cards: Sequence[Card]) -> None:
+    for one, other in itertools.combinations(cards, 2):
+        if reason := one.refusal(other):
+            raise UsageError(f"{one.id} and {other.id} cannot be combined: {reason}.", "Choose one of the two.")
+
+
+def _published(card: Card, overrides: dict[str, Value]) -> dict[str, Value]:
+    return {
+        name: setting.check(name, overrides[name]) if name in overrides else setting.value
+        for name, setting in sorted(card.settings.items())
+    }
+
+
+def _paths(request: Request, combination: tuple[str, ...]) -> list[str]:
+    paths = ["data.reading", "data.fraction", "data.seed"] if load_task(request.task).data is not None else []
+    paths += [f"agent.{key}" for key in registry.card("agent", str(request.agent)).settings]
+    paths += [f"network.{key}" for key in registry.card("network", str(request.network)).settings]
+    for name in combination:
+        for key in registry.card("method", name).settings:
+            paths += [f"method.{key}", f"method.{name}.{key}"]
+    return paths
+
+
+def _parse_settings(texts: Sequence[str]) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for text in texts:
+        path, equals, raw = text.partition("=")
+        path = path.strip()
+        if not equals or not path or not raw.strip():
+            raise UsageError(f"--set {text!r} cannot be read.", "Write PATH=VALUE, such as method.sparsity=0.95.")
+        if path in settings:
+            raise UsageError(f"--set gives {path} twice.", "Give each setting once.")
+        if path.startswith("task."):
+            raise UsageError(
+                f"{path} belongs to the protocol, which is the same for everyone.",
+                "Choose another task, or shorten the budget with --frames.",
+            )
+        settings[path] = raw.strip()
+    return settings
+
+
+def _parse_value(raw: str, setting: Setting) -> Value:
+    """Return a value as TOML reads it; text needs no quotes, and stays text where the setting is one."""
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+    if isinstance(setting.value, str):
+        return value if isinstance(value, str) else raw
+    return value if isinstance(value, bool | int | float | str) else raw
+
+
+def _budget(task: Task, frames: int | None) -> int:
+    if frames is None:
+        return task.budget.frames
+    skip = task.frame_skip
+    if not 1 <= frames <= task.budget.frames or frames % skip:
+        raise UsageError(
+            f"--frames {frames} is no budget for {task.id}.",
+            f"Give a multiple of {skip} (the frame skip) up to {task.budget.frames:,}.".replace(",", "_"),
+        )
+    return frames

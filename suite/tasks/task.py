@@ -1,0 +1,191 @@
+"""A task: everything that a fair comparison depends on. Changing any of it bumps the task's version."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from importlib import resources
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from suite.contracts.card import Value
+from suite.errors import unknown_name
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Environment(_Data):
+    """Atari: every option of the emulator and of its preprocessing, none left to a library's default.
+
+    `reseed_steps`: agent steps after which the next episode starts from a new emulator seed; see
+    `suite.experience.envs.atari`.
+    """
+
+    frame_skip: int
+    max_pool: bool
+    sticky_action_probability: float
+    screen_size: int
+    grayscale: bool
+    frame_stack: int
+    no_op_max: int
+    fire_reset: bool
+    terminal_on_life_loss: bool
+    full_action_set: bool
+    max_episode_frames: int
+    reseed_steps: int
+    reward_clip: float
+
+
+class MujocoEnvironment(_Data):
+    """Continuous control: which of Gymnasium's MuJoCo tasks are meant, with their own defaults.
+
+    `version`: the suffix of the environments' names. `max_episode_steps`: truncation, in environment steps.
+    """
+
+    version: Literal["v4", "v5"]
+    max_episode_steps: int
+
+
+class Budget(_Data):
+    """How long a run is, in the task's unit (see `Task.unit`); the names are those of Atari's."""
+
+    frames: int
+    iteration_frames: int
+
+
+class Score(_Data):
+    """The score rule, over the last `window_frames` of a run, in the task's unit.
+
+    `mean_training_return`: the mean unclipped training return of the episodes that end there.
+    `mean_evaluation_return`: that of the episodes of all evaluations there.
+    """
+
+    rule: Literal["mean_training_return", "mean_evaluation_return"]
+    window_frames: int
+
+
+class Evaluation(_Data):
+    """Episodes that are played with fixed parameters, without the agent's own exploration.
+
+    `every`: in the task's unit, or None for once at the end. As many `episodes` are played, or as many as take at least
+    `agent_steps`. `epsilon`: the share of uniformly random actions.
+    """
+
+    episodes: int | None = Field(default=None, ge=1)
+    agent_steps: int | None = Field(default=None, ge=1)
+    every: int | None = Field(default=None, ge=1)
+    epsilon: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if (self.episodes is None) == (self.agent_steps is None):
+            raise ValueError("an evaluation has either episodes or agent_steps")
+        return self
+
+
+class Data(_Data):
+    """Offline: the share of a logged run that is trained on, drawn as `suite.experience.logs.sample` says."""
+
+    reading: Literal["blocks", "transitions", "episodes", "checkpoints"]
+    fraction: float = Field(gt=0, le=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class Task(_Data):
+    """One benchmark task, as read from its TOML file. `agent` and `network` are what is run if none is named."""
+
+    id: str
+    version: int = Field(ge=1)
+    title: str
+    summary: str
+    official: bool
+    games: tuple[str, ...]
+    default_seeds: tuple[int, ...]
+    budget: Budget
+    environment: Environment | MujocoEnvironment
+    data: Data | None = None
+    score: Score
+    evaluation: Evaluation | None = None
+    agent: str = "dqn"
+    network: str = "impala"
+    diagnostics_frames: int
+    deviations: tuple[str, ...]
+    overrides: dict[str, dict[str, Value]] = {}
+
+    @model_validator(mode="after")
+    def _score_can_be_had(self) -> Self:
+        if self.score.rule == "mean_evaluation_return" and self.evaluation is None:
+            raise ValueError("a score by evaluation returns needs [evaluation]")
+        return self
+
+    @property
+    def key(self) -> str:
+        """`id@version`, as shown and stored."""
+        return f"{self.id}@{self.version}"
+
+    @property
+    def family(self) -> Literal["atari", "offline", "continuous"]:
+        """Where experience comes from: an emulator, a log of one, or simulated physics."""
+        if isinstance(self.environment, MujocoEnvironment):
+            return "continuous"
+        return "atari" if self.data is None else "offline"
+
+    @property
+    def unit(self) -> str:
+        """What budgets, intervals and the `frame` of a record count."""
+        return {"atari": "frames", "offline": "gradient steps", "continuous": "environment steps"}[self.family]
+
+    @property
+    def checkpoint_every(self) -> int:
+        """How much of the unit lies between checkpoints if nobody says otherwise: some minutes to an hour of work."""
+        return {"atari": 1_000_000, "offline": 125_000, "continuous": 50_000}[self.family]
+
+    @property
+    def frame_skip(self) -> int:
+        """How much of the unit one step of a run is: an agent step, or offline a gradient step."""
+        return self.atari.frame_skip if self.family == "atari" else 1
+
+    @property
+    def atari(self) -> Environment:
+        """The environment of an Atari task, offline ones included."""
+        assert isinstance(self.environment, Environment)
+        return self.environment
+
+    @property
+    def mujoco(self) -> MujocoEnvironment:
+        """The environment of a task of continuous control."""
+        assert isinstance(self.environment, MujocoEnvironment)
+        return self.environment
+
+    def agent_steps(self, frames: int) -> int:
+        """Return the steps of a run of so many `unit`s."""
+        return frames // self.frame_skip
+
+    def score_window(self, frames: int) -> tuple[int, int]:
+        """Return the frames (after the first, up to the second) in which a scored episode of a run must end."""
+        return max(0, frames - self.score.window_frames), frames
+
+
+@functools.cache
+def task_names() -> tuple[str, ...]:
+    """Return the names of all tasks, sorted."""
+    files = resources.files("suite.tasks").iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+
+
+@functools.cache
+def load_task(name: str) -> Task:
+    """Return a task by name (`atari40m`); unknown names raise with the nearest one."""
+    if name not in task_names():
+        raise unknown_name("task", name, task_names())
+    return Task.model_validate(_content(name))
+
+
+def _content(name: str) -> dict[str, Any]:
+    text = resources.files("suite.tasks").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    content = tomllib.loads(text)
+    base = content.pop("base", None)
+    return content if base is None else _content(base) | content

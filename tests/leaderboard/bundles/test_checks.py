@@ -1,0 +1,237 @@
+"""Single checks: what the record rules say, beside the suite's own functions, and what is only for review."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leaderboard.bundles.check import check_bundle, table
+from leaderboard.bundles.curves import Curve
+from leaderboard.bundles.findings import CODES
+from leaderboard.bundles.record_checks import _whole, check_evaluation, episode_cap
+from leaderboard.bundles.run_checks import _version, _within, score_caps
+from leaderboard.bundles.schema import ManifestRun, ReportFile
+from leaderboard.bundles.set_checks import RunFacts, check_copies
+from suite.records.claims import IterationMean
+from suite.records.schedule import by_segment, due_steps, is_due
+from suite.tasks import GAMES, Evaluation, load_task
+from tests.support import attacks, honest
+
+
+def report_of(tmp_path: Path, content: bytes) -> Any:
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(content)
+    return check_bundle(path)
+
+
+def codes(report: Any) -> list[str]:
+    return [one.code for one in report.findings]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 2000))
+def test_evaluations_are_due_where_the_suite_makes_them(every: int, trajectory: int, last: int) -> None:
+    evaluation = Evaluation(episodes=1, every=every, epsilon=0.0)
+    expected = [step for step in range(1, last + 1) if is_due(evaluation, trajectory, step, last)]
+    assert due_steps(evaluation, trajectory, last) == expected
+
+
+def test_a_single_evaluation_is_due_at_the_end() -> None:
+    assert due_steps(Evaluation(episodes=5, epsilon=0.0), 1, 100) == [100]
+
+
+def test_steps_that_are_only_claimed_make_no_evaluations_due() -> None:
+    run = honest.honest_run("smoke100k")
+    run = replace(run, status=run.status.model_copy(update={"agent_steps": 10**18, "frames": 10**18}))
+    (found,) = check_evaluation(run, load_task("mujoco"), "here")
+    assert found.code == "record.evaluation"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "whole"),
+    [
+        ([40, 60], True),
+        ([100], True),
+        ([40, 80], True),
+        ([40, 59], False),
+        ([100, 1], False),
+        ([40, 60, 10], False),
+        ([], False),
+    ],
+)
+def test_an_evaluation_of_so_many_steps_ends_with_the_episode_that_reaches_them(
+    lengths: list[int], whole: bool
+) -> None:
+    rows = [honest.honest_run("smoke100k").evaluation[0].model_copy(update={"length": length}) for length in lengths]
+    rows = [row.model_copy(update={"episode": number}) for number, row in enumerate(rows)]
+    evaluation = Evaluation(agent_steps=100, epsilon=0.0)
+    assert _whole(evaluation, rows) is whole
+    assert _whole(Evaluation(episodes=2, epsilon=0.0), rows) is (len(lengths) == 2)
+    if len(rows) > 1:
+        assert not _whole(evaluation, rows[::-1])
+        assert not _whole(evaluation, [rows[0], rows[0], *rows[2:]])
+
+
+def test_a_segment_ends_with_the_episode_that_reaches_its_steps() -> None:
+    run, task = honest.honest_run(mean_length=150), load_task("smoke")
+    found = [[row.length for row in segment] for segment in by_segment(run.episodes, task)]
+    assert sum(map(len, found)) == len(run.episodes)
+    assert all(sum(lengths[:-1]) < task.atari.reseed_steps for lengths in found)
+    assert all(sum(lengths) >= task.atari.reseed_steps for lengths in found[:-1])
+    assert len(by_segment(run.episodes, load_task("mujoco"))) == len(run.episodes)
+
+
+@pytest.mark.parametrize(("task", "cap"), [("atari40m", 27_000), ("smoke", 2_000), ("mujoco", 1_000)])
+def test_the_longest_episode_follows_from_the_task(task: str, cap: int) -> None:
+    assert episode_cap(load_task(task)) == cap
+
+
+@pytest.mark.parametrize(
+    ("version", "denied"),
+    [("0.9.1", False), ("0.10.0", True), ("0.10.1", True), ("0.10.1rc1", True), ("0.10.2", False), ("x", False)],
+)
+def test_denied_versions_are_a_range(version: str, denied: bool) -> None:
+    assert _within(version, {"first": "0.10.0", "fixed": "0.10.2"}) is denied
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    assert _version("0.9.10") < _version("0.12.1") < _version("1")
+    assert _version("9" * 1000)[0] > 0
+
+
+def test_score_caps_are_of_games_that_exist_and_hold_what_people_and_chance_reach() -> None:
+    for name, (low, high) in score_caps().items():
+        game = GAMES[name]
+        assert low <= min(game.random_score or low, game.human_score or low)
+        assert max(game.random_score or low, game.human_score or low) <= high
+    assert score_caps()["Pong"] == (-21, 21)
+
+
+def test_score_caps_hold_what_others_published() -> None:
+    file = Path(__file__).resolve().parents[3] / "leaderboard/data/dopamine_atari_train_returns.csv.gz"
+    found: dict[str, list[float]] = {}
+    with gzip.open(file, "rt", newline="") as text:
+        for row in csv.DictReader(text):
+            found.setdefault(row["game"], []).append(float(row["mean_train_return"]))
+    held = {game: values for game, values in found.items() if game in score_caps()}
+    assert len(held) >= 5
+    for game, values in held.items():
+        low, high = score_caps()[game]
+        assert low <= min(values) <= max(values) <= high, game
+
+
+def facts(game: str, seed: int, means: list[float], trace: str = "") -> RunFacts:
+    claim = ManifestRun(path="x", config_id="0" * 16, game=game, seed=seed, state="done", score=None, scored_episodes=0)
+    points = tuple(IterationMean(index, mean, 1) for index, mean in enumerate(means))
+    return RunFacts("x", claim, Curve("0" * 16, game, seed, 1, points), trace, frozenset(), False)
+
+
+def test_a_curve_with_a_little_noise_is_for_review() -> None:
+    source = honest.random.Random(3)
+    first = [source.gauss(0, 10) + index for index in range(40)]
+    second = [value + source.gauss(0, 0.01) for value in first]
+    other = [source.gauss(0, 10) + index for index in range(40)]
+    found = list(check_copies([facts("Pong", 0, first), facts("Pong", 1, second), facts("Pong", 2, other)]))
+    assert [(one.code, one.severity) for one in found] == [("curves.similar", "review")]
+    assert "Pong seed 1" in found[0].where
+
+
+def test_flat_and_short_curves_are_not_called_alike() -> None:
+    flat = [facts("Pong", seed, [-21.0] * 40) for seed in range(3)]
+    short = [facts("Pong", seed, [1.0, 2.0, 1.0]) for seed in range(3)]
+    assert list(check_copies([*flat, *short])) == []
+
+
+def test_a_method_that_changes_nothing_is_for_review_not_an_error() -> None:
+    found = list(check_copies([facts("Pong", 0, [], "same"), facts("Pong", 0, [], "same")]))
+    assert [one.code for one in found] == ["curves.similar"]
+
+
+def test_departures_that_are_listed_are_notes(tmp_path: Path) -> None:
+    runs = honest.honest_runs(settings=("agent.learning_rate=0.001",))
+    report = report_of(tmp_path, honest.bundle(runs))
+    assert codes(report) == ["protocol.departure"] * 4
+    assert report.level == "recomputed"
+    assert "agent.learning_rate: published 6.25e-05" in report.findings[0].message
+
+
+def test_what_is_knowingly_left_out_is_for_review(tmp_path: Path) -> None:
+    report = report_of(tmp_path, honest.bundle(honest.honest_runs()[:1], attacks.LEFT_OUT))
+    assert codes(report) == ["partial", "partial"]
+    assert (report.count("error"), report.level) == (0, "recomputed")
+
+
+def test_runs_without_actions_are_noted(tmp_path: Path) -> None:
+    report = report_of(tmp_path, honest.bundle(honest.honest_runs(with_actions=False)))
+    assert codes(report) == ["record.no_actions"] * 4
+
+
+def test_a_modified_checkout_and_a_foreign_method_are_for_review(tmp_path: Path) -> None:
+    run = attacks.attempt_changed(attacks.good_runs()[0], git={"commit": "x", "dirty": True})
+    method = run.cell.spec.methods[0].model_copy(update={"id": "mine", "card": "0" * 16})
+    spec = run.cell.spec.model_copy(update={"methods": (method,)})
+    run = replace(run, cell=run.cell.model_copy(update={"spec": spec, "config_id": spec.config_id}))
+    report = report_of(tmp_path, honest.bundle([run], attacks.LEFT_OUT))
+    assert sorted(set(codes(report))) == ["cards.foreign", "partial", "provenance.modified"]
+    assert report.level == "recomputed"
+
+
+def test_a_run_that_diverged_is_a_result(tmp_path: Path) -> None:
+    run = attacks.good_runs()[2]
+    kept = tuple(row for row in run.episodes if row.agent_step <= 2000)
+    logs = {number: log for number, log in run.logged.items() if number < len(kept)}
+    run = replace(run, status=run.status.model_copy(update={"state": "diverged", "frames": 8000, "agent_steps": 2000}))
+    diverged = honest.with_score(run, episodes=kept, logged=logs)
+    report = report_of(tmp_path, honest.bundle([*attacks.good_runs()[:2], diverged, attacks.good_runs()[3]]))
+    assert codes(report) == ["runs.diverged"]
+
+
+def test_a_report_has_the_published_form_and_counts_what_it_lists(tmp_path: Path) -> None:
+    report = report_of(tmp_path, honest.bundle(honest.honest_runs()[:1], attacks.LEFT_OUT))
+    read = ReportFile.model_validate_json(report.to_json(), strict=True)
+    assert (read.errors, read.reviews, read.notes, len(read.runs)) == (0, 2, 0, 1)
+    assert read.runs[0].score == report.runs[0].score
+    lines = table(report).splitlines()
+    assert lines[-1] == "1 run of smoke@1: 0 errors, 2 for review, 0 notes; level: recomputed"
+    assert "and 1 more" in lines[0]
+
+
+def test_curves_by_another_version_count_by_their_rows(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    table_ = pq.read_table(io.BytesIO(attacks.good_files()["curves.parquet"]))
+    other = io.BytesIO()
+    pq.write_table(table_, other, compression="gzip", data_page_version="2.0", store_schema=False)
+    assert other.getvalue() != attacks.good_files()["curves.parquet"]
+    assert codes(report_of(tmp_path, attacks.foreign_parquet(other.getvalue()))) == []
+    short = io.BytesIO()
+    pq.write_table(table_.slice(1), short, store_schema=False)
+    assert codes(report_of(tmp_path, attacks.foreign_parquet(short.getvalue()))) == ["curves.differ"]
+
+
+def test_a_rejected_file_has_a_report_of_the_published_form(tmp_path: Path) -> None:
+    read = ReportFile.model_validate_json(report_of(tmp_path, b"x").to_json(), strict=True)
+    assert (read.errors, read.level, read.bundle.sha256) == (1, "claimed", "")
+
+
+def test_every_code_is_explained() -> None:
+    guide = (Path(__file__).resolve().parents[3] / "docs/submitting.md").read_text()
+    assert [code for code in CODES if f"`{code}`" not in guide] == []
+    assert all(meaning.endswith(".") and remedy.endswith(".") for _, meaning, remedy in CODES.values())
+
+
+def test_a_run_of_a_game_in_two_environments_is_noted(tmp_path: Path) -> None:
+    runs = list(attacks.good_runs())
+    runs[0] = attacks.environment_changed(ale_py="0.13.0")(runs[0])
+    report = report_of(tmp_path, honest.bundle(runs))
+    assert codes(report) == ["environment.several"]
+    assert json.loads(report.to_json())["errors"] == 0

@@ -1,0 +1,147 @@
+"""Scores can be proven: recorded actions, replayed in the emulator, give the recorded returns."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suite.cli.main import cli
+from suite.errors import BadData
+from suite.records.record import Actions, find_runs, read_run
+
+CELL = ("--task", "smoke", "--network", "nature_cnn", "--seeds", "0", "--frames", "6000")
+
+
+def suite(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both games of `smoke` for 1,500 agent steps; every Breakout episode terminates, Pong's first does."""
+    out = tmp_path_factory.mktemp("recorded")
+    assert suite("run", *CELL, "--set", "agent.warm_up=1500", "--out", str(out)).exit_code == 0
+    return out
+
+
+@pytest.fixture
+def copy(recorded: Path, tmp_path: Path) -> Path:
+    """A copy of the Breakout run, to be tampered with."""
+    source = next(path for path in find_runs(recorded) if "Breakout" in str(path))
+    return Path(shutil.copytree(source, tmp_path / source.relative_to(recorded)))
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], None], row: int = 0) -> None:
+    lines = path.read_text().splitlines()
+    content = json.loads(lines[row])
+    change(content)
+    lines[row] = json.dumps(content)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_every_scored_episode_replays_to_its_return(recorded: Path) -> None:
+    result = suite("verify", str(recorded), "--json")
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    runs = [read_run(path) for path in find_runs(recorded)]
+    assert [line["episodes"] for line in lines] == [len(run.episodes) for run in runs]
+    assert [line["frames"] for line in lines] == [4 * sum(row.length for row in run.episodes) for run in runs]
+    assert sum(line["episodes"] for line in lines) > 5
+    assert all(line["mismatches"] == [] for line in lines)
+    assert suite("verify", str(recorded)).stdout.count("verified") == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "sentence"),
+    [
+        ("episodes.jsonl", lambda row: row.update({"return": row["return"] + 1}), "recorded"),
+        ("episodes.jsonl", lambda row: row.update(end="truncated"), "terminated, recorded truncated"),
+        ("episodes.jsonl", lambda row: row.update(emulator_seed=row["emulator_seed"] ^ 1), "episode 0: "),
+        ("episodes.jsonl", lambda row: row.update(length=row["length"] - 1), "Other than"),
+        ("actions.jsonl", lambda row: row.update(deflated="AAAA"), "cannot be read"),
+        ("actions.jsonl", lambda row: row.update(episode=99), "has no actions of episode 0"),
+        ("actions.jsonl", lambda row: row.update(deflated=Actions.pack(1, 0, b"\x09" * 999).deflated), "episode 0 "),
+    ],
+)
+def test_what_was_tampered_with_is_found(
+    copy: Path, file: str, change: Callable[[dict[str, Any]], None], sentence: str
+) -> None:
+    rewrite(copy / file, change)
+    result = suite("verify", str(copy))
+    assert result.exit_code == 4
+    assert sentence.lower() in result.stderr.lower()
+    assert "Traceback" not in result.output
+
+
+def test_a_left_out_episode_and_a_claimed_score_are_found(copy: Path) -> None:
+    status = json.loads((copy / "status.json").read_text())
+    status["summary"]["score"] += 1
+    (copy / "status.json").write_text(json.dumps(status))
+    assert "not what status.json claims" in suite("verify", str(copy)).stderr
+    episodes = (copy / "episodes.jsonl").read_text().splitlines(keepends=True)
+    (copy / "episodes.jsonl").write_text("".join(episodes[1:]))
+    result = suite("verify", str(copy))
+    assert result.exit_code == 4
+    assert "one was left out or changed" in result.stderr
+
+
+def test_chosen_emulator_seeds_are_found(copy: Path) -> None:
+    rewrite(copy / "episodes.jsonl", lambda row: row.update(emulator_seed=12345))
+    assert "not the one that this cell assigns" in suite("verify", str(copy)).stderr
+
+
+def test_one_bad_run_does_not_hide_the_others(recorded: Path, copy: Path) -> None:
+    rewrite(copy / "actions.jsonl", lambda row: row.update(episode=99))
+    result = suite("verify", str(copy), str(recorded))
+    assert result.exit_code == 4
+    assert result.stdout.count("verified") == 2
+    assert result.stdout.count("differs") == 1
+    assert suite("verify", str(copy / "nothing-here")).exit_code == 2
+
+
+def test_an_action_that_does_not_exist_is_found(copy: Path) -> None:
+    length = read_run(copy).episodes[0].length
+    forged = Actions.pack(1, 0, b"\x09" * length).deflated
+    rewrite(copy / "actions.jsonl", lambda row: row.update(deflated=forged))
+    assert "action 9 does not exist" in suite("verify", str(copy)).stderr
+
+
+def test_another_emulator_is_refused(copy: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["attempts"][0]["environment_fingerprint"] = "0" * 16
+
+    file = copy / "provenance.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    result = suite("verify", str(copy))
+    assert result.exit_code == 3
+    assert "the environment here differs" in result.stderr
+
+
+def test_an_unfinished_run_is_skipped(copy: Path) -> None:
+    status = json.loads((copy / "status.json").read_text())
+    (copy / "status.json").write_text(json.dumps(status | {"state": "interrupted"}))
+    result = suite("verify", str(copy))
+    assert result.exit_code == 0
+    assert "interrupted" in result.stderr
+
+
+@given(st.binary(max_size=300))
+def test_packed_actions_come_back_and_nothing_else_does(actions: bytes) -> None:
+    row = Actions.pack(1, 0, actions)
+    assert row.unpack(len(actions)) == actions
+    with pytest.raises(BadData):
+        row.unpack(len(actions) + 1)
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    bomb = Actions.pack(1, 0, bytes(50_000_000))
+    with pytest.raises(BadData, match="Other than 10 actions"):
+        bomb.unpack(10)

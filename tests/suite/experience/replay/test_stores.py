@@ -1,0 +1,177 @@
+"""Every store gives back each frame to the bit, at any point of the ring's rounds."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suite.experience.envs.atari import AtariEnvs
+from suite.experience.replay.device import DeviceFrames
+from suite.experience.replay.stores import CACHE_LINE, CompressedFrames, FrameStore, HostFrames, Recycled
+from suite.tasks import GAMES, load_task
+
+SHAPE = (6, 5)
+
+
+def pictures(count: int, shape: tuple[int, int], seed: int) -> np.ndarray:
+    """Return frames [count, h, w] from flat (compresses well) to noise (grows)."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+    frames[::3] = frames[::3, :1, :1]
+    frames[1::3, 2:] = 0
+    return frames
+
+
+def played(name: str, steps: int) -> np.ndarray:
+    game = GAMES[name]
+    envs = AtariEnvs(game, load_task("atari40m").atari)
+    rng = np.random.default_rng(0)
+    frames = [envs.reset([1])[0].copy()]
+    try:
+        while len(frames) < steps:
+            step = envs.step(rng.integers(game.actions, size=1))
+            over = step.discount[0] == 0 or step.truncated[0]
+            frames.append((envs.reset([len(frames)]) if over else step.observation)[0].copy())
+    finally:
+        envs.close()
+    return np.stack(frames)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    capacity=st.integers(1, 30),
+    segment=st.integers(1, 12),
+    first=st.integers(0, 60),
+    puts=st.integers(0, 90),
+    seed=st.integers(0, 9),
+)
+def test_stores_equal_a_list_of_frames_at_every_step(
+    capacity: int, segment: int, first: int, puts: int, seed: int
+) -> None:
+    frames = pictures(puts, SHAPE, seed)
+    stores: list[FrameStore] = [HostFrames(capacity, SHAPE), CompressedFrames(capacity, SHAPE, segment)]
+    ring = [np.zeros(SHAPE, np.uint8)] * capacity
+    everything = np.arange(capacity)[None]
+    for t, frame in enumerate(frames, first):
+        ring[t % capacity] = frame
+        for store in stores:
+            store.put(t % capacity, frame)
+        if t % 3 == 0:
+            for store in stores:
+                np.testing.assert_array_equal(store.take(everything)[0], ring)
+    for store in stores:
+        np.testing.assert_array_equal(store.take(everything)[0], ring)
+
+
+@pytest.mark.parametrize("name", ["Pong", "UpNDown"])
+def test_stores_are_equal_on_real_frames(name: str) -> None:
+    frames = played(name, 500)
+    host, compressed = HostFrames(180, (84, 84)), CompressedFrames(180, (84, 84), 64)
+    for t, frame in enumerate(frames):
+        host.put(t % 180, frame)
+        compressed.put(t % 180, frame)
+    windows = (np.random.default_rng(0).integers(320, 500, (50, 1)) + np.arange(-3, 2)) % 180
+    taken = compressed.take(windows)
+    assert taken.shape == (50, 5, 84, 84)
+    np.testing.assert_array_equal(taken, host.take(windows))
+    np.testing.assert_array_equal(taken[:, :4], frames[320:][(windows[:, :4] - 320 % 180) % 180])
+    assert compressed.nbytes() < 0.6 * host.nbytes()
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=st.permutations(range(20)), segment=st.integers(1, 12), more=st.integers(0, 40))
+def test_a_ring_rebuilt_in_any_order_goes_on(order: list[int], segment: int, more: int) -> None:
+    frames = pictures(20 + more, SHAPE, 1)
+    store, ring = CompressedFrames(20, SHAPE, segment), np.zeros((20, *SHAPE), np.uint8)
+    for t in [*order, *range(20, 20 + more)]:
+        store.put(t % 20, frames[t])
+        ring[t % 20] = frames[t]
+        np.testing.assert_array_equal(store.take(np.arange(20)[None])[0], ring)
+    for t in range(20):  # a round in order leaves each block once and no spare room
+        store.put(t, frames[t])
+    assert all(isinstance(arena, bytes) for arena in store._arenas)
+    assert sum(map(len, store._arenas)) == store._lengths.sum()
+
+
+def test_a_frame_may_be_a_view_and_what_is_taken_is_fresh() -> None:
+    frames = pictures(4, SHAPE, 0)
+    stores: list[FrameStore] = [HostFrames(4, SHAPE), CompressedFrames(4, SHAPE, 2)]
+    for store in stores:
+        for slot, frame in enumerate(np.asfortranarray(frames)):
+            store.put(slot, frame)
+        slots = np.asarray([[0, 1], [0, 3]])
+        taken = store.take(slots)
+        assert taken.flags.writeable
+        taken[:] = 7
+        np.testing.assert_array_equal(store.take(slots), frames[slots])
+
+
+def test_memory_is_the_blocks_and_little_more() -> None:
+    host, empty = HostFrames(1000, (84, 84)), CompressedFrames(1000, (84, 84), 50)
+    assert host.nbytes() == 0
+    assert empty.nbytes() < 10_000
+    host.put(0, np.zeros((84, 84), np.uint8))
+    assert host.nbytes() == 84 * 84
+
+    rng = np.random.default_rng(0)
+    frame = np.zeros((84, 84), np.uint8)
+    frame[:12] = rng.integers(0, 256, (12, 84))
+    held = []
+    for t in range(3000):
+        frame[20, 20] = t % 256
+        empty.put(t % 1000, frame)
+        held.append(empty.nbytes())
+    blocks = int(empty._lengths.sum(dtype=np.int64))
+    assert 1_000_000 < blocks < 1_300_000
+    assert held[999] - blocks < 6 * 1000 + 50 * 20  # two index arrays, and one object for each of 20 segments
+    assert max(held) - held[999] < 1.3 * blocks / 20
+    assert held[999] == held[1999] == held[2999]
+
+
+@settings(max_examples=30, deadline=None)
+@given(slots=st.lists(st.integers(0, 11), max_size=60), looks=st.sets(st.integers(0, 60)))
+def test_frames_on_the_device_equal_those_on_the_host(slots: list[int], looks: set[int]) -> None:
+    host, device = HostFrames(12, SHAPE), DeviceFrames(12, SHAPE)
+    wanted = np.arange(12).reshape(3, 4)
+    for count, (slot, frame) in enumerate(zip(slots, pictures(len(slots), SHAPE, 0), strict=True)):
+        host.put(slot, frame)
+        device.put(slot, frame)
+        if count in looks:
+            np.testing.assert_array_equal(device.take(wanted), host.take(wanted))
+    np.testing.assert_array_equal(device.take(wanted), host.take(wanted))
+
+
+@settings(max_examples=100, deadline=None)
+@given(takes=st.lists(st.tuples(st.integers(1, 4), st.sampled_from(("keep", "view", "to jax", "drop"))), max_size=12))
+def test_what_was_taken_stays_as_it_was_for_as_long_as_anybody_holds_it(takes: list[tuple[int, str]]) -> None:
+    frames = pictures(7, SHAPE, 0)
+    stores: list[FrameStore] = [HostFrames(7, SHAPE), CompressedFrames(7, SHAPE, 3)]
+    for store in stores:
+        for slot, frame in enumerate(frames):
+            store.put(slot, frame)
+        held = []
+        for number, (count, fate) in enumerate(takes):
+            slots = (np.arange(2 * count).reshape(count, 2) + number) % 7
+            taken = store.take(slots)
+            if fate == "keep":
+                held.append((taken, frames[slots]))
+            elif fate == "view":
+                held.append((taken[-1, 1], frames[slots[-1, 1]]))
+            elif fate == "to jax":
+                held.append((jax.device_put(taken), frames[slots]))
+            del taken
+        for kept, expected in held:
+            np.testing.assert_array_equal(kept, expected)
+
+
+def test_memory_that_nobody_holds_is_given_out_again_and_lies_where_jax_reads_it() -> None:
+    recycled = Recycled()
+    first, second = recycled.array((3, 5)), recycled.array((3, 5))
+    places = [array.ctypes.data for array in (first, second)]
+    assert places[0] != places[1]
+    del first
+    assert recycled.array((3, 5)).ctypes.data == places[0]
+    third = recycled.array((2, 5))
+    assert third.shape == (2, 5)
+    assert all(place % CACHE_LINE == 0 for place in (*places, third.ctypes.data))

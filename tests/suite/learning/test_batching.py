@@ -1,0 +1,198 @@
+"""One program for many lanes: padded heads and every form give what the lanes give alone."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suite.contracts import registry
+from suite.contracts.agent import Agent
+from suite.contracts.method import Context, Method
+from suite.experience.observations import Frames
+from suite.experience.samples import Windows
+from suite.learning.batching import Form, crop_to, over_lanes, pad_to
+from suite.learning.learners import LoopLearners, StackedLearners
+from suite.learning.programs import Programs
+from suite.rng import Streams
+from suite.running.group import OfflineGroup
+
+SCREEN = 12
+ACTIONS = (3, 6, 4)
+
+
+class Convolutional(nn.Module):
+    """A convolution, strided and padded as the Nature network's, and a dense layer."""
+
+    kernel_init: Any
+
+    @nn.compact
+    def __call__(self, observation: jax.Array) -> jax.Array:
+        x = observation.astype(jnp.float32) / 255.0
+        x = nn.relu(nn.Conv(4, (3, 3), strides=(2, 2), padding="SAME", kernel_init=self.kernel_init, name="conv")(x))
+        return nn.relu(nn.Dense(8, kernel_init=self.kernel_init, name="dense")(x.reshape((x.shape[0], -1))))
+
+
+def settings_of(kind: Any, name: str) -> dict[str, Any]:
+    return {key: setting.value for key, setting in registry.card(kind, name).settings.items()}
+
+
+def programs(actions: int) -> Programs:
+    values = settings_of("agent", "dqn") | {"batch_size": 8, "learning_rate": 1e-2}
+    agent: Agent = registry.load("agent", "dqn")(
+        values, lambda **initializers: Convolutional(initializers["kernel_init"]), actions
+    )
+    shapes = jax.eval_shape(agent.init, jax.random.key(0), jnp.zeros((1, SCREEN, SCREEN, 4), jnp.uint8))
+    pruning = settings_of("method", "magnitude_pruning") | {"mask_period": 2, "sparsity": 0.5, "start_fraction": 0.2}
+    pruning |= {"distribution": "uniform"}
+    method: Method = registry.load("method", "magnitude_pruning")(pruning, Context(10, shapes))
+    return Programs(agent, (method,), Frames(4, SCREEN), actions)
+
+
+def windows(seed: int, actions: int) -> Windows:
+    rng = np.random.default_rng(seed)
+    return Windows(
+        rng.integers(0, 256, (8, 5, SCREEN, SCREEN), dtype=np.uint8),
+        rng.integers(0, actions, 8, dtype=np.int32),
+        rng.normal(size=8).astype(np.float32),
+        np.full(8, 0.9, np.float32),
+    )
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_lanes_in_one_program_learn_and_act_as_they_do_alone(form: Form) -> None:
+    own = [programs(actions) for actions in ACTIONS]
+    streams = [Streams("probe@1", "x", seed) for seed in range(len(ACTIONS))]
+    loop, stacked = LoopLearners(own, streams, 1), StackedLearners(own, streams, form)
+    for count in range(9):  # masks are refreshed at 2, 4, 6 and 8
+        samplers = {lane: partial(windows, 10 * count + lane, actions) for lane, actions in enumerate(ACTIONS)}
+        for learners in (loop, stacked):
+            learners.update(count, samplers)
+            if count == 4:
+                learners.sync()
+    for lane, actions in enumerate(ACTIONS):
+        alone, together = loop.get(lane), stacked.get(lane)
+        assert jax.tree.structure(alone) == jax.tree.structure(together)
+        for one, other in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
+            assert (one.shape, one.dtype) == (other.shape, other.dtype)
+            np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
+        assert together.params["params"]["head"]["bias"].shape == (actions,)
+        kept = [int(mask.sum()) for mask in jax.tree.leaves(alone.methods)]
+        assert kept == [int(mask.sum()) for mask in jax.tree.leaves(together.methods)]
+        assert min(kept) < 8 * actions
+        loss = stacked.feedback(lane).metrics["loss"]
+        np.testing.assert_allclose(loss, loop.feedback(lane).metrics["loss"], rtol=1e-3)
+        assert stacked.measure(lane) == pytest.approx(loop.measure(lane), rel=1e-4)
+    padding = jax.tree.map(lambda leaf: leaf, stacked._stacked.params["params"]["head"])
+    for lane, actions in enumerate(ACTIONS):
+        assert not np.asarray(padding["kernel"][lane, :, actions:]).any()
+        assert not np.asarray(padding["bias"][lane, actions:]).any()
+    stacks = [windows(99, 3).frames[row, :4] for row in range(3)]
+    assert stacked.act([0, 1, 2], stacks, 7) == loop.act([0, 1, 2], stacks, 7)
+    assert stacked.act([2], stacks[2:], 7) == loop.act([2], stacks[2:], 7)
+    assert all(action < actions for action, actions in zip(stacked.act([0, 1, 2], stacks, 7), ACTIONS, strict=True))
+
+
+class LoggedLane:
+    """A lane that draws noise, the same for the same update."""
+
+    episodes = segments = step = 0
+    chain = b""
+
+    def __init__(self, number: int, actions: int) -> None:
+        self.streams = Streams("probe@1", "x", number)
+        self._draw = partial(windows, actions=actions)
+        self._number = number
+
+    def sample(self, updates: int) -> Windows:
+        return self._draw(10 * updates + self._number)
+
+
+@pytest.mark.parametrize("form", [None, Form.VMAP])
+def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [programs(actions) for actions in ACTIONS]
+    lanes = [LoggedLane(number, actions) for number, actions in enumerate(ACTIONS)]
+    streams = [lane.streams for lane in lanes]
+    plan = replace(own[0].plan, update_period=1, warm_up=0, target_update_period=8)
+    one_by_one = OfflineGroup(plan, lanes, LoopLearners(own, streams, 1))  # type: ignore[arg-type]
+    while one_by_one.step < 24:
+        one_by_one.advance()
+
+    learners = LoopLearners(own, streams, 1) if form is None else StackedLearners(own, streams, form)
+    monkeypatch.setattr(type(learners), "together", 4)
+    group, steps = OfflineGroup(plan, lanes, learners), [0]  # type: ignore[arg-type]
+    while group.step < 24:
+        group.advance(24 - group.step)
+        steps.append(group.step)
+    # masks are refreshed at 2, 4, 6 and 8; targets are copied after 8, 16 and 24
+    assert steps == [*range(10), 13, 14, 15, 16, 20, 24]
+    assert group.updates == one_by_one.updates == 24
+    for lane in range(len(ACTIONS)):
+        expected, found = one_by_one.learners.get(lane), group.learners.get(lane)
+        for one, other in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=5e-5)
+        assert group.metrics(lane)["loss"] == pytest.approx(one_by_one.metrics(lane)["loss"], rel=1e-2)
+
+
+def test_a_lane_without_a_sample_does_not_disturb_the_others() -> None:
+    own = [programs(actions) for actions in ACTIONS]
+    streams = [Streams("probe@1", "x", seed) for seed in range(len(ACTIONS))]
+    everyone, some = StackedLearners(own, streams, Form.VMAP), StackedLearners(own, streams, Form.VMAP)
+    samplers = {lane: partial(windows, lane, actions) for lane, actions in enumerate(ACTIONS)}
+    everyone.update(1, samplers)
+    some.update(1, {lane: samplers[lane] for lane in (0, 2)})
+    for lane in (0, 2):
+        jax.tree.map(np.testing.assert_array_equal, everyone.get(lane), some.get(lane))
+
+
+def test_a_lane_put_back_is_that_lane() -> None:
+    own = [programs(actions) for actions in ACTIONS]
+    streams = [Streams("probe@1", "x", seed) for seed in range(len(ACTIONS))]
+    stacked = StackedLearners(own, streams, Form.VMAP)
+    other = own[2].init(Streams("probe@1", "other", 0))
+    untouched = stacked.get(1)
+    stacked.put(2, other)
+    jax.tree.map(np.testing.assert_array_equal, stacked.get(2), other)
+    jax.tree.map(np.testing.assert_array_equal, stacked.get(1), untouched)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    have=st.lists(st.integers(1, 4), min_size=1, max_size=3), more=st.lists(st.integers(0, 3), min_size=3, max_size=3)
+)
+def test_padding_is_zero_and_cropping_undoes_it(have: list[int], more: list[int]) -> None:
+    array = np.arange(1, 1 + np.prod(have)).reshape(have).astype(np.float32)
+    wide = jax.ShapeDtypeStruct(tuple(size + extra for size, extra in zip(have, more, strict=False)), np.float32)
+    padded = pad_to([wide], [array])
+    assert padded[0].shape == wide.shape
+    assert float(padded[0].sum()) == array.sum()
+    np.testing.assert_array_equal(crop_to([array], padded)[0], array)
+
+
+@pytest.mark.parametrize(
+    ("size", "strides", "padding"), [((8, 8), (4, 4), "SAME"), ((3, 3), 1, "SAME"), ((4, 4), (2, 2), "VALID")]
+)
+def test_a_convolution_as_a_matrix_product_is_that_convolution(
+    size: tuple[int, int], strides: int | tuple[int, int], padding: str
+) -> None:
+    conv = nn.Conv(5, size, strides=strides, padding=padding)
+    inputs = jax.random.normal(jax.random.key(0), (3, 2, 21, 21, 4))
+    params = jax.vmap(lambda key: conv.init(key, inputs[0]))(jax.random.split(jax.random.key(1), 3))
+
+    def loss(params: Any, x: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.sin(conv.apply(params, x)))
+
+    results = {
+        form: jax.jit(over_lanes(jax.value_and_grad(loss, argnums=(0, 1)), 3, form))(params, inputs) for form in Form
+    }
+    for form in Form:
+        for one, other in zip(jax.tree.leaves(results[form]), jax.tree.leaves(results[Form.UNROLLED]), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    text = str(jax.make_jaxpr(over_lanes(loss, 3, Form.MATMUL))(params, inputs))
+    assert "dot_general" in text

@@ -1,0 +1,201 @@
+"""The run directory keeps what was recorded, whatever happens to its writer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suite.errors import BadData, ExitCode, Locked, UnfitEnvironment
+from suite.records.record import (
+    Attempt,
+    Diagnostics,
+    Episode,
+    StatusFile,
+    effective_state,
+    find_runs,
+    is_locked,
+    read_run,
+    read_status,
+)
+from suite.records.writer import RunWriter
+from suite.tasks.configuration import Cell
+
+
+def episode(attempt: int, number: int, value: float = 1.0) -> Episode:
+    return Episode.model_validate(
+        {
+            "attempt": attempt,
+            "episode": number,
+            "agent_step": 100 * (number + 1),
+            "frame": 400 * (number + 1),
+            "length": 100,
+            "return": value,
+            "end": "terminated",
+            "emulator_seed": 7,
+        }
+    )
+
+
+def provenance(number: int) -> Attempt:
+    return Attempt(
+        attempt=number,
+        started_at="2026-01-01T00:00:00Z",
+        suite_version="0",
+        git={"commit": None, "dirty": None},
+        packages={},
+        hardware={},
+        environment={},
+        environment_fingerprint="f" * 16,
+    )
+
+
+def status(writer: RunWriter, state: str, frames: int = 400) -> StatusFile:
+    return StatusFile(
+        state=state,  # type: ignore[arg-type]
+        attempt=writer.attempt,
+        agent_steps=frames // 4,
+        frames=frames,
+        budget_frames=16_000,
+        updates=0,
+        episodes=1,
+        last_return=1.0,
+        frames_per_second=10.0,
+        started_at="2026-01-01T00:00:00Z",
+        updated_at="2026-01-01T00:00:01Z",
+        closed=writer.closed_attempts(),
+    )
+
+
+def begin(root: Path, cell: Cell) -> RunWriter:
+    writer = RunWriter.open(root, cell, {})
+    writer.provenance(provenance(writer.attempt))
+    writer.status(status(writer, "running", 0))
+    return writer
+
+
+def test_what_is_written_is_read_while_the_run_goes_on(tmp_path: Path, cell: Cell) -> None:
+    writer = begin(tmp_path, cell)
+    writer.episode(episode(1, 0, -21.0))
+    writer.diagnostics(Diagnostics(attempt=1, agent_step=4, frame=16, updates=1, values={"loss": 0.5}))
+    run = read_run(tmp_path / cell.path)
+    assert run.cell.spec == cell.spec
+    assert [row.value for row in run.episodes] == [-21.0]
+    assert run.diagnostics[0].values == {"loss": 0.5}
+    assert effective_state(run.path, run.status) == "running"
+    assert find_runs(tmp_path) == [tmp_path / cell.path]
+    assert '"return":-21.0' in (run.path / "episodes.jsonl").read_text()
+    writer.close()
+
+
+def test_a_second_writer_is_refused_and_the_first_is_not_disturbed(tmp_path: Path, cell: Cell) -> None:
+    writer = begin(tmp_path, cell)
+    with pytest.raises(Locked, match="Another process is running") as caught:
+        RunWriter.open(tmp_path, cell, {})
+    assert caught.value.exit_code == ExitCode.LOCKED
+    assert is_locked(tmp_path / cell.path)
+    writer.close()
+    assert not is_locked(tmp_path / cell.path)
+
+
+def test_a_killed_attempt_stays_readable_and_marked_and_counts_nowhere(tmp_path: Path, cell: Cell) -> None:
+    first = begin(tmp_path, cell)
+    first.episode(episode(1, 0, 5.0))
+    first.status(status(first, "running"))
+    with (first.path / "episodes.jsonl").open("a") as log:
+        log.write('{"attempt":1,"epis')  # what SIGKILL leaves of a row
+    first.close()
+    assert effective_state(first.path, read_status(first.path)) == "killed"
+    assert len(read_run(first.path).episodes) == 1
+
+    second = begin(tmp_path, cell)
+    assert second.attempt == 2
+    second.episode(episode(2, 0, 7.0))
+    second.status(status(second, "done"))
+    second.close()
+    run = read_run(first.path)
+    assert [row.value for row in run.episodes] == [7.0]
+    assert [(old.attempt, old.state, old.frames) for old in run.status.closed] == [(1, "killed", 400)]
+    assert [old.attempt for old in run.provenance.attempts] == [1, 2]
+    rows = [json.loads(line) for line in (run.path / "episodes.jsonl").read_text().splitlines()]
+    assert [(row["attempt"], row["return"]) for row in rows] == [(1, 5.0), (2, 7.0)]
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path, cell: Cell) -> None:
+    begin(tmp_path, cell).close()
+    program = (
+        "import fcntl, os, signal, sys; lock = open(sys.argv[1], 'a'); fcntl.flock(lock, fcntl.LOCK_EX);"
+        "print('held', flush=True); signal.pause()"
+    )
+    path = tmp_path / cell.path
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path / "run.lock")], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert is_locked(path)
+        assert effective_state(path, read_status(path)) == "running"
+        holder.kill()
+        holder.wait()
+    assert effective_state(path, read_status(path)) == "killed"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("status.json", "{", "status.json is damaged"),
+        ("status.json", '{"schema_version": 2}', "status.json is damaged"),
+        ("provenance.json", "[]", "provenance.json is damaged"),
+        ("episodes.jsonl", '{"attempt": 1}\n', r"episodes.jsonl:1 is damaged \(agent_step: Field required\)"),
+        ("episodes.jsonl", "\x00\x00\n", "episodes.jsonl:1 is damaged"),
+        ("spec.json", '{"schema_version": 1}', "spec.json is damaged"),
+    ],
+)
+def test_damage_is_named_with_its_place_and_a_remedy(
+    tmp_path: Path, cell: Cell, file: str, content: str, message: str
+) -> None:
+    begin(tmp_path, cell).close()
+    path = tmp_path / cell.path
+    (path / file).write_text(content)
+    with pytest.raises(BadData, match=message) as caught:
+        read_run(path)
+    assert "start anew" in caught.value.remedy
+
+
+def test_a_directory_of_another_cell_is_refused(tmp_path: Path, cell: Cell) -> None:
+    begin(tmp_path, cell).close()
+    other = Cell(cell.spec, "Breakout", 0)
+    (tmp_path / cell.path).rename(tmp_path / "moved")
+    (tmp_path / other.path).parent.mkdir(parents=True)
+    (tmp_path / "moved").rename(tmp_path / other.path)
+    with pytest.raises(BadData, match="describes another run than its place says"):
+        RunWriter.open(tmp_path, other, {})
+    assert not is_locked(tmp_path / other.path)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, cell: Cell) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a directory")
+    with pytest.raises(UnfitEnvironment, match="Cannot write to") as caught:
+        RunWriter.open(file, cell, {})
+    assert "--out" in caught.value.remedy
+
+
+def test_runs_are_found_while_their_checkpoints_come_and_go(
+    tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path, cell).close()
+    path = tmp_path / cell.path
+    vanishing = path / "checkpoints" / ".tmp-step-0000000400"
+    vanishing.mkdir(parents=True)
+    real = os.scandir
+
+    def scandir(place: str | os.PathLike[str]) -> object:
+        if str(place).endswith("checkpoints") or ".tmp-" in str(place):
+            raise FileNotFoundError(place)
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert find_runs(tmp_path) == [path]

@@ -1,0 +1,279 @@
+"""A run that was stopped or killed and continued ends with the same bits as one that never was."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from suite.contracts.agent import ApplyGradients, Batch, Learner
+from suite.experience.envs.atari import AtariEnvs
+from suite.experience.envs.several import SeveralEnvs
+from suite.experience.observations import Frames
+from suite.experience.replay.placement import Placement, make_replay
+from suite.learning.build import build, programs_for
+from suite.learning.learners import LoopLearners
+from suite.learning.programs import Programs
+from suite.records.learner_arrays import learner_hash
+from suite.rng import Streams
+from suite.running.group import Group
+from suite.running.lane import Lane
+from suite.running.request import Request, resolve
+from suite.running.resume import LaneState, learner_arrays, play_to, restore_lane, restored_learner
+from suite.tasks import ATARI, GAMES, Game, load_task
+from suite.tasks.configuration import Spec
+
+TASK = load_task("smoke")
+
+
+def group_of(
+    cells: Sequence[tuple[str, int]],
+    placement: Placement = Placement.HOST,
+    cap: int = 8000,
+    reseed: int = 250,
+    prioritized: bool = False,
+    lives: bool = False,
+    **settings: Any,
+) -> Group:
+    """Build a group on the network `tiny`, with small settings of its own and episodes capped at `cap` frames."""
+    changes = {"warm_up": 40, "replay_capacity": 300, "target_update_period": 60, "epsilon_decay": 40} | settings
+    paths = tuple(f"agent.{name}={value}" for name, value in changes.items())
+    spec = resolve(Request("smoke", "dqn", "tiny", ("magnitude_pruning",), paths, None, None))[0].spec
+    make_programs = prioritized_programs if prioritized else programs_for
+    programs = [make_programs(spec, GAMES[game]) for game, _ in cells]
+    streams = [Streams("smoke@1", game, seed) for game, seed in cells]
+    changed = {"max_episode_frames": cap, "reseed_steps": reseed, "terminal_on_life_loss": lives}
+    environment = TASK.atari.model_copy(update=changed)
+    plan = programs[0].plan
+    lanes = [
+        Lane(plan, stream, make_replay(plan, environment, placement), environment, GAMES[game].actions)
+        for stream, (game, _) in zip(streams, cells, strict=True)
+    ]
+
+    def make(game: Game, count: int) -> AtariEnvs:
+        return AtariEnvs(game, environment, count)
+
+    learners = LoopLearners(programs, streams, 2)
+    group = Group(plan, lanes, learners, SeveralEnvs([GAMES[game] for game, _ in cells], make))
+    group.programs, group.make = programs, make  # type: ignore[attr-defined]
+    return group
+
+
+@cache
+def prioritized_programs(spec: Spec, game: Game) -> Programs:
+    """Return the programs of a DQN that draws by priority, two updates at a time."""
+    dqn, methods = build(spec, game)
+
+    def update(learner: Learner, batch: Batch, key: jax.Array, apply_gradients: ApplyGradients) -> Any:
+        after, feedback = dqn.update(learner, batch, key, apply_gradients)
+        sizes = jnp.abs(batch.r_t) + batch.weight * feedback.metrics["loss"]
+        return after, feedback._replace(priorities=jnp.sqrt(2.0 + sizes))
+
+    plan = replace(dqn.plan, replay="prioritized", updates_per_period=2)
+    return Programs(dqn._replace(update=update, plan=plan), methods, Frames(4, 84), game.actions)
+
+
+def saved(group: Group, index: int) -> tuple[LaneState, dict[str, np.ndarray]]:
+    """Take a lane's checkpoint, through bytes."""
+    group.settle()
+    lane, learner = group.lanes[index], learner_arrays(group.learners.get(index))
+    arrays, lengths = lane.saved()
+    state = LaneState(
+        agent_step=group.step,
+        updates=group.updates,
+        episodes=lane.episodes,
+        segments=lane.segments,
+        lengths=lengths,
+        chain=lane.chain.hex(),
+        metrics=group.metrics(index),
+        learner=learner_hash(learner),
+        environment_fingerprint="",
+        execution={},
+    )
+    return LaneState.read(state.model_dump_json().encode()), {
+        name: np.array(array) for name, array in (learner | arrays).items()
+    }
+
+
+def resumed(cells: Sequence[tuple[str, int]], checkpoints: Sequence[Any], at_once: int = 3, **options: Any) -> Group:
+    """Build the same group anew and bring it to the checkpoints."""
+    group = group_of(cells, **options)
+    for index, (state, arrays) in enumerate(checkpoints):
+        game = GAMES[cells[index][0]]
+        lane = group.lanes[index]
+        restore_lane(
+            lane,
+            state,
+            arrays,
+            lambda count, game=game: SeveralEnvs([game] * count, group.make),  # type: ignore[attr-defined, misc]
+            at_once,
+            lambda done, total: None,
+        )
+        group.learners.put(index, restored_learner(group.programs[index].shapes(), arrays))  # type: ignore[attr-defined]
+        group.restore_metrics(index, state.metrics)
+    group.step, group.updates = checkpoints[0][0].agent_step, checkpoints[0][0].updates
+    seeds, actions = [lane.emulator_seed for lane in group.lanes], [lane.history()[-1] for lane in group.lanes]
+    play_to(group._envs, seeds, actions, lambda done, total: None)
+    return group
+
+
+def advance(group: Group, to: int) -> list[Any]:
+    """Advance to an agent step; return the episodes that ended."""
+    ended = []
+    while group.step < to:
+        ended += [(index, episode) for index, episode in sorted(group.advance().items())]
+    return ended
+
+
+def digest(group: Group, index: int) -> dict[str, str]:
+    """Return a hash of every part of a lane's state."""
+    lane, replay = group.lanes[index], group.lanes[index].replay
+    slots = np.arange(min(replay.added, replay.capacity))
+
+    def of(*arrays: np.ndarray) -> str:
+        return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+
+    columns = (replay.actions, replay.rewards, replay.terminal, replay.truncated, replay.depth)
+    return {
+        "learner": learner_hash(learner_arrays(group.learners.get(index))),
+        "frames": of(np.asarray(replay.store.take(slots[:, None]))),
+        "columns": of(*(column[slots] for column in columns)),
+        "priorities": "" if replay.priorities is None else of(*replay.priorities.arrays().values()),
+        "stack": of(lane.observation),
+        "counters": f"{lane.step} {lane.episodes} {replay.added} {lane._return} {lane.chain.hex()}",
+        "history": of(*(np.frombuffer(episode, np.uint8) for segment in lane.history() for episode in segment)),
+        "metrics": json.dumps(group.metrics(index), sort_keys=True),
+    }
+
+
+def check_exact(cells: Sequence[tuple[str, int]], stop: int, end: int, **options: Any) -> None:
+    """Compare a group that runs to `end` with one that is taken up anew at `stop`."""
+    straight = group_of(cells, **options)
+    straight.begin()
+    advance(straight, stop)
+    checkpoints = [saved(straight, index) for index in range(len(cells))]
+    again = resumed(cells, checkpoints, **options)
+    for index in range(len(cells)):
+        assert digest(again, index) == digest(straight, index)
+    assert advance(again, end) == advance(straight, end)
+    for index in range(len(cells)):
+        assert digest(again, index) == digest(straight, index)
+    straight.close()
+    again.close()
+
+
+@pytest.mark.parametrize("stop", [1, 41, 299, 300, 301, 777])
+def test_a_lane_goes_on_to_the_same_bits(tiny: None, stop: int) -> None:
+    check_exact([("Breakout", 0)], stop, stop + 150)
+
+
+def test_short_episodes_and_truncations_are_rebuilt(tiny: None) -> None:
+    check_exact([("Pong", 1)], 400, 500, cap=112)  # truncated every 28 agent steps; the 300 newest are kept
+
+
+@pytest.mark.parametrize("reseed", [1, 60, 100_000])
+def test_segments_of_any_length_are_rebuilt(tiny: None, reseed: int) -> None:
+    check_exact([("Breakout", 0), ("Pong", 1)], 470, 560, cap=160, reseed=reseed)
+
+
+def test_a_stop_between_two_episodes(tiny: None) -> None:
+    check_exact([("Pong", 1)], 392, 500, cap=112)  # 14 episodes of 28: the one at hand has no action yet
+
+
+@pytest.mark.parametrize("stop", [290, 431])
+def test_lost_lives_are_terminals_that_are_rebuilt(tiny: None, stop: int) -> None:
+    cells = [("Breakout", 0), ("Pong", 0)]
+    check_exact(cells, stop, stop + 60, lives=True)
+    group = group_of(cells, lives=True)
+    group.begin()
+    ended = advance(group, 300)
+    lane = group.lanes[0]
+    assert lane.replay.terminal.sum() > sum(index == 0 for index, _ in ended)  # lives, and the games' ends
+    (after,) = np.flatnonzero(lane.replay.terminal)[:1] + 1
+    assert lane.replay.depth[after] == 0
+    assert sum(len(own) for own in lane.history()[-1]) <= 300
+    group.close()
+
+
+@pytest.mark.parametrize("placement", [Placement.COMPRESSED, Placement.DEVICE])
+def test_frames_are_rebuilt_wherever_they_live(tiny: None, placement: Placement) -> None:
+    check_exact([("Breakout", 0)], 777, 850, placement=placement, cap=160)
+
+
+@pytest.mark.parametrize("placement", [Placement.COMPRESSED, Placement.DEVICE])
+def test_it_does_not_matter_where_frames_live(tiny: None, placement: Placement) -> None:
+    elsewhere, host = group_of([("Breakout", 0)], placement=placement), group_of([("Breakout", 0)])
+    for group in (elsewhere, host):
+        group.begin()
+        advance(group, 420)
+    assert digest(elsewhere, 0) == digest(host, 0)
+
+
+def test_lanes_at_different_places_of_their_episodes_go_on_together(tiny: None) -> None:
+    check_exact([("Breakout", 0), ("Pong", 0), ("Breakout", 1)], 451, 600)
+
+
+@pytest.mark.parametrize("stop", [120, 301, 640])
+def test_priorities_are_part_of_it(tiny: None, stop: int) -> None:
+    check_exact([("Breakout", 0), ("Breakout", 1)], stop, stop + 130, prioritized=True, cap=240)
+
+
+def test_prioritized_lanes_draw_by_what_their_updates_reported(tiny: None) -> None:
+    group = group_of([("Breakout", 0)], prioritized=True)
+    group.begin()
+    advance(group, 240)
+    group.settle()
+    priorities = group.lanes[0].replay.priorities
+    assert priorities is not None
+    priorities.add_until(240)
+    leaves = priorities.arrays()["leaves"][:240]
+    assert group.updates == 2 * (240 // 4 - 10)
+    assert priorities.maximum > 1  # some update reported more than a new transition's 1
+    assert len(np.unique(leaves)) > 100
+    assert leaves[-1] > 1  # the newest cannot be drawn yet: it has the maximum that it entered with
+
+
+@pytest.mark.nightly
+def test_every_game_goes_on_to_the_same_bits(tiny: None, record_property: Any) -> None:
+    for name in ATARI:
+        check_exact([(name, 0)], 520, 640, cap=1200)
+    record_property("games", len(ATARI))
+    record_property("agent_steps_compared", 120 * len(ATARI))
+    assert len(ATARI) == 60
+
+
+def test_a_lane_of_many_equals_the_lane_alone(tiny: None) -> None:
+    cells = [("Pong", 0), ("Breakout", 0), ("Pong", 1), ("Breakout", 1), ("Pong", 2)]
+    alone = {}
+    for cell in cells:
+        group = group_of([cell])
+        group.begin()
+        alone[cell] = ([episode for _, episode in advance(group, 500)], digest(group, 0))
+        group.close()
+    for width in (2, 5):
+        group = group_of(cells[:width])
+        group.begin()
+        ended = advance(group, 500)
+        for index, cell in enumerate(cells[:width]):
+            assert ([episode for lane, episode in ended if lane == index], digest(group, index)) == alone[cell]
+        group.close()
+
+
+def test_a_dropped_lane_does_not_disturb_the_others(tiny: None) -> None:
+    cells = [("Pong", 0), ("Breakout", 0), ("Pong", 1)]
+    alone = group_of(cells[2:])
+    together = group_of(cells)
+    for group in (alone, together):
+        group.begin()
+    advance(together, 200)
+    together.drop(0)
+    together.drop(1)
+    advance(together, 2000)  # far enough for the dropped lanes' emulators to end episodes
+    advance(alone, 2000)
+    assert digest(together, 2) == digest(alone, 0)

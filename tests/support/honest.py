@@ -1,0 +1,289 @@
+"""Runs that hold in every respect that can be checked without an emulator, made in memory; and bundles of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from leaderboard.bundles.curves import write_curves
+from leaderboard.bundles.environment import lock
+from leaderboard.bundles.pack import _cards, _claim, document, manifest_of, zipped
+from leaderboard.bundles.run_checks import _options
+from leaderboard.bundles.runs import BundledRun, document_name, to_document
+from suite.records.claims import check
+from suite.records.record import (
+    Actions,
+    Attempt,
+    CellFile,
+    Checkpoint,
+    Diagnostics,
+    Episode,
+    EvaluationRow,
+    ProvenanceFile,
+    StatusFile,
+    Summary,
+    pack,
+)
+from suite.records.schedule import by_segment, due_steps
+from suite.records.score import scorable, score, scored
+from suite.rng import Streams
+from suite.running.request import Request, resolve
+from suite.tasks import GAMES, Task, load_task
+
+TOML = b"""\
+schema = 2
+title = "Two games, two seeds"
+contact = "someone@example.org"
+license = "CC0-1.0"
+relationship = "third_party"
+deviations = []
+known_issues = ["It is a test."]
+
+[[authors]]
+name = "Ada Example"
+orcid = "0000-0002-1825-0097"
+
+[code]
+url = "https://example.org/code"
+commit = "0123456789abcdef"
+
+[tuning]
+budget_runs = 0
+games_used = []
+selection_rule = "published settings"
+
+[compute]
+device = "2 cores"
+hours = 0.5
+"""
+
+
+def honest_run(
+    task_name: str = "smoke",
+    game: str = "Pong",
+    seed: int = 0,
+    *,
+    methods: str = "dense",
+    settings: tuple[str, ...] = (),
+    mean_length: int | None = None,
+    with_actions: bool = True,
+) -> BundledRun:
+    """Return a finished run of the whole budget, as the suite would have recorded it, with random numbers."""
+    task = load_task(task_name)
+    (resolved,) = resolve(Request(task.id, methods=(methods,), settings=settings))
+    source = random.Random(f"{task_name} {game} {seed} {methods} {settings}")
+    steps = task.agent_steps(resolved.spec.frames)
+    episodes = _episodes(task, game, seed, steps, mean_length or steps // 12, source)
+    evaluation = _evaluation(task, game, seed, steps, source)
+    cell = CellFile(
+        config_id=resolved.spec.config_id, spec=resolved.spec, game=game, seed=seed, departures=resolved.departures
+    )
+    status = StatusFile(
+        state="done",
+        attempt=1,
+        agent_steps=steps,
+        frames=resolved.spec.frames,
+        budget_frames=resolved.spec.frames,
+        updates=100,
+        episodes=len(episodes),
+        last_return=None,
+        frames_per_second=300.0,
+        started_at="2026-01-01T00:00:00Z",
+        updated_at="2026-01-01T01:00:00Z",
+        summary=None,
+    )
+    run = BundledRun(
+        Path(f"{game}-{seed}"),
+        cell,
+        ProvenanceFile(attempts=(_attempt(task, game),)),
+        status,
+        episodes,
+        tuple(_diagnostics(task, steps, source)),
+        (
+            Checkpoint(
+                attempt=1,
+                agent_step=steps,
+                frame=resolved.spec.frames,
+                updates=100,
+                learner=_hash(source),
+                history=_hash(source),
+            ),
+        ),
+        evaluation,
+        _actions(task, game, episodes, resolved.spec.frames, source) if with_actions and not evaluation else {},
+    )
+    return with_score(run)
+
+
+def with_score(run: BundledRun, **changes: Any) -> BundledRun:
+    """Return a run with these fields changed, and the summary that follows from its episodes."""
+    from dataclasses import replace
+
+    run = replace(run, **changes)
+    value, count = score(load_task(run.cell.spec.task), run.status.frames, scorable(load_task(run.cell.spec.task), run))
+    summary = Summary(
+        score=value,
+        scored_episodes=count,
+        parameters=1_000_000,
+        active_parameters=1_000_000,
+        sparsity=0.0,
+        updates=100,
+        wall_seconds=run.status.frames / 300,
+    )
+    return replace(run, status=run.status.model_copy(update={"summary": summary, "episodes": len(run.episodes)}))
+
+
+def honest_runs(task_name: str = "smoke", **rest: Any) -> list[BundledRun]:
+    """Return a run of every game and default seed of a task."""
+    task = load_task(task_name)
+    return [honest_run(task_name, game, seed, **rest) for game in task.games for seed in task.default_seeds]
+
+
+def bundle_files(runs: Sequence[BundledRun], toml: bytes = TOML) -> dict[str, bytes]:
+    """Return all files of a bundle of these runs, whatever they hold."""
+    files = {"submission.toml": toml, **{document_name(run): to_document(run) for run in runs}}
+    files |= _cards([run.cell.spec for run in runs])[0]
+    claims = sorted((document_name(run), *_claim(run, document_name(run))) for run in runs)
+    files["curves.parquet"] = write_curves(curve for _, _, curve in claims)
+    files["environment.json"] = document(lock([attempt for run in runs for attempt in run.provenance.attempts]))
+    return files | {"manifest.json": manifest_of(files, runs[0].cell.spec.task_key, [claim for _, claim, _ in claims])}
+
+
+def bundle(runs: Sequence[BundledRun], toml: bytes = TOML) -> bytes:
+    """Return a bundle of these runs."""
+    return zipped(bundle_files(runs, toml))
+
+
+def again(files: dict[str, bytes]) -> bytes:
+    """Return a bundle of changed files, with sizes and hashes that fit; the table of runs stays as it is."""
+    table = json.loads(files["manifest.json"])
+    rest = {name: content for name, content in files.items() if name != "manifest.json"}
+    return zipped(rest | {"manifest.json": manifest_of(rest, table["task"], table["runs"])})
+
+
+def write_run(run: BundledRun, root: Path) -> Path:
+    """Write a run as a run directory below `root`, and return it."""
+    check(run, run.status.state)
+    path = root / run.cell.spec.task_key / run.cell.config_id / run.cell.game / f"seed-{run.cell.seed}"
+    path.mkdir(parents=True)
+    for name, model in (("spec", run.cell), ("provenance", run.provenance), ("status", run.status)):
+        (path / f"{name}.json").write_text(model.model_dump_json())
+    logs = {"episodes": run.episodes, "evaluation": run.evaluation, "actions": tuple(run.actions().values())}
+    for name, rows in {**logs, "checkpoints": run.checkpoints, "diagnostics": run.diagnostics}.items():
+        (path / f"{name}.jsonl").write_text("".join(row.model_dump_json(by_alias=True) + "\n" for row in rows))
+    return path
+
+
+def _episodes(task: Task, game: str, seed: int, steps: int, mean: int, source: random.Random) -> tuple[Episode, ...]:
+    rows: list[Episode] = []
+    step = 0
+    while task.family != "offline":
+        length = source.randint(mean // 2, mean + mean // 2)
+        if step + length > steps:
+            break
+        step += length
+        rows.append(
+            Episode.model_validate(
+                {
+                    "attempt": 1,
+                    "agent_step": step,
+                    "frame": step * task.frame_skip,
+                    "episode": len(rows),
+                    "length": length,
+                    "return": float(_return(game, source)),
+                    "end": "truncated" if source.random() < 0.1 else "terminated",
+                    "emulator_seed": 0,
+                }
+            )
+        )
+    streams = Streams(task.key, game, seed)
+    return tuple(
+        row.model_copy(update={"emulator_seed": streams.emulator_seed(index)})
+        for index, segment in enumerate(by_segment(rows, task))
+        for row in segment
+    )
+
+
+def _evaluation(task: Task, game: str, seed: int, steps: int, source: random.Random) -> tuple[EvaluationRow, ...]:
+    if task.evaluation is None:
+        return ()
+    streams, rows = Streams(task.key, game, seed), []
+    after, until = task.score_window(task.budget.frames)
+    for step in due_steps(task.evaluation, 1, steps):
+        for number in range(task.evaluation.episodes or 3):
+            length = source.randint(20, 60)
+            frame = step * task.frame_skip
+            actions = source.randbytes(length).translate(bytes(value % GAMES[game].actions for value in range(256)))
+            rows.append(
+                EvaluationRow.model_validate(
+                    {
+                        "attempt": 1,
+                        "agent_step": step,
+                        "frame": frame,
+                        "episode": number,
+                        "length": length,
+                        "return": float(_return(game, source)),
+                        "end": "terminated",
+                        "emulator_seed": streams.emulator_seed(number, f"evaluation/{step}"),
+                        "actions": pack(actions) if after < frame <= until else "",
+                    }
+                )
+            )
+    return tuple(rows)
+
+
+def _actions(
+    task: Task, game: str, episodes: Sequence[Episode], frames: int, source: random.Random
+) -> dict[int, Actions]:
+    counted = {row.episode for row in scored(task, frames, episodes)}
+    logs = {}
+    for segment in by_segment(episodes, task):
+        last = max((index for index, row in enumerate(segment) if row.episode in counted), default=-1)
+        for row in segment[: last + 1]:
+            actions = source.randbytes(row.length).translate(bytes(v % GAMES[game].actions for v in range(256)))
+            logs[row.episode] = Actions.pack(1, row.episode, actions)
+    return logs
+
+
+def _diagnostics(task: Task, steps: int, source: random.Random) -> list[Diagnostics]:
+    every = task.agent_steps(task.diagnostics_frames)
+    return [
+        Diagnostics(
+            attempt=1,
+            agent_step=step,
+            frame=step * task.frame_skip,
+            updates=step // 4,
+            values={name: source.random() for name in ("loss", "mean_q", "parameter_norm", "sparsity", "epsilon")},
+        )
+        for step in range(every, steps + 1, every)
+    ]
+
+
+def _attempt(task: Task, game: str) -> Attempt:
+    library = {"mujoco": "4.0.0"} if task.family == "continuous" else {"ale_py": "0.12.1"}
+    environment = {**library, **_options(task, game), "num_threads": 1, "batch_size": 0}
+    relevant = {key: value for key, value in environment.items() if key not in ("num_threads", "batch_size")}
+    return Attempt(
+        attempt=1,
+        started_at="2026-01-01T00:00:00Z",
+        execution={"threads": 1},
+        command=("run",),
+        suite_version="0.1.0",
+        git={"commit": "0123456789abcdef", "dirty": False},
+        packages={"python": "3.11.7", "ale-py": "0.12.1", "mujoco": "4.0.0", "numpy": "2.4.6"},
+        hardware={"device": "cpu", "cores": 2},
+        environment=environment,
+        environment_fingerprint=hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16],
+    )
+
+
+def _return(game: str, source: random.Random) -> int:
+    return source.randint(-21, 21) if game == "Pong" else source.randint(0, 60)
+
+
+def _hash(source: random.Random) -> str:
+    return hashlib.sha256(source.randbytes(8)).hexdigest()
