@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from baselines.losses.distributional import categorical_q_learning, expectation
 from baselines.parts import distributional
 from baselines.parts.value_based import Penalty, data_plan
-from suite.contracts.agent import Agent, DataPlan, MakeEncoder
+from suite.contracts.agent import Agent, DataPlan
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

@@ -7,8 +7,9 @@ import jax
 from baselines.agents import dqn
 from baselines.losses.conservative import conservative
 from baselines.parts.value_based import Penalty, adam, offline_plan
-from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.agent import Agent
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

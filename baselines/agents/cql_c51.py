@@ -6,8 +6,9 @@ from baselines.agents import c51
 from baselines.agents.cql import penalty
 from baselines.parts import composed
 from baselines.parts.value_based import adam, offline_plan
-from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.agent import Agent
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

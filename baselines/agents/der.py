@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from baselines.parts.composed import Parts, build
 from baselines.parts.value_based import adam, data_plan
-from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.agent import Agent
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 NO_EPSILON: dict[str, Value] = {"epsilon_train": 0.0, "epsilon_decay": 1}
 

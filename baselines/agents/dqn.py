@@ -10,8 +10,9 @@ from flax import linen as nn
 from baselines.losses.value import huber, q_learning, squared
 from baselines.networks.heads import QNetwork
 from baselines.parts.value_based import Penalty, adam, data_plan, mean_taken, unit_outputs
-from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 LOSSES = {"mse": squared, "huber": huber}
 
@@ -75,4 +76,4 @@ def build(
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(q_network, params, observation)
 
-    return Agent(init, act, update, optimizer, plan, activations, q_network.connections)
+    return Agent(init, act, update, optimizer, plan, activations, q_network.layers)

@@ -8,8 +8,9 @@ from baselines.losses.value import huber, squared
 from baselines.parts.augmentation import random_intensity, random_shift
 from baselines.parts.composed import Parts, build
 from baselines.parts.value_based import adam, data_plan
-from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.agent import Agent
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 LOSSES = {"mse": squared, "huber": huber}
 

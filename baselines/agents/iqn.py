@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from baselines.losses.distributional import greedy_quantiles, midpoints, quantile_huber
 from baselines.networks.heads import ImplicitQuantileNetwork
 from baselines.parts.value_based import adam, data_plan, fan_in_uniform, greedy, unit_outputs
-from suite.contracts.agent import Agent, ApplyGradients, Batch, Feedback, Learner, MakeEncoder, Params
+from suite.contracts.agent import Agent, ApplyGradients, Batch, Feedback, Learner, Params
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 from suite.errors import UsageError
 
 Sampler = Callable[[Params, jax.Array, jax.Array, int], tuple[jax.Array, jax.Array]]
@@ -96,4 +97,4 @@ def build(
         return unit_outputs(implicit, params, observation, midpoints(NOTED_LEVELS)[None])
 
     chosen, evaluate = (act, None) if policy is None else (act_by_policy, act)
-    return Agent(init, chosen, update, adam(settings), plan, activations, implicit.connections, evaluate)
+    return Agent(init, chosen, update, adam(settings), plan, activations, implicit.layers, evaluate)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from baselines.agents import iqn
 from baselines.losses.distributional import munchausen_bonus, scaled_log_policy, soft_quantiles
-from suite.contracts.agent import Agent, Batch, MakeEncoder, Params
+from suite.contracts.agent import Agent, Batch, Params
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -20,19 +21,9 @@ from baselines.losses.policy import (
 from baselines.losses.value import squared
 from baselines.networks.heads import QNetwork
 from baselines.parts.value_based import unit_outputs
-from suite.contracts.agent import (
-    Agent,
-    ApplyGradients,
-    Batch,
-    Connection,
-    DataPlan,
-    Feedback,
-    Learner,
-    MakeEncoder,
-    Params,
-    Trajectory,
-)
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params, Trajectory
 from suite.contracts.card import Value
+from suite.contracts.encoder import Layer, MakeEncoder, nested
 from suite.errors import UsageError
 
 INITIAL_STD = 0.35
@@ -97,13 +88,10 @@ class PPONetwork(nn.Module):
         return mean, jnp.broadcast_to(nn.softplus(self.raw_std), mean.shape)
 
     @property
-    def connections(self) -> tuple[Connection, ...]:
-        """Those of both parts."""
-        return tuple(
-            Connection(f"{part}/{source}", f"{part}/{target}")
-            for part in ("actor", "value")
-            for source, target in getattr(self, part).connections
-        )
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of both parts, each a network of its own, and the deviations."""
+        own = (nested(getattr(self, part).layers, part, network=part) for part in ("actor", "value"))
+        return *itertools.chain.from_iterable(own), Layer("raw_std", "other")
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
@@ -210,7 +198,7 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         _optimizer(settings, plan),
         plan,
         activations,
-        networks.connections,
+        networks.layers,
         evaluate,
         statistics,
         acting,

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from baselines.losses.distributional import greedy_quantiles, midpoints, quantile_huber
 from baselines.parts.distributional import build
-from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.agent import Agent
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from baselines.agents import c51
-from suite.contracts.agent import Agent, MakeEncoder
+from suite.contracts.agent import Agent
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:

@@ -7,6 +7,7 @@ of the same step size.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -19,18 +20,9 @@ from baselines.losses.policy import kernel_squares, soft_q_target, tanh_gaussian
 from baselines.losses.value import squared
 from baselines.networks.heads import DistributionNetwork, QNetwork
 from baselines.parts.value_based import adam, unit_outputs
-from suite.contracts.agent import (
-    Agent,
-    ApplyGradients,
-    Batch,
-    Connection,
-    DataPlan,
-    Feedback,
-    Learner,
-    MakeEncoder,
-    Params,
-)
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params
 from suite.contracts.card import Value
+from suite.contracts.encoder import Layer, MakeEncoder, nested
 
 CRITIC_WEIGHT = 0.5
 CRITICS = ("critic1", "critic2")
@@ -64,13 +56,10 @@ class SACNetwork(nn.Module):
         return jnp.stack([self.critic1(inputs)[:, 0], self.critic2(inputs)[:, 0]])
 
     @property
-    def connections(self) -> tuple[Connection, ...]:
-        """Those of the three parts."""
-        return tuple(
-            Connection(f"{part}/{source}", f"{part}/{target}")
-            for part in ("actor", *CRITICS)
-            for source, target in getattr(self, part).connections
-        )
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of the three parts, each a network of its own, and the temperature."""
+        own = (nested(getattr(self, part).layers, part, network=part) for part in ("actor", *CRITICS))
+        return *itertools.chain.from_iterable(own), Layer("log_alpha", "other")
 
 
 def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
@@ -152,7 +141,7 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(networks, params, observation)
 
-    return Agent(init, act, update, adam(settings), _plan(settings), activations, networks.connections, evaluate)
+    return Agent(init, act, update, adam(settings), _plan(settings), activations, networks.layers, evaluate)
 
 
 def _plan(settings: dict[str, Value]) -> DataPlan:

@@ -18,7 +18,7 @@ ID = "l2_init"
 def make(settings: dict[str, Value], context: Context) -> Method:
     """Build the method, whose state is the initial parameters; `coefficient` * (now - then) is added to gradients."""
     coefficient = float(settings["coefficient"])
-    inside = in_a_network(context.shapes)
+    inside = in_a_network(context)
 
     def wrap(optimizer: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
         def update(

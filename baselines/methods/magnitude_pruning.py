@@ -51,7 +51,7 @@ def gradual_pruning(method: str, settings: dict[str, Value], context: Context, c
     end = round(float(settings["end_fraction"]) * context.total_updates)
     period = int(settings["mask_period"])
     due = refreshes(method, start, end, period)
-    keep = keep_schedule(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
+    keep = keep_schedule(context, float(settings["sparsity"]), str(settings["distribution"]))
 
     def refresh(key: jax.Array, learner: Learner, gradients: Params, signal: Any) -> Learner:
         masks = choose(key, learner.methods[method], learner.params, signal)
@@ -69,13 +69,13 @@ def gradual_pruning(method: str, settings: dict[str, Value], context: Context, c
     )
 
 
-def keep_schedule(shapes: Params, sparsity: float, distribution: str) -> Callable[[float], Any]:
+def keep_schedule(context: Context, sparsity: float, distribution: str) -> Callable[[float], Any]:
     """Return the function from the share of the final sparsity to what is kept, see `gradual_pruning`."""
     if distribution == "global":
-        weights = kernel_weights(shapes)
+        weights = kernel_weights(context.shapes)
         return lambda fraction: keep_count(weights, fraction * sparsity)
-    sparsities = layer_sparsities(shapes, sparsity, distribution)
-    return lambda fraction: keep_counts(shapes, sparsities, fraction)
+    sparsities = layer_sparsities(context, sparsity, distribution)
+    return lambda fraction: keep_counts(context.shapes, sparsities, fraction)
 
 
 def sparsity_fraction(updates: int, start: int, end: int) -> float:

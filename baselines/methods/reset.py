@@ -18,7 +18,7 @@ ID = "reset"
 def make(settings: dict[str, Value], context: Context) -> Method:
     """Build the method; replay, target network and the optimizer's step count stay as they are."""
     due = due_after_every_period(ID, settings, context)
-    chosen = in_layers(context.shapes, str(settings["layers"]), f"method.{ID}.layers")
+    chosen = in_layers(context, str(settings["layers"]), f"method.{ID}.layers")
     forgotten = _forgotten(context.shapes, chosen, str(settings["moments"]))
 
     def intervene(key: jax.Array, learner: Learner, view: View, signal: Signal) -> Learner:

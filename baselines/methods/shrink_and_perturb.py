@@ -15,7 +15,7 @@ ID = "shrink_and_perturb"
 def make(settings: dict[str, Value], context: Context) -> Method:
     """Build the method; optimizer and target network stay as they are."""
     due = due_after_every_period(ID, settings, context)
-    chosen = in_layers(context.shapes, str(settings["layers"]), f"method.{ID}.layers")
+    chosen = in_layers(context, str(settings["layers"]), f"method.{ID}.layers")
     shrink, perturb = float(settings["shrink"]), float(settings["perturb"])
 
     def intervene(key: jax.Array, learner: Learner, view: View, signal: Signal) -> Learner:

@@ -40,7 +40,7 @@ Growth = Callable[[jax.Array, Params], Scores]
 
 def sparse_training(method: str, settings: dict[str, Value], context: Context) -> Method:
     """Build a method whose masks are drawn at initialization and stay."""
-    sparsities = layer_sparsities(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
+    sparsities = layer_sparsities(context, float(settings["sparsity"]), str(settings["distribution"]))
     keep = keep_counts(context.shapes, sparsities, 1.0)
     return Method(
         method,
@@ -63,7 +63,7 @@ def dynamic_sparse_training(method: str, settings: dict[str, Value], context: Co
             f"method.{method}.mask_period = {period} never falls within gradient steps 1 to {end}.",
             "Rewire more often, or for longer.",
         )
-    sparsities = layer_sparsities(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
+    sparsities = layer_sparsities(context, float(settings["sparsity"]), str(settings["distribution"]))
     live = keep_counts(context.shapes, sparsities, 1.0)
     initial = float(settings["drop_fraction"])
 

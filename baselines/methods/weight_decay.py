@@ -16,7 +16,7 @@ ID = "weight_decay"
 def make(settings: dict[str, Value], context: Context) -> Method:
     """Build the method: `coefficient` * parameters is added to gradients, or decoupled, to what is subtracted."""
     coefficient = float(settings["coefficient"])
-    inside = in_a_network(context.shapes)
+    inside = in_a_network(context)
     mask = None if all(jax.tree.leaves(inside)) else inside
     if not settings["decoupled"]:
         return Method(ID, wrap=lambda optimizer: optax.chain(optax.add_decayed_weights(coefficient, mask), optimizer))

@@ -17,8 +17,9 @@ from baselines.parts.value_based import (
     priorities_from,
     unit_outputs,
 )
-from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params
 from suite.contracts.card import Value
+from suite.contracts.encoder import MakeEncoder
 
 Means = Callable[[jax.Array], jax.Array]
 """From the head's numbers, float32 [..., N], to the expected returns [...] that they stand for."""
@@ -72,4 +73,4 @@ def build(
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(distribution, params, observation)
 
-    return Agent(init, act, update, adam(settings), plan, activations, distribution.connections)
+    return Agent(init, act, update, adam(settings), plan, activations, distribution.layers)

@@ -12,8 +12,9 @@ import optax
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.contracts.agent import DataPlan, Params, recorded_units
+from suite.contracts.agent import DataPlan, Params
 from suite.contracts.card import Value
+from suite.contracts.encoder import recorded_units
 from suite.errors import UsageError
 
 TINY = 1e-10

@@ -12,6 +12,7 @@ from flax import linen as nn
 
 from suite.contracts import registry
 from suite.contracts.agent import Agent
+from suite.contracts.encoder import Layer, declared_layers
 from suite.contracts.method import Context, Method
 from suite.experience.domains import domain_of
 from suite.experience.observations import Frames, Inputs, Vectors
@@ -55,7 +56,7 @@ def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Metho
     context = Context(
         total_updates=full_updates(task, agent),
         shapes=_shapes(inputs, agent),
-        connections=agent.connections,
+        layers=agent.layers,
         learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
     )
     methods = tuple(_method(component, context) for component in spec.methods)
@@ -78,9 +79,9 @@ class _Changed(nn.Module):
         nn.share_scope(self, self.inner)
 
     @property
-    def connections(self) -> tuple[tuple[str, str], ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """Those of the encoder."""
-        return getattr(self.inner, "connections", ())
+        return declared_layers(self.inner)
 
     def __call__(self, observation: jax.Array) -> jax.Array:
         """Map uint8 [B, height, width, stack] to float32 features [B, F]."""

@@ -39,7 +39,7 @@ def test_published_settings_build(network: str, published: Callable) -> None:
     agent = registry.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)
     observation = jax.ShapeDtypeStruct((1, 84, 84, 4), jnp.uint8)
     params, legal = jax.eval_shape(agent.init, jax.random.key(0), observation), jnp.ones(6, jnp.bool_)
-    context = Context(agent.plan.nominal_updates(10_000_000), params, agent.connections, 6.25e-5)
+    context = Context(agent.plan.nominal_updates(10_000_000), params, agent.layers, 6.25e-5)
     for name in (name for kind, name in COMPONENTS if kind == "method" and name not in ("lottery_ticket", "jaxpruner")):
         method = registry.load("method", name)(published("method", name), context)
         assert isinstance(method, Method)

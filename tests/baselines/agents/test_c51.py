@@ -12,6 +12,7 @@ from baselines.networks import impala, nature_cnn
 from baselines.networks.heads import DistributionNetwork
 from baselines.parts.value_based import fan_in_uniform
 from suite.contracts import registry
+from suite.contracts.encoder import connections_of
 from suite.contracts.method import init_learner
 from suite.learning.batching import crop_to, pad_to
 
@@ -177,7 +178,7 @@ def test_parameter_counts(name: str, width: int, count: int, atoms: int) -> None
     extra = (atoms - 51) * 18 * (512 + 1)
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count + extra
     assert jax.eval_shape(network.apply, params, observation).shape == (2, 18, atoms)
-    assert network.connections[-1] == ("encoder/dense", "head")
+    assert connections_of(params, network.layers)["encoder/dense"] == "head"
 
 
 def test_initialization_is_dopamines() -> None:

@@ -12,6 +12,7 @@ from flax import linen as nn
 from baselines.networks import nature_cnn
 from suite.contracts import registry
 from suite.contracts.agent import Batch, Learner
+from suite.contracts.encoder import connections_of
 from suite.contracts.method import init_learner
 from suite.experience.observations import Frames
 from suite.experience.samples import Windows
@@ -176,11 +177,11 @@ def test_published_plan_and_parameters(published) -> None:
         "encoder/conv3": 64,
         "encoder/dense": 512,
     }
-    assert agent.connections == (
-        ("encoder/conv1", "encoder/conv2"),
-        ("encoder/conv2", "encoder/conv3"),
-        ("encoder/conv3", "encoder/dense"),
-    )
+    assert connections_of(params, agent.layers) == {
+        "encoder/conv1": "encoder/conv2",
+        "encoder/conv2": "encoder/conv3",
+        "encoder/conv3": "encoder/dense",
+    }
 
 
 def test_an_update_has_no_control_flow(published, update_program) -> None:

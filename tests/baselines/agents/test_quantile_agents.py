@@ -13,7 +13,7 @@ from baselines.networks import impala, nature_cnn
 from baselines.networks.heads import ImplicitQuantileNetwork, cosines
 from baselines.parts.value_based import fan_in_uniform
 from suite.contracts import registry
-from suite.contracts.agent import record_units
+from suite.contracts.encoder import connections_of, record_units
 from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
 from suite.learning.batching import crop_to, pad_to
@@ -288,4 +288,4 @@ def test_parameter_counts(name: str, width: int, count: int) -> None:
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
     assert jax.eval_shape(network.apply, params, observation, levels).shape == (2, 32, 18)
     assert set(params["params"]) == {"encoder", "embedding", "head"}
-    assert network.connections[-1] == ("encoder/dense", "head")
+    assert connections_of(params, network.layers)["encoder/dense"] == "head"

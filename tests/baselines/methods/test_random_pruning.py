@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from baselines.methods import magnitude_pruning, random_pruning
-from suite.contracts.method import Context, due_signals, gradient_step, init_learner
+from suite.contracts.method import due_signals, gradient_step, init_learner
+from tests.support.layers import context_of
 
 UPDATES = 40
 PARAMS = {
@@ -22,7 +23,7 @@ jitted_survivors = jax.jit(random_pruning.survivors)
 
 def test_masks_shrink_to_the_exact_counts_of_magnitude_pruning(published) -> None:
     settings = published("method", "random_pruning") | {"mask_period": 4}
-    context = Context(UPDATES, jax.eval_shape(lambda: PARAMS))
+    context = context_of(UPDATES, jax.eval_shape(lambda: PARAMS))
     method = random_pruning.make(settings, context)
     twin = magnitude_pruning.make(settings, context)
     assert (method.id, method.due, method.milestones) == ("random_pruning", twin.due, twin.milestones)

@@ -13,8 +13,8 @@ from flax import linen as nn
 from baselines.methods.masks import full_masks
 from baselines.networks import impala, nature_cnn
 from baselines.networks.heads import QNetwork
-from suite.contracts.agent import recorded_units
 from suite.contracts.card import Value
+from suite.contracts.encoder import connections_of, recorded_units
 
 MODULES = {"impala": impala, "nature_cnn": nature_cnn}
 TABLE = json.loads((Path(__file__).parents[2] / "data" / "param_counts_erk.json").read_text())
@@ -166,7 +166,7 @@ def test_layer_norm_adds_scales_and_biases_and_nothing_else(name: str) -> None:
     sizes = NORMS[name] | {"encoder/dense_norm": 512}
     added = {key: leaf.shape for key, leaf in normed.items() if key not in plain}
     assert added == {f"{norm}/{leaf}": (size,) for norm, size in sizes.items() for leaf in ("scale", "bias")}
-    assert networks[0].connections == networks[1].connections
+    assert networks[0].layers == tuple(layer for layer in networks[1].layers if layer.role != "norm")
     masks = full_masks({key: jnp.zeros(leaf.shape) for key, leaf in normed.items() if "_norm" in key})
     assert all(mask is None for mask in masks.values())
 
@@ -203,8 +203,10 @@ def test_every_relu_follows_a_normalization(name: str) -> None:
         layer = norm.removesuffix("_norm")
         if layer in units:
             np.testing.assert_allclose(units[layer], np.maximum(after, 0), rtol=1e-5, atol=1e-6)
-    assert {source for source, _ in network.connections} <= {*units}
-    assert {f"{source}_norm" for source, _ in network.connections} <= {*NORMS[name], "encoder/dense_norm"}
+    feeds = connections_of(params, network.layers)
+    assert {*feeds} <= {*units}
+    norms = {layer.of: layer.name for layer in network.layers if layer.role == "norm" and layer.of in feeds}
+    assert norms == {source: f"{source}_norm" for source in feeds}
 
 
 @pytest.mark.parametrize("name", MODULES)
