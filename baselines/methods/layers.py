@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.encoder import Layer, Role, layers_of
 from suite.contracts.method import Context
 from suite.errors import UsageError
 
-CHOICES: Mapping[str, tuple[Role, ...]] = {
+Layers = Literal["last", "dense", "convolutions", "all"]
+CHOICES: Mapping[Layers, tuple[Role, ...]] = {
     "last": ("head",),
     "dense": ("dense", "head"),
     "convolutions": ("convolution",),
     "all": ("convolution", "dense", "head"),
 }
 """What a setting `layers` may be, and the roles that it names. A layer's normalization belongs to it."""
+
+
+class PeriodSettings(Settings):
+    """Settings of what happens periodically."""
+
+    period: int
+    end_fraction: float
 
 
 def networks(context: Context) -> Any:
@@ -34,7 +42,7 @@ def in_a_network(context: Context) -> Any:
     return _tree_of(context, lambda layer: layer.role != "other")
 
 
-def in_layers(context: Context, layers: str, setting: str) -> Any:
+def in_layers(context: Context, layers: Layers, setting: str) -> Any:
     """Return whether each parameter is in the `layers` that a setting names (see `CHOICES`), as a tree of booleans.
 
     Where there are several networks, each has its own layers, and what is of no network is never among them.
@@ -50,10 +58,10 @@ def _tree_of(context: Context, answer: Callable[[Layer], Any]) -> Any:
     return jax.tree.unflatten(jax.tree.structure(context.shapes), [answer(layer) for layer in of.values()])
 
 
-def due_after_every_period(method: str, settings: dict[str, Value], context: Context) -> range:
+def due_after_every_period(method: str, settings: PeriodSettings, context: Context) -> range:
     """Return the counts of steps before each step that is due: the last of every `period`, before `end_fraction`."""
-    period = int(settings["period"])
-    end = round(float(settings["end_fraction"]) * context.total_updates)
+    period = settings.period
+    end = round(settings.end_fraction * context.total_updates)
     due = range(period - 1, end - 1, period)
     if not due:
         raise UsageError(

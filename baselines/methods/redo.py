@@ -9,10 +9,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from baselines.methods.layers import due_after_every_period
+from baselines.methods.layers import PeriodSettings, due_after_every_period
 from baselines.methods.moments import zero_moments
 from suite.contracts.agent import Learner
-from suite.contracts.card import Value
 from suite.contracts.encoder import by_name, connections_of
 from suite.contracts.method import Context, Method, Signal, View
 from suite.errors import UsageError
@@ -21,7 +20,14 @@ ID = "redo"
 TINY = 1e-9
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class ReDoSettings(PeriodSettings):
+    """Settings of ReDo."""
+
+    threshold: float
+    statistics_batch: int
+
+
+def make(settings: ReDoSettings, context: Context) -> Method:
     """Build the method for the units of every layer that feeds exactly one other."""
     connections = connections_of(context.shapes, context.layers)
     if not connections:
@@ -31,7 +37,7 @@ def make(settings: dict[str, Value], context: Context) -> Method:
         )
     norms = {source: [layer.name for layer in context.layers if layer.of == source] for source in connections}
     due = due_after_every_period(ID, settings, context)
-    threshold, count = float(settings["threshold"]), int(settings["statistics_batch"])
+    threshold, count = settings.threshold, settings.statistics_batch
 
     def intervene(key: jax.Array, learner: Learner, view: View, signal: Signal) -> Learner:
         assert view.states is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +12,20 @@ from jax.nn.initializers import Initializer
 
 from baselines.networks.max_pool import max_pool
 from baselines.networks.norms import normalized
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.encoder import FEATURES, Layer, nested, record_units
 
 STACKS = (16, 32, 32)
 UNITS = 512
 BLOCKS = 2
+
+
+class ImpalaSettings(Settings):
+    """Settings of the Impala network."""
+
+    width: int
+    layer_norm: bool
+    variant: Literal["A", "B", "C", "D"]
 
 
 class Block(nn.Module):
@@ -112,11 +121,11 @@ class Impala(nn.Module):
         return jnp.asarray(getattr(self, f"{layer}_norm")(x)) if self.layer_norm else x
 
 
-def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:
+def make(settings: ImpalaSettings, *, kernel_init: Initializer) -> nn.Module:
     """Build the encoder from its card's settings; `kernel_init` is for the stacks' entry and the dense layer."""
-    width = int(settings["width"])
-    channels, features = _VARIANTS[str(settings.get("variant", "A"))](width)
-    return Impala(width, kernel_init, bool(settings.get("layer_norm", False)), channels, features)
+    width = settings.width
+    channels, features = _VARIANTS[settings.variant](width)
+    return Impala(width, kernel_init, settings.layer_norm, channels, features)
 
 
 _VARIANTS: dict[str, Callable[[int], tuple[tuple[int, int, int], int]]] = {

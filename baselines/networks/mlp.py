@@ -6,10 +6,16 @@ import jax
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.encoder import FEATURES, Layer, record_units
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
+
+
+class MLPSettings(Settings):
+    """Settings of the perceptron."""
+
+    width: int
 
 
 class MLP(nn.Module):
@@ -38,10 +44,10 @@ class MLP(nn.Module):
         return tuple(f"dense{number}" for number in range(1, len(self.units) + 1))
 
 
-def make(settings: dict[str, Value], *, units: tuple[int, ...], activation: str, kernel_init: Initializer) -> nn.Module:
+def make(settings: MLPSettings, *, units: tuple[int, ...], activation: str, kernel_init: Initializer) -> nn.Module:
     """Build one network from its card's settings; every kernel starts from `kernel_init`, every bias at zero.
 
     `units`: of each layer at width 1. `activation`: `relu` or `tanh`.
     """
-    width = int(settings["width"])
+    width = settings.width
     return MLP(tuple(count * width for count in units), activation, kernel_init)

@@ -7,10 +7,18 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.encoder import FEATURES, Layer, record_units
 
 UNITS = 512
+
+
+class NatureSettings(Settings):
+    """Settings of the Nature network."""
+
+    width: int
+    layer_norm: bool
+    scale_dense: bool
 
 
 class NatureCNN(nn.Module):
@@ -78,8 +86,8 @@ class NatureCNN(nn.Module):
         return record_units(self, layer, nn.relu(x))
 
 
-def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:
+def make(settings: NatureSettings, *, kernel_init: Initializer) -> nn.Module:
     """Build the encoder from its card's settings; every kernel starts from `kernel_init`, every bias at zero."""
-    width = int(settings["width"])
-    features = UNITS * width if settings.get("scale_dense", False) else UNITS
-    return NatureCNN(width, kernel_init, bool(settings.get("layer_norm", False)), features)
+    width = settings.width
+    features = UNITS * width if settings.scale_dense else UNITS
+    return NatureCNN(width, kernel_init, settings.layer_norm, features)

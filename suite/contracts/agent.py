@@ -6,7 +6,7 @@ around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -173,8 +173,8 @@ class Agent(NamedTuple):
 
 
 class MakeAgent(Protocol):
-    """What an entry point in the group `suite.agents` is."""
+    """What the registry makes of an entry point in the group `suite.agents`."""
 
-    def __call__(self, settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+    def __call__(self, values: Mapping[str, Value], network: MakeEncoder, actions: int) -> Agent:
         """Build the agent for `actions` discrete actions, or action dimensions, from its card's resolved settings."""
         ...

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
+from suite.contracts.card import Value
 from suite.errors import UsageError
 
 Role = Literal["convolution", "dense", "head", "norm", "other"]
@@ -48,6 +49,14 @@ class MakeEncoder(Protocol):
         Agents that work between feature maps and features want two more methods, of which the whole is made:
         `torso(observation)`, the flattened feature maps float32 [B, D], and `final(flat)`, from [..., D] to [..., F].
         """
+        ...
+
+
+class MakeNetwork(Protocol):
+    """What the registry makes of an entry point in the group `suite.networks`."""
+
+    def __call__(self, values: Mapping[str, Value], **initializers: Any) -> Any:
+        """Build the encoder (see `MakeEncoder`) from its card's resolved settings."""
         ...
 
 

@@ -128,9 +128,9 @@ class Context:
 
 
 class MakeMethod(Protocol):
-    """What an entry point in the group `suite.methods` is."""
+    """What the registry makes of an entry point in the group `suite.methods`."""
 
-    def __call__(self, settings: dict[str, Value], context: Context) -> Method:
+    def __call__(self, values: Mapping[str, Value], context: Context) -> Method:
         """Build the method from the resolved settings of its card."""
         ...
 

@@ -52,7 +52,7 @@ def build(spec: Spec, game: Game) -> tuple[Agent, tuple[Method, ...]]:
 def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Method, ...]]:
     task = load_task(spec.task)
     network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
-    agent: Agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
+    agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
     context = Context(
         total_updates=full_updates(task, agent),
         shapes=_shapes(inputs, agent),
@@ -111,8 +111,7 @@ def full_updates(task: Task, agent: Agent) -> int:
 
 
 def _method(component: Component, context: Context) -> Method:
-    method: Method = registry.load("method", component.id)(dict(component.settings), context)
-    return method
+    return registry.load("method", component.id)(dict(component.settings), context)
 
 
 def _shapes(inputs: Inputs, agent: Agent) -> object:

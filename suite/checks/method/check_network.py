@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.encoder import FEATURES, Layer, record_units
 
 STRIDE = 12
@@ -42,6 +42,6 @@ class CheckNetwork(nn.Module):
         return Layer("conv", "convolution", feeds="dense"), Layer("dense", "dense", feeds=FEATURES)
 
 
-def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:
+def make(settings: Settings, *, kernel_init: Initializer) -> nn.Module:
     """Build the encoder; it has no settings."""
     return CheckNetwork(kernel_init)

@@ -10,13 +10,15 @@ import numpy as np
 import optax
 import pytest
 
-from baselines.methods.magnitude_pruning import make, sparsity_fraction
+from baselines.methods.magnitude_pruning import sparsity_fraction
 from baselines.methods.masks import layer_sparsities
 from suite.contracts import registry
 from suite.contracts.agent import Learner
 from suite.contracts.method import due_signals, gradient_step, init_learner
 from suite.errors import UsageError
 from tests.support.layers import context_of
+
+make = registry.load("method", "magnitude_pruning")
 
 DATA = Path(__file__).parents[2] / "data"
 VECTORS = {**np.load(DATA / "jaxpruner_magnitude.npz"), **np.load(DATA / "jaxpruner_sparse.npz")}

@@ -9,12 +9,14 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.methods.redo import ID, dormancy, inputs_of, make
-from baselines.networks import impala, nature_cnn
+from baselines.methods.redo import ID, dormancy, inputs_of
 from baselines.networks.heads import QNetwork
+from suite.contracts import registry
 from suite.contracts.encoder import Layer, connections_of, recorded_units
 from suite.contracts.method import Context, Method, View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
+
+make = registry.load("method", "redo")
 
 SETTINGS = {"threshold": 0.0, "period": 5, "statistics_batch": 2, "end_fraction": 1.0}
 LAYERS = (
@@ -148,9 +150,10 @@ def test_repeating_a_channel_over_neighbouring_inputs_would_cut_live_units() -> 
 class Bench:
     """A network of the suite on small screens, with units that can be killed."""
 
-    def __init__(self, module, size: int, **changes) -> None:
+    def __init__(self, name: str, size: int, **changes) -> None:
         kernel_init = nn.initializers.xavier_uniform()
-        self.network = QNetwork(module.make({"width": 1, **changes}, kernel_init=kernel_init), 3, kernel_init)
+        encoder = registry.load("network", name)({"width": 1, **changes}, kernel_init=kernel_init)
+        self.network = QNetwork(encoder, 3, kernel_init)
         self.states = jax.random.randint(jax.random.key(1), (2, size, size, 2), 0, 256).astype(jnp.uint8)
         shapes = jax.eval_shape(self.network.init, jax.random.key(0), self.states)
         self.params, self.fresh = (random_params(shapes, seed) for seed in range(2))
@@ -205,12 +208,12 @@ def find(params, layer: str):
 
 @pytest.fixture(scope="module")
 def nature() -> Bench:
-    return Bench(nature_cnn, 12)
+    return Bench("nature_cnn", 12)
 
 
 @pytest.fixture(scope="module")
 def residual() -> Bench:
-    return Bench(impala, 9)
+    return Bench("impala", 9)
 
 
 def assert_recycled(bench: Bench, source: str, target: str, units, before, after) -> None:
@@ -280,7 +283,7 @@ def test_the_public_codes_next_layer_is_fed_by_live_units(residual: Bench, sourc
 
 
 def test_a_units_normalization_is_initialized_with_it() -> None:
-    bench = Bench(nature_cnn, 8, layer_norm=True)
+    bench = Bench("nature_cnn", 8, layer_norm=True)
     before = jax.tree.map(lambda leaf: leaf, bench.params)
     norm = find(before, "encoder/conv2_norm")
     norm["bias"] = norm["bias"].at[5].set(-1e6)

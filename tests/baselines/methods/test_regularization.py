@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from baselines.methods import l2_features, l2_init, weight_decay
+from baselines.methods import l2_features
 from suite.contracts import registry
 from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
@@ -34,11 +34,11 @@ SGD, ADAM = optax.sgd(RATE), optax.adam(RATE, eps=EPSILON)
 
 
 def decay(coefficient: float, *, decoupled: bool):
-    return weight_decay.make({"coefficient": coefficient, "decoupled": decoupled}, CONTEXT)
+    return registry.load("method", "weight_decay")({"coefficient": coefficient, "decoupled": decoupled}, CONTEXT)
 
 
 def pull(coefficient: float):
-    return l2_init.make({"coefficient": coefficient}, CONTEXT)
+    return registry.load("method", "l2_init")({"coefficient": coefficient}, CONTEXT)
 
 
 def started(optimizer, *methods):
@@ -93,8 +93,9 @@ def test_decoupled_decay_equals_adamw() -> None:
 
 
 def test_decoupled_decay_needs_a_learning_rate() -> None:
+    decoupled = partial(registry.load("method", "weight_decay"), {"coefficient": 0.1, "decoupled": True})
     with pytest.raises(UsageError, match="learning rate"):
-        weight_decay.make({"coefficient": 0.1, "decoupled": True}, context_of(100, CONTEXT.shapes))
+        decoupled(context_of(100, CONTEXT.shapes))
 
 
 def test_l2_init_pulls_to_the_initial_values() -> None:

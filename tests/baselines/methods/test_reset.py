@@ -9,11 +9,13 @@ import optax
 import pytest
 
 from baselines.methods.moments import zero_moments
-from baselines.methods.reset import make
+from suite.contracts import registry
 from suite.contracts.encoder import by_name
 from suite.contracts.method import Method, View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
 from tests.support.layers import context_of
+
+make = registry.load("method", "reset")
 
 SETTINGS = {"period": 5, "layers": "last", "moments": "kernels", "end_fraction": 1.0}
 STEPS = 20

@@ -6,12 +6,13 @@ import numpy as np
 import optax
 import pytest
 
-from baselines.methods import reset
-from baselines.methods.shrink_and_perturb import make
+from suite.contracts import registry
 from suite.contracts.encoder import by_name
 from suite.contracts.method import View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
 from tests.support.layers import context_of
+
+make = registry.load("method", "shrink_and_perturb")
 
 SETTINGS = {"shrink": 0.8, "perturb": 0.3, "period": 4, "layers": "convolutions", "end_fraction": 1.0}
 STEPS = 20
@@ -65,7 +66,8 @@ def test_formula(layers: str, prefixes: tuple[str, ...]) -> None:
 
 def test_with_resets_of_the_other_layers_as_in_bbf() -> None:
     again = {"period": 4, "layers": "dense", "moments": "kernels", "end_fraction": 1.0}
-    methods = [make(SETTINGS, context_of(STEPS, shapes())), reset.make(again, context_of(STEPS, shapes()))]
+    context = context_of(STEPS, shapes())
+    methods = [make(SETTINGS, context), registry.load("method", "reset")(again, context)]
     optimizer = optax.with_extra_args_support(optax.sgd(1.0))
     step = jax.jit(
         lambda learner, gradients, signals: gradient_step(optimizer, methods, signals, jax.random.key(7), view_of)(

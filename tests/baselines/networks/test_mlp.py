@@ -8,9 +8,11 @@ from flax import linen as nn
 
 from baselines.methods.l2_features import unit_length
 from baselines.networks.heads import QNetwork
-from baselines.networks.mlp import make
+from suite.contracts import registry
 from suite.contracts.encoder import FEATURES, Layer, connections_of, recorded_units
 from suite.learning.build import _Changed
+
+make = registry.load("network", "mlp")
 
 KERNEL_INIT = nn.initializers.xavier_uniform()
 

@@ -15,7 +15,11 @@ from suite.contracts import registry
 HEAD = """
 import itertools, random
 import jax, jax.numpy as jnp
+from suite.contracts.card import Settings
 from suite.contracts.method import Method
+
+class Typed(Settings):
+    pass
 
 def each(params, function):
     return jax.tree.map(function, params)
@@ -31,8 +35,8 @@ FLAWS = {
     "unread": (
         "return Method(NAME, features=lambda x: x + call(x))",
         NUMBER.format("idle"),
-        "settings",
-        "idle is never read",
+        "card",
+        "Typed of the method 'unread' does not take its settings: idle: Extra inputs are not permitted",
     ),
     "calls_back": ("return Method(NAME, features=lambda x: x + call(x))", "", "programs", "calls back to the host"),
     "divides": (
@@ -121,7 +125,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir(parents=True)
     (source / "__init__.py").write_text("")
     for name, (body, card, _, _) in FLAWS.items():
-        code = f"{HEAD}\nNAME = {name!r}\n{HELPERS}\ndef make(settings, context):\n    {body}\n"
+        settings = "settings: Typed" if name == "unread" else "settings"
+        code = f"{HEAD}\nNAME = {name!r}\n{HELPERS}\ndef make({settings}, context):\n    {body}\n"
         (source / f"{name}.py").write_text(code)
         (source / f"{name}.toml").write_text(f'id = "{name}"\nversion = 1\ntitle = "x"\nsummary = "y."\n{card}\n')
     return folder
