@@ -11,7 +11,7 @@ import jax
 from flax import linen as nn
 
 from suite.contracts import registry
-from suite.contracts.agent import Agent
+from suite.contracts.agent import Agent, Params
 from suite.contracts.encoder import Layer, declared_layers
 from suite.contracts.method import Context, Method
 from suite.experience.domains import domain_of
@@ -50,22 +50,26 @@ def build(spec: Spec, game: Game) -> tuple[Agent, tuple[Method, ...]]:
 
 
 def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Method, ...]]:
-    task = load_task(spec.task)
     network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
     agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
-    context = Context(
-        total_updates=full_updates(task, agent),
-        shapes=_shapes(inputs, agent),
-        layers=agent.layers,
-        learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
-    )
-    methods = tuple(_method(component, context) for component in spec.methods)
+    methods = methods_for(agent, spec, inputs)
     changes = [method.features for method in methods if method.features is not None]
     if changes:
         agent = registry.load("agent", spec.agent.id)(
             dict(spec.agent.settings), lambda **initializers: _Changed(network(**initializers), tuple(changes)), actions
         )
     return agent, methods
+
+
+def methods_for(agent: Agent, spec: Spec, inputs: Inputs) -> tuple[Method, ...]:
+    """Return the methods of a spec around an agent."""
+    context = Context(
+        total_updates=full_updates(load_task(spec.task), agent),
+        shapes=shapes_of(agent, inputs),
+        layers=agent.layers,
+        learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
+    )
+    return tuple(_method(component, context) for component in spec.methods)
 
 
 class _Changed(nn.Module):
@@ -114,7 +118,8 @@ def _method(component: Component, context: Context) -> Method:
     return registry.load("method", component.id)(dict(component.settings), context)
 
 
-def _shapes(inputs: Inputs, agent: Agent) -> object:
+def shapes_of(agent: Agent, inputs: Inputs) -> Params:
+    """Return an agent's parameters as shapes and dtypes."""
     return jax.eval_shape(lambda key: agent.init(key, inputs.network(inputs.blank())), jax.random.key(0))
 
 

@@ -20,6 +20,7 @@ import optax
 import suite
 from suite.checks.method.overhead import overhead_of
 from suite.checks.method.promises import Broken, check_actions, check_learner, check_pair, check_programs, has_masks
+from suite.checks.method.roles import check_roles
 from suite.checks.method.trial import (
     BATCH_SIZE,
     NETWORK,
@@ -122,6 +123,7 @@ class _Checks:
             yield self._one("determinism", self._determinism)
             yield self._one("checkpoint", self._checkpoint)
             yield self._one("actions", lambda: check_actions(self._trial))
+            yield self._one("layers", lambda: check_roles(self._trial))
             for other in self._others:
                 yield self._one(f"with {other}", partial(self._pair, other))
         if self._overhead != "none":

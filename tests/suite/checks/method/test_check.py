@@ -89,6 +89,13 @@ FLAWS = {
         "checkpoint",
         "differs where a run went on from a checkpoint",
     ),
+    "knows_names": (
+        "return Method(NAME, project=lambda state, params: jax.tree_util.tree_map_with_path("
+        "lambda path, leaf: leaf * 0.5 if 'conv' in str(path) else leaf, params))",
+        "",
+        "layers",
+        "comes out otherwise where layers have other names: find layers by their roles",
+    ),
     "counts_units": (
         "return Method(NAME, project=lambda state, params: each(params, lambda x: x * (1 - 0.01 * x.shape[-1])))",
         "",
