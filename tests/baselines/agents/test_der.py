@@ -12,7 +12,7 @@ from flax import linen as nn
 from baselines.networks.noisy import factor
 from suite.contracts import registry
 from suite.contracts.agent import Batch, Learner
-from suite.contracts.encoder import FEATURES, Layer, connections_of, record_units
+from suite.contracts.encoder import FEATURES, Layer, connections_of, layers_of, record_units
 from suite.contracts.method import init_learner
 from suite.errors import UsageError
 from suite.experience.observations import Frames
@@ -45,7 +45,6 @@ class Encoder(nn.Module):
     @property
     def layers(self):
         return (
-            Layer("zeroth", "convolution", feeds="first"),
             Layer("first", "convolution", feeds="dense"),
             Layer("dense", "dense", feeds=FEATURES),
         )
@@ -226,7 +225,10 @@ def test_published_plan_and_names(published) -> None:
     assert (plan.replay, plan.importance_exponent, plan.noisy) == ("prioritized", 0.5, True)
     assert [plan.epsilon(step) for step in (0, 1_600, 50_000)] == [0, 0, 0]
     params = jax.eval_shape(lambda: init_params(agent))
-    assert connections_of(params, agent.layers) == {"encoder/zeroth": "encoder/first"}
+    assert connections_of(params, agent.layers) == {}, "what fed the dense layer feeds two kernels of the noisy one"
+    assert {layer.name for layer in layers_of(params, agent.layers).values()} == {
+        *("encoder/first", "dense", "head/advantage", "head/value"),
+    }
     units = jax.eval_shape(agent.activations, params, jnp.zeros((2, *OBSERVATION), jnp.uint8))
     assert {name: leaf.shape for name, leaf in units.items()} == {"encoder/first": (2, 6), "dense": (2, 512)}
 
