@@ -11,7 +11,7 @@ import jax
 from flax import linen as nn
 
 from suite.contracts import registry
-from suite.contracts.agent import Agent
+from suite.contracts.agent import Agent, DataPlan
 from suite.contracts.method import Context, Method
 from suite.experience.domains import domain_of
 from suite.experience.observations import Frames, Inputs, Vectors
@@ -24,15 +24,19 @@ _BUILDING = threading.Lock()
 
 def programs_for(spec: Spec, game: Game) -> Programs:
     """Return the programs of a configuration for a game; built once, for all games and lanes that can share them."""
-    inputs = domain_of(load_task(spec.task)).inputs(game)
     with _BUILDING:
-        return _programs(spec.canonical(), inputs, game.actions)
+        return _programs(spec, _inputs(spec.task, game), game.actions)
 
 
 @cache
-def _programs(spec_json: str, inputs: Frames | Vectors, actions: int) -> Programs:
-    agent, methods = _build(Spec.model_validate_json(spec_json), inputs, actions)
+def _programs(spec: Spec, inputs: Frames | Vectors, actions: int) -> Programs:
+    agent, methods = _build(spec, inputs, actions)
     return compiled(agent, methods, inputs, actions)
+
+
+@cache
+def _inputs(task: str, game: Game) -> Frames | Vectors:
+    return domain_of(load_task(task)).inputs(game)
 
 
 def compiled(agent: Agent, methods: Sequence[Method], inputs: Frames | Vectors, actions: int) -> Programs:
@@ -45,7 +49,7 @@ def compiled(agent: Agent, methods: Sequence[Method], inputs: Frames | Vectors, 
 
 def build(spec: Spec, game: Game) -> tuple[Agent, tuple[Method, ...]]:
     """Return the agent and the methods of a spec for a game."""
-    return _build(spec, domain_of(load_task(spec.task)).inputs(game), game.actions)
+    return _build(spec, _inputs(spec.task, game), game.actions)
 
 
 def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Method, ...]]:
@@ -53,7 +57,7 @@ def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Metho
     network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
     agent: Agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
     context = Context(
-        total_updates=full_updates(task, agent),
+        total_updates=full_updates(task, agent.plan),
         shapes=_shapes(inputs, agent),
         connections=agent.connections,
         learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
@@ -104,9 +108,9 @@ class _Changed(nn.Module):
         return features
 
 
-def full_updates(task: Task, agent: Agent) -> int:
+def full_updates(task: Task, plan: DataPlan) -> int:
     """Return the gradient steps that schedules are written for: the task's full budget times the replay ratio."""
-    return agent.plan.nominal_updates(task.agent_steps(task.budget.frames))
+    return plan.nominal_updates(task.agent_steps(task.budget.frames))
 
 
 def _method(component: Component, context: Context) -> Method:

@@ -96,6 +96,11 @@ class Programs:
         """The runs that a fresh learner takes something over from: method id to config_id."""
         return {method.id: method.source for method in self._methods if method.source}
 
+    @property
+    def milestones(self) -> dict[str, int]:
+        """The gradient steps, by name, at which something begins or ends in a method."""
+        return {name: step for method in self._methods for name, step in (method.milestones or {}).items()}
+
     def adopt(self, learner: Learner, arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> Learner:
         """Return a fresh learner with what its methods take over from their sources' last checkpoints."""
         return adopt(learner, self._methods, arrays)

@@ -15,7 +15,7 @@ from suite.durations import duration
 from suite.errors import ExitCode, UnfitEnvironment, UsageError
 from suite.experience.domains import Domain, domain_of
 from suite.experience.replay.placement import Placement
-from suite.learning.build import build, full_updates, programs_for
+from suite.learning.build import full_updates, programs_for
 from suite.learning.device import cpu_threads
 from suite.learning.programs import Programs
 from suite.records.outcome import Outcome
@@ -57,12 +57,8 @@ class Plan:
     jobs: tuple[Job, ...]
     existing: dict[Cell, str]
     placement: Placement
+    domain: Domain
     data: Path | None = None
-
-    @property
-    def domain(self) -> Domain:
-        """The task's domain."""
-        return domain_of(self.task, self.data, self.resolved[0].spec.dataset)
 
     @property
     def widest(self) -> Game:
@@ -295,7 +291,10 @@ def make_plan(
                     existing[cell] = state
                 else:
                     jobs.append(Job(cell, item.departures))
-    first = Plan(task, tuple(resolved), chosen_games, chosen_seeds, out, 1, tuple(jobs), existing, Placement.HOST, data)
+    domain = domain_of(task, data, resolved[0].spec.dataset)
+    first = Plan(
+        task, tuple(resolved), chosen_games, chosen_seeds, out, 1, tuple(jobs), existing, Placement.HOST, domain, data
+    )
     return _placed(first, lanes, placement)
 
 
@@ -331,7 +330,6 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
     import jax
 
     spec = item.spec
-    agent, methods = build(spec, plan.widest)
     programs = programs_for(spec, plan.widest)
     steps = plan.task.agent_steps(spec.frames)
     return {
@@ -340,11 +338,11 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
         "frames": spec.frames,
         "shortened": spec.shortened,
         "agent_steps": steps,
-        "updates": agent.plan.updates_by(steps),
-        "nominal_updates": full_updates(plan.task, agent),
+        "updates": programs.plan.updates_by(steps),
+        "nominal_updates": full_updates(plan.task, programs.plan),
         "actions": plan.widest.actions,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(programs.shapes().params)),
-        "milestones": {name: value for method in methods for name, value in (method.milestones or {}).items()},
+        "milestones": programs.milestones,
         "departures": item.departures,
         "seconds_per_cell": round(sum(plan.costs[spec.config_id]), 1),
         "spec": spec.model_dump(mode="json"),

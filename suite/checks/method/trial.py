@@ -183,7 +183,7 @@ class Trial:
     @property
     def total_updates(self) -> int:
         """The gradient steps that schedules are written for."""
-        return build.full_updates(load_task(self.task), self._built[0])
+        return build.full_updates(load_task(self.task), self._built[0].plan)
 
     @cached_property
     def programs(self) -> Programs:
