@@ -23,6 +23,7 @@ from suite.experience.samples import Windows
 from suite.learning.build import build, programs_for
 from suite.learning.device import prepare
 from suite.learning.learners import LoopLearners
+from suite.learning.program_cost import cost_of
 from suite.learning.programs import Programs, wait_for
 from suite.rng import Sampling, Streams
 from suite.running.families import Setup, start_lanes
@@ -212,7 +213,7 @@ class Updates:
 def update(repeats: str) -> Round:
     """Floating-point operations of updates, as the compiler counts them, beside those of a matrix product."""
     learning = {network: Updates(programs_for(spec_of(network), BOXING)) for network in ("nature", "impala")}
-    cost = {network: updates.programs.cost()[0] / 1e9 for network, updates in learning.items()}
+    cost = {network: cost_of(updates.programs).update_operations / 1e9 for network, updates in learning.items()}
     counts = itertools.count()
 
     def work(updates: Updates) -> None:

@@ -115,25 +115,27 @@ def run(
         resolved = resolve(request)
         check_start()
         prepare(threads, deterministic=deterministic)
-        from suite.running.plan import make_plan  # takes a second: jax
+        from suite.running import plan_report  # takes a second: jax
+        from suite.running.plan import make_plan
 
         plan = make_plan(resolved, games, seeds, out or Path(DEFAULT_OUT), lanes, placement, data)
         if dry_run:
-            click.echo(json.dumps(plan.document(), indent=1) if as_json else plan.text())
+            click.echo(json.dumps(plan_report.document(plan), indent=1) if as_json else plan_report.text(plan))
             return
         outcomes = _execute(plan, stop, as_json, checkpoint_every, form)
-        code = plan.exit_code(outcomes, interrupted=stop.is_set())
+        code = plan_report.exit_code(plan, outcomes, interrupted=stop.is_set())
         click.get_current_context().exit(code)
 
 
 def _execute(
     plan: Plan, stop: threading.Event, as_json: bool, checkpoint_every: int | None, form: str
 ) -> list[Outcome]:
+    from suite.running.preflight import preflight
     from suite.running.progress import open_progress
     from suite.running.runner import run_cells
     from suite.running.start import Options
 
-    click.echo("\n".join(plan.preflight(os.environ.get("SUITE_IMAGE", ""))), err=True)
+    click.echo("\n".join(preflight(plan, os.environ.get("SUITE_IMAGE", ""))), err=True)
     if not plan.jobs:
         click.echo(f"Nothing to do: all {plan.total} cells are there.", err=True)
         return []

@@ -20,6 +20,7 @@ class Atari:
     """See `Domain`."""
 
     mixes_games = True
+    seconds_per_step = 5e-4
 
     def __init__(self, task: Task) -> None:
         self.options = task.atari
@@ -47,6 +48,10 @@ class Atari:
     def replay_bytes(self, plan: DataPlan, steps: int, game: Game, placement: Placement) -> tuple[int, int]:
         """See `Domain`."""
         return replay_bytes(plan, steps, self.options, game, placement)
+
+    def history_bytes_per_step(self, game: Game) -> int:
+        """See `Domain`: an action."""
+        return 1
 
     def evaluation_envs(self, game: Game, count: int, threads: int) -> AtariEnvs:
         """See `Domain`."""

@@ -13,9 +13,14 @@ from suite.tasks import Game
 
 
 class Domain(Protocol):
-    """Where one task's experience comes from. `mixes_games`: whether cells of several games can advance together."""
+    """Where one task's experience comes from.
+
+    `mixes_games`: whether cells of several games can advance together. `seconds_per_step`: environment or data, and the
+    loop on the host, for one step of a run on one core of a virtual machine with two; evaluation is left out.
+    """
 
     mixes_games: bool
+    seconds_per_step: float
 
     def inputs(self, game: Game) -> Frames | Vectors:
         """Return what a game's observations are to the networks."""
@@ -31,6 +36,10 @@ class Domain(Protocol):
 
     def replay_bytes(self, plan: DataPlan, steps: int, game: Game, placement: Placement) -> tuple[int, int]:
         """Return the bytes that a lane's data take at their fullest in a run of `steps`: (host, device)."""
+        ...
+
+    def history_bytes_per_step(self, game: Game) -> int:
+        """Return the bytes that a checkpoint holds of each step in the replay, so that it can be rebuilt."""
         ...
 
     def evaluation_envs(self, game: Game, count: int, threads: int) -> Envs:

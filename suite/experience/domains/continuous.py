@@ -20,6 +20,8 @@ class Continuous:
     """See `Domain`."""
 
     mixes_games = False
+    seconds_per_step = 9e-4
+    """What SAC's loop takes for an environment step beside its update."""
 
     def __init__(self, task: Task) -> None:
         self.options = task.mujoco
@@ -47,6 +49,10 @@ class Continuous:
         """Return the bodies of lanes that are advanced together, and the same as environments of several games."""
         envs, idle = MujocoEnvs(game, self.options, lanes), np.zeros(self.inputs(game).actions, np.float32)
         return envs, SeveralEnvs([game] * lanes, lambda game, count: envs, idle)
+
+    def history_bytes_per_step(self, game: Game) -> int:
+        """See `Domain`: an action."""
+        return 4 * game.actions
 
     def evaluation_envs(self, game: Game, count: int, threads: int) -> MujocoEnvs:
         """See `Domain`."""

@@ -22,6 +22,8 @@ class Offline:
     """See `Domain`."""
 
     mixes_games = True
+    seconds_per_step = 1.8e-4
+    """What it takes to draw the batch of an update."""
 
     def __init__(self, task: Task, directory: Path | None, dataset: str | None) -> None:
         self._atari = Atari(task)
@@ -46,6 +48,10 @@ class Offline:
         size = find_sample(self._samples(game)[0])
         assert size is not None
         return (0, size.bytes) if placement is Placement.DEVICE else (size.bytes, 0)
+
+    def history_bytes_per_step(self, game: Game) -> int:
+        """See `Domain`: the log stays where it is."""
+        return 0
 
     def evaluation_envs(self, game: Game, count: int, threads: int) -> AtariEnvs:
         """See `Domain`."""
