@@ -17,7 +17,7 @@ from leaderboard.store.snapshot import Snapshot
 from suite import __version__
 from suite.contracts.card import Value
 from suite.errors import BadData
-from suite.tasks import GAMES, Task, human_normalized, load_task, task_names
+from suite.tasks import GAMES, MujocoEnvironment, Task, human_normalized, load_task, task_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,8 @@ def _footnotes(configurations: Iterable[StoredConfiguration]) -> tuple[str, ...]
 
 def _place(task: Task) -> tuple[bool, int, bool, int, int, str]:
     """Return what tasks are sorted by: official first, then the family, then the budget, then the number of games."""
-    family = ("atari", "offline", "continuous").index(task.family)
-    lives = task.family != "continuous" and task.atari.terminal_on_life_loss
-    return not task.official, family, lives, task.budget.frames, len(task.games), task.id
+    lives = task.environment.terminal_on_life_loss
+    return not task.official, task.place, lives, task.budget.frames, len(task.games), task.id
 
 
 def task_page(data: TaskData) -> TaskPage:
@@ -149,7 +148,7 @@ def _scored(task: Task) -> str:
 
 def protocol(task: Task) -> str:
     """Return the protocol in a paragraph: all that a number on the page depends on."""
-    return _continuous_protocol(task) if task.family == "continuous" else _atari_protocol(task)
+    return _continuous_protocol(task) if isinstance(task.environment, MujocoEnvironment) else _atari_protocol(task)
 
 
 def _atari_protocol(task: Task) -> str:

@@ -42,13 +42,12 @@ def is_complete(evaluation: Evaluation, lengths: Mapping[int, int]) -> bool:
 
 def by_segment(episodes: Sequence[Episode], task: Task) -> list[list[Episode]]:
     """Return a run's episodes in sets that share an emulator seed; a body is given a seed for every episode."""
-    reseed_steps = 1 if task.family == "continuous" else task.atari.reseed_steps
     segments: list[list[Episode]] = []
     left = 0
     for episode in episodes:
         if left <= 0:
             segments.append([])
-            left = reseed_steps
+            left = task.environment.reseed_steps
         segments[-1].append(episode)
         left -= episode.length
     return segments

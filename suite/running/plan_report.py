@@ -110,9 +110,8 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
 
 
 def _budget_text(task: Task, frames: int, steps: int) -> str:
-    if task.family == "atari":
-        return f"  frames           {frames:,} = {steps:,} agent steps"
-    return f"  {task.unit:<16} {frames:,}"
+    counted = f"  {task.unit:<16} {frames:,}"
+    return counted if task.frame_skip == 1 else f"{counted} = {steps:,} agent steps"
 
 
 def _cell(cell: Cell, state: str) -> dict[str, Any]:

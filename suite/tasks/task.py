@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import tomllib
 from importlib import resources
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.contracts.card import Value
 from suite.errors import unknown_name
+from suite.tasks.games import Game
 
 
 class _Data(BaseModel):
@@ -38,6 +39,20 @@ class Environment(_Data):
     reseed_steps: int
     reward_clip: float
 
+    numbered_actions: ClassVar[bool] = True
+    """An action is one of a game's, by its number."""
+    whole_rewards: ClassVar[bool] = True
+    """Rewards are differences of a score, which has no fractions."""
+
+    @property
+    def max_episode_steps(self) -> int:
+        """The most agent steps that an episode can have."""
+        return -(-self.max_episode_frames // self.frame_skip)
+
+    def action_bytes(self, game: Game) -> int:
+        """Return the bytes that an action takes in a log of actions."""
+        return 1
+
 
 class MujocoEnvironment(_Data):
     """Continuous control: which of Gymnasium's MuJoCo tasks are meant, with their own defaults.
@@ -47,6 +62,19 @@ class MujocoEnvironment(_Data):
 
     version: Literal["v4", "v5"]
     max_episode_steps: int
+
+    reseed_steps: ClassVar[int] = 1
+    """Every episode starts from a seed of its own."""
+    terminal_on_life_loss: ClassVar[bool] = False
+    """A body has no lives."""
+    numbered_actions: ClassVar[bool] = False
+    """An action is a vector in [-1, 1], one number for each of a body's actuators."""
+    whole_rewards: ClassVar[bool] = False
+    """Rewards are sums of distances and forces."""
+
+    def action_bytes(self, game: Game) -> int:
+        """Return the bytes that an action takes in a log of actions: a float32 for each actuator."""
+        return 4 * game.actions
 
 
 class Budget(_Data):
@@ -128,7 +156,10 @@ class Task(_Data):
 
     @property
     def family(self) -> Literal["atari", "offline", "continuous"]:
-        """Where experience comes from: an emulator, a log of one, or simulated physics."""
+        """Where experience comes from: an emulator, a log of one, or simulated physics.
+
+        A name, for cards and lists. What follows from it are properties of a task, its environment or its domain.
+        """
         if isinstance(self.environment, MujocoEnvironment):
             return "continuous"
         return "atari" if self.data is None else "offline"
@@ -137,6 +168,11 @@ class Task(_Data):
     def unit(self) -> str:
         """What budgets, intervals and the `frame` of a record count."""
         return {"atari": "frames", "offline": "gradient steps", "continuous": "environment steps"}[self.family]
+
+    @property
+    def place(self) -> int:
+        """Where tasks of its family stand in a list of all: emulators, logs of one, simulated physics."""
+        return ("atari", "offline", "continuous").index(self.family)
 
     @property
     def checkpoint_every(self) -> int:

@@ -51,7 +51,7 @@ class Atari:
 
     def history_bytes_per_step(self, game: Game) -> int:
         """See `Domain`: an action."""
-        return 1
+        return self.options.action_bytes(game)
 
     def evaluation_envs(self, game: Game, count: int, threads: int) -> AtariEnvs:
         """See `Domain`."""

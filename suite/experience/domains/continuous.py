@@ -52,7 +52,7 @@ class Continuous:
 
     def history_bytes_per_step(self, game: Game) -> int:
         """See `Domain`: an action."""
-        return 4 * game.actions
+        return self.options.action_bytes(game)
 
     def evaluation_envs(self, game: Game, count: int, threads: int) -> MujocoEnvs:
         """See `Domain`."""
