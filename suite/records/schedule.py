@@ -13,19 +13,12 @@ def stream_name(step: int) -> str:
     return f"evaluation/{step}"
 
 
-def is_due(evaluation: Evaluation, trajectory: int, step: int, last: int) -> bool:
-    """Return whether there is an evaluation after `step` of a run of `last` steps.
+def due_steps(evaluation: Evaluation, trajectory: int, last: int) -> list[int]:
+    """Return the agent steps of a run of `last` steps after which an evaluation is due, in order.
 
     An agent that learns from trajectories of several steps is evaluated at the first end of one at or after each
     `every`.
     """
-    if evaluation.every is None:
-        return step == last
-    return step % trajectory == 0 and step // evaluation.every > (step - trajectory) // evaluation.every
-
-
-def due_steps(evaluation: Evaluation, trajectory: int, last: int) -> list[int]:
-    """Return the agent steps of a run of `last` steps after which an evaluation is due, as `is_due` says."""
     every = evaluation.every
     if every is None:
         return [last]

@@ -1,4 +1,4 @@
-"""The evaluations of cells that are trained in lockstep: when they are due, played and written down."""
+"""The evaluations of cells that are trained in lockstep: played, and written down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from suite.experience.domains import Domain
 from suite.experience.envs.base import Envs
 from suite.learning.device import cpu_threads
 from suite.learning.programs import Programs
-from suite.records.schedule import is_complete, is_due
+from suite.records.schedule import is_complete
 from suite.running.evaluation import EVALUATION_ENVS, evaluate
 from suite.running.group import Training
 from suite.running.recorder import Recording
@@ -17,13 +17,11 @@ from suite.tasks import Game, Task
 
 
 class Evaluations:
-    """What a task of `last` agent steps wants evaluated; `check_stop` raises `Stopped` where an evaluation must end."""
+    """What a task wants evaluated; `check_stop` raises `Stopped` where an evaluation must end."""
 
-    def __init__(self, task: Task, domain: Domain, last: int, check_stop: Callable[[], None]) -> None:
+    def __init__(self, task: Task, domain: Domain, check_stop: Callable[[], None]) -> None:
         self._evaluation = task.evaluation
-        self._skip = task.frame_skip
         self._domain = domain
-        self._last = last
         self._check_stop = check_stop
         self._cut_short: set[int] = set()
         self._envs: dict[Game, Envs] = {}
@@ -32,18 +30,6 @@ class Evaluations:
     def all_played(self) -> bool:
         """Whether no evaluation was cut short."""
         return not self._cut_short
-
-    @property
-    def period(self) -> int | None:
-        """Agent steps between two evaluations; None if there is none before the last step."""
-        every = None if self._evaluation is None else self._evaluation.every
-        return None if every is None else every // self._skip
-
-    def are_due(self, group: Training) -> bool:
-        """Return whether there is an evaluation at the step that the lanes have reached."""
-        if self._evaluation is None or group.step == 0:
-            return False
-        return is_due(self._evaluation, group.plan.trajectory, group.step, self._last)
 
     def play(
         self,

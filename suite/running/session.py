@@ -20,8 +20,7 @@ from suite.running.evaluations import Evaluations
 from suite.running.group import Training
 from suite.running.resume import LaneState, Stopped, learner_arrays
 from suite.running.start import Member, Options, check_checkpoint, execution_of, start_group
-
-STEPS_BETWEEN_LOOKS = 32
+from suite.running.timeline import Event, Timeline
 
 
 class End(Protocol):
@@ -61,9 +60,9 @@ class Session:
         self._task = first.task
         self._domain = domain_of(self._task, options.data, first.cell.spec.dataset)
         self._skip = self._task.frame_skip
-        self._budget = self._task.agent_steps(first.cell.spec.frames)
-        self._every = max(1, options.checkpoint_frames // self._skip)
-        self._evaluations = Evaluations(self._task, self._domain, self._budget, self._check_stop)
+        self._frames = first.cell.spec.frames
+        self._budget = self._task.agent_steps(self._frames)
+        self._evaluations = Evaluations(self._task, self._domain, self._check_stop)
         self._execution = execution_of(members, options, self._domain)
         self._programs: Sequence[Programs] = ()
 
@@ -110,32 +109,26 @@ class Session:
             raise Stopped
 
     def _train(self, group: Training) -> None:
-        every_look = max(1, self._task.diagnostics_frames // self._skip)
-        if self._evaluations.are_due(group):
+        timeline = Timeline.of(self._task, group.plan, self._frames, self._options.checkpoint_frames)
+        if Event.EVALUATE in timeline.due(group.step):
             self._each(group, self._evaluate)  # what a stop had cut short
         while self._members and group.step < self._budget and not self._stop.is_set():
-            for index, episode in group.advance(self._until_something(group.step, every_look)).items():
+            for index, episode in group.advance(timeline.steps_until_next(group.step)).items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
-            last = group.step == self._budget
-            if last or group.step % every_look == 0:
+            due = timeline.due(group.step)
+            if Event.DIAGNOSE in due:
                 self._each(group, self._diagnose)
-            if last or group.step % self._every == 0:
+            if Event.CHECKPOINT in due:
                 self._checkpoint(group, scheduled=True)
-            if self._evaluations.are_due(group):
+            if Event.EVALUATE in due:
                 self._each(group, self._evaluate)
-            if group.step % STEPS_BETWEEN_LOOKS == 0:
+            if Event.REPORT in due:
                 self._each(group, self._report)
         if self._stop.is_set() and not self._whole(group):
             self._checkpoint(group, scheduled=False)
             self._end_all("interrupted")
             return
         self._each(group, self._finish)
-
-    def _until_something(self, step: int, every_look: int) -> int:
-        """Return the steps until this session next does something between two of them."""
-        periods = [STEPS_BETWEEN_LOOKS, every_look, self._every]
-        periods += [] if self._evaluations.period is None else [self._evaluations.period]
-        return min(self._budget - step, *(period - step % period for period in periods))
 
     def _whole(self, group: Training) -> bool:
         """Return whether nothing is left to do, evaluation included."""

@@ -22,7 +22,7 @@ from leaderboard.bundles.run_checks import _version, _within, score_caps
 from leaderboard.bundles.schema import ManifestRun, ReportFile
 from leaderboard.bundles.set_checks import RunFacts, check_copies
 from suite.records.claims import IterationMean
-from suite.records.schedule import by_segment, due_steps, is_due
+from suite.records.schedule import by_segment, due_steps
 from suite.tasks import GAMES, Evaluation, load_task
 from tests.support import attacks, honest
 
@@ -39,9 +39,12 @@ def codes(report: Any) -> list[str]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 2000))
-def test_evaluations_are_due_where_the_suite_makes_them(every: int, trajectory: int, last: int) -> None:
+def test_evaluations_are_due_at_the_first_end_of_a_trajectory_at_or_after_each_interval(
+    every: int, trajectory: int, last: int
+) -> None:
     evaluation = Evaluation(episodes=1, every=every, epsilon=0.0)
-    expected = [step for step in range(1, last + 1) if is_due(evaluation, trajectory, step, last)]
+    ends = range(trajectory, last + 1, trajectory)
+    expected = [step for step in ends if step // every > (step - trajectory) // every]
     assert due_steps(evaluation, trajectory, last) == expected
 
 
