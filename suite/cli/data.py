@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from suite.cli.signals import stopping_signals
+from suite.cli.training import Computing, computing_options, executed, planned, stop_on_signals
 
 if TYPE_CHECKING:
     from suite.experience.logs.files import Look
@@ -111,10 +112,7 @@ def import_(source: Path, out: Path, word: str | None, as_json: bool) -> None:
 @click.option("--task", default="dqn-replay", show_default=True, metavar="NAME", help="A task meant for logs.")
 @click.option("--network", metavar="NAME", help="As in `suite run`.")
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="As in `suite run`.")
-@click.option("--lanes", metavar="N", help="As in `suite run`.")
-@click.option("--threads", metavar="N", help="As in `suite run`.")
-@click.option("--checkpoint-every", metavar="FRAMES", help="As in `suite run`.")
-@click.option("--replay", metavar="PLACE", help="As in `suite run`.")
+@computing_options
 @as_json_option
 def generate(
     games: str,
@@ -125,11 +123,8 @@ def generate(
     task: str,
     network: str | None,
     settings: tuple[str, ...],
-    lanes: str | None,
-    threads: str | None,
-    checkpoint_every: str | None,
-    replay: str | None,
     as_json: bool,
+    **computing: Any,
 ) -> None:
     """Train a DQN and log what it sees, in the layout of the DQN Replay Dataset.
 
@@ -142,26 +137,16 @@ def generate(
     from suite.tasks.configuration import Cell
 
     seeds = [run - 1 for run in _numbers("--runs", runs)]
-    (resolved,) = resolve(Request(task, network=network, settings=settings, frames=frames))
-    options = {
-        "--task": task,
-        "--network": network,
-        "--games": games,
-        "--seeds": ",".join(map(str, seeds)),
-        "--frames": frames,
-        "--out": out / "runs",
-        "--lanes": lanes,
-        "--threads": threads,
-        "--checkpoint-every": checkpoint_every,
-        "--replay": replay,
-    }
-    arguments = [text for name, value in options.items() if value is not None for text in (name, str(value))]
-    arguments += [text for setting in settings for text in ("--set", setting)]
-    _suite("run", *arguments, *(["--json"] if as_json else []))
+    options, place = Computing(**computing), out / "runs"
+    with stop_on_signals() as stop:
+        resolved = resolve(Request(task, network=network, settings=settings, frames=frames))
+        plan = planned(resolved, games, ",".join(map(str, seeds)), place, None, options)
+        if code := executed(plan, options, stop, as_json=as_json):
+            click.get_current_context().exit(code)
     with _looking() as look:
         for seed in seeds:
             for name in parse_games(games, load_task(task)):
-                path = out / "runs" / Cell(resolved.spec, name, seed).path
+                path = place / Cell(resolved[0].spec, name, seed).path
                 _tell_manifest("generated", build_logs(path, out, rows_per_checkpoint, look), as_json)
 
 
@@ -310,12 +295,3 @@ def _looking() -> Iterator[Look]:
 
     with stopping_signals(interrupt):
         yield look
-
-
-def _suite(*arguments: str) -> None:
-    """Run another subcommand of this command; its exit code, unless 0, becomes ours."""
-    context = click.get_current_context()
-    group = context.find_root().command
-    code: object = group.main(args=list(arguments), prog_name="suite", standalone_mode=False)
-    if isinstance(code, int) and code != 0:
-        context.exit(code)
