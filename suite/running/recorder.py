@@ -1,13 +1,10 @@
-"""One attempt at a cell, written down: rows, status, checkpoints, and what an earlier attempt had recorded before."""
+"""One attempt at a cell, written down: rows, status, checkpoints."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
 
 from suite.records.checkpoints import Arrays, CheckpointStore, Loaded
 from suite.records.record import (
@@ -16,7 +13,6 @@ from suite.records.record import (
     Diagnostics,
     Episode,
     EvaluationRow,
-    LogRow,
     Run,
     State,
     StatusFile,
@@ -27,6 +23,7 @@ from suite.records.record import (
 from suite.records.score import by_evaluation, score, scored
 from suite.records.writer import RunWriter
 from suite.running import provenance
+from suite.running.earlier import EarlierRows
 from suite.running.evaluation import EvaluationEpisode
 from suite.running.lane import FinishedEpisode
 from suite.tasks import Task, load_task
@@ -37,11 +34,9 @@ RATE_MARKS = 6
 """The rate shown is that since the oldest of so many marks, one at each status: about the last half minute."""
 CHECKPOINTS_KEPT = 2
 
-RowT = TypeVar("RowT", bound=LogRow)
-
 
 class Recording:
-    """The attempt that `writer` has opened. `step` is the agent step reached; for `differs_at` see StatusFile."""
+    """The attempt that `writer` has opened. `step` is the agent step reached."""
 
     def __init__(self, cell: Cell, writer: RunWriter) -> None:
         self.cell = cell
@@ -58,19 +53,25 @@ class Recording:
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_MARKS)
         self._recent: list[Episode] = []  # that a score may count
         self._evaluation: list[EvaluationRow] = []
-        self._recorded_before: dict[tuple[type[BaseModel], int, int], dict[str, Any]] = {}
-        self.differs_at: int | None = None
+        self._earlier = EarlierRows()
         self._with_actions: set[int] = set()
 
     def begin(self, loaded: Loaded | None, execution: dict[str, str | int | bool]) -> None:
         """Say where this attempt starts, and remember what earlier ones recorded from there on."""
         resumed_at = 0 if loaded is None else loaded.agent_step
         if self._writer.previous is not None:
-            self._look_back(read_run(self.path), resumed_at)
+            before = read_run(self.path)
+            self._go_on_from(before, resumed_at)
+            self._earlier = EarlierRows(before, resumed_at)
         number = self._writer.attempt
         self._writer.provenance(provenance.attempt(self.cell, number, resumed_at=resumed_at, execution=execution))
         self.step = resumed_at
         self.status("running")
+
+    @property
+    def differs_at(self) -> int | None:
+        """The agent step from which on it differs from what an earlier attempt recorded; None if nothing does."""
+        return self._earlier.differs_at
 
     def episode(self, episode: FinishedEpisode) -> None:
         """Write down a finished episode, with its actions if it may be scored."""
@@ -90,7 +91,7 @@ class Recording:
             self._write_actions(episode)
         self._writer.episode(row)
         self._note(row)
-        self._compare(row)
+        self._earlier.compare(row)
 
     @property
     def evaluated(self) -> dict[int, int]:
@@ -118,7 +119,7 @@ class Recording:
         if not self._recent:  # offline, nothing else is played
             self.last_return = row.value
         self._evaluation.append(row)
-        self._compare(row)
+        self._earlier.compare(row)
 
     def diagnostics(self, step: int, updates: int, values: dict[str, float]) -> None:
         """Write down named scalars; those that are not finite are left out."""
@@ -126,7 +127,7 @@ class Recording:
         frame = step * self._skip
         row = Diagnostics(attempt=self._writer.attempt, agent_step=step, frame=frame, updates=updates, values=finite)
         self._writer.diagnostics(row)
-        self._compare(row)
+        self._earlier.compare(row)
 
     def checkpoint_row(self, step: int, updates: int, learner: str, history: str) -> None:
         """Write down the hashes of a checkpoint of the schedule."""
@@ -139,7 +140,7 @@ class Recording:
             history=history,
         )
         self._writer.checkpoint(row)
-        self._compare(row)
+        self._earlier.compare(row)
 
     def save(self, step: int, arrays: Arrays, state: bytes) -> None:
         """Write a checkpoint, once every row up to it is on the disk."""
@@ -223,16 +224,13 @@ class Recording:
                 self._writer.actions(Actions.pack(self._writer.attempt, number, actions))
                 self._with_actions.add(number)
 
-    def _look_back(self, before: Run, resumed_at: int) -> None:
-        standing = {row.episode for row in before.episodes if row.agent_step <= resumed_at}
-        self._with_actions = standing & set(before.actions())
-        for row in (*before.episodes, *before.evaluation, *before.diagnostics, *before.checkpoints):
-            if row.agent_step > resumed_at:
-                self._recorded_before[_key(row)] = _content(row)
-            elif isinstance(row, Episode):
-                self._note(row)
-            elif isinstance(row, EvaluationRow):
-                self._evaluation.append(row)
+    def _go_on_from(self, before: Run, step: int) -> None:
+        """Take in the rows up to a step, which stand."""
+        standing = [row for row in before.episodes if row.agent_step <= step]
+        self._with_actions = {row.episode for row in standing} & set(before.actions())
+        self._evaluation = [row for row in before.evaluation if row.agent_step <= step]
+        for row in standing:
+            self._note(row)
 
     def _note(self, row: Episode) -> None:
         self.last_return = row.value
@@ -240,16 +238,3 @@ class Recording:
         oldest = row.frame - self.task.score.window_frames
         if self._recent[0].frame <= oldest - self.task.score.window_frames:  # now and then, not at every row
             self._recent = [kept for kept in self._recent if kept.frame > oldest]
-
-    def _compare(self, row: LogRow) -> None:
-        before = self._recorded_before.pop(_key(row), None)
-        if before is not None and before != _content(row) and self.differs_at is None:
-            self.differs_at = row.agent_step
-
-
-def _key(row: LogRow) -> tuple[type[BaseModel], int, int]:
-    return type(row), row.agent_step, row.episode if isinstance(row, EvaluationRow) else 0
-
-
-def _content(row: LogRow) -> dict[str, Any]:
-    return row.model_dump(exclude={"attempt"})

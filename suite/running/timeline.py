@@ -36,8 +36,8 @@ class Timeline:
         """Return the timeline of a run of so many of the task's unit, with so many between checkpoints."""
         last = task.agent_steps(length)
         evaluations = [] if task.evaluation is None else due_steps(task.evaluation, plan.trajectory, last)
-        periods = (max(1, task.agent_steps(each)) for each in (task.diagnostics_frames, checkpoint_every))
-        return cls(last, *periods, evaluations)
+        diagnose, checkpoint = (max(1, task.agent_steps(each)) for each in (task.diagnostics_frames, checkpoint_every))
+        return cls(last, diagnose, checkpoint, evaluations)
 
     def due(self, step: int) -> set[Event]:
         """Return what is due after a step; nothing is before the first."""
