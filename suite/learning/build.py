@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -43,7 +44,7 @@ def compiled(agent: Agent, methods: Sequence[Method], inputs: Frames | Vectors, 
     """Return the programs of an agent and methods that were built for these inputs."""
     if agent.prepare is not None:
         assert isinstance(inputs, Vectors)
-        inputs = inputs._replace(extra=_prepared(agent, inputs))
+        inputs = replace(inputs, extra=_prepared(agent, inputs))
     return Programs(agent, methods, inputs, actions)
 
 

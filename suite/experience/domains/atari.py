@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
+from typing_extensions import override
+
 from suite.contracts.agent import DataPlan
+from suite.experience.domains.base import Domain
 from suite.experience.envs.atari import AtariEnvs, emulator_options, rom_path, rom_sha256
 from suite.experience.envs.several import SeveralEnvs
 from suite.experience.observations import Frames
@@ -16,8 +19,8 @@ from suite.experience.replay.placement import Placement, replay_bytes
 from suite.tasks import Game, Task
 
 
-class Atari:
-    """See `Domain`."""
+class Atari(Domain):
+    """Atari, one emulator for each lane."""
 
     mixes_games = True
     seconds_per_step = 5e-4
@@ -25,16 +28,17 @@ class Atari:
     def __init__(self, task: Task) -> None:
         self.options = task.atari
 
+    @override
     def inputs(self, game: Game) -> Frames:
-        """See `Domain`."""
         return Frames(self.options.frame_stack, self.options.screen_size)
 
+    @override
     def check(self, game: Game) -> None:
-        """See `Domain`."""
         rom_path(game)
 
+    @override
     def environment(self, game: Game) -> tuple[dict[str, Any], str]:
-        """See `Domain`; the fingerprint is of emulator version, ROM and every option, threads left out."""
+        """The fingerprint is of emulator version, ROM and every option, threads left out."""
         environment: dict[str, Any] = {
             "ale_py": metadata.version("ale-py"),
             "rom": game.rom,
@@ -45,20 +49,21 @@ class Atari:
         relevant = {name: value for name, value in environment.items() if name not in ("num_threads", "batch_size")}
         return environment, hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
+    @override
     def replay_bytes(self, plan: DataPlan, steps: int, game: Game, placement: Placement) -> tuple[int, int]:
-        """See `Domain`."""
         return replay_bytes(plan, steps, self.options, game, placement)
 
+    @override
     def history_bytes_per_step(self, game: Game) -> int:
-        """See `Domain`: an action."""
+        """Those of an action."""
         return self.options.action_bytes(game)
 
+    @override
     def evaluation_envs(self, game: Game, count: int, threads: int) -> AtariEnvs:
-        """See `Domain`."""
         return AtariEnvs(game, self.options, count, min(count, threads))
 
+    @override
     def execution(self, games: Sequence[Game], seeds: Sequence[int]) -> dict[str, str]:
-        """See `Domain`."""
         return {}
 
     def environments(self, games: Sequence[Game], threads: int) -> SeveralEnvs:

@@ -7,9 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from suite.contracts.agent import DataPlan
 from suite.errors import UnfitEnvironment, UsageError
 from suite.experience.domains.atari import Atari
+from suite.experience.domains.base import Domain
 from suite.experience.envs.atari import AtariEnvs
 from suite.experience.logs.dataset import OfflineData
 from suite.experience.logs.sample import SampleFile, Selection, find_sample
@@ -18,8 +21,8 @@ from suite.experience.replay.placement import Placement
 from suite.tasks import Game, Task
 
 
-class Offline:
-    """See `Domain`."""
+class Offline(Domain):
+    """Logs of Atari, and an emulator for evaluation."""
 
     mixes_games = True
     seconds_per_step = 1.8e-4
@@ -30,35 +33,39 @@ class Offline:
         self._directory = directory
         self._dataset = dataset
 
+    @override
     def inputs(self, game: Game) -> Frames:
-        """See `Domain`."""
         return self._atari.inputs(game)
 
+    @override
     def check(self, game: Game) -> None:
-        """See `Domain`: the emulator for evaluation, and at least one sample."""
+        """The emulator for evaluation must be there, and at least one sample."""
         self._atari.check(game)
         self._samples(game)
 
+    @override
     def environment(self, game: Game) -> tuple[dict[str, Any], str]:
-        """See `Domain`."""
         return self._atari.environment(game)
 
+    @override
     def replay_bytes(self, plan: DataPlan, steps: int, game: Game, placement: Placement) -> tuple[int, int]:
-        """See `Domain`; mapped frames count, though the system may drop them: training that reads disks is slow."""
+        """Mapped frames count, though the system may drop them: training that reads disks is slow."""
         size = find_sample(self._samples(game)[0])
         assert size is not None
         return (0, size.bytes) if placement is Placement.DEVICE else (size.bytes, 0)
 
+    @override
     def history_bytes_per_step(self, game: Game) -> int:
-        """See `Domain`: the log stays where it is."""
+        """None: the log stays where it is."""
         return 0
 
+    @override
     def evaluation_envs(self, game: Game, count: int, threads: int) -> AtariEnvs:
-        """See `Domain`."""
         return self._atari.evaluation_envs(game, count, threads)
 
+    @override
     def execution(self, games: Sequence[Game], seeds: Sequence[int]) -> dict[str, str]:
-        """See `Domain`: the run and the hash of what each game's sample holds."""
+        """The run and the hash of what each game's sample holds."""
         found = {}
         for game, seed in zip(games, seeds, strict=True):
             data = self.open(game, seed)
