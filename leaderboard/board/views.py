@@ -175,11 +175,6 @@ class Board:
         return tuple(sorted({row.flops.why for row in self.standings if row.flops.why and not row.entry.published}))
 
     @property
-    def curve_frames(self) -> tuple[int, ...]:
-        """All frames at which some curve has a point."""
-        return tuple(sorted({point.frames for curve in self.curves for point in curve.points}))
-
-    @property
     def unbalanced(self) -> bool:
         """Whether some entry's games have different numbers of seeds."""
         return any(standing.estimate and not standing.balanced for standing in self.standings)

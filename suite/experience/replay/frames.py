@@ -19,7 +19,7 @@ from suite.contracts.agent import DataPlan
 from suite.errors import SuiteError
 from suite.experience.replay.device import blank
 from suite.experience.replay.prioritized import MAX_REDRAWS, Priorities, importance_weights
-from suite.experience.replay.stores import FrameStore, HostFrames
+from suite.experience.replay.stores import FrameStore
 from suite.experience.samples import Windows
 
 Uniform = Callable[[int], NDArray[np.float64]]
@@ -42,11 +42,6 @@ class FrameReplay:
         self.added = 0
         self._truncations = 0  # slots of `truncated` that are set
         self._drawn: NDArray[np.int64] = np.empty(0, np.int64)
-
-    @classmethod
-    def on_host(cls, capacity: int, frame_shape: tuple[int, int], stack: int) -> FrameReplay:
-        """Return an empty ring sampled uniformly, its frames in an array; memory is taken as it fills."""
-        return cls(capacity, stack, HostFrames(capacity, frame_shape))
 
     def add(self, frame: NDArray[np.uint8], action: int, reward: float, *, terminal: bool, truncated: bool) -> None:
         """Append a transition: the frame that was acted on, and what came of it (reward already clipped)."""

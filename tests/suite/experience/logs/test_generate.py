@@ -24,6 +24,7 @@ from suite.experience.logs.layout import Place, Row, file_name
 from suite.experience.logs.manifest import find_manifest, verify_run
 from suite.experience.logs.sample import Selection, make_plan, sample_path
 from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.stores import HostFrames
 from suite.records.record import Actions, Attempt, CellFile, Episode, ProvenanceFile, StatusFile
 from suite.rng import Streams
 from suite.running.provenance import environment_of
@@ -204,7 +205,7 @@ def test_its_windows_are_those_of_the_runs_replay(played: Played, tmp_path: Path
     place, selection = Place(tmp_path, "Breakout", 2), Selection("checkpoints", 1.0)
     build(make_plan(place, manifest, selection))
     data = OfflineData.open(sample_path(place, selection))
-    replay = FrameReplay.on_host(1000, (84, 84), 4)
+    replay = FrameReplay(1000, 4, HostFrames(1000, (84, 84)))
     for frame, action, reward, end in played.transitions:
         replay.add(frame, action, min(1.0, reward), terminal=end == "T", truncated=end == "X")
     real = [row for row, (*_, end) in enumerate(expected_rows(played)[:STEPS]) if end != "p"]
