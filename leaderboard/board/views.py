@@ -141,7 +141,7 @@ class Board:
 
     frames: int
     shortened: bool
-    iteration_frames: int
+    iteration_length: int
     games_needed: int
     standings: tuple[Standing, ...]
     ticks: tuple[Tick, ...]

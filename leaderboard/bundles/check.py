@@ -172,7 +172,7 @@ def _check_run(run: BundledRun, task: Task, cards: run_checks.Cards, name: str) 
     if run.status.state == "diverged":
         yield finding("runs.diverged", name, "it diverged")
     if run.cell.spec.shortened:
-        yield finding("protocol.shortened", name, f"{run.cell.spec.frames:,} of {task.budget.frames:,} {task.unit}")
+        yield finding("protocol.shortened", name, f"{run.cell.spec.frames:,} of {task.budget.length:,} {task.unit}")
     for key, value in sorted(run.cell.departures.items()):
         yield finding("protocol.departure", name, f"{key}: published {shown(value)}")
     yield from record_checks.check_steps(run, task, name)
@@ -207,7 +207,7 @@ def _facts(checked: Checked, task: Task, name: str) -> RunFacts:
         score=checked.score,
         scored_episodes=checked.scored_episodes,
     )
-    curve = Curve(cell.config_id, cell.game, cell.seed, task.budget.iteration_frames, checked.iterations)
+    curve = Curve(cell.config_id, cell.game, cell.seed, task.budget.iteration_length, checked.iterations)
     fingerprints = frozenset(attempt.environment_fingerprint for attempt in run.provenance.attempts)
     return RunFacts(name, claim, curve, trace(run), fingerprints, cell.spec.shortened, checked.digest)
 

@@ -24,7 +24,7 @@ def episode_cap(task: Task) -> int:
 def check_steps(run: Run, task: Task, where: str) -> Iterator[Finding]:
     """Yield findings about lengths and about where the episodes end."""
     status, cap = run.status, episode_cap(task)
-    if status.frames != status.agent_steps * task.frame_skip or status.frames > run.cell.spec.frames:
+    if status.frames != status.agent_steps * task.units_per_step or status.frames > run.cell.spec.frames:
         yield finding("record.steps", where, f"{status.agent_steps} steps and {status.frames} {task.unit} do not fit")
     for logged in (run.episodes, run.evaluation):
         if any(one.attempt > other.attempt for one, other in itertools.pairwise(logged)):
@@ -72,7 +72,7 @@ def check_evaluation(run: Run, task: Task, where: str) -> Iterator[Finding]:
         return
     trajectory = run.cell.spec.agent.settings.get("trajectory_length", 1)
     size = trajectory if type(trajectory) is int and trajectory > 0 else 1
-    due = due_steps(evaluation, size, min(run.status.frames, run.cell.spec.frames) // task.frame_skip)
+    due = due_steps(evaluation, size, min(run.status.frames, run.cell.spec.frames) // task.units_per_step)
     held = [step for step, _ in itertools.groupby(run.evaluation, key=lambda row: row.agent_step)]
     wanted = due if run.status.state == "done" else due[: len(held)]
     if held != wanted:

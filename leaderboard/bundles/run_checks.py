@@ -182,7 +182,7 @@ def check_provenance(run: Run, task: Task, where: str) -> Iterator[Finding]:
     """Yield findings about speed, dates and the state of the code."""
     attempt, summary = run.attempt, run.status.summary
     if summary is not None:
-        frames = run.status.frames - attempt.resumed_at * task.frame_skip
+        frames = run.status.frames - attempt.resumed_at * task.units_per_step
         rate = frames / summary.wall_seconds if summary.wall_seconds > 0 else math.inf
         if frames < 0 or (rate > FASTEST and frames > 0):
             yield finding("rate.impossible", where, f"{frames:,} {task.unit} in {summary.wall_seconds:g} seconds")

@@ -57,7 +57,7 @@ def verify(run: Run) -> Verification:
                     raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
                 actions.append(logs[episode.episode].unpack(episode.length))
             found += _replay(envs, segment, actions)
-            frames += sum(map(len, actions)) * task.frame_skip
+            frames += sum(map(len, actions)) * task.units_per_step
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))
@@ -78,7 +78,7 @@ def _verify_evaluation(run: Run, task: Task, domain: Domain) -> Verification:
                 found.append(f"evaluation episode {row.episode}: its seed is not the one that this cell assigns")
             envs.reset([row.emulator_seed])
             found += _replay_episode(envs, row, _unpacked(task, row.unpack(width), width))
-            frames += row.length * task.frame_skip
+            frames += row.length * task.units_per_step
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))

@@ -111,7 +111,7 @@ class _Changed(nn.Module):
 
 def full_updates(task: Task, plan: DataPlan) -> int:
     """Return the gradient steps that schedules are written for: the task's full budget times the replay ratio."""
-    return plan.nominal_updates(task.agent_steps(task.budget.frames))
+    return plan.nominal_updates(task.agent_steps(task.budget.length))
 
 
 def _method(component: Component, context: Context) -> Method:

@@ -47,10 +47,10 @@ class Checked:
 
 
 def iterations(task: Task, rows: Iterable[Episode | EvaluationRow]) -> tuple[IterationMean, ...]:
-    """Return the mean raw return per iteration (`iteration_frames` frames each); one without an episode is absent."""
+    """Return the mean raw return per iteration (`iteration_length` each); one without an episode is absent."""
     returns: dict[int, list[float]] = defaultdict(list)
     for row in rows:
-        returns[(row.frame - 1) // task.budget.iteration_frames].append(row.value)
+        returns[(row.frame - 1) // task.budget.iteration_length].append(row.value)
     return tuple(IterationMean(index, _mean(values), len(values)) for index, values in sorted(returns.items()))
 
 
@@ -168,7 +168,7 @@ def _check_cell(run: Run, task: Task) -> None:
         raise _bad(run, "its spec.json has names or values that cannot be printed")
     if cell.game not in task.games:
         raise _bad(run, f"{cell.game!r} is not a game of {task.key}")
-    if spec.frames > task.budget.frames or spec.shortened != (spec.frames != task.budget.frames):
+    if spec.frames > task.budget.length or spec.shortened != (spec.frames != task.budget.length):
         raise _bad(run, f"its budget of {spec.frames} {task.unit} is not what it says about {task.key}")
     if run.status.budget_frames != spec.frames:
         raise _bad(run, f"status.json counts to {run.status.budget_frames} {task.unit}, spec.json to {spec.frames}")

@@ -111,7 +111,7 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
 
 def _budget_text(task: Task, frames: int, steps: int) -> str:
     counted = f"  {task.unit:<16} {frames:,}"
-    return counted if task.frame_skip == 1 else f"{counted} = {steps:,} agent steps"
+    return counted if task.units_per_step == 1 else f"{counted} = {steps:,} agent steps"
 
 
 def _cell(cell: Cell, state: str) -> dict[str, Any]:

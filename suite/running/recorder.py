@@ -47,7 +47,7 @@ class Recording:
         self.step = 0
         self._updates = self._episodes = 0
         self._writer = writer
-        self._skip = self.task.frame_skip
+        self._skip = self.task.units_per_step
         self._started_at = provenance.utc_now()
         self._clock = time.monotonic()
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_MARKS)
@@ -235,6 +235,6 @@ class Recording:
     def _note(self, row: Episode) -> None:
         self.last_return = row.value
         self._recent.append(row)
-        oldest = row.frame - self.task.score.window_frames
-        if self._recent[0].frame <= oldest - self.task.score.window_frames:  # now and then, not at every row
+        oldest = row.frame - self.task.score.window_length
+        if self._recent[0].frame <= oldest - self.task.score.window_length:  # now and then, not at every row
             self._recent = [kept for kept in self._recent if kept.frame > oldest]

@@ -59,7 +59,7 @@ class Session:
         self._unsaved = unsaved
         self._task = first.task
         self._domain = domain_of(self._task, options.data, first.cell.spec.dataset)
-        self._skip = self._task.frame_skip
+        self._skip = self._task.units_per_step
         self._frames = first.cell.spec.frames
         self._budget = self._task.agent_steps(self._frames)
         self._evaluations = Evaluations(self._task, self._domain, self._check_stop)
@@ -109,7 +109,7 @@ class Session:
             raise Stopped
 
     def _train(self, group: Training) -> None:
-        timeline = Timeline.of(self._task, group.plan, self._frames, self._options.checkpoint_frames)
+        timeline = Timeline.of(self._task, group.plan, self._frames, self._options.checkpoint_every)
         if Event.EVALUATE in timeline.due(group.step):
             self._each(group, self._evaluate)  # what a stop had cut short
         while self._members and group.step < self._budget and not self._stop.is_set():

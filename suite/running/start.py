@@ -42,7 +42,7 @@ class Options:
     `data`: the directory of logged data, for offline tasks.
     """
 
-    checkpoint_frames: int
+    checkpoint_every: int
     placement: Placement
     form: str = "auto"
     data: Path | None = None

@@ -36,7 +36,7 @@ class Timeline:
         """Return the timeline of a run of so many of the task's unit, with so many between checkpoints."""
         last = task.agent_steps(length)
         evaluations = [] if task.evaluation is None else due_steps(task.evaluation, plan.trajectory, last)
-        diagnose, checkpoint = (max(1, task.agent_steps(each)) for each in (task.diagnostics_frames, checkpoint_every))
+        diagnose, checkpoint = (max(1, task.agent_steps(each)) for each in (task.diagnostics_every, checkpoint_every))
         return cls(last, diagnose, checkpoint, evaluations)
 
     def due(self, step: int) -> set[Event]:

@@ -15,7 +15,7 @@ from suite.tasks.games import Game
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 class Environment(_Data):
@@ -78,21 +78,24 @@ class MujocoEnvironment(_Data):
 
 
 class Budget(_Data):
-    """How long a run is, in the task's unit (see `Task.unit`); the names are those of Atari's."""
+    """How long a run is, and each of the iterations that its curve is made of, in the task's unit (see `Task.unit`).
 
-    frames: int
-    iteration_frames: int
+    In files, lengths in a task's unit are called after Atari's, whatever the unit.
+    """
+
+    length: int = Field(alias="frames")
+    iteration_length: int = Field(alias="iteration_frames")
 
 
 class Score(_Data):
-    """The score rule, over the last `window_frames` of a run, in the task's unit.
+    """The score rule, over the last `window_length` of a run, in the task's unit.
 
     `mean_training_return`: the mean unclipped training return of the episodes that end there.
     `mean_evaluation_return`: that of the episodes of all evaluations there.
     """
 
     rule: Literal["mean_training_return", "mean_evaluation_return"]
-    window_frames: int
+    window_length: int = Field(alias="window_frames")
 
 
 class Evaluation(_Data):
@@ -139,7 +142,7 @@ class Task(_Data):
     evaluation: Evaluation | None = None
     agent: str = "dqn"
     network: str = "impala"
-    diagnostics_frames: int
+    diagnostics_every: int = Field(alias="diagnostics_frames")
     deviations: tuple[str, ...]
     overrides: dict[str, dict[str, Value]] = {}
 
@@ -180,7 +183,7 @@ class Task(_Data):
         return {"atari": 1_000_000, "offline": 125_000, "continuous": 50_000}[self.family]
 
     @property
-    def frame_skip(self) -> int:
+    def units_per_step(self) -> int:
         """How much of the unit one step of a run is: an agent step, or offline a gradient step."""
         return self.atari.frame_skip if self.family == "atari" else 1
 
@@ -196,13 +199,13 @@ class Task(_Data):
         assert isinstance(self.environment, MujocoEnvironment)
         return self.environment
 
-    def agent_steps(self, frames: int) -> int:
-        """Return the steps of a run of so many `unit`s."""
-        return frames // self.frame_skip
+    def agent_steps(self, length: int) -> int:
+        """Return the steps of a run of so many of the unit."""
+        return length // self.units_per_step
 
-    def score_window(self, frames: int) -> tuple[int, int]:
-        """Return the frames (after the first, up to the second) in which a scored episode of a run must end."""
-        return max(0, frames - self.score.window_frames), frames
+    def score_window(self, length: int) -> tuple[int, int]:
+        """Return where (after the first, up to the second, in the unit) a scored episode of a run must end."""
+        return max(0, length - self.score.window_length), length
 
 
 @functools.cache

@@ -191,7 +191,7 @@ def _episodes(task: Task, game: str, seed: int, steps: int, mean: int, source: r
                 {
                     "attempt": 1,
                     "agent_step": step,
-                    "frame": step * task.frame_skip,
+                    "frame": step * task.units_per_step,
                     "episode": len(rows),
                     "length": length,
                     "return": float(_return(game, source)),
@@ -212,11 +212,11 @@ def _evaluation(task: Task, game: str, seed: int, steps: int, source: random.Ran
     if task.evaluation is None:
         return ()
     streams, rows = Streams(task.key, game, seed), []
-    after, until = task.score_window(task.budget.frames)
+    after, until = task.score_window(task.budget.length)
     for step in due_steps(task.evaluation, 1, steps):
         for number in range(task.evaluation.episodes or 3):
             length = source.randint(20, 60)
-            frame = step * task.frame_skip
+            frame = step * task.units_per_step
             actions = source.randbytes(length).translate(bytes(value % GAMES[game].actions for value in range(256)))
             rows.append(
                 EvaluationRow.model_validate(
@@ -250,12 +250,12 @@ def _actions(
 
 
 def _diagnostics(task: Task, steps: int, source: random.Random) -> list[Diagnostics]:
-    every = task.agent_steps(task.diagnostics_frames)
+    every = task.agent_steps(task.diagnostics_every)
     return [
         Diagnostics(
             attempt=1,
             agent_step=step,
-            frame=step * task.frame_skip,
+            frame=step * task.units_per_step,
             updates=step // 4,
             values={name: source.random() for name in ("loss", "mean_q", "parameter_norm", "sparsity", "epsilon")},
         )

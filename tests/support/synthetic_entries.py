@@ -78,11 +78,11 @@ def entries(plan: Plan) -> list[Entry]:
     task, games = load_task(plan.task), game_names(plan)
     found: dict[str, Entry] = {}
     for resolved in _candidates(task, source):
-        frames = (plan.iterations or _iterations(task)) * task.budget.iteration_frames
+        frames = (plan.iterations or _iterations(task)) * task.budget.iteration_length
         spec = resolved.spec.model_copy(
             update={
                 "frames": frames,
-                "shortened": frames != task.budget.frames,
+                "shortened": frames != task.budget.length,
                 "dataset": None if task.data is None else "generated-0123456789abcdef.blocks.0.05.0",
             }
         )
@@ -120,4 +120,4 @@ def game_names(plan: Plan) -> tuple[str, ...]:
 
 
 def _iterations(task: Task) -> int:
-    return -(-task.budget.frames // task.budget.iteration_frames)
+    return -(-task.budget.length // task.budget.iteration_length)

@@ -82,10 +82,10 @@ def test_the_difference_of_the_areas_under_the_curves_stands_beside_it(board):
     with ResultStore.open(board) as store, store.snapshot() as snapshot:
         stored = snapshot.runs(task.key)
     sides = [
-        learning.curve_scores(task, [one for one in stored if one.config_id == item["config_id"]], task.budget.frames)
+        learning.curve_scores(task, [one for one in stored if one.config_id == item["config_id"]], task.budget.length)
         for item in content["entries"]
     ]
-    expected = area_between(*sides, learning.positions(task, task.budget.frames))
+    expected = area_between(*sides, learning.positions(task, task.budget.length))
     assert area == asdict(expected)
     assert area["low"] > 0
     lines = run("impala 3", "impala 1", "--db", board).stdout.splitlines()

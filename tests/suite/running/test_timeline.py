@@ -49,10 +49,10 @@ def test_a_timeline_is_in_agent_steps(task: str, agent: str, checkpoint: int, ev
     timeline = Timeline.of(found, plan, length, checkpoint)
     last = found.agent_steps(length)
     due = {event: [step for step in range(last + 1) if event in timeline.due(step)] for event in Event}
-    skip = found.frame_skip
+    skip = found.units_per_step
     assert due[Event.EVALUATE] == (evaluations if found.evaluation is None or found.evaluation.every else [last])
     assert due[Event.DIAGNOSE] == sorted(
-        {*range(found.diagnostics_frames // skip, last, found.diagnostics_frames // skip), last}
+        {*range(found.diagnostics_every // skip, last, found.diagnostics_every // skip), last}
     )
     assert due[Event.CHECKPOINT] == sorted({*range(checkpoint // skip, last, checkpoint // skip), last})
     assert due[Event.REPORT] == list(range(STEPS_BETWEEN_REPORTS, last + 1, STEPS_BETWEEN_REPORTS))
