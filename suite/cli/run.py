@@ -67,10 +67,10 @@ def run(
     **computing: Any,
 ) -> None:
     """Train agents on a task. Issue the same command again and it does what is missing."""
-    from suite.running.request import Request, resolve
-
     options = Computing(**computing)
     with stop_on_signals() as stop:
+        from suite.running.request import Request, resolve
+
         request = Request(task_name, agent, network, _split(methods), settings, frames, width, data)
         plan = planned(resolve(request), games, seeds, out or Path(DEFAULT_OUT), data, options)
         if dry_run:

@@ -6,14 +6,14 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from suite.cli.signals import stopping_signals
+from suite.cli.signals import stop_once
 from suite.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -146,15 +146,10 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM, SIGINT or SIGUSR1 sets; a second signal ends the process at once."""
-    stop = threading.Event()
+def stop_on_signals() -> contextlib.AbstractContextManager[threading.Event]:
+    """Return the event that asks cells to stop; see `stop_once`."""
+    return stop_once(_abort)
 
-    def handle() -> None:
-        if stop.is_set():
-            os._exit(ExitCode.INTERRUPTED)
-        stop.set()
 
-    with stopping_signals(handle):
-        yield stop
+def _abort() -> None:
+    os._exit(ExitCode.INTERRUPTED)  # the checkpoint before stays valid

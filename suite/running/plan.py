@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from suite.errors import UsageError
+from suite.errors import BadData, UsageError
 from suite.experience.domains import Domain, domain_of
 from suite.experience.replay.placement import Placement
 from suite.learning.device import cpu_threads
-from suite.records.record import FINISHED, effective_state, read_status
+from suite.records.record import FINISHED, effective_state, read_status, require_whole
 from suite.running.cost import Costs
 from suite.running.machine import available_device_memory, is_accelerator
 from suite.running.memory import available_memory
@@ -139,9 +139,14 @@ def _placed(plan: Plan, lanes: str, placement: str) -> Plan:
 
 
 def _existing_state(path: Path) -> str | None:
+    """Return the state of a whole record; None where there is none, or a damaged one, which its own cell will tell."""
     if not (path / "status.json").exists():
         return None
-    return effective_state(path, read_status(path))
+    try:
+        require_whole(path)
+        return effective_state(path, read_status(path))
+    except BadData:
+        return None
 
 
 def _lanes(text: str, plan: Plan) -> int:
