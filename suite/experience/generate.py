@@ -24,6 +24,7 @@ from suite.experience.envs.atari import AtariEnvs
 from suite.experience.logs.files import Look, exclusive, no_look, unwritable
 from suite.experience.logs.layout import PADDING, SCREEN, Place, Row, write_checkpoint
 from suite.experience.logs.manifest import Generated, Manifest, find_manifest, manifest_path, write_manifest
+from suite.experience.playback import Begun, History, PlayedOtherwise, play
 from suite.records.record import Episode, Run, read_run
 from suite.records.schedule import by_segment
 from suite.tasks import GAMES, Task, load_task
@@ -157,22 +158,21 @@ def _play(
 ) -> Iterator[Row]:
     """Yield the rows of a segment; BadData if an episode does not end as it was recorded."""
     padding = Row(np.zeros((SCREEN, SCREEN), np.uint8), 0, 0.0, False)
-    seed: int | None = segment[0].emulator_seed
-    for episode in segment:
-        frame = envs.reset([seed])[0].copy()
-        seed, total, ended = None, 0.0, None
-        yield from [padding] * PADDING
-        for step, action in enumerate(actions[episode.episode], start=1):
-            if action >= envs.actions or ended is not None:
+    recorded = [np.frombuffer(actions[episode.episode], np.uint8) for episode in segment]
+    total = 0.0
+    try:
+        for event in play(envs, [History(segment[0].emulator_seed, recorded)]):
+            if isinstance(event, Begun):
+                total = 0.0
+                yield from [padding] * PADDING
+                continue
+            total += event.reward
+            episode = segment[event.episode]
+            if event.position == episode.length - 1 and (event.end, total) != (episode.end, episode.value):
                 raise _otherwise(path, episode)
-            answer = envs.step(np.asarray([action]))
-            reward = float(answer.reward[0])
-            total += reward
-            ended = "truncated" if answer.truncated[0] else "terminated" if answer.discount[0] == 0 else None
-            if step == episode.length and (ended, total) != (episode.end, episode.value):
-                raise _otherwise(path, episode)
-            yield Row(frame, action, min(clip, max(-clip, reward)), ended == "terminated")
-            frame = answer.observation[0].copy()
+            yield Row(event.shown, int(event.action), min(clip, max(-clip, event.reward)), event.terminal)
+    except PlayedOtherwise as otherwise:
+        raise _otherwise(path, segment[otherwise.episode]) from otherwise
 
 
 def _otherwise(path: Path, episode: Episode) -> BadData:

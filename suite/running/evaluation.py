@@ -108,8 +108,7 @@ class _Player:
         if self._over:
             self._begin()
         inputs = self._programs.inputs
-        self._envs.send(self._actions())
-        answer = self._envs.receive()
+        answer = self._envs.step(self._actions())
         for slot, episode in enumerate(self._playing):
             truncated = bool(answer.truncated[slot])
             over = truncated or bool(answer.discount[slot] == 0)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.contracts.agent import Batch, DataPlan, Trajectory
-from suite.experience.envs.several import SeveralEnvs
+from suite.experience.envs.base import Envs
 from suite.learning.learners import Learners
 from suite.rng import Streams
 from suite.running.lane import FinishedEpisode
@@ -222,7 +222,7 @@ class _Lockstep:
 class Group(_Lockstep):
     """Lanes with environments."""
 
-    def __init__(self, plan: DataPlan, lanes: Sequence[ActingLane], learners: Learners, envs: SeveralEnvs) -> None:
+    def __init__(self, plan: DataPlan, lanes: Sequence[ActingLane], learners: Learners, envs: Envs) -> None:
         super().__init__(plan, lanes, learners)
         self._acting = tuple(lanes)
         self._envs = envs
@@ -288,9 +288,9 @@ class Group(_Lockstep):
         return actions
 
     def _begin_episodes(self, lanes: Sequence[int] | range) -> None:
-        first = self._envs.reset(
-            {index: self._acting[index].next_seed if index in self.active else None for index in lanes}
-        )
+        seeds = [self._acting[index].next_seed if index in self.active else None for index in lanes]
+        mask = np.isin(np.arange(len(self._acting)), lanes)
+        first = self._envs.reset(seeds, None if mask.all() else mask)
         for index in lanes:
             if index in self.active:
                 self._acting[index].begin(first[index])

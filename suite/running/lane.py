@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.contracts.agent import DataPlan
+from suite.experience.playback import History, Played
 from suite.experience.replay.frames import FrameReplay
 from suite.experience.samples import Windows
 from suite.rng import Exploration, Sampling, Streams
@@ -156,22 +157,34 @@ class Lane:
         self._segment = history[-1][:-1]
         self._current = bytearray(history[-1][-1])
 
-    def refill(
-        self,
-        index: int,
-        frame: NDArray[np.uint8],
-        action: int,
-        reward: float,
-        *,
-        depth: int,
-        terminal: bool,
-        truncated: bool,
-    ) -> None:
-        """Put a transition that was played again back into the replay, unless it has been overwritten since."""
+    def histories(self) -> list[History]:
+        """Return the segments that the replay reaches into, to be played again; the last one is at hand."""
+        history = self.history()
+        first = self.segments - len(history) + 1
+        return [
+            History(
+                self.streams.emulator_seed(first + index),
+                [np.frombuffer(actions, np.uint8) for actions in segment],
+                open=index == len(history) - 1,
+            )
+            for index, segment in enumerate(history)
+        ]
+
+    def refill(self, index: int, played: Played, depth: int) -> None:
+        """Put a transition that was played again back into the replay, unless it has been overwritten since.
+
+        `depth`: the steps of its episode, or life, before it.
+        """
         if index >= self.step - self.replay.capacity:
-            depth = min(depth, self.replay.stack - 1)
-            clipped = self._clipped(reward)
-            self.replay.write(index, frame, action, clipped, depth=depth, terminal=terminal, truncated=truncated)
+            self.replay.write(
+                index,
+                played.shown,
+                int(played.action),
+                self._clipped(played.reward),
+                depth=min(depth, self.replay.stack - 1),
+                terminal=played.terminal or played.life_lost,
+                truncated=played.truncated,
+            )
 
     def begin_again(self, first_frame: NDArray[np.uint8]) -> None:
         """Start to play the episode at hand again; its actions stay."""

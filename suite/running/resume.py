@@ -8,8 +8,7 @@ time, and the emulator reaches the episode at hand in the same way.
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,46 +18,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from suite.contracts.agent import Learner
 from suite.errors import BadData, UnfitEnvironment
-from suite.experience.envs.several import SeveralEnvs
+from suite.experience.envs.base import Envs
+from suite.experience.playback import Begun, Look, PlayedOtherwise, play
 from suite.records.learner_arrays import LEARNER, Arrays
 from suite.running.lane import ACTIONS, PRIORITIES, Lane
-
-Segment = Sequence[bytes]
-"""The actions of a segment's episodes."""
-Look = Callable[[int, int], None]
-"""Is told agent steps played and those in all."""
-STEPS_BETWEEN_LOOKS = 64
 
 
 class Stopped(Exception):
     """A rebuild was stopped on request; nothing is lost by it."""
-
-
-def play_to(envs: SeveralEnvs, seeds: Sequence[int], segments: Sequence[Segment], look: Look) -> None:
-    """Bring each lane's environment to where the segment at hand leads, all arriving at the same time.
-
-    All environments step together, so that a lane with fewer actions starts later.
-    """
-    steps = [sum(map(len, segment)) for segment in segments]
-    longest = max(steps)
-    delays = [longest - own for own in steps]
-    actions = [b"".join(segment) for segment in segments]
-    begins = [set(np.cumsum([0, *map(len, segment[:-1])]).tolist()[1:]) for segment in segments]
-    envs.reset(dict.fromkeys(range(envs.lanes), 0))
-    over: set[int] = set()
-    for step in range(longest + 1):
-        starting: dict[int, int | None] = {lane: seeds[lane] for lane, delay in enumerate(delays) if delay == step}
-        again = {lane: None for lane, delay in enumerate(delays) if step > delay and step - delay in begins[lane]}
-        idle_ends = {lane: None for lane in over if delays[lane] > step}
-        if starting or again or idle_ends:
-            envs.reset(idle_ends | again | starting)
-        if step == longest:
-            return
-        chosen = [own[step - delay] if step >= delay else 0 for own, delay in zip(actions, delays, strict=True)]
-        answer = envs.step(chosen)
-        over = {lane for lane in range(envs.lanes) if answer.discount[lane] == 0 or answer.truncated[lane]}
-        if step % STEPS_BETWEEN_LOOKS == 0:
-            look(step, longest)
 
 
 class LaneState(BaseModel):
@@ -117,7 +84,7 @@ def restore_lane(
     lane: Lane,
     state: LaneState,
     arrays: Mapping[str, NDArray[Any]],
-    make_envs: Callable[[int], SeveralEnvs],
+    make_envs: Callable[[int], Envs],
     at_once: int,
     look: Look,
 ) -> None:
@@ -134,130 +101,35 @@ def restore_lane(
         lane.replay.priorities.restore(named)
     envs = make_envs(min(at_once, len(history)))
     try:
-        _Rebuild(lane, history, envs, look).run()
+        _rebuild(lane, envs, look)
         lane.replay.added = lane.step
+    except PlayedOtherwise as otherwise:
+        number = lane.segments - len(history) + 1 + otherwise.history
+        raise UnfitEnvironment(
+            f"Segment {number} plays otherwise here than when it was recorded.",
+            "Go on with the ale-py and the ROM that provenance.json names.",
+        ) from otherwise
     finally:
         envs.close()
 
 
-class _Rebuild:
-    """Plays a lane's history into its replay, one environment a segment, several at a time."""
-
-    def __init__(self, lane: Lane, history: Sequence[Segment], envs: SeveralEnvs, look: Look) -> None:
-        steps = [sum(map(len, segment)) for segment in history]
-        self._total = sum(steps)
-        starts = np.cumsum([lane.step - self._total, *steps]).tolist()
-        first = lane.segments - len(history) + 1
-        self._waiting = deque(
-            _Replayed(lane, first + index, starts[index], segment) for index, segment in enumerate(history)
-        )
-        self._playing: list[_Replayed | None] = [None] * envs.lanes
-        self._over = [True] * envs.lanes
-        self._envs = envs
-        self._look = look
-
-    def run(self) -> None:
-        """Play everything."""
-        self._envs.reset(dict.fromkeys(range(self._envs.lanes), 0))
-        played, rounds = 0, 0
-        while self._begin_episodes():
-            actions = [0 if segment is None else segment.action for segment in self._playing]
-            answer = self._envs.step(actions)
-            for slot, segment in enumerate(self._playing):
-                terminal, truncated = bool(answer.discount[slot] == 0), bool(answer.truncated[slot])
-                self._over[slot] = terminal or truncated
-                if segment is not None:
-                    reward = float(answer.reward[slot])
-                    lost = answer.life_lost is not None and bool(answer.life_lost[slot])
-                    segment.take(
-                        answer.observation[slot], reward, terminal=terminal, truncated=truncated, life_lost=lost
-                    )
-                    played += 1
-                    if segment.played:
-                        self._playing[slot] = None
-            rounds += 1
-            if rounds % STEPS_BETWEEN_LOOKS == 0:
-                self._look(played, self._total)
-
-    def _begin_episodes(self) -> bool:
-        """Reset what has ended, giving free environments their next segments; return whether any is played."""
-        seeds: dict[int, int | None] = {}
-        for slot in range(self._envs.lanes):
-            if self._playing[slot] is None and self._waiting:
-                starting = self._playing[slot] = self._waiting.popleft()
-                seeds[slot] = starting.emulator_seed
-            elif self._over[slot]:
-                seeds[slot] = None
-        for slot, frame in self._envs.reset(seeds).items() if seeds else ():
-            self._over[slot] = False
-            beginning = self._playing[slot]
-            if beginning is not None:
-                beginning.begin(frame)
-                if beginning.played:  # the episode at hand, before its first action
-                    self._playing[slot] = None
-        return any(segment is not None for segment in self._playing)
-
-
-class _Replayed:
-    """A segment of the history that is played again; the last one ends with the episode at hand."""
-
-    def __init__(self, lane: Lane, number: int, start: int, episodes: Segment) -> None:
-        self._lane = lane
-        self._number = number
-        self._index = start  # running number of the next transition
-        self._waiting = deque(episodes)
-        self._actions = b""
-        self._position = self._life_began = 0
-        self._frame: NDArray[np.uint8] = np.empty(0, np.uint8)
-
-    @property
-    def emulator_seed(self) -> int:
-        """The seed that the cell assigns to it."""
-        return self._lane.streams.emulator_seed(self._number)
-
-    @property
-    def action(self) -> int:
-        """The next action."""
-        return self._actions[self._position]
-
-    @property
-    def played(self) -> bool:
-        """Whether all actions were taken."""
-        return not self._waiting and self._position == len(self._actions)
-
-    def begin(self, frame: NDArray[np.uint8]) -> None:
-        """Start the next episode from its first frame."""
-        self._actions, self._position, self._life_began = self._waiting.popleft(), 0, 0
-        self._frame = frame.copy()
-        if self._at_hand:
-            self._lane.begin_again(frame)
-
-    def take(
-        self, frame: NDArray[np.uint8], reward: float, *, terminal: bool, truncated: bool, life_lost: bool
-    ) -> None:
-        """Take in what the next action led to; UnfitEnvironment if an episode ends where it did not before."""
-        self._lane.refill(
-            self._index,
-            self._frame,
-            self.action,
-            reward,
-            depth=self._position - self._life_began,
-            terminal=terminal or life_lost,
-            truncated=truncated,
-        )
-        self._index += 1
-        self._position += 1
-        if life_lost:
-            self._life_began = self._position
-        self._frame = frame.copy()
-        if (terminal or truncated) != (self._position == len(self._actions) and not self._at_hand):
-            raise UnfitEnvironment(
-                f"Segment {self._number} plays otherwise here than when it was recorded.",
-                "Go on with the ale-py and the ROM that provenance.json names.",
-            )
-        if self._at_hand:
-            self._lane.replayed(frame, reward, life_lost=life_lost)
-
-    @property
-    def _at_hand(self) -> bool:
-        return self._number == self._lane.segments and not self._waiting
+def _rebuild(lane: Lane, envs: Envs, look: Look) -> None:
+    """Play a lane's history into its replay, one environment a segment, several at a time."""
+    histories = lane.histories()
+    steps = [history.steps for history in histories]
+    following = np.cumsum([lane.step - sum(steps), *steps]).tolist()  # running numbers, by history
+    life_began = [0] * len(histories)
+    for event in play(envs, histories, look):
+        number = event.history
+        at_hand = number == len(histories) - 1 and event.episode == len(histories[number].episodes) - 1
+        if isinstance(event, Begun):
+            life_began[number] = 0
+            if at_hand:
+                lane.begin_again(event.seen)
+            continue
+        lane.refill(following[number], event, event.position - life_began[number])
+        following[number] += 1
+        if event.life_lost:
+            life_began[number] = event.position + 1
+        if at_hand:
+            lane.replayed(event.seen, event.reward, life_lost=event.life_lost)

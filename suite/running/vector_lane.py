@@ -7,8 +7,9 @@ and environment are rebuilt by playing them again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,16 +18,13 @@ from numpy.typing import NDArray
 
 from suite.contracts.agent import Batch, DataPlan, Trajectory
 from suite.errors import UnfitEnvironment
-from suite.experience.envs.mujoco import MujocoEnv
+from suite.experience.envs.base import Envs
 from suite.experience.observations import Vectors
+from suite.experience.playback import Begun, History, Look, PlayedOtherwise, play
 from suite.experience.replay.vectors import VectorReplay
 from suite.experience.samples import Rows
 from suite.rng import Sampling, Streams
 from suite.running.lane import ACTIONS, FinishedEpisode
-
-STEPS_BETWEEN_LOOKS = 256
-Look = Callable[[int, int], None]
-"""Is told environment steps played and those in all."""
 
 
 class VectorLane:
@@ -143,36 +141,42 @@ class VectorLane:
         joined = np.frombuffer(b"".join(history), "<f4").reshape(-1, self.inputs.actions)
         return {ACTIONS: joined}, tuple((len(actions) // self._width,) for actions in history)
 
+    def histories(self) -> list[History]:
+        """Return the episodes that the replay reaches into, to be played again; the last one is at hand."""
+        history = [*self._played, bytes(self._current)]
+        first = self.episodes - len(history) + 1
+        return [
+            History(
+                self.streams.emulator_seed(first + index),
+                [np.frombuffer(actions, "<f4").reshape(-1, self.inputs.actions)],
+                open=index == len(history) - 1,
+            )
+            for index, actions in enumerate(history)
+        ]
+
     def restore(
-        self,
-        step: int,
-        episodes: int,
-        lengths: Sequence[int],
-        actions: NDArray[np.float32],
-        chain: bytes,
-        env: MujocoEnv,
-        look: Look,
+        self, step: int, episodes: int, lengths: Sequence[int], actions: bytes, chain: bytes, envs: Envs, look: Look
     ) -> None:
-        """Bring a fresh lane to a checkpoint: counters, replay, and the environment at the episode at hand."""
-        total = sum(lengths)
-        self.step = self.replay.added = step - total
-        self.episodes = episodes - (len(lengths) - 1)
-        played = 0
-        for number, length in enumerate(lengths):
-            self.begin(env.reset(self.emulator_seed))
-            rows = actions[played : played + length]
-            for position, action in enumerate(rows, start=1):
-                seen, reward, terminal, truncated = env.step(action)
-                ended = terminal or truncated
-                if ended != (position == length and number < len(lengths) - 1):
-                    raise UnfitEnvironment(
-                        f"Episode {self.episodes} plays otherwise here than when it was recorded.",
-                        "Go on with the mujoco and gymnasium that provenance.json names, on the same type of machine.",
-                    )
-                self.observe(action, seen, reward, terminal=terminal, truncated=truncated)
-                played += 1
-                if played % STEPS_BETWEEN_LOOKS == 0:
-                    look(played, total)
+        """Bring a fresh lane to a checkpoint: counters and replay."""
+        ends = np.cumsum([0, *lengths]) * self._width
+        *played, current = [actions[begin:end] for begin, end in itertools.pairwise(ends.tolist())]
+        self.episodes, self._played, self._current = episodes, deque(played), bytearray(current)
+        histories = self.histories()
+        self.step = self.replay.added = step - sum(lengths)
+        self.episodes -= len(played)
+        self._played.clear()
+        try:
+            for event in play(envs, histories, look):
+                if isinstance(event, Begun):
+                    self.begin(event.seen)
+                else:
+                    ends_with = {"terminal": event.terminal, "truncated": event.truncated}
+                    self.observe(event.action, event.seen, event.reward, **ends_with)
+        except PlayedOtherwise as otherwise:
+            raise UnfitEnvironment(
+                f"Episode {self.episodes} plays otherwise here than when it was recorded.",
+                "Go on with the mujoco and gymnasium that provenance.json names, on the same type of machine.",
+            ) from otherwise
         self.chain = chain
 
     def _end_episode(self, truncated: bool) -> FinishedEpisode:

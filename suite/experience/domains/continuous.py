@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from suite.contracts.agent import DataPlan
 from suite.experience.envs.mujoco import SIZES, MujocoEnvs, environment_of
-from suite.experience.envs.several import SeveralEnvs
 from suite.experience.observations import Vectors
 from suite.experience.replay.placement import Placement
 from suite.experience.replay.vectors import replay_bytes
@@ -43,10 +40,9 @@ class Continuous:
         history = 4 * inputs.actions * min(capacity, steps)
         return replay_bytes(capacity, inputs.size, inputs.actions, steps) + 2 * history, 0
 
-    def environments(self, game: Game, lanes: int) -> tuple[MujocoEnvs, SeveralEnvs]:
-        """Return the bodies of lanes that are advanced together, and the same as environments of several games."""
-        envs, idle = MujocoEnvs(game, self.options, lanes), np.zeros(self.inputs(game).actions, np.float32)
-        return envs, SeveralEnvs([game] * lanes, lambda game, count: envs, idle)
+    def environments(self, game: Game, lanes: int) -> MujocoEnvs:
+        """Return the bodies of lanes that are advanced together."""
+        return MujocoEnvs(game, self.options, lanes)
 
     def evaluation_envs(self, game: Game, count: int, threads: int) -> MujocoEnvs:
         """See `Domain`."""

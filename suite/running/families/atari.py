@@ -6,12 +6,13 @@ from functools import partial
 
 from suite.experience.domains.atari import Atari
 from suite.experience.envs.several import SeveralEnvs
+from suite.experience.playback import play_to
 from suite.experience.replay.placement import make_replay
 from suite.learning.device import cpu_threads
 from suite.running.families.base import Setup
 from suite.running.group import Group
 from suite.running.lane import Lane
-from suite.running.resume import play_to, restore_lane
+from suite.running.resume import restore_lane
 from suite.tasks import Game
 
 
@@ -42,6 +43,5 @@ def start(domain: Atari, setup: Setup) -> Group:
     if setup.saved[0] is None:
         group.begin()
     else:
-        seeds, segments = [lane.emulator_seed for lane in lanes], [lane.history()[-1] for lane in lanes]
-        play_to(envs, seeds, segments, partial(setup.look, 0))
+        play_to(envs, [lane.histories()[-1] for lane in lanes], lambda done, total: setup.look(0, 0, total))
     return group

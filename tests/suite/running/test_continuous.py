@@ -90,8 +90,7 @@ def test_every_environment_has_the_sizes_of_the_table(version: str) -> None:
         envs = MujocoEnvs(game, options, 2)
         first = envs.reset([3, 3])
         assert first.shape == (2, SIZES[version][game.name])
-        envs.send(np.zeros((2, game.actions), np.float32))
-        np.testing.assert_array_equal(*envs.receive().observation)
+        np.testing.assert_array_equal(*envs.step(np.zeros((2, game.actions), np.float32)).observation)
         envs.close()
         environment, fingerprint = environment_of(game, options)
         assert environment["id"] == f"{game.name}-{version}"

@@ -16,6 +16,7 @@ from suite.contracts.agent import ApplyGradients, Batch, Learner
 from suite.experience.envs.atari import AtariEnvs
 from suite.experience.envs.several import SeveralEnvs
 from suite.experience.observations import Frames
+from suite.experience.playback import play_to
 from suite.experience.replay.placement import Placement, make_replay
 from suite.learning.build import build, programs_for
 from suite.learning.learners import LoopLearners
@@ -25,7 +26,7 @@ from suite.rng import Streams
 from suite.running.group import Group
 from suite.running.lane import Lane
 from suite.running.request import Request, resolve
-from suite.running.resume import LaneState, learner_arrays, play_to, restore_lane, restored_learner
+from suite.running.resume import LaneState, learner_arrays, restore_lane, restored_learner
 from suite.tasks import ATARI, GAMES, Game, load_task
 from suite.tasks.configuration import Spec
 
@@ -118,8 +119,7 @@ def resumed(cells: Sequence[tuple[str, int]], checkpoints: Sequence[Any], at_onc
         group.learners.put(index, restored_learner(group.programs[index].shapes(), arrays))  # type: ignore[attr-defined]
         group.restore_metrics(index, state.metrics)
     group.step, group.updates = checkpoints[0][0].agent_step, checkpoints[0][0].updates
-    seeds, actions = [lane.emulator_seed for lane in group.lanes], [lane.history()[-1] for lane in group.lanes]
-    play_to(group._envs, seeds, actions, lambda done, total: None)
+    play_to(group._envs, [lane.histories()[-1] for lane in group.lanes])
     return group
 
 
