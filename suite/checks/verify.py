@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import BadData
@@ -46,7 +45,7 @@ def verify(run: Run) -> Verification:
     if by_evaluation(task):
         return _verify_evaluation(run, task, domain)
     counted = scored(task, run.cell.spec.frames, run.episodes)
-    logs = run.actions()
+    logs, inputs = run.actions(), domain.inputs(GAMES[run.cell.game])
     found = _inconsistencies(run, task)
     frames = 0
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
@@ -56,7 +55,7 @@ def verify(run: Run) -> Verification:
             for episode in segment:
                 if episode.episode not in logs:
                     raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
-                actions.append(np.frombuffer(logs[episode.episode].unpack(episode.length), np.uint8))
+                actions.append(inputs.parsed(logs[episode.episode].unpack(episode.length)))
             found += _replay(envs, segment, actions)
             frames += sum(map(len, actions)) * task.frame_skip
     finally:
@@ -71,13 +70,12 @@ def _verify_evaluation(run: Run, task: Task, domain: Domain) -> Verification:
     found, frames = _inconsistencies(run, task), 0
     found += _incomplete_evaluations(run, task, counted)
     inputs = domain.inputs(GAMES[run.cell.game])
-    width = len(inputs.recorded(np.zeros(GAMES[run.cell.game].actions if task.family == "continuous" else ())))
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
         for row in counted:
             if row.emulator_seed != streams.emulator_seed(row.episode, stream_name(row.agent_step)):
                 found.append(f"evaluation episode {row.episode}: its seed is not the one that this cell assigns")
-            found += _replay(envs, [row], [_unpacked(task, row.unpack(width), width)])
+            found += _replay(envs, [row], [inputs.parsed(row.unpack(inputs.action_bytes))])
             frames += row.length * task.frame_skip
     finally:
         envs.close()
@@ -100,13 +98,6 @@ def _incomplete_evaluations(run: Run, task: Task, counted: Sequence[EvaluationRo
         if not whole or is_complete(evaluation, without_last):
             found.append(f"the evaluation at step {step} does not have exactly its episodes, each once")
     return found
-
-
-def _unpacked(task: Task, actions: bytes, width: int) -> NDArray[Any]:
-    """Return actions as environments take them, one row each."""
-    if task.family == "continuous":
-        return np.frombuffer(actions, "<f4").reshape(-1, width // 4)
-    return np.frombuffer(actions, np.uint8)
 
 
 def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:

@@ -21,6 +21,7 @@ from suite import durable
 from suite.errors import BadData, UsageError
 from suite.experience.domains import require_environment
 from suite.experience.envs.atari import AtariEnvs
+from suite.experience.envs.base import clipped
 from suite.experience.logs.files import Look, exclusive, no_look, unwritable
 from suite.experience.logs.layout import PADDING, SCREEN, Place, Row, write_checkpoint
 from suite.experience.logs.manifest import Generated, Manifest, find_manifest, manifest_path, write_manifest
@@ -170,7 +171,7 @@ def _play(
             episode = segment[event.episode]
             if event.position == episode.length - 1 and (event.end, total) != (episode.end, episode.value):
                 raise _otherwise(path, episode)
-            yield Row(event.shown, int(event.action), min(clip, max(-clip, event.reward)), event.terminal)
+            yield Row(event.shown, int(event.action), clipped(event.reward, clip), event.terminal)
     except PlayedOtherwise as otherwise:
         raise _otherwise(path, segment[otherwise.episode]) from otherwise
 

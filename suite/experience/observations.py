@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 
 from suite.contracts.agent import Batch, DataPlan
 from suite.experience.samples import Rows, Windows
+from suite.rng import Exploration, Streams
 
 Observation = NDArray[Any]
 """What a network is shown at one step, as it is kept on the host: see `Inputs.blank`."""
+Explore = Callable[[int, float], Any]
+"""Returns the random action of an agent step at an exploration rate, or None where the agent chooses."""
 
 
 class Inputs(Protocol):
@@ -29,6 +33,10 @@ class Inputs(Protocol):
 
     def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
         """Return the observation that follows another one."""
+        ...
+
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """Return what the environment showed last, from the observation that it made."""
         ...
 
     def network(self, observation: Any) -> jax.Array:
@@ -51,8 +59,21 @@ class Inputs(Protocol):
         """Return an action as the environments take it."""
         ...
 
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """Return how a lane with so many actions explores."""
+        ...
+
     def recorded(self, action: Any) -> bytes:
-        """Return an action as action logs hold it; always of the same length."""
+        """Return an action as action logs hold it, `action_bytes` long."""
+        ...
+
+    @property
+    def action_bytes(self) -> int:
+        """The length of a recorded action."""
+        ...
+
+    def parsed(self, actions: bytes) -> NDArray[Any]:
+        """Return recorded actions as environments take them, [T] or [T, A]."""
         ...
 
 
@@ -76,6 +97,11 @@ class Frames(NamedTuple):
         stack[:-1] = 0 if life_lost else before[1:]
         stack[-1] = seen
         return stack
+
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """See `Inputs`: the last frame of the stack."""
+        frame: NDArray[Any] = observation[-1]
+        return frame
 
     def network(self, observation: Any) -> jax.Array:
         """See `Inputs`: uint8 [1, screen, screen, stack]."""
@@ -105,6 +131,11 @@ class Frames(NamedTuple):
         """See `Inputs`."""
         return None if data.states is None else jnp.moveaxis(jnp.asarray(data.states), 1, -1)
 
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """See `Inputs`: epsilon-greedy."""
+        exploration = Exploration(streams)
+        return lambda step, epsilon: exploration.action(step, epsilon, actions)
+
     def action(self, chosen: NDArray[Any]) -> int:
         """See `Inputs`."""
         return int(chosen)
@@ -112,6 +143,15 @@ class Frames(NamedTuple):
     def recorded(self, action: Any) -> bytes:
         """See `Inputs`: one byte."""
         return bytes((int(action),))
+
+    @property
+    def action_bytes(self) -> int:
+        """See `Inputs`."""
+        return 1
+
+    def parsed(self, actions: bytes) -> NDArray[np.uint8]:
+        """See `Inputs`: uint8 [T]."""
+        return np.frombuffer(actions, np.uint8)
 
 
 class Vectors(NamedTuple):
@@ -132,6 +172,10 @@ class Vectors(NamedTuple):
     def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
         """See `Inputs`."""
         return seen
+
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """See `Inputs`: the vector."""
+        return observation
 
     def network(self, observation: Any) -> jax.Array:
         """See `Inputs`: float32 [1, size]."""
@@ -155,6 +199,16 @@ class Vectors(NamedTuple):
         """See `Inputs`."""
         return None if data.states is None else jnp.asarray(data.states)
 
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """See `Inputs`: uniform in the warm-up, as the agent chooses after it."""
+
+        def explore(step: int, epsilon: float) -> NDArray[np.float32] | None:
+            return (
+                None if step > plan.warm_up else (2 * streams.uniform("explore", step, actions) - 1).astype(np.float32)
+            )
+
+        return explore
+
     def action(self, chosen: NDArray[Any]) -> NDArray[np.float32]:
         """See `Inputs`."""
         return np.asarray(chosen, np.float32)
@@ -162,3 +216,12 @@ class Vectors(NamedTuple):
     def recorded(self, action: Any) -> bytes:
         """See `Inputs`: little-endian float32."""
         return np.asarray(action, "<f4").tobytes()
+
+    @property
+    def action_bytes(self) -> int:
+        """See `Inputs`."""
+        return 4 * self.actions
+
+    def parsed(self, actions: bytes) -> NDArray[np.float32]:
+        """See `Inputs`: float32 [T, A]."""
+        return np.frombuffer(actions, "<f4").reshape(-1, self.actions)

@@ -72,6 +72,10 @@ class Learners(Protocol):
         """Return a lane's learner in the shapes of its own game."""
         ...
 
+    def shapes(self, lane: int) -> Learner:
+        """Return a lane's learner as shapes and dtypes."""
+        ...
+
     def put(self, lane: int, learner: Learner) -> None:
         """Replace a lane's learner."""
         ...
@@ -157,6 +161,10 @@ class LoopLearners:
     def get(self, lane: int) -> Learner:
         """See `Learners`."""
         return self._learners[lane]
+
+    def shapes(self, lane: int) -> Learner:
+        """See `Learners`."""
+        return self._programs[lane].shapes()
 
     def put(self, lane: int, learner: Learner) -> None:
         """See `Learners`."""
@@ -270,6 +278,10 @@ class StackedLearners:
     def get(self, lane: int) -> Learner:
         """See `Learners`."""
         return crop_to(self._narrow[lane], self._take(self._stacked, lane))  # type: ignore[no-any-return]
+
+    def shapes(self, lane: int) -> Learner:
+        """See `Learners`."""
+        return self._narrow[lane]
 
     def put(self, lane: int, learner: Learner) -> None:
         """See `Learners`."""

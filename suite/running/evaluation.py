@@ -170,9 +170,9 @@ class _Player:
             if episode is None:
                 continue
             if self._evaluation.epsilon > 0:
-                coin, choice = episode.exploration.draw(episode.length)
-                if coin <= self._evaluation.epsilon:
-                    chosen[slot] = int(choice * self._programs.actions)
+                epsilon, actions = self._evaluation.epsilon, self._programs.actions
+                explored = episode.exploration.action(episode.length, epsilon, actions)
+                chosen[slot] = chosen[slot] if explored is None else explored
             episode.actions += inputs.recorded(chosen[slot])
             episode.length += 1
         return chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from suite.errors import Stopped
 from suite.experience.domains import Domain
 from suite.experience.envs.base import Envs
 from suite.learning.device import cpu_threads
@@ -12,7 +13,6 @@ from suite.records.schedule import is_complete, is_due
 from suite.running.evaluation import EVALUATION_ENVS, evaluate
 from suite.running.group import Training
 from suite.running.recorder import Recording
-from suite.running.resume import Stopped
 from suite.tasks import Game, Task
 
 

@@ -10,16 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
-from suite.errors import ExitCode, SuiteError
+from suite.errors import ExitCode, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.learning.programs import Programs
-from suite.records.learner_arrays import all_finite, learner_hash
+from suite.records.learner_arrays import all_finite, learner_arrays_of
 from suite.records.outcome import Progress
 from suite.records.record import State
+from suite.running.checkpointing import Checkpoint, save
 from suite.running.evaluations import Evaluations
 from suite.running.group import Training
-from suite.running.resume import LaneState, Stopped, learner_arrays
-from suite.running.start import Member, Options, check_checkpoint, execution_of, start_group
+from suite.running.start import Member, Options, execution_of, start_group
 
 STEPS_BETWEEN_LOOKS = 32
 
@@ -96,8 +96,8 @@ class Session:
             try:
                 member.recording.begin(member.loaded, self._execution)
                 if member.loaded is not None:
-                    state, fingerprint = LaneState.read(member.loaded.state), self._fingerprint(member)
-                    check_checkpoint(state, fingerprint, self._execution, partial(self._progress.say, cell))
+                    say = partial(self._progress.say, cell)
+                    Checkpoint.read(member.loaded).check(self._fingerprint(member), self._execution, say)
             except Exception as error:  # noqa: BLE001 - one cell's failure must not stop the others
                 self._fail([index], error)
         self._members = dict(enumerate(self._members.values()))
@@ -184,30 +184,16 @@ class Session:
                 self._guard(group, index, future.result)
 
     def _save(self, group: Training, index: int, scheduled: bool) -> None:
-        recording, lane = self._members[index].recording, group.lanes[index]
-        arrays = learner_arrays(group.learners.get(index))
-        learner = learner_hash(arrays)
-        recording.reach(group.step, group.updates, lane.episodes)
+        recording, fingerprint = self._members[index].recording, self._fingerprint(self._members[index])
+        recording.reach(group.step, group.updates, group.lanes[index].episodes)
         if not scheduled and group.step in recording.store.steps():
             return
+        checkpoint = save(group, index, fingerprint, self._execution)
+        state = checkpoint.state
         if scheduled:
-            recording.checkpoint_row(group.step, group.updates, learner, lane.chain.hex())
-        if not all_finite(arrays):
-            return  # the next diagnosis finds it diverged; what is kept is the last that is finite
-        of_lane, lengths = lane.saved()
-        state = LaneState(
-            agent_step=group.step,
-            updates=group.updates,
-            episodes=lane.episodes,
-            segments=lane.segments,
-            lengths=lengths,
-            chain=lane.chain.hex(),
-            metrics=group.metrics(index),
-            learner=learner,
-            environment_fingerprint=self._fingerprint(self._members[index]),
-            execution=self._execution,
-        )
-        recording.save(group.step, arrays | of_lane, state.model_dump_json().encode())
+            recording.checkpoint_row(state.agent_step, state.updates, state.learner, state.chain)
+        if all_finite(learner_arrays_of(checkpoint.arrays)):  # else the next diagnosis finds it diverged
+            recording.save(state.agent_step, checkpoint.arrays, state.model_dump_json().encode())
 
     def _each(self, group: Training, act: Callable[[Training, int], None]) -> None:
         for index in list(self._members):

@@ -26,7 +26,7 @@ from suite.learning.learners import LoopLearners
 from suite.learning.programs import Programs
 from suite.rng import Streams
 from suite.running.group import Group
-from suite.running.lane import Lane
+from suite.running.lane import Lane, Rules
 from suite.tasks import load_task
 
 GAMMA = 0.8
@@ -165,9 +165,14 @@ class Training:
         streams, plan = Streams("probe@1", self.task, 0), agent.plan
         priorities = Priorities(plan.capacity) if plan.replay == "prioritized" else None
         frames = HostFrames(plan.capacity, (self.screen, self.screen))
-        environment = load_task("smoke").atari.model_copy(update={"screen_size": self.screen})
-        lane = Lane(plan, streams, FrameReplay(plan.capacity, 4, frames, priorities), environment, actions)
-        learners = LoopLearners([Programs(agent, (), Frames(4, self.screen), actions)], [streams], 1)
+        inputs, rules = Frames(4, self.screen), load_task("smoke").atari
+        lane = Lane(
+            plan,
+            streams,
+            FrameReplay(plan.capacity, 4, frames, priorities),
+            Rules(inputs, actions, rules.reseed_steps, rules.reward_clip),
+        )
+        learners = LoopLearners([Programs(agent, (), inputs, actions)], [streams], 1)
         group = Group(plan, [lane], learners, self.environment)
         group.begin()
         while group.step < steps:

@@ -12,7 +12,8 @@ from suite.contracts.agent import DataPlan
 from suite.experience.envs.atari import AtariEnvs, emulator_options, rom_path, rom_sha256
 from suite.experience.envs.several import SeveralEnvs
 from suite.experience.observations import Frames
-from suite.experience.replay.placement import Placement, replay_bytes
+from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.placement import Placement, make_replay, replay_bytes
 from suite.tasks import Game, Task
 
 
@@ -20,9 +21,12 @@ class Atari:
     """See `Domain`."""
 
     mixes_games = True
+    plays = True
 
     def __init__(self, task: Task) -> None:
         self.options = task.atari
+        self.reseed_steps = self.options.reseed_steps
+        self.reward_clip = self.options.reward_clip
 
     def inputs(self, game: Game) -> Frames:
         """See `Domain`."""
@@ -48,6 +52,10 @@ class Atari:
         """See `Domain`."""
         return replay_bytes(plan, steps, self.options, game, placement)
 
+    def replay(self, plan: DataPlan, game: Game, seed: int, placement: Placement) -> FrameReplay:
+        """See `Domain`."""
+        return make_replay(plan, self.options, placement)
+
     def evaluation_envs(self, game: Game, count: int, threads: int) -> AtariEnvs:
         """See `Domain`."""
         return AtariEnvs(game, self.options, count, min(count, threads))
@@ -57,7 +65,7 @@ class Atari:
         return {}
 
     def environments(self, games: Sequence[Game], threads: int) -> SeveralEnvs:
-        """Return the emulators of lanes that are advanced together; those of a game share its part of the threads."""
+        """See `Domain`; the emulators of a game share its part of the threads."""
         kinds = len(set(games))
 
         def make(game: Game, count: int) -> AtariEnvs:

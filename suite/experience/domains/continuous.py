@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from suite.contracts.agent import DataPlan
 from suite.experience.envs.mujoco import SIZES, MujocoEnvs, environment_of
 from suite.experience.observations import Vectors
+from suite.experience.replay.base import Replay
 from suite.experience.replay.placement import Placement
-from suite.experience.replay.vectors import replay_bytes
+from suite.experience.replay.vectors import RolloutReplay, VectorReplay, replay_bytes
 from suite.tasks import Game, Task
 
 
@@ -17,6 +19,9 @@ class Continuous:
     """See `Domain`."""
 
     mixes_games = False
+    plays = True
+    reseed_steps = 1  # a body is given a seed for every episode
+    reward_clip = math.inf
 
     def __init__(self, task: Task) -> None:
         self.options = task.mujoco
@@ -40,9 +45,16 @@ class Continuous:
         history = 4 * inputs.actions * min(capacity, steps)
         return replay_bytes(capacity, inputs.size, inputs.actions, steps) + 2 * history, 0
 
-    def environments(self, game: Game, lanes: int) -> MujocoEnvs:
-        """Return the bodies of lanes that are advanced together."""
-        return MujocoEnvs(game, self.options, lanes)
+    def replay(self, plan: DataPlan, game: Game, seed: int, placement: Placement) -> Replay:
+        """See `Domain`; an on-policy agent's holds one trajectory."""
+        inputs = self.inputs(game)
+        if plan.replay == "rollout":
+            return RolloutReplay(plan, inputs.size, inputs.actions)
+        return VectorReplay(plan.capacity, inputs.size, inputs.actions)
+
+    def environments(self, games: Sequence[Game], threads: int) -> MujocoEnvs:
+        """See `Domain`; the games are one."""
+        return MujocoEnvs(games[0], self.options, len(games))
 
     def evaluation_envs(self, game: Game, count: int, threads: int) -> MujocoEnvs:
         """See `Domain`."""

@@ -11,7 +11,9 @@ from suite.contracts.agent import DataPlan
 from suite.errors import UnfitEnvironment, UsageError
 from suite.experience.domains.atari import Atari
 from suite.experience.envs.atari import AtariEnvs
+from suite.experience.envs.several import SeveralEnvs
 from suite.experience.logs.dataset import OfflineData
+from suite.experience.logs.replay import LoggedReplay, frames_on_device
 from suite.experience.logs.sample import SampleFile, Selection, find_sample
 from suite.experience.observations import Frames
 from suite.experience.replay.placement import Placement
@@ -22,9 +24,12 @@ class Offline:
     """See `Domain`."""
 
     mixes_games = True
+    plays = False
 
     def __init__(self, task: Task, directory: Path | None, dataset: str | None) -> None:
         self._atari = Atari(task)
+        self.reseed_steps = self._atari.reseed_steps
+        self.reward_clip = self._atari.reward_clip
         self._directory = directory
         self._dataset = dataset
 
@@ -46,6 +51,15 @@ class Offline:
         size = find_sample(self._samples(game)[0])
         assert size is not None
         return (0, size.bytes) if placement is Placement.DEVICE else (size.bytes, 0)
+
+    def replay(self, plan: DataPlan, game: Game, seed: int, placement: Placement) -> LoggedReplay:
+        """See `Domain`."""
+        data = self.open(game, seed)
+        return LoggedReplay(data, frames_on_device(data.path) if placement is Placement.DEVICE else None)
+
+    def environments(self, games: Sequence[Game], threads: int) -> SeveralEnvs:
+        """See `Domain`; training needs none."""
+        return self._atari.environments(games, threads)
 
     def evaluation_envs(self, game: Game, count: int, threads: int) -> AtariEnvs:
         """See `Domain`."""

@@ -13,7 +13,7 @@ from suite.learning.build import programs_for
 from suite.records.checkpoints import CheckpointStore
 from suite.records.record import read_run
 from suite.rng import Streams
-from suite.running.resume import learner_arrays
+from suite.running.checkpointing import learner_arrays
 from suite.running.session import Session
 from suite.tasks import GAMES
 
