@@ -9,9 +9,8 @@ checkpoint is not full.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,19 +21,19 @@ from suite.errors import BadData, UsageError
 from suite.experience.domains import require_environment
 from suite.experience.envs.atari import AtariEnvs
 from suite.experience.envs.base import clipped
-from suite.experience.logs.files import Look, exclusive, no_look, unwritable
+from suite.experience.logs.files import exclusive, unwritable
 from suite.experience.logs.layout import PADDING, SCREEN, Place, Row, write_checkpoint
 from suite.experience.logs.manifest import Generated, Manifest, find_manifest, manifest_path, write_manifest
 from suite.experience.playback import Begun, History, PlayedOtherwise, play
+from suite.monitor import SILENT, Monitor
 from suite.records.record import Episode, Run, read_run
 from suite.records.schedule import by_segment
 from suite.tasks import GAMES, Task, load_task
 
-LOOK_EVERY = 1_000
-"""Rows between two looks."""
+ROWS_BETWEEN_LINES = 1_000
 
 
-def build_logs(run_path: Path, out: Path, rows_per_checkpoint: int = 1_000_000, look: Look = no_look) -> Manifest:
+def build_logs(run_path: Path, out: Path, rows_per_checkpoint: int = 1_000_000, monitor: Monitor = SILENT) -> Manifest:
     """Write the log of a finished run into a data directory, as the run number seed + 1 of its game.
 
     What an earlier call has written is not written again: it goes on with the checkpoint that is missing. Raises
@@ -67,8 +66,7 @@ def build_logs(run_path: Path, out: Path, rows_per_checkpoint: int = 1_000_000, 
         with unwritable(place.logs):
             durable.make_directory(place.logs)
         before, ends = manifest.rows, _unmarked_ends(run.episodes)
-        tell = partial(_tell, look, place, total)
-        with closing(_rows(run, task, actions, before, tell)) as rows:
+        with closing(_rows(run, task, actions, before, _Counting(monitor, place, total))) as rows:
             for suffix in range(len(manifest.checkpoints), len(capacities)):
                 if before >= total:
                     break
@@ -84,9 +82,18 @@ def build_logs(run_path: Path, out: Path, rows_per_checkpoint: int = 1_000_000, 
     return manifest
 
 
-def _tell(look: Look, place: Place, total: int, row: int) -> None:
-    if row % LOOK_EVERY == 0:
-        look(f"{place.name}: row {row:,} of {total:,} played again and written")
+class _Counting(Monitor):
+    """Says how many rows there are, now and then."""
+
+    def __init__(self, monitor: Monitor, place: Place, total: int) -> None:
+        self._monitor = monitor
+        self._place = place
+        self._total = total
+
+    def tick(self, done: int = 0, total: int = 0) -> None:
+        """Hear the number of rows."""
+        if done % ROWS_BETWEEN_LINES == 0:
+            self._monitor.say(f"{self._place.name}: row {done:,} of {self._total:,} played again and written")
 
 
 def checkpoint_capacities(steps: int, rows_per_checkpoint: int) -> tuple[int, ...]:
@@ -134,9 +141,7 @@ def _unmarked_ends(episodes: Sequence[Episode]) -> list[int]:
     return ends
 
 
-def _rows(
-    run: Run, task: Task, actions: dict[int, bytes], first: int, look: Callable[[int], None]
-) -> Generator[Row, None, None]:
+def _rows(run: Run, task: Task, actions: dict[int, bytes], first: int, monitor: Monitor) -> Generator[Row, None, None]:
     """Yield the rows of the log from row `first` on; segments that end before it are not played."""
     envs = AtariEnvs(GAMES[run.cell.game], task.atari)
     row = 0
@@ -147,7 +152,7 @@ def _rows(
                 played = _play(envs, segment, actions, task.atari.reward_clip, run.path)
                 for number, item in enumerate(played, start=row):
                     if number >= first:
-                        look(number)
+                        monitor.tick(number)
                         yield item
             row = end
     finally:

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.experience.envs.base import Envs
+from suite.monitor import SILENT, Monitor
 
-STEPS_BETWEEN_LOOKS = 64
-Look = Callable[[int, int], None]
-"""Is told agent steps played and those in all."""
+STEPS_BETWEEN_TICKS = 64
 
 
 class History(NamedTuple):
@@ -73,11 +72,7 @@ class PlayedOtherwise(Exception):
         self.episode = episode
 
 
-def unwatched(done: int, total: int) -> None:
-    """Tell nobody."""
-
-
-def play(envs: Envs, histories: Sequence[History], look: Look = unwatched) -> Iterator[Begun | Played]:
+def play(envs: Envs, histories: Sequence[History], monitor: Monitor = SILENT) -> Iterator[Begun | Played]:
     """Play histories again, one in each environment, as many at a time as there are environments.
 
     Yields what happens in a history in its order; arrays are good until the next step. Raises PlayedOtherwise after
@@ -85,10 +80,10 @@ def play(envs: Envs, histories: Sequence[History], look: Look = unwatched) -> It
     """
     waiting = deque(_Segment(index, history) for index, history in enumerate(histories))
     total = sum(history.steps for history in histories)
-    return _play(envs, lambda slot, rounds: waiting.popleft() if waiting else None, total, look)
+    return _play(envs, lambda slot, rounds: waiting.popleft() if waiting else None, total, monitor)
 
 
-def play_to(envs: Envs, histories: Sequence[History], look: Look = unwatched) -> None:
+def play_to(envs: Envs, histories: Sequence[History], monitor: Monitor = SILENT) -> None:
     """Bring each environment to where its own history leads, all arriving at the same time.
 
     All environments step together, so that one with fewer actions starts later.
@@ -100,11 +95,13 @@ def play_to(envs: Envs, histories: Sequence[History], look: Look = unwatched) ->
         due = slot in waiting and rounds >= longest - histories[slot].steps
         return waiting.pop(slot) if due else None
 
-    for _ in _play(envs, start, sum(history.steps for history in histories), look):
+    for _ in _play(envs, start, sum(history.steps for history in histories), monitor):
         pass
 
 
-def _play(envs: Envs, start: Callable[[int, int], _Segment | None], total: int, look: Look) -> Iterator[Begun | Played]:
+def _play(
+    envs: Envs, start: Callable[[int, int], _Segment | None], total: int, monitor: Monitor
+) -> Iterator[Begun | Played]:
     """Play what `start(slot, rounds)` gives to each free environment, until it gives nothing more."""
     slots: list[_Segment | None] = [None] * envs.num_envs
     over = [True] * envs.num_envs
@@ -137,8 +134,8 @@ def _play(envs: Envs, start: Callable[[int, int], _Segment | None], total: int, 
                 segment.check(taken)
                 if segment.played:
                     slots[slot] = None
-        if rounds % STEPS_BETWEEN_LOOKS == 0:
-            look(played, total)
+        if rounds % STEPS_BETWEEN_TICKS == 0:
+            monitor.tick(played, total)
 
 
 def _begin(envs: Envs, seeds: dict[int, int | None], slots: list[_Segment | None], over: list[bool]) -> Iterator[Begun]:

@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from suite.contracts.agent import Learner
 from suite.errors import BadData, UnfitEnvironment
 from suite.experience.envs.base import Envs
-from suite.experience.playback import Begun, Look, PlayedOtherwise, play, play_to
+from suite.experience.playback import Begun, PlayedOtherwise, play, play_to
+from suite.monitor import Monitor
 from suite.records.checkpoints import Loaded
 from suite.records.learner_arrays import LEARNER, Arrays, learner_hash
 from suite.running.group import Training
@@ -28,6 +29,8 @@ from suite.running.lane import Actor, Lane
 
 ACTIONS = "actions"
 """The name of the array that holds the actions of the segments that the replay reaches into."""
+LONG_REBUILD = 100_000
+"""Agent steps of a replay that are worth a line when they are played again: a minute of one core."""
 Execution = dict[str, str | int | bool]
 """How bits are computed: see `Attempt`."""
 
@@ -74,7 +77,7 @@ class Checkpoint:
         """The agent steps that are played again to have the replay."""
         return sum(map(sum, self.state.lengths))
 
-    def check(self, fingerprint: str, execution: Execution, say: Callable[[str], None]) -> None:
+    def check(self, fingerprint: str, execution: Execution, monitor: Monitor) -> None:
         """Refuse a checkpoint of another environment or other data; say what makes bits differ."""
         if self.state.environment_fingerprint != fingerprint:
             raise UnfitEnvironment(
@@ -89,7 +92,7 @@ class Checkpoint:
         for name in ("threads", "deterministic"):
             before, now = self.state.execution.get(name), execution[name]
             if before != now:
-                say(f"{name} was {before}, is {now}: bits may come out otherwise than before")
+                monitor.say(f"{name} was {before}, is {now}: bits may come out otherwise than before")
 
 
 def save(group: Training, index: int, fingerprint: str, execution: Execution) -> Checkpoint:
@@ -117,20 +120,20 @@ def restore(
     checkpoints: Sequence[Checkpoint],
     make_envs: Callable[[int, int], Envs],
     at_once: int,
-    look: Callable[[int, int, int], None],
+    monitors: Sequence[Monitor],
 ) -> None:
     """Bring a fresh group to its lanes' checkpoints, which are all of one step.
 
-    `make_envs(index, E)` makes E further environments of a lane's game; `at_once` segments are played at a time.
-    `look(index, done, of)` is called now and then with agent steps of a lane, and may raise Stopped.
+    `make_envs(index, E)` makes E further environments of a lane's game; `at_once` segments are played at a time. Each
+    lane's monitor hears how far its replay has come.
     """
-    for index, (lane, checkpoint) in enumerate(zip(group.lanes, checkpoints, strict=True)):
+    for index, (lane, checkpoint, monitor) in enumerate(zip(group.lanes, checkpoints, monitors, strict=True)):
         lane.step = checkpoint.state.agent_step
         if lane.actor is not None:
             history = _resume(lane.actor, checkpoint)
             envs = make_envs(index, min(at_once, len(history)))
             try:
-                _refill(lane, lane.actor, envs, lambda done, total, index=index: look(index, done, total))  # type: ignore[misc]
+                _refill(lane, lane.actor, envs, _Rebuilding(monitor, checkpoint.steps_to_play))
             finally:
                 envs.close()
         lane.replay.restore(checkpoint.arrays)
@@ -139,7 +142,24 @@ def restore(
     group.reach(checkpoints[0].state.agent_step)
     if group.envs is not None:
         at_hand = [lane.actor.histories()[-1] for lane in group.lanes if lane.actor is not None]
-        play_to(group.envs, at_hand, lambda done, total: look(0, 0, total))
+        play_to(group.envs, at_hand, monitors[0])
+
+
+class _Rebuilding(Monitor):
+    """Says how far a replay has come where that takes long."""
+
+    def __init__(self, monitor: Monitor, steps: int) -> None:
+        self._monitor = monitor
+        self._told = 0
+        if steps >= LONG_REBUILD:
+            monitor.say(f"playing {steps:,} agent steps of the replay again")
+
+    def tick(self, done: int = 0, total: int = 0) -> None:
+        """Hear how many agent steps were played again."""
+        self._monitor.tick(done, total)
+        if done >= self._told + LONG_REBUILD:
+            self._told = done
+            self._monitor.say(f"{done:,} of {total:,} agent steps of the replay played again")
 
 
 def learner_arrays(learner: Learner) -> Arrays:
@@ -182,14 +202,14 @@ def _resume(actor: Actor, checkpoint: Checkpoint) -> list[list[bytes]]:
     return history
 
 
-def _refill(lane: Lane, actor: Actor, envs: Envs, look: Look) -> None:
+def _refill(lane: Lane, actor: Actor, envs: Envs, monitor: Monitor) -> None:
     """Play a lane's history into its replay, and its observation to the episode at hand."""
     histories = actor.histories()
     steps = [history.steps for history in histories]
     following = np.cumsum([lane.step - sum(steps), *steps]).tolist()  # running numbers, by history
     life_began = [0] * len(histories)
     try:
-        for event in play(envs, histories, look):
+        for event in play(envs, histories, monitor):
             number = event.history
             at_hand = number == len(histories) - 1 and event.episode == len(histories[number].episodes) - 1
             if isinstance(event, Begun):

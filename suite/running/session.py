@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,6 @@ from suite.errors import ExitCode, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.learning.programs import Programs
 from suite.records.learner_arrays import all_finite, learner_arrays_of
-from suite.records.outcome import Progress
 from suite.records.record import State
 from suite.running.checkpointing import Checkpoint, save
 from suite.running.evaluations import Evaluations
@@ -46,16 +44,13 @@ class Session:
         self,
         members: Sequence[Member],
         options: Options,
-        progress: Progress,
-        stop: threading.Event,
         end: End,
         unsaved: Callable[[bool], None],
     ) -> None:
         first = members[0].recording
         self._members = dict(enumerate(members))
         self._options = options
-        self._progress = progress
-        self._stop = stop
+        self._monitor = members[0].monitor  # all members stop together
         self._end = end
         self._unsaved = unsaved
         self._task = first.task
@@ -63,7 +58,7 @@ class Session:
         self._skip = self._task.frame_skip
         self._budget = self._task.agent_steps(first.cell.spec.frames)
         self._every = max(1, options.checkpoint_frames // self._skip)
-        self._evaluations = Evaluations(self._task, self._domain, self._budget, self._check_stop)
+        self._evaluations = Evaluations(self._task, self._domain, self._budget)
         self._execution = execution_of(members, options, self._domain)
         self._programs: Sequence[Programs] = ()
 
@@ -75,7 +70,7 @@ class Session:
             if not self._members:
                 return
             members = list(self._members.values())
-            group, self._programs = start_group(members, self._options, self._domain, self._progress, self._check_stop)
+            group, self._programs = start_group(members, self._options, self._domain)
             self._unsaved(True)
             self._train(group)
         except Stopped:
@@ -91,13 +86,12 @@ class Session:
     def _admit(self) -> None:
         """Begin every member's record; one that cannot go on ends here and does not stop the others."""
         for index, member in list(self._members.items()):
-            cell = member.recording.cell
-            self._progress.begin(cell, cell.spec.frames)
+            member.monitor.begin()
             try:
                 member.recording.begin(member.loaded, self._execution)
                 if member.loaded is not None:
-                    say = partial(self._progress.say, cell)
-                    Checkpoint.read(member.loaded).check(self._fingerprint(member), self._execution, say)
+                    checkpoint, fingerprint = Checkpoint.read(member.loaded), self._fingerprint(member)
+                    checkpoint.check(fingerprint, self._execution, member.monitor)
             except Exception as error:  # noqa: BLE001 - one cell's failure must not stop the others
                 self._fail([index], error)
         self._members = dict(enumerate(self._members.values()))
@@ -105,15 +99,11 @@ class Session:
     def _fingerprint(self, member: Member) -> str:
         return self._domain.environment(member.game)[1]
 
-    def _check_stop(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
-
     def _train(self, group: Training) -> None:
         every_look = max(1, self._task.diagnostics_frames // self._skip)
         if self._evaluations.are_due(group):
             self._each(group, self._evaluate)  # what a stop had cut short
-        while self._members and group.step < self._budget and not self._stop.is_set():
+        while self._members and group.step < self._budget and not self._monitor.stopped:
             for index, episode in group.advance(self._until_something(group.step, every_look)).items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
             last = group.step == self._budget
@@ -125,7 +115,7 @@ class Session:
                 self._each(group, self._evaluate)
             if group.step % STEPS_BETWEEN_LOOKS == 0:
                 self._each(group, self._report)
-        if self._stop.is_set() and not self._whole(group):
+        if self._monitor.stopped and not self._whole(group):
             self._checkpoint(group, scheduled=False)
             self._end_all("interrupted")
             return
@@ -142,9 +132,9 @@ class Session:
         return group.step == self._budget and self._evaluations.all_played
 
     def _report(self, group: Training, index: int) -> None:
-        recording = self._members[index].recording
-        recording.reach(group.step, group.updates, group.lanes[index].episodes)
-        self._progress.advance(recording.cell, group.step * self._skip, recording.rate or 0.0, recording.last_return)
+        member = self._members[index]
+        member.recording.reach(group.step, group.updates, group.lanes[index].episodes)
+        member.monitor.advance(group.step * self._skip, member.recording.rate, member.recording.last_return)
 
     def _diagnose(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
@@ -170,9 +160,7 @@ class Session:
         self._leave(group, index, "done", summary.score, message)
 
     def _evaluate(self, group: Training, index: int) -> None:
-        member = self._members[index]
-        say = partial(self._progress.say, member.recording.cell)
-        self._evaluations.play(group, index, member.game, self._programs[index], member.recording, say)
+        self._evaluations.play(group, index, self._members[index], self._programs[index])
 
     def _checkpoint(self, group: Training, *, scheduled: bool) -> None:
         """Write every member's checkpoint, several at a time: the disk and the hashes take longest."""

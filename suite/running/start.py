@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from suite.learning.build import programs_for
 from suite.learning.device import cpu_threads, is_deterministic
 from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.learning.programs import Programs
+from suite.monitor import Monitor
 from suite.records.checkpoints import Loaded
 from suite.records.outcome import Progress
 from suite.records.predecessors import source_arrays
@@ -29,9 +31,7 @@ from suite.running.group import Group, OfflineGroup, Training
 from suite.running.lane import Lane, Rules
 from suite.running.recorder import Recording
 from suite.tasks import GAMES, Game
-
-LONG_REBUILD = 100_000
-"""Agent steps of a replay that are worth a line when they are played again: a minute of one core."""
+from suite.tasks.configuration import Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,39 @@ class Options:
     data: Path | None = None
 
 
+class CellMonitor(Monitor):
+    """Passes on to the display what a cell has to say, and stops it once `stop` is set."""
+
+    def __init__(self, cell: Cell, progress: Progress, stop: threading.Event) -> None:
+        self._cell = cell
+        self._progress = progress
+        self._stop = stop
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the work is to stop."""
+        return self._stop.is_set()
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self._progress.say(self._cell, text)
+
+    def begin(self) -> None:
+        """Show that the cell starts."""
+        self._progress.begin(self._cell, self._cell.spec.frames)
+
+    def advance(self, frames: int, rate: float | None, last_return: float | None) -> None:
+        """Show how far the cell has come."""
+        self._progress.advance(self._cell, frames, rate or 0.0, last_return)
+
+
 @dataclass(slots=True)
 class Member:
-    """A cell of a session, and the checkpoint that it goes on from."""
+    """A cell of a session, the checkpoint that it goes on from, and who watches it."""
 
     recording: Recording
     loaded: Loaded | None
+    monitor: CellMonitor
 
     @property
     def step(self) -> int:
@@ -100,13 +127,11 @@ def execution_of(members: Sequence[Member], options: Options, domain: Domain) ->
     }
 
 
-def start_group(
-    members: Sequence[Member], options: Options, domain: Domain, progress: Progress, check_stop: Callable[[], None]
-) -> tuple[Training, Sequence[Programs]]:
-    """Return the members' lanes, and the programs of each; `check_stop` is called now and then, and may raise."""
+def start_group(members: Sequence[Member], options: Options, domain: Domain) -> tuple[Training, Sequence[Programs]]:
+    """Return the members' lanes, and the programs of each; raises Stopped where their monitors have it stopped."""
     spec = members[0].recording.cell.spec
     programs = [programs_for(spec, member.game) for member in members]
-    _compile(programs, members[0].recording, check_stop)
+    _compile(programs, members[0])
     streams = [member.streams for member in members]
     form = choose_form(options.form)
     learners: Learners = (
@@ -116,7 +141,7 @@ def start_group(
     group = make_group(domain, programs[0].plan, games, seeds, streams, learners, options.placement)
     checkpoints = [Checkpoint.read(member.loaded) for member in members if member.loaded is not None]
     if checkpoints:
-        _go_on(group, members, checkpoints, domain, _rebuilding(members, checkpoints, progress, check_stop))
+        _go_on(group, members, checkpoints, domain)
     else:
         group.begin()
         for index, (member, each) in enumerate(zip(members, programs, strict=True)):
@@ -144,54 +169,26 @@ def make_group(
     return OfflineGroup(plan, lanes, learners)
 
 
-def _go_on(
-    group: Training,
-    members: Sequence[Member],
-    checkpoints: Sequence[Checkpoint],
-    domain: Domain,
-    look: Callable[[int, int, int], None],
-) -> None:
+def _go_on(group: Training, members: Sequence[Member], checkpoints: Sequence[Checkpoint], domain: Domain) -> None:
     """Bring a fresh group to its members' checkpoints."""
 
     def more(index: int, count: int) -> Envs:
         return domain.environments([members[index].game] * count, cpu_threads())
 
-    restore(group, checkpoints, more, cpu_threads(), look)
+    restore(group, checkpoints, more, cpu_threads(), [member.monitor for member in members])
     for member, checkpoint in zip(members, checkpoints, strict=True):
         member.loaded = None  # its arrays are no longer needed
         state = checkpoint.state
         member.recording.reach(state.agent_step, state.updates, state.episodes)
 
 
-def _compile(programs: Sequence[Programs], first: Recording, check_stop: Callable[[], None]) -> None:
-    budget = first.task.agent_steps(first.cell.spec.frames)
-    evaluations = 0 if first.task.evaluation is None else EVALUATION_ENVS
+def _compile(programs: Sequence[Programs], first: Member) -> None:
+    task = first.recording.task
+    budget = task.agent_steps(first.recording.cell.spec.frames)
+    evaluations = 0 if task.evaluation is None else EVALUATION_ENVS
     for each in {id(each): each for each in programs}.values():
-        check_stop()
+        first.monitor.tick()
         each.compile(each.plan.updates_by(budget), evaluations)
-
-
-def _rebuilding(
-    members: Sequence[Member],
-    checkpoints: Sequence[Checkpoint],
-    progress: Progress,
-    check_stop: Callable[[], None],
-) -> Callable[[int, int, int], None]:
-    """Return a `look` that says how far the replay has come where that takes long."""
-    steps = [checkpoint.steps_to_play for checkpoint in checkpoints]
-    cells = [member.recording.cell for member in members]
-    told = [0] * len(steps)
-    for cell, own in zip(cells, steps, strict=True):
-        if own >= LONG_REBUILD:
-            progress.say(cell, f"playing {own:,} agent steps of the replay again")
-
-    def look(lane: int, done: int, total: int) -> None:
-        check_stop()
-        if done >= told[lane] + LONG_REBUILD:
-            told[lane] = done
-            progress.say(cells[lane], f"{done:,} of {total:,} agent steps of the replay played again")
-
-    return look
 
 
 def _sources(member: Member, sources: Mapping[str, str]) -> dict[str, dict[str, NDArray[Any]]]:

@@ -93,7 +93,7 @@ def test_a_stopped_ticket_goes_on_to_the_same_bits(
 
     def save_and_stop(self: Session, group: Any, index: int, scheduled: bool) -> None:
         save(self, group, index, scheduled)
-        self._stop.set()
+        self._monitor._stop.set()
 
     other = tmp_path / "other"
     source = Path(pruned["path"]).relative_to(tmp_path)

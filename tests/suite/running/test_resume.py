@@ -21,6 +21,7 @@ from suite.experience.replay.placement import Placement
 from suite.learning.build import build, programs_for
 from suite.learning.learners import LoopLearners
 from suite.learning.programs import Programs
+from suite.monitor import SILENT
 from suite.records.checkpoints import Loaded
 from suite.records.learner_arrays import learner_hash
 from suite.rng import Streams
@@ -91,7 +92,7 @@ def resumed(
     def more(index: int, count: int) -> Envs:
         return group.domain.environments([GAMES[cells[index][0]]] * count, 1)  # type: ignore[attr-defined, no-any-return]
 
-    restore(group, checkpoints, more, at_once, lambda index, done, total: None)
+    restore(group, checkpoints, more, at_once, [SILENT] * len(cells))
     return group
 
 
