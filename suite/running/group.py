@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -19,55 +19,11 @@ from suite.learning.learners import Learners
 from suite.running.lane import FinishedEpisode, Lane
 
 
-class Training(Protocol):
-    """What a session advances: lanes at the same step `step`, after the same number of gradient steps `updates`."""
+class Training:
+    """What a session advances: lanes at the same step `step`, after the same number of gradient steps `updates`.
 
-    plan: DataPlan
-    learners: Learners
-    lanes: Sequence[Lane]
-    envs: Envs | None
-    step: int
-    updates: int
-
-    def begin(self) -> None:
-        """Start from the beginning: the first episode of every lane, where they play."""
-        ...
-
-    def advance(self, most: int = 1) -> Mapping[int, FinishedEpisode]:
-        """Take a step in every lane, or up to `most` where several come cheaper; return the episodes that ended."""
-        ...
-
-    def metrics(self, lane: int) -> dict[str, float]:
-        """Return what a lane's last update reported; waits for the device."""
-        ...
-
-    def restore_metrics(self, lane: int, metrics: Mapping[str, float]) -> None:
-        """Set what a lane's last update before a checkpoint reported."""
-        ...
-
-    def reach(self, step: int) -> None:
-        """Go on from a step that the lanes have been brought to."""
-        ...
-
-    def state_values(self) -> dict[str, float]:
-        """Return further figures worth a diagnosis."""
-        ...
-
-    def drop(self, lane: int) -> None:
-        """Hear no more of a lane: it diverged or failed."""
-        ...
-
-    def settle(self) -> None:
-        """Finish what the last update left open; waits for the device."""
-        ...
-
-    def close(self) -> None:
-        """Release environments and threads."""
-        ...
-
-
-class _Lockstep:
-    """What groups share: learning. See `Training`."""
+    What groups share is here: learning.
+    """
 
     def __init__(self, plan: DataPlan, lanes: Sequence[Lane], learners: Learners, envs: Envs | None = None) -> None:
         self.plan = plan
@@ -84,6 +40,17 @@ class _Lockstep:
         """Go on from a step that the lanes have been brought to."""
         self.step = step
         self.updates = self.plan.updates_by(step)
+
+    def begin(self) -> None:
+        """Start from the beginning: the first episode of every lane, where they play."""
+
+    def advance(self, most: int = 1) -> Mapping[int, FinishedEpisode]:
+        """Take a step in every lane, or up to `most` where several come cheaper; return the episodes that ended."""
+        raise NotImplementedError
+
+    def state_values(self) -> dict[str, float]:
+        """Return further figures worth a diagnosis."""
+        return {}
 
     def drop(self, lane: int) -> None:
         """Hear no more of a lane: it diverged or failed."""
@@ -108,7 +75,9 @@ class _Lockstep:
             self._unsettled = False
 
     def close(self) -> None:
-        """Stop threads."""
+        """Release environments and threads."""
+        if self.envs is not None:
+            self.envs.close()
         self.learners.close()
 
     def _learn(self) -> None:
@@ -143,7 +112,7 @@ class _Lockstep:
         self.lanes[index].replay.reprioritize(np.asarray(feedback.priorities, np.float64))
 
 
-class Group(_Lockstep):
+class Group(Training):
     """Lanes with environments."""
 
     def __init__(self, plan: DataPlan, lanes: Sequence[Lane], learners: Learners, envs: Envs) -> None:
@@ -190,11 +159,6 @@ class Group(_Lockstep):
         """See `Training`: the exploration rate of the last agent step, where there is one."""
         return {} if self.plan.noisy else {"epsilon": self.epsilon}
 
-    def close(self) -> None:
-        """Stop environments and threads."""
-        self._envs.close()
-        super().close()
-
     def _actions(self) -> list[Any]:
         epsilon = self.epsilon
         actions: list[Any] = [self._envs.idle] * len(self._actors)
@@ -220,11 +184,8 @@ class Group(_Lockstep):
                 self._actors[index].begin(first[index])
 
 
-class OfflineGroup(_Lockstep):
+class OfflineGroup(Training):
     """Lanes that learn from logged data: a step is an update."""
-
-    def begin(self) -> None:
-        """See `Training`: there is nothing to start."""
 
     def advance(self, most: int = 1) -> dict[int, FinishedEpisode]:
         """See `Training`."""
@@ -249,7 +210,3 @@ class OfflineGroup(_Lockstep):
         one_each = self.updates == self.step and self.plan.updates_by(after) == after
         copies_between = period and (after - 1) // period > self.step // period
         return one_each and not copies_between and self.learners.is_calm(self.updates, count)
-
-    def state_values(self) -> dict[str, float]:
-        """See `Training`."""
-        return {}

@@ -158,7 +158,7 @@ def make_group(
     streams: Sequence[Streams],
     learners: Learners,
     placement: Placement,
-) -> Group | OfflineGroup:
+) -> Training:
     """Return the fresh lanes of cells that are to be advanced together."""
     lanes = []
     for game, seed, own in zip(games, seeds, streams, strict=True):
