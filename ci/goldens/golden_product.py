@@ -33,7 +33,7 @@ from suite.records.record import (
     StatusFile,
 )
 from suite.running.request import Request, resolve
-from suite.running.resume import LaneState
+from suite.running.checkpointing import LaneState
 from suite.tasks import Task, load_task, task_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,9 +14,12 @@ from typing_extensions import override
 
 from suite.contracts.agent import Batch, DataPlan
 from suite.experience.samples import Rows, Windows
+from suite.rng import Exploration, Streams
 
 Observation = NDArray[Any]
 """What a network is shown at one step, as it is kept on the host: see `Inputs.blank`."""
+Explore = Callable[[int, float], Any]
+"""Returns the random action of an agent step at an exploration rate, or None where the agent chooses."""
 
 
 class Inputs(Protocol):
@@ -31,6 +35,10 @@ class Inputs(Protocol):
 
     def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
         """Return the observation that follows another one."""
+        ...
+
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """Return what the environment showed last, from the observation that it made."""
         ...
 
     def network(self, observation: Any) -> jax.Array:
@@ -53,8 +61,21 @@ class Inputs(Protocol):
         """Return an action as the environments take it."""
         ...
 
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """Return how a lane with so many actions explores."""
+        ...
+
     def recorded(self, action: Any) -> bytes:
-        """Return an action as action logs hold it; always of the same length."""
+        """Return an action as action logs hold it, `action_bytes` long."""
+        ...
+
+    @property
+    def action_bytes(self) -> int:
+        """The length of a recorded action."""
+        ...
+
+    def parsed(self, actions: bytes) -> NDArray[Any]:
+        """Return recorded actions as environments take them, [T] or [T, A]."""
         ...
 
 
@@ -81,6 +102,12 @@ class Frames(Inputs):
         stack[:-1] = 0 if life_lost else before[1:]
         stack[-1] = seen
         return stack
+
+    @override
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """The last frame of the stack."""
+        frame: NDArray[Any] = observation[-1]
+        return frame
 
     @override
     def network(self, observation: Any) -> jax.Array:
@@ -113,6 +140,12 @@ class Frames(Inputs):
         return None if data.states is None else jnp.moveaxis(jnp.asarray(data.states), 1, -1)
 
     @override
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """Epsilon-greedy."""
+        exploration = Exploration(streams)
+        return lambda step, epsilon: exploration.action(step, epsilon, actions)
+
+    @override
     def action(self, chosen: NDArray[Any]) -> int:
         return int(chosen)
 
@@ -120,6 +153,16 @@ class Frames(Inputs):
     def recorded(self, action: Any) -> bytes:
         """As one byte."""
         return bytes((int(action),))
+
+    @property
+    @override
+    def action_bytes(self) -> int:
+        return 1
+
+    @override
+    def parsed(self, actions: bytes) -> NDArray[np.uint8]:
+        """As uint8 [T]."""
+        return np.frombuffer(actions, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -141,6 +184,11 @@ class Vectors(Inputs):
     @override
     def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
         return seen
+
+    @override
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """The vector."""
+        return observation
 
     @override
     def network(self, observation: Any) -> jax.Array:
@@ -166,6 +214,17 @@ class Vectors(Inputs):
         return None if data.states is None else jnp.asarray(data.states)
 
     @override
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """Uniform in the warm-up, as the agent chooses after it."""
+
+        def explore(step: int, epsilon: float) -> NDArray[np.float32] | None:
+            return (
+                None if step > plan.warm_up else (2 * streams.uniform("explore", step, actions) - 1).astype(np.float32)
+            )
+
+        return explore
+
+    @override
     def action(self, chosen: NDArray[Any]) -> NDArray[np.float32]:
         return np.asarray(chosen, np.float32)
 
@@ -173,3 +232,13 @@ class Vectors(Inputs):
     def recorded(self, action: Any) -> bytes:
         """As little-endian float32."""
         return np.asarray(action, "<f4").tobytes()
+
+    @property
+    @override
+    def action_bytes(self) -> int:
+        return 4 * self.actions
+
+    @override
+    def parsed(self, actions: bytes) -> NDArray[np.float32]:
+        """As float32 [T, A]."""
+        return np.frombuffer(actions, "<f4").reshape(-1, self.actions)

@@ -73,6 +73,10 @@ class Learners(Protocol):
         """Return a lane's learner in the shapes of its own game."""
         ...
 
+    def shapes(self, lane: int) -> Learner:
+        """Return a lane's learner as shapes and dtypes."""
+        ...
+
     def put(self, lane: int, learner: Learner) -> None:
         """Replace a lane's learner."""
         ...
@@ -158,6 +162,10 @@ class LoopLearners(Learners):
     @override
     def get(self, lane: int) -> Learner:
         return self._learners[lane]
+
+    @override
+    def shapes(self, lane: int) -> Learner:
+        return self._programs[lane].shapes()
 
     @override
     def put(self, lane: int, learner: Learner) -> None:
@@ -271,6 +279,10 @@ class StackedLearners(Learners):
     @override
     def get(self, lane: int) -> Learner:
         return crop_to(self._narrow[lane], self._take(self._stacked, lane))  # type: ignore[no-any-return]
+
+    @override
+    def shapes(self, lane: int) -> Learner:
+        return self._narrow[lane]
 
     @override
     def put(self, lane: int, learner: Learner) -> None:

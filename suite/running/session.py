@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
-from suite.errors import ExitCode, SuiteError
+from suite.errors import ExitCode, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.learning.programs import Programs
-from suite.records.learner_arrays import all_finite, learner_hash
-from suite.records.outcome import Progress
+from suite.records.learner_arrays import all_finite, learner_arrays_of
 from suite.records.record import State
+from suite.running.checkpointing import Checkpoint, save
 from suite.running.evaluations import Evaluations
 from suite.running.group import Training
-from suite.running.resume import LaneState, Stopped, learner_arrays
-from suite.running.start import Member, Options, check_checkpoint, execution_of, start_group
+from suite.running.start import Member, Options, execution_of, start_group
 from suite.running.timeline import Event, Timeline
 
 
@@ -45,16 +43,13 @@ class Session:
         self,
         members: Sequence[Member],
         options: Options,
-        progress: Progress,
-        stop: threading.Event,
         end: End,
         unsaved: Callable[[bool], None],
     ) -> None:
         first = members[0].recording
         self._members = dict(enumerate(members))
         self._options = options
-        self._progress = progress
-        self._stop = stop
+        self._monitor = members[0].monitor  # all members stop together
         self._end = end
         self._unsaved = unsaved
         self._task = first.task
@@ -62,7 +57,7 @@ class Session:
         self._skip = self._task.units_per_step
         self._frames = first.cell.spec.frames
         self._budget = self._task.agent_steps(self._frames)
-        self._evaluations = Evaluations(self._task, self._domain, self._check_stop)
+        self._evaluations = Evaluations(self._task, self._domain)
         self._execution = execution_of(members, options, self._domain)
         self._programs: Sequence[Programs] = ()
 
@@ -74,7 +69,7 @@ class Session:
             if not self._members:
                 return
             members = list(self._members.values())
-            group, self._programs = start_group(members, self._options, self._domain, self._progress, self._check_stop)
+            group, self._programs = start_group(members, self._options, self._domain)
             self._unsaved(True)
             self._train(group)
         except Stopped:
@@ -90,13 +85,12 @@ class Session:
     def _admit(self) -> None:
         """Begin every member's record; one that cannot go on ends here and does not stop the others."""
         for index, member in list(self._members.items()):
-            cell = member.recording.cell
-            self._progress.begin(cell, cell.spec.frames)
+            member.monitor.begin()
             try:
                 member.recording.begin(member.loaded, self._execution)
                 if member.loaded is not None:
-                    state, fingerprint = LaneState.read(member.loaded.state), self._fingerprint(member)
-                    check_checkpoint(state, fingerprint, self._execution, partial(self._progress.say, cell))
+                    checkpoint, fingerprint = Checkpoint.read(member.loaded), self._fingerprint(member)
+                    checkpoint.check(fingerprint, self._execution, member.monitor)
             except Exception as error:  # noqa: BLE001 - one cell's failure must not stop the others
                 self._fail([index], error)
         self._members = dict(enumerate(self._members.values()))
@@ -104,15 +98,11 @@ class Session:
     def _fingerprint(self, member: Member) -> str:
         return self._domain.environment(member.game)[1]
 
-    def _check_stop(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
-
     def _train(self, group: Training) -> None:
         timeline = Timeline.of(self._task, group.plan, self._frames, self._options.checkpoint_every)
         if Event.EVALUATE in timeline.due(group.step):
             self._each(group, self._evaluate)  # what a stop had cut short
-        while self._members and group.step < self._budget and not self._stop.is_set():
+        while self._members and group.step < self._budget and not self._monitor.stopped:
             for index, episode in group.advance(timeline.steps_until_next(group.step)).items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
             due = timeline.due(group.step)
@@ -124,7 +114,7 @@ class Session:
                 self._each(group, self._evaluate)
             if Event.REPORT in due:
                 self._each(group, self._report)
-        if self._stop.is_set() and not self._whole(group):
+        if self._monitor.stopped and not self._whole(group):
             self._checkpoint(group, scheduled=False)
             self._end_all("interrupted")
             return
@@ -135,9 +125,9 @@ class Session:
         return group.step == self._budget and self._evaluations.all_played
 
     def _report(self, group: Training, index: int) -> None:
-        recording = self._members[index].recording
-        recording.reach(group.step, group.updates, group.lanes[index].episodes)
-        self._progress.advance(recording.cell, group.step * self._skip, recording.rate or 0.0, recording.last_return)
+        member = self._members[index]
+        member.recording.reach(group.step, group.updates, group.lanes[index].episodes)
+        member.monitor.advance(group.step * self._skip, member.recording.rate, member.recording.last_return)
 
     def _diagnose(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
@@ -163,9 +153,7 @@ class Session:
         self._leave(group, index, "done", summary.score, message)
 
     def _evaluate(self, group: Training, index: int) -> None:
-        member = self._members[index]
-        say = partial(self._progress.say, member.recording.cell)
-        self._evaluations.play(group, index, member.game, self._programs[index], member.recording, say)
+        self._evaluations.play(group, index, self._members[index], self._programs[index])
 
     def _checkpoint(self, group: Training, *, scheduled: bool) -> None:
         """Write every member's checkpoint, several at a time: the disk and the hashes take longest."""
@@ -177,30 +165,16 @@ class Session:
                 self._guard(group, index, future.result)
 
     def _save(self, group: Training, index: int, scheduled: bool) -> None:
-        recording, lane = self._members[index].recording, group.lanes[index]
-        arrays = learner_arrays(group.learners.get(index))
-        learner = learner_hash(arrays)
-        recording.reach(group.step, group.updates, lane.episodes)
+        recording, fingerprint = self._members[index].recording, self._fingerprint(self._members[index])
+        recording.reach(group.step, group.updates, group.lanes[index].episodes)
         if not scheduled and group.step in recording.store.steps():
             return
+        checkpoint = save(group, index, fingerprint, self._execution)
+        state = checkpoint.state
         if scheduled:
-            recording.checkpoint_row(group.step, group.updates, learner, lane.chain.hex())
-        if not all_finite(arrays):
-            return  # the next diagnosis finds it diverged; what is kept is the last that is finite
-        of_lane, lengths = lane.saved()
-        state = LaneState(
-            agent_step=group.step,
-            updates=group.updates,
-            episodes=lane.episodes,
-            segments=lane.segments,
-            lengths=lengths,
-            chain=lane.chain.hex(),
-            metrics=group.metrics(index),
-            learner=learner,
-            environment_fingerprint=self._fingerprint(self._members[index]),
-            execution=self._execution,
-        )
-        recording.save(group.step, arrays | of_lane, state.model_dump_json().encode())
+            recording.checkpoint_row(state.agent_step, state.updates, state.learner, state.chain)
+        if all_finite(learner_arrays_of(checkpoint.arrays)):  # else the next diagnosis finds it diverged
+            recording.save(state.agent_step, checkpoint.arrays, state.model_dump_json().encode())
 
     def _each(self, group: Training, act: Callable[[Training, int], None]) -> None:
         for index in list(self._members):

@@ -29,8 +29,8 @@ from suite.learning import build
 from suite.learning.programs import Programs
 from suite.records.checkpoints import CheckpointStore
 from suite.rng import Streams
+from suite.running.checkpointing import learner_arrays, restored_learner
 from suite.running.request import Request, resolve
-from suite.running.resume import learner_arrays, restored_learner
 from suite.tasks import MUJOCO, Game, load_task
 from suite.tasks.configuration import Spec
 

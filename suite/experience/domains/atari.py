@@ -15,7 +15,8 @@ from suite.experience.domains.base import Domain
 from suite.experience.envs.atari import AtariEnvs, emulator_options, rom_path, rom_sha256
 from suite.experience.envs.several import SeveralEnvs
 from suite.experience.observations import Frames
-from suite.experience.replay.placement import Placement, replay_bytes
+from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.placement import Placement, make_replay, replay_bytes
 from suite.tasks import Game, Task
 
 
@@ -23,10 +24,13 @@ class Atari(Domain):
     """Atari, one emulator for each lane."""
 
     mixes_games = True
+    plays = True
     seconds_per_step = 5e-4
 
     def __init__(self, task: Task) -> None:
         self.options = task.atari
+        self.reseed_steps = self.options.reseed_steps
+        self.reward_clip = self.options.reward_clip
 
     @override
     def inputs(self, game: Game) -> Frames:
@@ -54,6 +58,10 @@ class Atari(Domain):
         return replay_bytes(plan, steps, self.options, game, placement)
 
     @override
+    def replay(self, plan: DataPlan, game: Game, seed: int, placement: Placement) -> FrameReplay:
+        return make_replay(plan, self.options, placement)
+
+    @override
     def history_bytes_per_step(self, game: Game) -> int:
         """Those of an action."""
         return self.options.action_bytes(game)
@@ -66,8 +74,9 @@ class Atari(Domain):
     def execution(self, games: Sequence[Game], seeds: Sequence[int]) -> dict[str, str]:
         return {}
 
+    @override
     def environments(self, games: Sequence[Game], threads: int) -> SeveralEnvs:
-        """Return the emulators of lanes that are advanced together; those of a game share its part of the threads."""
+        """The emulators of a game share its part of the threads."""
         kinds = len(set(games))
 
         def make(game: Game, count: int) -> AtariEnvs:

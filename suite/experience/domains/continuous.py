@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from typing_extensions import override
 
 from suite.contracts.agent import DataPlan
 from suite.experience.domains.base import Domain
 from suite.experience.envs.mujoco import SIZES, MujocoEnvs, environment_of
-from suite.experience.envs.several import SeveralEnvs
 from suite.experience.observations import Vectors
+from suite.experience.replay.base import Replay
 from suite.experience.replay.placement import Placement
-from suite.experience.replay.vectors import replay_bytes
+from suite.experience.replay.vectors import RolloutReplay, VectorReplay, replay_bytes
 from suite.tasks import Game, Task
 
 
@@ -22,11 +22,14 @@ class Continuous(Domain):
     """Simulated bodies, one for each lane."""
 
     mixes_games = False
+    plays = True
     seconds_per_step = 9e-4
     """What SAC's loop takes for an environment step beside its update."""
+    reward_clip = math.inf
 
     def __init__(self, task: Task) -> None:
         self.options = task.mujoco
+        self.reseed_steps = self.options.reseed_steps
 
     @override
     def inputs(self, game: Game) -> Vectors:
@@ -49,10 +52,18 @@ class Continuous(Domain):
         history = 4 * inputs.actions * min(capacity, steps)
         return replay_bytes(capacity, inputs.size, inputs.actions, steps) + 2 * history, 0
 
-    def environments(self, game: Game, lanes: int) -> tuple[MujocoEnvs, SeveralEnvs]:
-        """Return the bodies of lanes that are advanced together, and the same as environments of several games."""
-        envs, idle = MujocoEnvs(game, self.options, lanes), np.zeros(self.inputs(game).actions, np.float32)
-        return envs, SeveralEnvs([game] * lanes, lambda game, count: envs, idle)
+    @override
+    def replay(self, plan: DataPlan, game: Game, seed: int, placement: Placement) -> Replay:
+        """An on-policy agent's holds one trajectory."""
+        inputs = self.inputs(game)
+        if plan.replay == "rollout":
+            return RolloutReplay(plan, inputs.size, inputs.actions)
+        return VectorReplay(plan.capacity, inputs.size, inputs.actions)
+
+    @override
+    def environments(self, games: Sequence[Game], threads: int) -> MujocoEnvs:
+        """The games are one."""
+        return MujocoEnvs(games[0], self.options, len(games))
 
     @override
     def history_bytes_per_step(self, game: Game) -> int:

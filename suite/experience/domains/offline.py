@@ -14,7 +14,9 @@ from suite.errors import UnfitEnvironment, UsageError
 from suite.experience.domains.atari import Atari
 from suite.experience.domains.base import Domain
 from suite.experience.envs.atari import AtariEnvs
+from suite.experience.envs.several import SeveralEnvs
 from suite.experience.logs.dataset import OfflineData
+from suite.experience.logs.replay import LoggedReplay, frames_on_device
 from suite.experience.logs.sample import SampleFile, Selection, find_sample
 from suite.experience.observations import Frames
 from suite.experience.replay.placement import Placement
@@ -25,11 +27,14 @@ class Offline(Domain):
     """Logs of Atari, and an emulator for evaluation."""
 
     mixes_games = True
+    plays = False
     seconds_per_step = 1.8e-4
     """What it takes to draw the batch of an update."""
 
     def __init__(self, task: Task, directory: Path | None, dataset: str | None) -> None:
         self._atari = Atari(task)
+        self.reseed_steps = self._atari.reseed_steps
+        self.reward_clip = self._atari.reward_clip
         self._directory = directory
         self._dataset = dataset
 
@@ -53,6 +58,16 @@ class Offline(Domain):
         size = find_sample(self._samples(game)[0])
         assert size is not None
         return (0, size.bytes) if placement is Placement.DEVICE else (size.bytes, 0)
+
+    @override
+    def replay(self, plan: DataPlan, game: Game, seed: int, placement: Placement) -> LoggedReplay:
+        data = self.open(game, seed)
+        return LoggedReplay(data, frames_on_device(data.path) if placement is Placement.DEVICE else None)
+
+    @override
+    def environments(self, games: Sequence[Game], threads: int) -> SeveralEnvs:
+        """Training needs none."""
+        return self._atari.environments(games, threads)
 
     @override
     def history_bytes_per_step(self, game: Game) -> int:

@@ -166,7 +166,7 @@ def test_each_episode_comes_out_the_same_whichever_others_are_played() -> None:
         envs = AtariEnvs(GAMES["Breakout"], options, EVALUATION_ENVS)
         with contextlib.closing(envs):
             evaluation = Evaluation.model_validate({"epsilon": 0.5} | wanted)
-            episodes = evaluate(programs, learner, streams, envs, evaluation, step, done, lambda: None)
+            episodes = evaluate(programs, learner, streams, envs, evaluation, step, done)
             found = {episode.number: episode.actions for episode in episodes}
             assert list(found) == sorted(found)
             return found

@@ -241,7 +241,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_files(
 ) -> None:
     rows = [Row(frame, action, min(1.0, reward), end == "T") for frame, action, reward, end in expected_rows(played)]
 
-    def from_memory(run: Any, task: Any, actions: Any, first: int, look: Any) -> Generator[Row, None, None]:
+    def from_memory(run: Any, task: Any, actions: Any, first: int, monitor: Any) -> Generator[Row, None, None]:
         yield from rows[first:]
 
     monkeypatch.setattr(generate, "_rows", from_memory)  # the emulator takes longest: one of it is in the next test
