@@ -15,6 +15,7 @@ from leaderboard.board import learning
 from leaderboard.board.estimates import CURVE, METRICS, Question, ask
 from leaderboard.board.flops import flops
 from leaderboard.board.views import Bar, Curve, CurvePoint, Entry, Span, Standing, Tick
+from leaderboard.bundles.levels import LEVELS
 from leaderboard.statistics import ranks
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
@@ -24,10 +25,6 @@ from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
 Grouped = Mapping[str, Sequence[StoredRun]]
-
-
-LEVELS = ("claimed", "recomputed", "replayed", "rerun")
-"""How far a result is proven, lowest first; numbers of others are `published`."""
 
 
 def standings(

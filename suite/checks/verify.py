@@ -16,10 +16,10 @@ from suite.errors import BadData
 from suite.experience.domains import Domain, require_environment
 from suite.experience.envs.base import Envs
 from suite.experience.playback import Begun, History, Played, PlayedOtherwise, play
+from suite.records.claims import inconsistencies
 from suite.records.record import Episode, EvaluationRow, Run
-from suite.records.schedule import by_segment, due_steps, is_complete, stream_name
-from suite.records.score import by_evaluation, scorable, score, scored
-from suite.rng import Streams
+from suite.records.schedule import by_segment
+from suite.records.score import by_evaluation, scored
 from suite.tasks import GAMES, Task, load_task
 
 
@@ -46,7 +46,7 @@ def verify(run: Run) -> Verification:
         return _verify_evaluation(run, task, domain)
     counted = scored(task, run.cell.spec.frames, run.episodes)
     logs, inputs = run.actions(), domain.inputs(GAMES[run.cell.game])
-    found = _inconsistencies(run, task)
+    found = _contradictions(run, task)
     frames = 0
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
@@ -66,38 +66,16 @@ def verify(run: Run) -> Verification:
 def _verify_evaluation(run: Run, task: Task, domain: Domain) -> Verification:
     """Replay every evaluation episode that is scored."""
     counted = scored(task, run.cell.spec.frames, run.evaluation)
-    streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
-    found, frames = _inconsistencies(run, task), 0
-    found += _incomplete_evaluations(run, task, counted)
+    found, frames = _contradictions(run, task), 0
     inputs = domain.inputs(GAMES[run.cell.game])
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
         for row in counted:
-            if row.emulator_seed != streams.emulator_seed(row.episode, stream_name(row.agent_step)):
-                found.append(f"evaluation episode {row.episode}: its seed is not the one that this cell assigns")
             found += _replay(envs, [row], [inputs.parsed(row.unpack(inputs.action_bytes))])
             frames += row.length * task.units_per_step
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))
-
-
-def _incomplete_evaluations(run: Run, task: Task, counted: Sequence[EvaluationRow]) -> list[str]:
-    """Return in words which evaluations in the score's window are not whole."""
-    evaluation = task.evaluation
-    assert evaluation is not None
-    after, until = (task.agent_steps(frames) for frames in task.score_window(run.cell.spec.frames))
-    trajectory = int(run.cell.spec.agent.settings.get("trajectory_length", 1))  # an on-policy agent's, by `Agent`
-    due = {step for step in due_steps(evaluation, trajectory, until) if step > after}
-    found = [f"an evaluation at step {step} is not due" for step in {row.agent_step for row in counted} - due]
-    for step in sorted(due):
-        rows = [row for row in counted if row.agent_step == step]
-        lengths = {row.episode: row.length for row in rows}
-        whole = sorted(lengths) == list(range(len(rows))) and is_complete(evaluation, lengths)
-        without_last = {number: length for number, length in lengths.items() if number < len(rows) - 1}
-        if not whole or is_complete(evaluation, without_last):
-            found.append(f"the evaluation at step {step} does not have exactly its episodes, each once")
-    return found
 
 
 def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
@@ -111,28 +89,9 @@ def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode
     return kept
 
 
-def _inconsistencies(run: Run, task: Task) -> list[str]:
-    """Return in words what the record says of itself that cannot be: left-out episodes, chosen seeds, another score."""
-    streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
-    found, step, number = [], 0, 0
-    for index, segment in enumerate(by_segment(run.episodes, task)):
-        for episode in segment:
-            step += episode.length
-            if (episode.episode, episode.agent_step) != (number, step):
-                found.append(f"episode {number} should end at agent step {step}: one was left out or changed")
-                return found + _wrong_score(run, task)
-            if episode.emulator_seed != streams.emulator_seed(index):
-                found.append(f"episode {number}: its emulator seed is not the one that this cell assigns")
-            number += 1
-    return found + _wrong_score(run, task)
-
-
-def _wrong_score(run: Run, task: Task) -> list[str]:
-    value, count = score(task, run.cell.spec.frames, scorable(task, run))
-    claim = run.status.summary
-    if claim is None or (claim.score, claim.scored_episodes) != (value, count):
-        return [f"the episodes give a score of {value} over {count}, which is not what status.json claims"]
-    return []
+def _contradictions(run: Run, task: Task) -> list[str]:
+    """Return in words what the record says of itself that cannot be, whatever the emulator says."""
+    return [found.message for found in inconsistencies(run, task) if found.grave]
 
 
 def _replay(envs: Envs, episodes: Sequence[Episode | EvaluationRow], actions: Sequence[NDArray[Any]]) -> list[str]:

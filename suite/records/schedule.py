@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 
 from suite.records.record import Episode
 from suite.tasks import Evaluation, Task
+from suite.tasks.configuration import Spec
 
 
 def stream_name(step: int) -> str:
     """Return the name of the random stream that gives the emulator seeds of the evaluation at a step."""
     return f"evaluation/{step}"
+
+
+def trajectory_of(spec: Spec) -> int:
+    """Return the agent steps between the ends of an agent's trajectories: an on-policy agent's setting, else 1."""
+    length = spec.agent.settings.get("trajectory_length", 1)
+    return length if type(length) is int and length > 0 else 1
 
 
 def due_steps(evaluation: Evaluation, trajectory: int, last: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,7 +101,7 @@ def open_run(
             episodes = [row for row in episodes if state != "diverged" or row.frame <= frames]
         start, end = load_task(spec.task).score_window(frames if state == "diverged" else spec.frames)
         returns = [row.value for row in episodes if start < row.frame <= end]
-        true = sum(returns) / len(returns) if returns else None
+        true = math.fsum(returns) / len(returns) if returns else None
         writer.provenance(
             Attempt(
                 attempt=writer.attempt,

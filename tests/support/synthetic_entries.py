@@ -13,6 +13,7 @@ from suite.contracts import registry
 from suite.errors import UsageError
 from suite.running.request import Request, Resolved, resolve
 from suite.tasks import Task, load_task
+from tests.support import honest
 
 SETTINGS = ((), ("method.sparsity=0.8",), ("network.width=3",), ("agent.n_step=5",), ("agent.learning_rate=1e-4",))
 COMBINATIONS = ("magnitude_pruning+redo", "magnitude_pruning+weight_decay", "reset+l2_init", "rigl+redo")
@@ -83,7 +84,7 @@ def entries(plan: Plan) -> list[Entry]:
             update={
                 "frames": frames,
                 "shortened": frames != task.budget.length,
-                "dataset": None if task.data is None else "generated-0123456789abcdef.blocks.0.05.0",
+                "dataset": honest.dataset_of(task, resolved.spec, "generated-0123456789abcdef"),
             }
         )
         if spec.config_id in found:

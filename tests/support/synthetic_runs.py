@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.bundles.run_checks import _options
 from suite.records.schedule import due_steps, stream_name
 from suite.rng import Streams
 from suite.tasks import Evaluation, Task
 from suite.tasks.configuration import Cell
+from suite.tasks.environments import fingerprint, library_of, options_of
+from tests.support import honest
 from tests.support.synthetic_entries import Entry
 from tests.support.synthetic_games import LOGS_PER_EPISODE, Setting
 
@@ -242,10 +243,7 @@ class SyntheticRun:
         return [self._provenance(number, start) for number, start in enumerate(starts, start=1)]
 
     def _provenance(self, attempt: int, resumed_at: int) -> dict[str, object]:
-        library, name = ("mujoco", "mujoco") if self.task.family == "continuous" else ("ale-py", "ale_py")
-        version = {"mujoco": "4.0.0", "ale_py": "0.12.1"}[name]
-        environment = {name: version, **_options(self.task, self.cell.game)}
-        digest = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()
+        environment = honest.MEASURED[library_of(self.task)] | options_of(self.task, self.setting.game)
         return {
             "attempt": attempt,
             "started_at": f"{self.start}:0{attempt}:00Z",
@@ -254,10 +252,10 @@ class SyntheticRun:
             "command": ["run", "--task", self.task.id, "--agent", self.spec.agent.id],
             "suite_version": "0.1.0",
             "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
-            "packages": {"python": "3.11.7", "jax": "0.10.2", library: version, "numpy": "2.4.6"},
+            "packages": {"python": "3.11.7", "jax": "0.10.2", "numpy": "2.4.6", **honest.PACKAGES},
             "hardware": {"device": "NVIDIA A100", "platform": "gpu", "driver": None, "cores": 32, "memory_gib": 251.5},
             "environment": environment,
-            "environment_fingerprint": digest[:16],
+            "environment_fingerprint": fingerprint(environment),
         }
 
     def _status(self, rows: list[tuple[float, str]], episodes: int) -> dict[str, object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -12,12 +10,13 @@ from typing_extensions import override
 
 from suite.contracts.agent import DataPlan
 from suite.experience.domains.base import Domain
-from suite.experience.envs.atari import AtariEnvs, emulator_options, rom_path, rom_sha256
+from suite.experience.envs.atari import AtariEnvs, rom_path, rom_sha256
 from suite.experience.envs.several import SeveralEnvs
 from suite.experience.observations import Frames
 from suite.experience.replay.frames import FrameReplay
 from suite.experience.replay.placement import Placement, make_replay, replay_bytes
 from suite.tasks import Game, Task
+from suite.tasks.environments import atari_options, fingerprint
 
 
 class Atari(Domain):
@@ -45,13 +44,10 @@ class Atari(Domain):
         """The fingerprint is of emulator version, ROM and every option, threads left out."""
         environment: dict[str, Any] = {
             "ale_py": metadata.version("ale-py"),
-            "rom": game.rom,
             "rom_sha256": rom_sha256(game),
-            **emulator_options(self.options),
-            "reseed_steps": self.options.reseed_steps,
+            **atari_options(self.options, game),
         }
-        relevant = {name: value for name, value in environment.items() if name not in ("num_threads", "batch_size")}
-        return environment, hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+        return environment, fingerprint(environment)
 
     @override
     def replay_bytes(self, plan: DataPlan, steps: int, game: Game, placement: Placement) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from suite.errors import UnfitEnvironment
 from suite.experience.envs.base import TimeStep
 from suite.tasks import Game, MujocoEnvironment
+from suite.tasks.environments import fingerprint, mujoco_options
 
 LOG = logging.getLogger(__name__)
 mujoco.set_mju_user_warning(LOG.debug)  # else it prints, and writes MUJOCO_LOG.TXT where one stands
@@ -118,8 +119,7 @@ def environment_of(game: Game, options: MujocoEnvironment) -> tuple[dict[str, An
     env = _make(f"{game.name}-{options.version}")
     model = Path(env.fullpath)
     environment: dict[str, Any] = {
-        "id": spec.id,
-        "max_episode_steps": options.max_episode_steps,
+        **mujoco_options(options, game),
         "options": json.dumps(spec.kwargs, sort_keys=True, default=str),
         "frame_skip": int(env.frame_skip),
         "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
@@ -127,7 +127,7 @@ def environment_of(game: Game, options: MujocoEnvironment) -> tuple[dict[str, An
         "gymnasium": metadata.version("gymnasium"),
     }
     env.close()
-    return environment, hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:16]
+    return environment, fingerprint(environment)
 
 
 def _make(name: str) -> Any:

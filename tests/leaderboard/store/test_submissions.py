@@ -9,8 +9,9 @@ import pytest
 from leaderboard.store import database, intake, models
 from leaderboard.store.database import NewSubmission, ResultStore, prepared
 from leaderboard.store.ingest import ingest
+from leaderboard.store.rows import new_run
 from suite.errors import BadData, UsageError
-from suite.records import record
+from suite.records import claims, record
 from suite.tasks import load_task
 from tests.support import honest
 
@@ -200,12 +201,15 @@ def test_two_submissions_of_one_run_share_it(tmp_path, db, honest_bundle):
         assert run.level == "replayed"
 
 
+EARLIER = {"agent_step": 1000, "frame": 4000, "updates": 50, "learner": "f" * 64}
+
+
 def test_a_bundle_does_not_change_what_another_shows_of_the_same_run(tmp_path, db, honest_bundle):
     """The run is the same, what it recorded beside its episodes is made up, and more of it."""
     made_up = [
         replace(
             run,
-            checkpoints=(run.checkpoints[0], run.checkpoints[0].model_copy(update={"learner": "f" * 64})),
+            checkpoints=(run.checkpoints[0].model_copy(update=EARLIER), run.checkpoints[0]),
         )
         for run in RUNS
     ]
@@ -373,9 +377,12 @@ def steps(tmp_path_factory):
     killed = replace(killed, status=killed.status.model_copy(update={"state": "failed", "summary": None}))
     directories.append(honest.write_run(killed, root / "dir-failed"))
 
+    def rows(bundle):
+        return [new_run(claims.check(run, run.status.state), own=False) for run in bundle.runs()]
+
     def bundle(number, slug):
         def step(store):
-            new = intake.new_submission(opened[number], slug, "recomputed")
+            new = intake.new_submission(opened[number], rows(opened[number]), slug, "recomputed")
             store.add_submission(new)
 
         return step
@@ -385,8 +392,9 @@ def steps(tmp_path_factory):
 
         def step(store):
             said = attested(opened[number].sha256, *rest)
-            new = intake.new_submission(opened[number], f"slug-{min(number, 2)}", "recomputed", (), said)
-            store.place(opened[number].sha256, f"slug-{min(number, 2)}", said) or store.add_submission(new)
+            slug = f"slug-{min(number, 2)}"
+            new = intake.new_submission(opened[number], rows(opened[number]), slug, "recomputed", (), said)
+            store.place(opened[number].sha256, slug, said) or store.add_submission(new)
 
         return step
 

@@ -83,7 +83,7 @@ def test_a_left_out_episode_and_a_claimed_score_are_found(copy: Path) -> None:
     status = json.loads((copy / "status.json").read_text())
     status["summary"]["score"] += 1
     (copy / "status.json").write_text(json.dumps(status))
-    assert "not what status.json claims" in suite("verify", str(copy)).stderr
+    assert "status.json claims a score of" in suite("verify", str(copy)).stderr
     episodes = (copy / "episodes.jsonl").read_text().splitlines(keepends=True)
     (copy / "episodes.jsonl").write_text("".join(episodes[1:]))
     result = suite("verify", str(copy))
@@ -93,7 +93,7 @@ def test_a_left_out_episode_and_a_claimed_score_are_found(copy: Path) -> None:
 
 def test_chosen_emulator_seeds_are_found(copy: Path) -> None:
     rewrite(copy / "episodes.jsonl", lambda row: row.update(emulator_seed=12345))
-    assert "not the one that this cell assigns" in suite("verify", str(copy)).stderr
+    assert "episode 0 has seed 12345, not " in suite("verify", str(copy)).stderr
 
 
 def test_one_bad_run_does_not_hide_the_others(recorded: Path, copy: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from suite.checks.verify import verify
 from suite.errors import BadData
-from suite.experience.envs.atari import AtariEnvs, emulator_options
+from suite.experience.envs.atari import AtariEnvs
 from suite.learning.build import build, programs_for
 from suite.records.record import find_runs, read_run
 from suite.records.schedule import due_steps
@@ -24,6 +24,7 @@ from suite.rng import Streams
 from suite.running.evaluation import EVALUATION_ENVS, evaluate
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES, Evaluation, load_task
+from suite.tasks.environments import emulator_options
 
 TASK = load_task("smoke100k")
 ARGUMENTS = (

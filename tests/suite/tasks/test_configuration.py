@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suite.contracts import registry
 from suite.errors import ExitCode, UsageError
 from suite.learning.build import build
 from suite.running.request import Request, parse_games, parse_seeds, resolve
@@ -78,6 +79,24 @@ def test_the_smoke_task_scales_settings_down_and_says_so() -> None:
     assert (agent["warm_up"], agent["replay_capacity"], agent["epsilon_decay"]) == (500, 4000, 500)
     assert (agent["target_update_period"], method["mask_period"]) == (200, 20)
     assert spec.departures == {}
+
+
+def test_a_method_departs_from_its_own_card_whatever_is_chosen_for_all() -> None:
+    both, one = resolve(
+        Request(
+            "smoke",
+            methods=("magnitude_pruning", "rigl"),
+            settings=("method.sparsity=0.9", "method.rigl.sparsity=0.8"),
+        )
+    )
+    published = registry.card("method", "rigl").settings["sparsity"].value
+    assert published not in (0.9, 0.8)
+    assert (one.spec.methods[0].settings["sparsity"], one.departures) == (0.8, {"method.rigl.sparsity": published})
+    assert both.departures == {"method.magnitude_pruning.sparsity": published}
+    (back,) = resolve(
+        Request("smoke", methods=("rigl",), settings=("method.sparsity=0.9", f"method.rigl.sparsity={published}"))
+    )
+    assert (back.spec.methods[0].settings["sparsity"], back.departures) == (published, {})
 
 
 def test_departures_name_the_published_value() -> None:
