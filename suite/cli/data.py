@@ -310,7 +310,7 @@ def _watching() -> Iterator[Monitor]:
     """
     from suite.experience.logs.files import Interrupted
 
-    def interrupt() -> None:
+    def interrupt(number: int) -> None:
         raise Interrupted("Interrupted.", "Issue the same command again to go on.")
 
     with stopping_signals(interrupt):
