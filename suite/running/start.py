@@ -139,14 +139,11 @@ def start_group(members: Sequence[Member], options: Options, domain: Domain) -> 
     )
     games, seeds = [member.game for member in members], [member.seed for member in members]
     group = make_group(domain, programs[0].plan, games, seeds, streams, learners, options.placement)
-    checkpoints = [Checkpoint.read(member.loaded) for member in members if member.loaded is not None]
-    if checkpoints:
-        _go_on(group, members, checkpoints, domain)
-    else:
-        group.begin()
-        for index, (member, each) in enumerate(zip(members, programs, strict=True)):
-            if each.sources:
-                learners.put(index, each.adopt(learners.get(index), _sources(member, each.sources)))
+    try:
+        _begin(group, members, programs, domain)
+    except BaseException:
+        group.close()
+        raise
     return group, programs
 
 
@@ -167,6 +164,18 @@ def make_group(
     if domain.plays:
         return Group(plan, lanes, learners, domain.environments(games, cpu_threads()))
     return OfflineGroup(plan, lanes, learners)
+
+
+def _begin(group: Training, members: Sequence[Member], programs: Sequence[Programs], domain: Domain) -> None:
+    """Start a fresh group from the beginning, or bring it to its members' checkpoints."""
+    checkpoints = [Checkpoint.read(member.loaded) for member in members if member.loaded is not None]
+    if checkpoints:
+        _go_on(group, members, checkpoints, domain)
+        return
+    group.begin()
+    for index, (member, each) in enumerate(zip(members, programs, strict=True)):
+        if each.sources:
+            group.learners.put(index, each.adopt(group.learners.get(index), _sources(member, each.sources)))
 
 
 def _go_on(group: Training, members: Sequence[Member], checkpoints: Sequence[Checkpoint], domain: Domain) -> None:
