@@ -196,7 +196,7 @@ def _checked(run: BundledRun, name: str) -> Checked:
     try:
         return claims.check(run, run.status.state)
     except claims.Contradicted as error:
-        raise Rejected(error.inconsistency.code, name, error.inconsistency.message) from error
+        raise Rejected(error.inconsistency.code, name, f"{error.inconsistency.message}.") from error
 
 
 def _check_run(run: BundledRun, task: Task, cards: Cards, name: str) -> Iterator[Finding]:

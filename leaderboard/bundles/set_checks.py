@@ -20,7 +20,7 @@ ALIKE_POINTS = 8
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is kept of a run once it has been checked. `trace`: as `scoring.trace`; `digest`: of all that counts."""
+    """What is kept of a run once it has been checked. `trace`: as `claims.trace`; `digest`: of all that counts."""
 
     name: str
     claim: ManifestRun

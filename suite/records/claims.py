@@ -66,7 +66,7 @@ def _curve_rows(task: Task, run: Run) -> Sequence[Episode | EvaluationRow]:
 
 
 class Contradicted(BadData):
-    """A record that says of itself what makes everything else in it meaningless: see `inconsistency`."""
+    """A record that is no run's of any configuration, or claims another result than its rows give."""
 
     def __init__(self, run: Run, inconsistency: Inconsistency, remedy: str) -> None:
         self.inconsistency = inconsistency
@@ -74,7 +74,7 @@ class Contradicted(BadData):
 
 
 def inconsistencies(run: Run, task: Task, cards: Cards = NO_CARDS) -> Iterator[Inconsistency]:
-    """Yield everything that a run's record says and that cannot be; what contradicts all the rest stands alone.
+    """Yield everything that a run's record says and that cannot be; what makes the rest meaningless stands alone.
 
     `cards` came with the record, beside those that are installed.
     """
@@ -82,7 +82,8 @@ def inconsistencies(run: Run, task: Task, cards: Cards = NO_CARDS) -> Iterator[I
         check(run, run.status.state)
     except Contradicted as error:
         yield error.inconsistency
-        return
+        if error.inconsistency.code != "runs.claims":
+            return
     yield from further(run, task, cards)
 
 

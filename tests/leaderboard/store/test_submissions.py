@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -199,6 +200,34 @@ def test_two_submissions_of_one_run_share_it(tmp_path, db, honest_bundle):
     for run in read(db).runs("smoke@1"):
         assert run.submissions == ("two", "one")  # the attested one first
         assert run.level == "replayed"
+
+
+def test_a_bundle_is_opened_read_and_scored_once(tmp_path, db, honest_bundle, monkeypatch):
+    from leaderboard.bundles import archive, bundle
+    from leaderboard.bundles import check as checker
+
+    counts = Counter()
+
+    def counted(module, name):
+        original = getattr(module, name)
+
+        def count(*arguments, **rest):
+            counts[name] += 1
+            return original(*arguments, **rest)
+
+        monkeypatch.setattr(module, name, count)
+
+    counted(checker, "Archive")
+    counted(archive, "open_archive")
+    counted(bundle, "from_document")
+    counted(claims, "check")
+    counted(claims, "score")
+    counted(claims, "digest")
+    place(tmp_path, "mine", honest_bundle)
+    assert add(db, tmp_path)[0].submissions == {"new": 1}
+    assert counts == {"Archive": 1, "from_document": 4, "check": 4, "score": 4, "digest": 4}
+    assert add(db, tmp_path)[0].submissions == {"known": 1}
+    assert counts["Archive"] == 1
 
 
 EARLIER = {"agent_step": 1000, "frame": 4000, "updates": 50, "learner": "f" * 64}

@@ -240,4 +240,4 @@ def test_verify_replays_the_physics(tmp_path: Path) -> None:
     assert any("status.json claims" in line for line in told)
     rows[-1]["return"] -= 0.001
     log.write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
-    assert any("does not have exactly its episodes" in line for line in verify(read_run(path)).mismatches)
+    assert any("is not whole" in line for line in verify(read_run(path)).mismatches)

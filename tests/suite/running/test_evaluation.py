@@ -102,8 +102,8 @@ def test_verify_replays_every_evaluation_episode(finished: Path, tmp_path: Path)
     ("change", "told"),
     [
         (lambda rows: rows[3].update({"return": rows[3]["return"] + 1}), "recorded"),
-        (lambda rows: rows.pop(), "does not have exactly its episodes"),
-        (lambda rows: rows[0].update(emulator_seed=7), "its seed is not the one"),
+        (lambda rows: rows.pop(), "is not whole"),
+        (lambda rows: rows[0].update(emulator_seed=7), "evaluation episode 0 at step 1200: another seed"),
         (lambda rows: rows[0].update(length=rows[0]["length"] - 1), None),
     ],
 )
