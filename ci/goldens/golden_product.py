@@ -32,8 +32,8 @@ from suite.records.record import (
     ProvenanceFile,
     StatusFile,
 )
-from suite.running.request import Request, resolve
 from suite.running.checkpointing import LaneState
+from suite.running.request import Request, resolve
 from suite.tasks import Task, load_task, task_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
