@@ -18,7 +18,7 @@ from suite.records import judged_cell, judged_rows
 from suite.records.inconsistency import Inconsistency
 from suite.records.judged_cell import NO_CARDS, Cards
 from suite.records.record import FINISHED, Attempt, Episode, EvaluationRow, Run, State
-from suite.records.score import scorable, score
+from suite.records.score import score_of
 from suite.tasks import Task, load_task
 
 ALIKE = 8
@@ -107,7 +107,7 @@ def check(run: Run, state: State) -> Checked:
     if state not in FINISHED:
         return Checked(run, state, attempt, None, 0, (), digest(run, state, attempt))
     _hold(run, _progress(run, task, state))
-    value, count = score(task, run.status.frames, scorable(task, run))
+    value, count = score_of(run, task, state)
     _hold(run, _summary(run, state, value, count))
     return Checked(
         run, state, attempt, value, count, iterations(task, _curve_rows(task, run)), digest(run, state, attempt)

@@ -22,7 +22,8 @@ from suite.running.lane import FinishedEpisode, Lane
 class Training:
     """What a session advances: lanes at the same step `step`, after the same number of gradient steps `updates`.
 
-    What groups share is here: learning.
+    What groups share is here: learning. `broken`: lanes whose learner gave a number that is none. They go on beside
+    the others until a diagnosis finds them diverged, and nothing of them is kept until then.
     """
 
     def __init__(self, plan: DataPlan, lanes: Sequence[Lane], learners: Learners, envs: Envs | None = None) -> None:
@@ -33,6 +34,7 @@ class Training:
         self.step = 0
         self.updates = 0
         self.active = set(range(len(lanes)))
+        self.broken: set[int] = set()
         self._unsettled = False
         self._restored: dict[int, dict[str, float]] = {}
 
@@ -109,7 +111,11 @@ class Training:
         feedback = self.learners.feedback(index)
         assert feedback is not None
         assert feedback.priorities is not None
-        self.lanes[index].replay.reprioritize(np.asarray(feedback.priorities, np.float64))
+        priorities = np.asarray(feedback.priorities, np.float64)
+        if np.isfinite(priorities).all():
+            self.lanes[index].replay.reprioritize(priorities)
+        else:
+            self.broken.add(index)
 
 
 class Group(Training):
@@ -172,7 +178,10 @@ class Group(Training):
         if greedy:
             chosen = self.learners.act(greedy, [self._actors[index].observation for index in greedy], self.step)
             for index, action in zip(greedy, chosen, strict=True):
-                actions[index] = action
+                if not isinstance(action, np.ndarray) or np.isfinite(action).all():
+                    actions[index] = action
+                else:
+                    self.broken.add(index)
         return actions
 
     def _begin_episodes(self, lanes: Sequence[int] | range) -> None:

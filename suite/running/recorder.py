@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 
 from suite.records.checkpoints import Arrays, CheckpointStore, Loaded
 from suite.records.record import (
@@ -20,7 +21,7 @@ from suite.records.record import (
     pack,
     read_run,
 )
-from suite.records.score import by_evaluation, score, scored
+from suite.records.score import by_evaluation, score_of_rows, scored
 from suite.records.writer import RunWriter
 from suite.running import provenance
 from suite.running.earlier import EarlierRows
@@ -50,6 +51,7 @@ class Recording:
         self._skip = self.task.units_per_step
         self._started_at = provenance.utc_now()
         self._clock = time.monotonic()
+        self._spent_before = 0.0 if writer.previous is None else writer.previous.spent
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_MARKS)
         self._recent: list[Episode] = []  # that a score may count
         self._evaluation: list[EvaluationRow] = []
@@ -158,6 +160,11 @@ class Recording:
             self._marks.append((now, step))
 
     @property
+    def spent(self) -> float:
+        """The seconds that all attempts together have taken."""
+        return round(self._spent_before + time.monotonic() - self._clock, 3)
+
+    @property
     def rate(self) -> float | None:
         """Frames per second lately, compilation left out; None before anything is known."""
         if not self._marks or self.step == self._marks[0][1]:
@@ -165,13 +172,11 @@ class Recording:
         since, step = self._marks[0]
         return round((self.step - step) * self._skip / max(1e-9, time.monotonic() - since), 1)
 
-    def summary(self, measures: dict[str, float]) -> Summary:
-        """Return what the attempt came to, at the step that it has reached."""
+    def summary(self, measures: Mapping[str, float], state: State) -> Summary:
+        """Return what the run came to, at the step that it has reached."""
         frames = self.step * self._skip
-        if by_evaluation(self.task):
-            value, count = score(self.task, frames, self._evaluation)
-        else:
-            value, count = score(self.task, frames, self._recent)
+        rows: Sequence[Episode | EvaluationRow] = self._evaluation if by_evaluation(self.task) else self._recent
+        value, count = score_of_rows(self.task, self.cell.game, state, frames, rows)
         return Summary(
             score=value,
             scored_episodes=count,
@@ -179,7 +184,7 @@ class Recording:
             active_parameters=int(measures["active_parameters"]),
             sparsity=measures["sparsity"] if math.isfinite(measures["sparsity"]) else 0.0,
             updates=self._updates,
-            wall_seconds=round(time.monotonic() - self._clock, 3),
+            wall_seconds=self.spent,
         )
 
     def status(self, state: State, *, message: str = "", summary: Summary | None = None) -> None:
@@ -201,6 +206,7 @@ class Recording:
                 summary=summary,
                 differs_at=self.differs_at,
                 closed=self._writer.closed_attempts(),
+                wall_seconds=self.spent,
             )
         )
 

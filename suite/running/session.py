@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
@@ -134,16 +134,23 @@ class Session:
         values = group.metrics(index) | group.learners.measure(index)
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
         recording.diagnostics(group.step, group.updates, values | group.state_values())
-        if not all(math.isfinite(value) for value in values.values()):
-            message = f"Training left the numbers by agent step {group.step}."
-            summary = recording.summary(values)
-            recording.status("diverged", message=message, summary=summary)
-            self._leave(group, index, "diverged", summary.score, message)
+        self._end_if_diverged(group, index, values)
+
+    def _end_if_diverged(self, group: Training, index: int, values: Mapping[str, float]) -> bool:
+        """End a member with figures that are no numbers; return whether it was one."""
+        if index not in group.broken and all(math.isfinite(value) for value in values.values()):
+            return False
+        recording = self._members[index].recording
+        message = f"Training left the numbers by agent step {group.step}."
+        summary = recording.summary(values, "diverged")
+        recording.status("diverged", message=message, summary=summary)
+        self._leave(group, index, "diverged", summary.score, message)
+        return True
 
     def _finish(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
-        summary = recording.summary(group.learners.measure(index))
+        summary = recording.summary(group.learners.measure(index), "done")
         message = ""
         if recording.differs_at is not None:
             message = f"From agent step {recording.differs_at} on, it differs from what an earlier attempt recorded."
@@ -153,6 +160,10 @@ class Session:
         self._leave(group, index, "done", summary.score, message)
 
     def _evaluate(self, group: Training, index: int) -> None:
+        measures = group.learners.measure(index)
+        self._members[index].recording.reach(group.step, group.updates, group.lanes[index].episodes)
+        if self._end_if_diverged(group, index, measures):
+            return  # there is no policy to evaluate
         self._evaluations.play(group, index, self._members[index], self._programs[index])
 
     def _checkpoint(self, group: Training, *, scheduled: bool) -> None:
@@ -173,7 +184,7 @@ class Session:
         state = checkpoint.state
         if scheduled:
             recording.checkpoint_row(state.agent_step, state.updates, state.learner, state.chain)
-        if all_finite(learner_arrays_of(checkpoint.arrays)):  # else the next diagnosis finds it diverged
+        if index not in group.broken and all_finite(learner_arrays_of(checkpoint.arrays)):  # else it diverged
             recording.save(state.agent_step, checkpoint.arrays, state.model_dump_json().encode())
 
     def _each(self, group: Training, act: Callable[[Training, int], None]) -> None:

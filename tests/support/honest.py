@@ -29,7 +29,7 @@ from suite.records.record import (
     pack,
 )
 from suite.records.schedule import by_segment, due_steps, is_complete
-from suite.records.score import scorable, score, scored
+from suite.records.score import score_of, scored
 from suite.rng import Streams
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES, Task, load_task
@@ -149,7 +149,7 @@ def dataset_of(task: Task, spec: Spec, source: str = "dqn-replay") -> str | None
 def with_score(run: BundledRun, **changes: Any) -> BundledRun:
     """Return a run with these fields changed, and the summary that follows from its episodes."""
     run = replace(run, **changes)
-    value, count = score(load_task(run.cell.spec.task), run.status.frames, scorable(load_task(run.cell.spec.task), run))
+    value, count = score_of(run, load_task(run.cell.spec.task), run.status.state)
     summary = Summary(
         score=value,
         scored_episodes=count,

@@ -339,9 +339,9 @@ def test_a_damaged_run_directory_is_named(tmp_path: Path, finished: tuple[Path, 
     (copy / "status.json").write_text("{")
     arguments = (*CELL, "--frames", "6400", "--method", "magnitude_pruning", "--out", str(tmp_path))
     result = suite("run", *arguments)
-    assert result.exit_code == 4
-    assert "status.json is damaged" in result.stderr
-    assert "Move this run directory away" in result.stderr
+    assert result.exit_code == 5
+    assert "status.json is damaged" in result.stdout
+    assert "Move this run directory away" in result.stdout
     assert sorted(path.name for path in copy.iterdir()) == ["spec.json", "status.json"]
     assert "damaged" in suite("status", str(tmp_path)).stdout
 
