@@ -30,6 +30,8 @@ from suite.running.group import Group
 from suite.running.lane import Lane
 from suite.tasks import load_task
 
+pytestmark = pytest.mark.slow
+
 GAMMA = 0.8
 SCREEN = 2
 STEPS = 2500

@@ -15,6 +15,8 @@ from suite.cli.main import cli
 from suite.errors import BadData
 from suite.records.record import Actions, find_runs, read_run
 
+pytestmark = pytest.mark.slow
+
 CELL = ("--task", "smoke", "--network", "nature_cnn", "--seeds", "0", "--frames", "6000")
 
 

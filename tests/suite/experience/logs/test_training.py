@@ -12,6 +12,8 @@ import pytest
 
 from suite.records.record import Run, find_runs, read_run
 
+pytestmark = pytest.mark.slow
+
 RUN = (sys.executable, "-m", "suite", "run", "--task", "smoke-offline", "--network", "nature_cnn")
 SHORT = ("--games", "Pong", "--frames", "60", "--checkpoint-every", "20", "--method", "magnitude_pruning")
 
