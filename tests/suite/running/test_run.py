@@ -17,7 +17,8 @@ from suite.records.record import Run, effective_state, find_runs, read_run
 from suite.running.group import Group
 from suite.running.recorder import Recording
 
-CELL = ("--task", "smoke", "--network", "nature_cnn", "--games", "Pong", "--seeds", "0")
+pytestmark = pytest.mark.usefixtures("tiny_everywhere")
+CELL = ("--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0")
 
 
 def suite(*arguments: str) -> Result:
@@ -56,7 +57,7 @@ def content(run: Run) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+def finished(tiny_everywhere: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A short run of one cell: 1,600 agent steps, 275 gradient steps."""
     out = tmp_path_factory.mktemp("finished")
     return out, suite("run", *CELL, "--frames", "6400", "--method", "magnitude_pruning", "--out", str(out), "--json")
@@ -160,7 +161,7 @@ def test_a_lane_is_the_same_alone_and_beside_others(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["vmap", "unrolled"])
-def test_games_of_different_action_counts_share_one_program(tmp_path: Path, tiny: None, form: str) -> None:
+def test_games_of_different_action_counts_share_one_program(tmp_path: Path, form: str) -> None:
     cells = ("--task", "smoke", "--network", "tiny", "--seeds", "0", "--frames", "4800", "--lanes", "2")
     loop, shared = tmp_path / "loop", tmp_path / "shared"
     assert suite("run", *cells, "--out", str(loop)).exit_code == 0
