@@ -18,9 +18,9 @@ OBSERVATION = (3, 3, 2)
 ACTIONS = 4
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def quick() -> Iterator[None]:
-    """Programs compiled fast: they run but a few times."""
+    """Programs compiled fast, for a file whose programs run but a few times."""
     with quick_compilation():
         yield
 
