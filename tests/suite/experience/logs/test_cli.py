@@ -187,6 +187,7 @@ def test_generating_again_does_nothing(generated: Path, kit: SimpleNamespace) ->
     assert len(list((generated / "runs").rglob("spec.json"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_while_it_writes_it_goes_on_to_the_same_files(
     generated: Path, kit: SimpleNamespace, tmp_path: Path, number: int
