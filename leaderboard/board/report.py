@@ -61,7 +61,7 @@ def read(snapshot: Snapshot) -> Report:
             "Build the site with the suite that has these tasks.",
         )
     data = {task.id: task_data(snapshot, task) for task in tasks}
-    prepare(question for found in data.values() for question in _questions(found))
+    prepare(question for found in data.values() for question in questions(found))
     pages = tuple(task_page(found) for found in data.values())
     return Report(Site(pages, method_cards(), snapshot.digest(), __version__), data, tuple(snapshot.submissions()))
 
@@ -75,7 +75,7 @@ def task_data(snapshot: Snapshot, task: Task) -> TaskData:
     return TaskData(task, by_id, tuple(runs), entries, snapshot.diagnostics(task.key), snapshot.checkpoints(task.key))
 
 
-def _questions(data: TaskData) -> list[Question]:
+def questions(data: TaskData) -> list[Question]:
     """Return what the pages of a task will ask about its scores."""
     found: list[Question] = []
     for shortened in (False, True):

@@ -29,6 +29,8 @@ from suite.running.group import Group
 from suite.running.lane import Lane, Rules
 from suite.tasks import load_task
 
+pytestmark = pytest.mark.slow
+
 GAMMA = 0.8
 SCREEN = 2
 STEPS = 2500

@@ -186,6 +186,7 @@ def content(run: Run) -> list[object]:
     return [*rows, summary.model_dump(exclude={"wall_seconds"})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["sac", "ppo"])
 def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(agent: str, tmp_path: Path) -> None:
     options = ("--games", "Hopper", "--checkpoint-every", "400")
@@ -228,6 +229,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(ag
         observation = env.step(action)[0]
 
 
+@pytest.mark.slow
 def test_verify_replays_the_physics(tmp_path: Path) -> None:
     finish(start(tmp_path, "sac", "--games", "HalfCheetah", "--seeds", "0"))
     (path,) = find_runs(tmp_path)

@@ -26,6 +26,8 @@ from suite.running.request import Request, resolve
 from suite.tasks import GAMES, Evaluation, load_task
 from suite.tasks.environments import emulator_options
 
+pytestmark = pytest.mark.slow
+
 TASK = load_task("smoke100k")
 ARGUMENTS = (
     *("run", "--task", "smoke100k", "--agent", "dqn", "--network", "tiny", "--games", "Breakout", "--seeds", "0"),
@@ -131,7 +133,7 @@ def wait_for_rows(out: Path, process: subprocess.Popen[str], count: int) -> None
     pytest.fail("no evaluation episodes were seen while the run went on")
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("kill", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
 def test_an_interrupted_evaluation_goes_on_with_the_episodes_that_are_missing(
     finished: Path, tmp_path: Path, tiny_path: Path, kill: signal.Signals
 ) -> None:

@@ -17,6 +17,8 @@ from suite.running.checkpointing import learner_arrays
 from suite.running.session import Session
 from suite.tasks import GAMES
 
+pytestmark = pytest.mark.slow
+
 CELL = ("--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0")
 SHORT = ("--frames", "7200", "--set", "agent.batch_size=4")
 PRUNE = (*CELL, *SHORT, "--method", "magnitude_pruning", "--set", "method.magnitude_pruning.start_fraction=0.1")

@@ -232,6 +232,7 @@ def test_a_second_call_writes_nothing_and_another_log_is_not_overwritten(
     assert kit.tree(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_goes_on_to_the_same_files(
     played: Played,
     tmp_path: Path,
