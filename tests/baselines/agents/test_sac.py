@@ -14,6 +14,8 @@ from suite.contracts.card import Value
 from suite.contracts.encoder import connections_of
 from suite.contracts.method import Context, View, due_signals, gradient_step, init_learner, wrap_optimizer
 
+pytestmark = pytest.mark.slow
+
 SIZE, ACTIONS, ROWS = 3, 2, 8
 LEGAL = jnp.ones(ACTIONS, jnp.bool_)
 KEY = jax.random.key(7)
