@@ -1,4 +1,4 @@
-"""What a record says was run, judged: a specification that `suite run` makes, its departures, its environment.
+"""A record's specification, judged: does `suite run` make it, are its departures true, is its environment the task's?
 
 Cards and the task's file are enough for that; no component is imported, and nothing is started.
 """

@@ -1,4 +1,4 @@
-"""From what a user asks for to canonical specs: published settings, the task's overrides, then the user's own."""
+"""Requests of users resolved to specs: published settings, the task's overrides, then the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `suite run` makes of a task, an agent, a network and methods: the rules of specifications, from cards alone.
+"""The rules of specifications, from cards alone: what `suite run` makes of task, agent, network and methods.
 
 `suite.running.request` makes specifications by them, and `suite.records.inconsistencies` judges by them what is found.
 """
