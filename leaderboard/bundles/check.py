@@ -204,7 +204,7 @@ def _check_run(run: BundledRun, task: Task, cards: Cards, name: str) -> Iterator
     if run.status.state == "diverged":
         yield finding("runs.diverged", name, "it diverged")
     if run.cell.spec.shortened:
-        yield finding("protocol.shortened", name, f"{run.cell.spec.frames:,} of {task.budget.frames:,} {task.unit}")
+        yield finding("protocol.shortened", name, f"{run.cell.spec.frames:,} of {task.budget.length:,} {task.unit}")
     found = list(claims.further(run, task, cards))
     yield from (finding(one.code, name, one.message) for one in found)
     if all(one.code != "protocol.departures" for one in found):
@@ -237,7 +237,7 @@ def _facts(checked: Checked, task: Task, name: str) -> RunFacts:
         score=checked.score,
         scored_episodes=checked.scored_episodes,
     )
-    curve = Curve(cell.config_id, cell.game, cell.seed, task.budget.iteration_frames, checked.iterations)
+    curve = Curve(cell.config_id, cell.game, cell.seed, task.budget.iteration_length, checked.iterations)
     fingerprints = frozenset(attempt.environment_fingerprint for attempt in run.provenance.attempts)
     return RunFacts(name, claim, curve, claims.trace(run), fingerprints, cell.spec.shortened, checked.digest)
 

@@ -168,7 +168,7 @@ def claim_of(run: Run, name: str) -> tuple[dict[str, Any], Curve]:
         "score": checked.score,
         "scored_episodes": checked.scored_episodes,
     }
-    frames = load_task(cell.spec.task).budget.iteration_frames
+    frames = load_task(cell.spec.task).budget.iteration_length
     return claim, Curve(cell.config_id, cell.game, cell.seed, frames, checked.iterations)
 
 

@@ -79,7 +79,7 @@ def check_returns(run: Run, task: Task, where: str) -> Iterator[Finding]:
             where,
             f"episode {wrong.episode} returns {wrong.value:g}; {low:g} to {high:g} are possible",
         )
-    if task.family != "continuous" and (wrong := next((row for row in rows if not row.value.is_integer()), None)):
+    if task.environment.whole_rewards and (wrong := next((row for row in rows if not row.value.is_integer()), None)):
         yield finding("score.fraction", where, f"episode {wrong.episode} returns {wrong.value!r}")
 
 
@@ -87,7 +87,7 @@ def check_provenance(run: Run, task: Task, where: str) -> Iterator[Finding]:
     """Yield findings about speed, dates and the state of the code."""
     attempt, summary = run.attempt, run.status.summary
     if summary is not None:
-        frames = run.status.frames - attempt.resumed_at * task.frame_skip
+        frames = run.status.frames - attempt.resumed_at * task.units_per_step
         rate = frames / summary.wall_seconds if summary.wall_seconds > 0 else math.inf
         if frames < 0 or (rate > FASTEST and frames > 0):
             yield finding("rate.impossible", where, f"{frames:,} {task.unit} in {summary.wall_seconds:g} seconds")

@@ -100,7 +100,7 @@ def from_document(content: Any, name: str) -> BundledRun:
         check_text(content[part], name)
     cell = _strict(CellFile, content["cell"], name)
     task = _task(cell, name)
-    skip = task.frame_skip
+    skip = task.units_per_step
     return BundledRun(
         Path(name),
         cell,

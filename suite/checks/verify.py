@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import BadData
 from suite.experience.domains import Domain, require_environment
 from suite.experience.envs.base import Envs
+from suite.experience.playback import Begun, History, Played, PlayedOtherwise, play
 from suite.records.claims import inconsistencies
+from suite.records.judged_rows import of_diagnostics
 from suite.records.record import Episode, EvaluationRow, Run
 from suite.records.schedule import by_segment
 from suite.records.score import by_evaluation, scored
@@ -45,7 +46,7 @@ def verify(run: Run) -> Verification:
     if by_evaluation(task):
         return _verify_evaluation(run, task, domain)
     counted = scored(task, run.cell.spec.frames, run.episodes)
-    logs = run.actions()
+    logs, inputs = run.actions(), domain.inputs(GAMES[run.cell.game])
     found = _contradictions(run, task)
     frames = 0
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
@@ -55,9 +56,9 @@ def verify(run: Run) -> Verification:
             for episode in segment:
                 if episode.episode not in logs:
                     raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
-                actions.append(logs[episode.episode].unpack(episode.length))
+                actions.append(inputs.parsed(logs[episode.episode].unpack(episode.length)))
             found += _replay(envs, segment, actions)
-            frames += sum(map(len, actions)) * task.frame_skip
+            frames += sum(map(len, actions)) * task.units_per_step
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))
@@ -68,23 +69,14 @@ def _verify_evaluation(run: Run, task: Task, domain: Domain) -> Verification:
     counted = scored(task, run.cell.spec.frames, run.evaluation)
     found, frames = _contradictions(run, task), 0
     inputs = domain.inputs(GAMES[run.cell.game])
-    width = len(inputs.recorded(np.zeros(GAMES[run.cell.game].actions if task.family == "continuous" else ())))
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
         for row in counted:
-            envs.reset([row.emulator_seed])
-            found += _replay_episode(envs, row, _unpacked(task, row.unpack(width), width))
-            frames += row.length * task.frame_skip
+            found += _replay(envs, [row], [inputs.parsed(row.unpack(inputs.action_bytes))])
+            frames += row.length * task.units_per_step
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))
-
-
-def _unpacked(task: Task, actions: bytes, width: int) -> NDArray[Any]:
-    """Return actions as environments take them, one row each."""
-    if task.family == "continuous":
-        return np.frombuffer(actions, "<f4").reshape(-1, width // 4)
-    return np.frombuffer(actions, np.uint8)
 
 
 def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
@@ -100,35 +92,32 @@ def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode
 
 def _contradictions(run: Run, task: Task) -> list[str]:
     """Return in words what the record says of itself that cannot be, whatever the emulator says."""
-    return [found.message for found in inconsistencies(run, task) if found.grave]
+    found = (*inconsistencies(run, task), *of_diagnostics(run, task))
+    return [one.message for one in found if one.grave]
 
 
-def _replay(envs: Envs, segment: Sequence[Episode], actions: Sequence[bytes]) -> list[str]:
+def _replay(envs: Envs, episodes: Sequence[Episode | EvaluationRow], actions: Sequence[NDArray[Any]]) -> list[str]:
     """Return in words what differs from the record in the first episode of a segment that is replayed otherwise."""
-    seed: int | None = segment[0].emulator_seed
-    for episode, own in zip(segment, actions, strict=True):
-        envs.reset([seed])
-        seed = None
-        if differences := _replay_episode(envs, episode, np.frombuffer(own, np.uint8)):
-            return differences  # what follows may start from elsewhere
+    total = 0.0
+    try:
+        for event in play(envs, [History(episodes[0].emulator_seed, actions)]):
+            if isinstance(event, Begun):
+                total = 0.0
+                continue
+            total += event.reward
+            recorded = episodes[event.episode]
+            if event.position == recorded.length - 1 and (differences := _differences(recorded, event, total)):
+                return differences  # what follows may start from elsewhere
+    except PlayedOtherwise as otherwise:
+        return [f"episode {episodes[otherwise.episode].episode}: {otherwise}"]
     return []
 
 
-def _replay_episode(envs: Envs, episode: Episode | EvaluationRow, actions: NDArray[Any]) -> list[str]:
-    """Return in words what differs between a recorded episode and its replay, which starts at once."""
-    total, ended = 0.0, None
-    for step, action in enumerate(actions, start=1):
-        if action.ndim == 0 and action >= envs.actions:
-            return [f"episode {episode.episode}: action {action} does not exist"]
-        envs.send(action[None])
-        answer = envs.receive()
-        total += float(answer.reward[0])
-        ended = "truncated" if answer.truncated[0] else "terminated" if answer.discount[0] == 0 else None
-        if ended is not None and step < len(actions):
-            return [f"episode {episode.episode}: over after {step} agent steps, not {episode.length}"]
+def _differences(recorded: Episode | EvaluationRow, last: Played, total: float) -> list[str]:
+    """Return in words what differs between a recorded episode and its replay, after its last step."""
     differences = []
-    if total != episode.value:
-        differences.append(f"episode {episode.episode}: return {total:g}, recorded {episode.value:g}")
-    if ended != episode.end:
-        differences.append(f"episode {episode.episode}: {ended or 'not over'}, recorded {episode.end}")
+    if total != recorded.value:
+        differences.append(f"episode {recorded.episode}: return {total:g}, recorded {recorded.value:g}")
+    if last.end != recorded.end:
+        differences.append(f"episode {recorded.episode}: {last.end or 'not over'}, recorded {recorded.end}")
     return differences

@@ -18,7 +18,7 @@ from suite.records import judged_cell, judged_rows
 from suite.records.inconsistency import Inconsistency
 from suite.records.judged_cell import NO_CARDS, Cards
 from suite.records.record import FINISHED, Attempt, Episode, EvaluationRow, Run, State
-from suite.records.score import scorable, score
+from suite.records.score import score_of
 from suite.tasks import Task, load_task
 
 ALIKE = 8
@@ -53,10 +53,10 @@ class Checked:
 
 
 def iterations(task: Task, rows: Iterable[Episode | EvaluationRow]) -> tuple[IterationMean, ...]:
-    """Return the mean raw return per iteration (`iteration_frames` frames each); one without an episode is absent."""
+    """Return the mean raw return per iteration (`iteration_length` each); one without an episode is absent."""
     returns: dict[int, list[float]] = defaultdict(list)
     for row in rows:
-        returns[(row.frame - 1) // task.budget.iteration_frames].append(row.value)
+        returns[(row.frame - 1) // task.budget.iteration_length].append(row.value)
     return tuple(IterationMean(index, _mean(values), len(values)) for index, values in sorted(returns.items()))
 
 
@@ -107,7 +107,7 @@ def check(run: Run, state: State) -> Checked:
     if state not in FINISHED:
         return Checked(run, state, attempt, None, 0, (), digest(run, state, attempt))
     _hold(run, _progress(run, task, state))
-    value, count = score(task, run.status.frames, scorable(task, run))
+    value, count = score_of(run, task, state)
     _hold(run, _summary(run, state, value, count))
     return Checked(
         run, state, attempt, value, count, iterations(task, _curve_rows(task, run)), digest(run, state, attempt)
@@ -206,7 +206,7 @@ def _cell(run: Run, task: Task) -> Iterator[Inconsistency]:
         yield Inconsistency("runs.identity", "its spec.json has names or values that cannot be printed")
     if cell.game not in task.games:
         yield Inconsistency("runs.identity", f"{cell.game!r} is not a game of {task.key}")
-    if spec.frames > task.budget.frames or spec.shortened != (spec.frames != task.budget.frames):
+    if spec.frames > task.budget.length or spec.shortened != (spec.frames != task.budget.length):
         yield _claim(f"its budget of {spec.frames} {task.unit} is not what it says about {task.key}")
     if run.status.budget_frames != spec.frames:
         yield _claim(f"status.json counts to {run.status.budget_frames} {task.unit}, spec.json to {spec.frames}")

@@ -72,7 +72,7 @@ def of_specification(run: Run, task: Task, cards: Cards) -> Iterator[Inconsisten
     data, wrong = _data(spec, task)
     if wrong:
         yield Inconsistency("protocol.specification", wrong)
-    if spec.frames % task.frame_skip:
+    if spec.frames % task.units_per_step:
         yield Inconsistency("protocol.specification", f"a budget of {spec.frames} {task.unit} ends within a step")
     if run.cell.seed not in SEEDS:
         yield Inconsistency("protocol.specification", f"no cell has the seed {run.cell.seed}")

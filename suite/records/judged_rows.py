@@ -14,17 +14,10 @@ from suite.rng import Streams
 from suite.tasks import GAMES, Evaluation, Task
 
 
-def episode_cap(task: Task) -> int:
-    """Return the most agent steps that an episode of a task can have."""
-    if task.family == "continuous":
-        return task.mujoco.max_episode_steps
-    return -(-task.atari.max_episode_frames // task.atari.frame_skip)
-
-
 def of_steps(run: Run, task: Task) -> Iterator[Inconsistency]:
     """Yield what is wrong with lengths and with where the episodes end."""
-    status, cap = run.status, episode_cap(task)
-    if status.frames != status.agent_steps * task.frame_skip or status.frames > run.cell.spec.frames:
+    status, cap = run.status, task.environment.max_episode_steps
+    if status.frames != status.agent_steps * task.units_per_step or status.frames > run.cell.spec.frames:
         yield _steps(f"{status.agent_steps} steps and {status.frames} {task.unit} do not fit")
     for logged in (run.episodes, run.evaluation):
         if any(one.attempt > other.attempt for one, other in itertools.pairwise(logged)):
@@ -33,9 +26,9 @@ def of_steps(run: Run, task: Task) -> Iterator[Inconsistency]:
     if bad := next((row for row in rows if not 1 <= row.length <= cap), None):
         text = f"episode {bad.episode} has {bad.length} steps; 1 to {cap} are possible"
         yield Inconsistency("record.length", text)
-    if bad := next((row for row in rows if row.frame != row.agent_step * task.frame_skip), None):
+    if bad := next((row for row in rows if row.frame != row.agent_step * task.units_per_step), None):
         yield _steps(f"episode {bad.episode}: step {bad.agent_step} and {bad.frame} {task.unit} do not fit")
-    if task.family == "offline":
+    if task.data is not None:
         if run.episodes:
             yield _steps("an offline run plays no training episodes")
         return
@@ -75,7 +68,7 @@ def of_evaluation(run: Run, task: Task) -> Iterator[Inconsistency]:
         if run.evaluation:
             yield Inconsistency("record.evaluation", f"{task.id} has no evaluations")
         return
-    last = min(run.status.frames, run.cell.spec.frames) // task.frame_skip
+    last = min(run.status.frames, run.cell.spec.frames) // task.units_per_step
     due = due_steps(evaluation, trajectory_of(run.cell.spec), last)
     held = [step for step, _ in itertools.groupby(run.evaluation, key=lambda row: row.agent_step)]
     wanted = due if run.status.state == "done" else due[: len(held)]
@@ -113,6 +106,16 @@ def of_checkpoints(run: Run) -> Iterator[Inconsistency]:
             return
 
 
+def of_diagnostics(run: Run, task: Task) -> Iterator[Inconsistency]:
+    """Yield the first diagnosis of a finished run that was due and is not there; bundles keep only some of them."""
+    last, every = run.status.agent_steps, max(1, task.agent_steps(task.diagnostics_every))
+    found = {row.agent_step for row in run.diagnostics}
+    missing = [step for step in (*range(every, last, every), last) if step not in found]
+    if missing:
+        text = f"{len(missing)} rows of diagnostics are missing, the first at step {missing[0]}"
+        yield Inconsistency("record.diagnostics", text)
+
+
 def of_actions(run: Run, task: Task) -> Iterator[Inconsistency]:
     """Yield what is wrong with the actions of scored episodes; a remark if the run has none at all."""
     if run.status.state != "done":
@@ -135,13 +138,13 @@ def of_actions(run: Run, task: Task) -> Iterator[Inconsistency]:
 
 def _unpack_evaluation(run: Run, task: Task) -> None:
     """Unpack the actions of every evaluation episode that the score counts."""
-    continuous = task.family == "continuous"
-    width = 4 * GAMES[run.cell.game].actions if continuous else 1
+    environment = task.environment
+    width = environment.action_bytes(GAMES[run.cell.game])
     for row in scored(task, run.cell.spec.frames, run.evaluation):
-        if row.length > episode_cap(task):
+        if row.length > environment.max_episode_steps:
             raise BadData(f"evaluation episode {row.episode} is longer than can be")  # nor is as much unpacked
         actions = row.unpack(width)
-        if not continuous:
+        if environment.numbered_actions:
             _check_range(actions, run.cell.game, row.episode)
 
 

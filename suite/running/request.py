@@ -111,7 +111,7 @@ def _resolve_one(task: Task, request: Request, combination: tuple[str, ...], cho
         task=task.id,
         task_version=task.version,
         frames=frames,
-        shortened=frames != task.budget.frames,
+        shortened=frames != task.budget.length,
         agent=agent,
         network=network,
         methods=tuple(methods),
@@ -216,11 +216,11 @@ def _parse_value(raw: str, setting: Setting) -> Value:
 
 def _budget(task: Task, frames: int | None) -> int:
     if frames is None:
-        return task.budget.frames
-    skip = task.frame_skip
-    if not 1 <= frames <= task.budget.frames or frames % skip:
+        return task.budget.length
+    skip = task.units_per_step
+    if not 1 <= frames <= task.budget.length or frames % skip:
         raise UsageError(
             f"--frames {frames} is no budget for {task.id}.",
-            f"Give a multiple of {skip} (the frame skip) up to {task.budget.frames:,}.".replace(",", "_"),
+            f"Give a multiple of {skip} (the frame skip) up to {task.budget.length:,}.".replace(",", "_"),
         )
     return frames

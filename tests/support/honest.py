@@ -29,7 +29,7 @@ from suite.records.record import (
     pack,
 )
 from suite.records.schedule import by_segment, due_steps, is_complete
-from suite.records.score import scorable, score, scored
+from suite.records.score import score_of, scored
 from suite.rng import Streams
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES, Task, load_task
@@ -149,7 +149,7 @@ def dataset_of(task: Task, spec: Spec, source: str = "dqn-replay") -> str | None
 def with_score(run: BundledRun, **changes: Any) -> BundledRun:
     """Return a run with these fields changed, and the summary that follows from its episodes."""
     run = replace(run, **changes)
-    value, count = score(load_task(run.cell.spec.task), run.status.frames, scorable(load_task(run.cell.spec.task), run))
+    value, count = score_of(run, load_task(run.cell.spec.task), run.status.state)
     summary = Summary(
         score=value,
         scored_episodes=count,
@@ -216,7 +216,7 @@ def _episodes(task: Task, game: str, seed: int, steps: int, mean: int, source: r
                 {
                     "attempt": 1,
                     "agent_step": step,
-                    "frame": step * task.frame_skip,
+                    "frame": step * task.units_per_step,
                     "episode": len(rows),
                     "length": length,
                     "return": float(_return(game, source)),
@@ -237,13 +237,13 @@ def _evaluation(task: Task, game: str, seed: int, steps: int, source: random.Ran
     if task.evaluation is None:
         return ()
     streams, rows = Streams(task.key, game, seed), []
-    after, until = task.score_window(task.budget.frames)
+    after, until = task.score_window(task.budget.length)
     for step in due_steps(task.evaluation, 1, steps):
         lengths: dict[int, int] = {}
         while not is_complete(task.evaluation, lengths):
             number, length = len(lengths), source.randint(20, 60)
             lengths[number] = length
-            frame = step * task.frame_skip
+            frame = step * task.units_per_step
             actions = source.randbytes(length).translate(bytes(value % GAMES[game].actions for value in range(256)))
             rows.append(
                 EvaluationRow.model_validate(
@@ -277,12 +277,12 @@ def _actions(
 
 
 def _diagnostics(task: Task, steps: int, source: random.Random) -> list[Diagnostics]:
-    every = task.agent_steps(task.diagnostics_frames)
+    every = task.agent_steps(task.diagnostics_every)
     return [
         Diagnostics(
             attempt=1,
             agent_step=step,
-            frame=step * task.frame_skip,
+            frame=step * task.units_per_step,
             updates=step // 4,
             values={name: source.random() for name in ("loss", "mean_q", "parameter_norm", "sparsity", "epsilon")},
         )

@@ -79,11 +79,11 @@ def entries(plan: Plan) -> list[Entry]:
     task, games = load_task(plan.task), game_names(plan)
     found: dict[str, Entry] = {}
     for resolved in _candidates(task, source):
-        frames = (plan.iterations or _iterations(task)) * task.budget.iteration_frames
+        frames = (plan.iterations or _iterations(task)) * task.budget.iteration_length
         spec = resolved.spec.model_copy(
             update={
                 "frames": frames,
-                "shortened": frames != task.budget.frames,
+                "shortened": frames != task.budget.length,
                 "dataset": honest.dataset_of(task, resolved.spec, "generated-0123456789abcdef"),
             }
         )
@@ -121,4 +121,4 @@ def game_names(plan: Plan) -> tuple[str, ...]:
 
 
 def _iterations(task: Task) -> int:
-    return -(-task.budget.frames // task.budget.iteration_frames)
+    return -(-task.budget.length // task.budget.iteration_length)

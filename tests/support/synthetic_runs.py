@@ -32,7 +32,7 @@ class SyntheticRun:
         self.config_id = entry.config_id
         self.streams = Streams(self.spec.task_key, setting.game.name, seed)
         self.source = setting.source(self.config_id, seed)
-        self.skip = self.task.frame_skip
+        self.skip = self.task.units_per_step
         self.steps = self.task.agent_steps(self.spec.frames)
         self.every = self.task.agent_steps(self.task.checkpoint_every)
         share = self.source.uniform(0.2, 0.9)
@@ -79,7 +79,7 @@ class SyntheticRun:
 
     def _curve(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return human-normalized returns around the learning curve at some agent steps, with noise of the episode."""
-        done = steps / self.task.agent_steps(self.task.budget.frames)
+        done = steps / self.task.agent_steps(self.task.budget.length)
         speed = self.entry.speed
         means = self.level * done / (done + speed) * (1 + speed)
         return means + (0.03 + 0.25 * np.abs(means)) * self.source.normal(size=len(steps))
@@ -195,7 +195,7 @@ class SyntheticRun:
         return float(round(self.entry.sparsity * (1 - (1 - done) ** 3), 6))
 
     def _diagnostics(self) -> str:
-        every = self.task.agent_steps(self.task.diagnostics_frames)
+        every = self.task.agent_steps(self.task.diagnostics_every)
         thin = max(1, self.steps // every // max(1, self.setting.plan.diagnostics))
         steps = range(every * thin, self.reached + 1, every * thin)
         losses = self.source.lognormal(-5, 0.4, len(steps)).tolist()

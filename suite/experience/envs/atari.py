@@ -30,7 +30,9 @@ ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 
 class AtariEnvs:
-    """E emulators of one game."""
+    """E emulators of one game; see `Envs`."""
+
+    idle = 0
 
     def __init__(self, game: Game, options: Environment, num_envs: int = 1, threads: int = 1) -> None:
         rom_path(game)
@@ -81,9 +83,9 @@ class AtariEnvs:
             life_lost,
         )
 
-    def step(self, actions: NDArray[np.int64]) -> TimeStep:
+    def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
         """Send and receive."""
-        self.send(actions)
+        self.send(np.asarray(actions))
         return self.receive()
 
     def close(self) -> None:

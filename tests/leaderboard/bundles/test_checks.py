@@ -21,8 +21,8 @@ from leaderboard.bundles.run_checks import is_within, numbers_of, score_caps
 from leaderboard.bundles.schema import ManifestRun, ReportFile
 from leaderboard.bundles.set_checks import RunFacts, check_copies
 from suite.records.claims import IterationMean
-from suite.records.judged_rows import episode_cap, is_whole, of_evaluation
-from suite.records.schedule import by_segment, due_steps, is_due
+from suite.records.judged_rows import is_whole, of_evaluation
+from suite.records.schedule import by_segment, due_steps
 from suite.tasks import GAMES, Evaluation, load_task
 from tests.support import attacks, honest
 
@@ -39,9 +39,12 @@ def codes(report: Any) -> list[str]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 2000))
-def test_evaluations_are_due_where_the_suite_makes_them(every: int, trajectory: int, last: int) -> None:
+def test_evaluations_are_due_at_the_first_end_of_a_trajectory_at_or_after_each_interval(
+    every: int, trajectory: int, last: int
+) -> None:
     evaluation = Evaluation(episodes=1, every=every, epsilon=0.0)
-    expected = [step for step in range(1, last + 1) if is_due(evaluation, trajectory, step, last)]
+    ends = range(trajectory, last + 1, trajectory)
+    expected = [step for step in ends if step // every > (step - trajectory) // every]
     assert due_steps(evaluation, trajectory, last) == expected
 
 
@@ -92,7 +95,7 @@ def test_a_segment_ends_with_the_episode_that_reaches_its_steps() -> None:
 
 @pytest.mark.parametrize(("task", "cap"), [("atari40m", 27_000), ("smoke", 2_000), ("mujoco", 1_000)])
 def test_the_longest_episode_follows_from_the_task(task: str, cap: int) -> None:
-    assert episode_cap(load_task(task)) == cap
+    assert load_task(task).environment.max_episode_steps == cap
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from suite.cli.main import cli
 from suite.errors import BadData
 from suite.records.record import Actions, find_runs, read_run
 
-CELL = ("--task", "smoke", "--network", "nature_cnn", "--seeds", "0", "--frames", "6000")
+pytestmark = pytest.mark.slow
+
+CELL = ("--task", "smoke", "--network", "tiny", "--seeds", "0", "--frames", "6000")
 
 
 def suite(*arguments: str) -> Result:
@@ -23,7 +25,7 @@ def suite(*arguments: str) -> Result:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded(tiny_everywhere: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both games of `smoke` for 1,500 agent steps; every Breakout episode terminates, Pong's first does."""
     out = tmp_path_factory.mktemp("recorded")
     assert suite("run", *CELL, "--set", "agent.warm_up=1500", "--out", str(out)).exit_code == 0
