@@ -22,6 +22,7 @@ from suite.tasks.specification import (
     SEEDS,
     Dataset,
     components,
+    data_departures,
     departures,
     doubled,
     fits,
@@ -149,8 +150,8 @@ def _of_departures(run: Run, task: Task, parts: Sequence[Part], data: Dataset | 
             free |= {path_of(kind, used.id, key) for key in used.settings}
         else:
             expected |= departures(card, kind, task, used.settings)
-    if data is not None and task.data is not None:
-        expected |= data.departures(task.data)
+    if data is not None:
+        expected |= data_departures(task, data._asdict())
     different = {key for key, _ in run.cell.departures.items() ^ expected.items()} - free
     if different:
         yield Inconsistency("protocol.departures", f"it is not so: {', '.join(sorted(different)[:20])}")
