@@ -106,6 +106,16 @@ def of_checkpoints(run: Run) -> Iterator[Inconsistency]:
             return
 
 
+def of_diagnostics(run: Run, task: Task) -> Iterator[Inconsistency]:
+    """Yield the first diagnosis of a finished run that was due and is not there; bundles keep only some of them."""
+    last, every = run.status.agent_steps, max(1, task.agent_steps(task.diagnostics_every))
+    found = {row.agent_step for row in run.diagnostics}
+    missing = [step for step in (*range(every, last, every), last) if step not in found]
+    if missing:
+        text = f"{len(missing)} rows of diagnostics are missing, the first at step {missing[0]}"
+        yield Inconsistency("record.diagnostics", text)
+
+
 def of_actions(run: Run, task: Task) -> Iterator[Inconsistency]:
     """Yield what is wrong with the actions of scored episodes; a remark if the run has none at all."""
     if run.status.state != "done":
