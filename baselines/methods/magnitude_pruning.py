@@ -7,7 +7,7 @@ update with dense gradients and moments, then masked weights back to zero.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -23,7 +23,7 @@ from baselines.methods.masks import (
     layer_sparsities,
 )
 from suite.contracts.agent import Learner, Params
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
 from suite.errors import UsageError
 
@@ -32,26 +32,42 @@ Choose = Callable[[jax.Array, Masks, Params, Any], Masks]
 """From a key, the present masks, the parameters and what to keep (see `gradual_pruning`) to the new masks."""
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class GradualPruningSettings(Settings):
+    """Settings of a method that removes weights along the schedule."""
+
+    sparsity: float
+    distribution: str
+    start_fraction: float
+    end_fraction: float
+    mask_period: int
+
+
+class MagnitudePruningSettings(GradualPruningSettings):
+    """Settings of magnitude pruning."""
+
+    distribution: Literal["erk", "uniform", "global"]
+
+
+def make(settings: MagnitudePruningSettings, context: Context) -> Method:
     """Build the method."""
-    if settings["distribution"] == "global":
+    if settings.distribution == "global":
         return gradual_pruning(
             ID, settings, context, lambda key, masks, params, keep: globally_largest_masks(params, keep)
         )
     return gradual_pruning(ID, settings, context, lambda key, masks, params, keep: largest_masks(params, keep))
 
 
-def gradual_pruning(method: str, settings: dict[str, Value], context: Context, choose: Choose) -> Method:
+def gradual_pruning(method: str, settings: GradualPruningSettings, context: Context, choose: Choose) -> Method:
     """Build a method that removes weights along the schedule, and leaves it to `choose` which.
 
     What to keep is a count for each kernel, or with the distribution `global` one for all. The clock is the count of
     gradient steps before the present one.
     """
-    start = round(float(settings["start_fraction"]) * context.total_updates)
-    end = round(float(settings["end_fraction"]) * context.total_updates)
-    period = int(settings["mask_period"])
+    start = round(settings.start_fraction * context.total_updates)
+    end = round(settings.end_fraction * context.total_updates)
+    period = settings.mask_period
     due = refreshes(method, start, end, period)
-    keep = keep_schedule(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
+    keep = keep_schedule(context, settings.sparsity, settings.distribution)
 
     def refresh(key: jax.Array, learner: Learner, gradients: Params, signal: Any) -> Learner:
         masks = choose(key, learner.methods[method], learner.params, signal)
@@ -69,13 +85,13 @@ def gradual_pruning(method: str, settings: dict[str, Value], context: Context, c
     )
 
 
-def keep_schedule(shapes: Params, sparsity: float, distribution: str) -> Callable[[float], Any]:
+def keep_schedule(context: Context, sparsity: float, distribution: str) -> Callable[[float], Any]:
     """Return the function from the share of the final sparsity to what is kept, see `gradual_pruning`."""
     if distribution == "global":
-        weights = kernel_weights(shapes)
+        weights = kernel_weights(context.shapes)
         return lambda fraction: keep_count(weights, fraction * sparsity)
-    sparsities = layer_sparsities(shapes, sparsity, distribution)
-    return lambda fraction: keep_counts(shapes, sparsities, fraction)
+    sparsities = layer_sparsities(context, sparsity, distribution)
+    return lambda fraction: keep_counts(context.shapes, sparsities, fraction)
 
 
 def sparsity_fraction(updates: int, start: int, end: int) -> float:
