@@ -17,6 +17,7 @@ from suite.experience.domains import Domain, require_environment
 from suite.experience.envs.base import Envs
 from suite.experience.playback import Begun, History, Played, PlayedOtherwise, play
 from suite.records.claims import inconsistencies
+from suite.records.judged_rows import of_diagnostics
 from suite.records.record import Episode, EvaluationRow, Run
 from suite.records.schedule import by_segment
 from suite.records.score import by_evaluation, scored
@@ -91,7 +92,8 @@ def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode
 
 def _contradictions(run: Run, task: Task) -> list[str]:
     """Return in words what the record says of itself that cannot be, whatever the emulator says."""
-    return [found.message for found in inconsistencies(run, task) if found.grave]
+    found = (*inconsistencies(run, task), *of_diagnostics(run, task))
+    return [one.message for one in found if one.grave]
 
 
 def _replay(envs: Envs, episodes: Sequence[Episode | EvaluationRow], actions: Sequence[NDArray[Any]]) -> list[str]:

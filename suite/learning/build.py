@@ -1,4 +1,4 @@
-"""From a spec to a compiled configuration: the only place where agent, network and methods meet."""
+"""The build of a configuration, from a spec to programs: the only place where agent, network and methods meet."""
 
 from __future__ import annotations
 

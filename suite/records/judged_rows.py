@@ -10,7 +10,6 @@ from suite.records.inconsistency import Inconsistency
 from suite.records.record import Actions, Episode, EvaluationRow, Run
 from suite.records.schedule import by_segment, due_steps, is_complete, stream_name, trajectory_of
 from suite.records.score import by_evaluation, scored
-from suite.rng import Streams
 from suite.tasks import GAMES, Evaluation, Task
 
 
@@ -47,6 +46,8 @@ def _steps(message: str) -> Inconsistency:
 
 def of_seeds(run: Run, task: Task) -> Iterator[Inconsistency]:
     """Yield the first emulator seed that is not the one that the cell assigns."""
+    from suite.rng import Streams  # numpy
+
     streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
     for index, segment in enumerate(by_segment(run.episodes, task)):
         expected = streams.emulator_seed(index)
@@ -104,6 +105,16 @@ def of_checkpoints(run: Run) -> Iterator[Inconsistency]:
             text = f"one learner at {one.updates} and at {other.updates} updates"
             yield Inconsistency("record.checkpoints", text)
             return
+
+
+def of_diagnostics(run: Run, task: Task) -> Iterator[Inconsistency]:
+    """Yield the first diagnosis of a finished run that was due and is not there; bundles keep only some of them."""
+    last, every = run.status.agent_steps, max(1, task.agent_steps(task.diagnostics_every))
+    found = {row.agent_step for row in run.diagnostics}
+    missing = [step for step in (*range(every, last, every), last) if step not in found]
+    if missing:
+        text = f"{len(missing)} rows of diagnostics are missing, the first at step {missing[0]}"
+        yield Inconsistency("record.diagnostics", text)
 
 
 def of_actions(run: Run, task: Task) -> Iterator[Inconsistency]:

@@ -108,6 +108,15 @@ def test_the_first_episode_of_all_must_have_its_actions() -> None:
     assert found == ("record.actions", "episode 0 has no actions")
 
 
+def test_diagnostics_that_were_cut_off_are_said() -> None:
+    run, task = honest.honest_run(), load_task("smoke")
+    assert list(judged_rows.of_diagnostics(run, task)) == []
+    steps = [row.agent_step for row in run.diagnostics]
+    assert steps == list(range(200, 4001, 200))
+    (found,) = judged_rows.of_diagnostics(replace(run, diagnostics=run.diagnostics[:-3]), task)
+    assert found == ("record.diagnostics", "3 rows of diagnostics are missing, the first at step 3600")
+
+
 def test_a_record_that_contradicts_itself_is_named_with_its_directory_and_code() -> None:
     run = honest.honest_run()
     run = replace(run, cell=run.cell.model_copy(update={"config_id": "0" * 16}))
