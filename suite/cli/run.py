@@ -108,10 +108,12 @@ def run(
     """Train agents on a task. Issue the same command again and it does what is missing."""
     with _stop_on_signals() as stop:
         from suite.learning.device import prepare
+        from suite.running.memory import check_start
         from suite.running.request import Request, resolve
 
         request = Request(task_name, agent, network, _split(methods), settings, frames, width, data)
         resolved = resolve(request)
+        check_start()
         prepare(threads, deterministic=deterministic)
         from suite.running.plan import make_plan  # takes a second: jax
 

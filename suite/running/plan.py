@@ -26,11 +26,11 @@ from suite.records.score import by_evaluation
 from suite.running.cost import (
     Seconds,
     available_device_memory,
-    available_memory,
     device_description,
     is_accelerator,
     projected_seconds,
 )
+from suite.running.memory import available_memory
 from suite.running.request import Resolved, parse_games, parse_seeds
 from suite.running.runner import Job
 from suite.tasks import GAMES, Game, Task, load_task
