@@ -33,6 +33,7 @@ from suite.contracts.agent import (
     Trajectory,
 )
 from suite.contracts.card import Value
+from suite.contracts.goals import Goal
 from suite.errors import UsageError
 
 INITIAL_STD = 0.35
@@ -120,6 +121,7 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         actions=actions,
     )
     plan = _plan(settings)
+    decay = int(settings["decay_updates"])
     gae_decay, clip = float(settings["gae_lambda"]), float(settings["ratio_clip"])
     value_weight, entropy_weight = float(settings["value_weight"]), float(settings["entropy_weight"])
     kernel_l2 = float(settings["kernel_l2"])
@@ -215,6 +217,7 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         statistics,
         acting,
         prepare,
+        goals=(Goal("share of the learning rate's decay", lambda updates: min(1.0, updates / decay)),),
     )
 
 

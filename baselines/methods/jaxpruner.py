@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from baselines.methods.magnitude_pruning import refreshes
+from baselines.methods.magnitude_pruning import refreshes, sparsity_goal
 from baselines.methods.masks import Masks, apply_masks
 from suite.contracts.agent import Learner, Params
 from suite.contracts.card import Value
@@ -54,6 +54,7 @@ def make(settings: dict[str, Value], context: Context) -> Method:
         refresh=refresh,
         masks=lambda masks: masks,
         milestones={"pruning starts": due[0], "pruning ends": due[-1]},
+        goals=(sparsity_goal(float(settings["sparsity"]), start, end, due),),
     )
 
 

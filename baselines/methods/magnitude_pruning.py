@@ -6,6 +6,7 @@ update with dense gradients and moments, then masked weights back to zero.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from baselines.methods.masks import (
 )
 from suite.contracts.agent import Learner, Params
 from suite.contracts.card import Value
+from suite.contracts.goals import Goal
 from suite.contracts.method import Context, Method
 from suite.errors import UsageError
 
@@ -66,6 +68,7 @@ def gradual_pruning(method: str, settings: dict[str, Value], context: Context, c
         refresh=refresh,
         masks=lambda masks: masks,
         milestones={"pruning starts": due[0], "pruning ends": due[-1]},
+        goals=(sparsity_goal(float(settings["sparsity"]), start, end, due),),
     )
 
 
@@ -85,6 +88,16 @@ def sparsity_fraction(updates: int, start: int, end: int) -> float:
     """
     progress = min(max(updates + 1 - start, 0), end - start) / (end - start)
     return 1 - (1 - progress) ** 3
+
+
+def sparsity_goal(sparsity: float, start: int, end: int, due: range) -> Goal:
+    """Return the promise of a final sparsity along the schedule, which masks reach at their refreshes alone."""
+
+    def after(updates: int) -> float:
+        refreshed = bisect_left(due, updates)
+        return sparsity * sparsity_fraction(due[refreshed - 1], start, end) if refreshed else 0.0
+
+    return Goal("sparsity", after, sparsity)
 
 
 def refreshes(method: str, start: int, end: int, period: int) -> range:

@@ -109,6 +109,13 @@ def full_updates(task: Task, agent: Agent) -> int:
     return agent.plan.nominal_updates(task.agent_steps(task.budget.frames))
 
 
+def unreached(spec: Spec, game: Game) -> tuple[str, ...]:
+    """Return what a run of the configuration will not reach of its agent and methods, a sentence each; () as a rule."""
+    task, programs = load_task(spec.task), programs_for(spec, game)
+    updates, full = (programs.plan.updates_by(task.agent_steps(frames)) for frames in (spec.frames, task.budget.frames))
+    return programs.unreached(spec.agent.id, updates, full)
+
+
 def _method(component: Component, context: Context) -> Method:
     method: Method = registry.load("method", component.id)(dict(component.settings), context)
     return method

@@ -15,7 +15,7 @@ from suite.durations import duration
 from suite.errors import ExitCode, UnfitEnvironment, UsageError
 from suite.experience.domains import Domain, domain_of
 from suite.experience.replay.placement import Placement
-from suite.learning.build import build, full_updates, programs_for
+from suite.learning.build import build, full_updates, programs_for, unreached
 from suite.learning.device import cpu_threads
 from suite.learning.programs import Programs
 from suite.records.outcome import Outcome
@@ -116,7 +116,9 @@ class Plan:
         ]
         if self.jobs:
             lines.append(f"Projected: {duration(self.projected())} in all, a rough figure.{self._first_try()}")
-        return lines + list(dict.fromkeys(filter(None, map(self._unscored, self.resolved))))
+        lines += [f"NOT REACHED: {text}" for item in self.resolved for text in unreached(item.spec, self.widest)]
+        lines += filter(None, map(self._unscored, self.resolved))
+        return list(dict.fromkeys(lines))
 
     def _unscored(self, item: Resolved) -> str:
         """Return what to say of a budget that ends before the first evaluation is due; "" of any other."""
@@ -258,7 +260,8 @@ class Plan:
                 f"  gradient steps   {entry['updates']:,} (schedules: {entry['nominal_updates']:,} at the full budget)",
                 f"  parameters       {entry['parameters']:,} with {entry['actions']} actions",
             ]
-            lines += [f"  {name:<16} gradient step {value:,}" for name, value in entry["milestones"].items()]
+            lines += [_milestone(name, value, entry["updates"]) for name, value in entry["milestones"].items()]
+            lines += [f"  NOT REACHED      {text}" for text in entry["unreached"]]
             published = {path: written(value) for path, value in item.departures.items()}
             lines += [f"  departs from the published {path} = {value}" for path, value in published.items()]
             lines.append(f"  time a cell      {duration(sum(self.costs[item.spec.config_id]))}")
@@ -345,10 +348,15 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
         "actions": plan.widest.actions,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(programs.shapes().params)),
         "milestones": {name: value for method in methods for name, value in (method.milestones or {}).items()},
+        "unreached": list(unreached(spec, plan.widest)),
         "departures": item.departures,
         "seconds_per_cell": round(sum(plan.costs[spec.config_id]), 1),
         "spec": spec.model_dump(mode="json"),
     }
+
+
+def _milestone(name: str, value: int, updates: int) -> str:
+    return f"  {name:<16} gradient step {value:,}{'' if value <= updates else ', after the end of the run'}"
 
 
 def _budget_text(task: Task, frames: int, steps: int) -> str:
