@@ -3,7 +3,7 @@
 When modules move, this file follows them, and nothing else of `ci/golden` changes.
 """
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +14,15 @@ from unittest.mock import patch
 
 from pydantic import BaseModel
 
-from suite import plugins
-from suite.card import Card
-from suite.checkpoint import Manifest as CheckpointManifest
 from suite.cli.main import cli
-from suite.data.manifest import Manifest as LogManifest
-from suite.data.sample import SampleFile
+from suite.contracts import registry
+from suite.contracts.card import Card
 from suite.errors import SuiteError
-from suite.programs import Programs
-from suite.record import (
+from suite.experience.logs.manifest import Manifest as LogManifest
+from suite.experience.logs.sample import SampleFile
+from suite.learning.programs import Programs
+from suite.records.checkpoints import Manifest as CheckpointManifest
+from suite.records.record import (
     Actions,
     CellFile,
     Checkpoint,
@@ -32,13 +32,13 @@ from suite.record import (
     ProvenanceFile,
     StatusFile,
 )
-from suite.resolve import Request, resolve
-from suite.resume import LaneState
+from suite.running.request import Request, resolve
+from suite.running.resume import LaneState
 from suite.tasks import Task, load_task, task_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("suite", "baselines", "leaderboard")
-KINDS: tuple[plugins.Kind, ...] = ("agent", "network", "method")
+KINDS: tuple[registry.Kind, ...] = ("agent", "network", "method")
 
 WRITTEN: dict[str, type[BaseModel]] = {
     "spec.json": CellFile,
@@ -68,7 +68,7 @@ __all__ = [
     "cli",
     "honest",
     "load_task",
-    "plugins",
+    "registry",
     "resolve",
     "synthetic",
     "task_names",
@@ -79,17 +79,17 @@ __all__ = [
 
 def honest() -> Any:
     """Return the tests' module that makes runs which hold in every respect."""
-    return _helper("tests/leaderboard/submissions/honest.py")
+    return _helper("tests.support.honest")
 
 
 def synthetic() -> Any:
     """Return the tests' module that writes many synthetic run directories."""
-    return _helper("tests/leaderboard/synthetic.py")
+    return _helper("tests.support.synthetic")
 
 
 def write_logs(out: Path) -> None:
     """Write two made-up logs of Pong as the tests do; the sample is drawn by `suite data sample`."""
-    logs = _helper("tests/data_pipeline/conftest.py", "golden_logs")
+    logs = _helper("tests.suite.experience.logs.conftest")
     for run in (1, 2):
         place = logs.Place(out, "Pong", run)
         logs.with_manifest(logs.made_up(place, "......T....X......." * 12, [150, 150], run))
@@ -102,14 +102,7 @@ def uncompiled() -> Iterator[None]:
         yield
 
 
-def _helper(path: str, name: str = "") -> ModuleType:
-    file = ROOT / path
-    name = name or file.stem
-    if name not in sys.modules:
-        sys.path.insert(0, str(file.parent))  # helpers import their neighbours
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+def _helper(name: str) -> ModuleType:
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return importlib.import_module(name)

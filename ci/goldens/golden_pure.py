@@ -18,7 +18,7 @@ from golden_product import (
     SuiteError,
     cli,
     load_task,
-    plugins,
+    registry,
     resolve,
     task_names,
     uncompiled,
@@ -76,7 +76,7 @@ HOST = (
 
 def config_ids() -> dict[str, Any]:
     """Return the identity of every task x agent x network x method, of pairs of methods and of changed settings."""
-    agents, networks, methods = (sorted(plugins.registered(kind)) for kind in KINDS)
+    agents, networks, methods = (sorted(registry.registered(kind)) for kind in KINDS)
     alone: dict[str, Any] = {}
     for task, agent, network in itertools.product(task_names(), agents, networks):
         found = {method: _identity(Request(task, agent, network, (method,))) for method in methods}
@@ -102,13 +102,13 @@ def _named(request: Request) -> str:
 def cards() -> dict[str, Any]:
     """Return what every card says once it is read, whatever file each line of it came from."""
     found: dict[str, Any] = {
-        f"{kind}s": {name: _card(kind, name) for name in sorted(plugins.registered(kind))} for kind in KINDS
+        f"{kind}s": {name: _card(kind, name) for name in sorted(registry.registered(kind))} for kind in KINDS
     }
     return found | {"tasks": {name: _task(name) for name in task_names()}}
 
 
-def _card(kind: plugins.Kind, name: str) -> dict[str, Any]:
-    card = plugins.card(kind, name)
+def _card(kind: registry.Kind, name: str) -> dict[str, Any]:
+    card = registry.card(kind, name)
     content = card.model_dump(mode="json")
     rest = ("title", "summary", "paper", "deviations", "claims", "conflicts", "families")
     fields = ("value", "doc", "source", "unit", "minimum", "maximum", "above", "choices")
