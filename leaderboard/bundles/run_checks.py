@@ -19,6 +19,7 @@ from suite.contracts.card import Card, Value
 from suite.errors import SuiteError
 from suite.records.record import Attempt, Episode, EvaluationRow, Run
 from suite.tasks import GAMES, Task
+from suite.tasks.configuration import PRECISION
 
 Cards = Mapping[tuple[str, str], Card]
 
@@ -55,6 +56,8 @@ def check_components(run: Run, task: Task, cards: Cards, where: str) -> Iterator
         departures |= {
             f"{prefix}.{key}": published[key] for key, value in part.settings.items() if value != published[key]
         }
+    if run.cell.spec.precision != PRECISION.value:
+        departures["precision"] = PRECISION.value
     listed = {key: value for key, value in run.cell.departures.items() if not key.startswith("data.")}
     if not bad and listed != departures and not (foreign and departures.items() <= listed.items()):
         different = sorted({key for key, _ in listed.items() ^ departures.items()})

@@ -114,7 +114,7 @@ def run(
         request = Request(task_name, agent, network, _split(methods), settings, frames, width, data)
         resolved = resolve(request)
         check_start()
-        prepare(threads, deterministic=deterministic)
+        prepare(threads, deterministic=deterministic, precision=resolved[0].spec.precision)
         from suite.running.plan import make_plan  # takes a second: jax
 
         plan = make_plan(resolved, games, seeds, out or Path(DEFAULT_OUT), lanes, placement, data)

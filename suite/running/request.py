@@ -12,7 +12,7 @@ from suite.contracts import registry
 from suite.contracts.card import Card, Setting, Value
 from suite.errors import UsageError, unknown_name
 from suite.tasks import Task, game, load_task
-from suite.tasks.configuration import Component, Spec
+from suite.tasks.configuration import PRECISION, Component, Precision, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,9 @@ def _resolve_one(
     agent = component("agent", str(request.agent), ("agent",))
     network = component("network", str(request.network), ("network",))
     methods = tuple(component("method", name, ("method", f"method.{name}")) for name in combination)
+    precision = _precision(chosen, used)
+    if precision != PRECISION.value:
+        departures["precision"] = PRECISION.value
     frames = _budget(task, request.frames)
     spec = Spec(
         task=task.id,
@@ -124,9 +127,16 @@ def _resolve_one(
         agent=agent,
         network=network,
         methods=methods,
+        precision=precision,
         dataset=None if request.data is None else _dataset(task, request.data, agent, chosen, used, departures),
     )
     return Resolved(spec, departures)
+
+
+def _precision(chosen: dict[str, str], used: set[str]) -> Precision:
+    used.add("precision")
+    value = PRECISION.check("precision", chosen.get("precision", PRECISION.value))
+    return "tf32" if value == "tf32" else "float32"
 
 
 def _dataset(
@@ -183,6 +193,7 @@ def _published(card: Card, overrides: dict[str, Value]) -> dict[str, Value]:
 
 def _paths(request: Request, combination: tuple[str, ...]) -> list[str]:
     paths = ["data.reading", "data.fraction", "data.seed"] if load_task(request.task).data is not None else []
+    paths.append("precision")
     paths += [f"agent.{key}" for key in registry.card("agent", str(request.agent)).settings]
     paths += [f"network.{key}" for key in registry.card("network", str(request.network)).settings]
     for name in combination:

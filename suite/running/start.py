@@ -15,7 +15,7 @@ from suite.experience.domains import Domain
 from suite.experience.replay.placement import Placement
 from suite.learning.batching import Form
 from suite.learning.build import programs_for
-from suite.learning.device import cpu_threads, is_deterministic
+from suite.learning.device import cpu_threads, is_deterministic, switches
 from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.learning.programs import Programs
 from suite.records.checkpoints import Loaded
@@ -97,6 +97,7 @@ def execution_of(members: Sequence[Member], options: Options, domain: Domain) ->
         "lanes": len(members),
         "group": " ".join(f"{member.recording.cell.game}/{member.seed}" for member in members),
         "replay": str(options.placement),
+        **({"switches": found} if (found := switches()) else {}),
         **domain.execution([member.game for member in members], [member.seed for member in members]),
     }
 
@@ -113,8 +114,8 @@ def check_checkpoint(state: LaneState, fingerprint: str, execution: Execution, s
             "The checkpoint was written with other logged data.",
             "Go on with the data that provenance.json names, or delete the checkpoints to start the cell anew.",
         )
-    for name in ("threads", "deterministic"):
-        before, now = state.execution.get(name), execution[name]
+    for name in ("threads", "deterministic", "switches"):
+        before, now = state.execution.get(name, "none"), execution.get(name, "none")
         if before != now:
             say(f"{name} was {before}, is {now}: bits may come out otherwise than before")
 

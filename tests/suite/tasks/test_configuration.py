@@ -250,6 +250,17 @@ def test_pruning_follows_the_gradient_steps_of_each_task(task: str, agent: str, 
     assert method.milestones == {"pruning starts": start, "pruning ends": end}
 
 
+def test_tf32_is_another_configuration_that_departs_from_the_protocol() -> None:
+    (plain,) = resolve(Request("smoke"))
+    (same,) = resolve(Request("smoke", settings=("precision=float32",)))
+    (tf32,) = resolve(Request("smoke", settings=("precision=tf32",)))
+    assert (same.spec.config_id, same.departures) == (plain.spec.config_id, {})
+    assert tf32.spec.config_id != plain.spec.config_id
+    assert (tf32.spec.precision, tf32.departures) == ("tf32", {"precision": "float32"})
+    with pytest.raises(UsageError, match="precision cannot be 'bf16'"):
+        resolve(Request("smoke", settings=("precision=bf16",)))
+
+
 def test_the_schedule_of_40m_frames_in_100m() -> None:
     settings = ("method.start_fraction=0.08", "method.end_fraction=0.32")
     (resolved,) = resolve(Request("atari100m", "dqn", "nature_cnn", ("magnitude_pruning",), settings))
