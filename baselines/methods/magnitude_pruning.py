@@ -30,15 +30,18 @@ from suite.contracts.method import Context, Method
 from suite.errors import UsageError
 
 ID = "magnitude_pruning"
+GLOBAL = ("global", "global_raw")
+"""The distributions that rank all kernels' weights together: normalized, or as they are."""
 Choose = Callable[[jax.Array, Masks, Params, Any], Masks]
 """From a key, the present masks, the parameters and what to keep (see `gradual_pruning`) to the new masks."""
 
 
 def make(settings: dict[str, Value], context: Context) -> Method:
     """Build the method."""
-    if settings["distribution"] == "global":
+    if settings["distribution"] in GLOBAL:
+        normalized = settings["distribution"] == "global"
         return gradual_pruning(
-            ID, settings, context, lambda key, masks, params, keep: globally_largest_masks(params, keep)
+            ID, settings, context, lambda key, masks, params, keep: globally_largest_masks(params, keep, normalized)
         )
     return gradual_pruning(ID, settings, context, lambda key, masks, params, keep: largest_masks(params, keep))
 
@@ -46,7 +49,7 @@ def make(settings: dict[str, Value], context: Context) -> Method:
 def gradual_pruning(method: str, settings: dict[str, Value], context: Context, choose: Choose) -> Method:
     """Build a method that removes weights along the schedule, and leaves it to `choose` which.
 
-    What to keep is a count for each kernel, or with the distribution `global` one for all. The clock is the count of
+    What to keep is a count for each kernel, or with a global distribution one for all. The clock is the count of
     gradient steps before the present one.
     """
     start = round(float(settings["start_fraction"]) * context.total_updates)
@@ -74,7 +77,7 @@ def gradual_pruning(method: str, settings: dict[str, Value], context: Context, c
 
 def keep_schedule(shapes: Params, sparsity: float, distribution: str) -> Callable[[float], Any]:
     """Return the function from the share of the final sparsity to what is kept, see `gradual_pruning`."""
-    if distribution == "global":
+    if distribution in GLOBAL:
         weights = kernel_weights(shapes)
         return lambda fraction: keep_count(weights, fraction * sparsity)
     sparsities = layer_sparsities(shapes, sparsity, distribution)
@@ -84,8 +87,11 @@ def keep_schedule(shapes: Params, sparsity: float, distribution: str) -> Callabl
 def sparsity_fraction(updates: int, start: int, end: int) -> float:
     """Return the share of the final sparsity at a count of gradient steps: equation 1, one step ahead.
 
-    1 - (1 - p)**3 with p = (updates + 1 - start) / (end - start) clipped to [0, 1]; the added step is JaxPruner's.
+    1 - (1 - p)**3 with p = (updates + 1 - start) / (end - start) clipped to [0, 1]; the added step is JaxPruner's. All
+    of it at once where start and end are the same.
     """
+    if start == end:
+        return 1.0 if updates >= end else 0.0
     progress = min(max(updates + 1 - start, 0), end - start) / (end - start)
     return 1 - (1 - progress) ** 3
 
@@ -101,12 +107,17 @@ def sparsity_goal(sparsity: float, start: int, end: int, due: range) -> Goal:
 
 
 def refreshes(method: str, start: int, end: int, period: int) -> range:
-    """Return the gradient steps of the refreshes, at least one: multiples of `period` from `start` to `end`."""
-    if start >= end:
+    """Return the gradient steps of the refreshes, at least one: multiples of `period` from `start` to `end`.
+
+    Where both are the same, pruning is one shot there, whatever the period, as in JaxPruner.
+    """
+    if start > end:
         raise UsageError(
-            f"Pruning from gradient step {start} to {end} has no length.",
-            f"Set method.{method}.start_fraction below method.{method}.end_fraction.",
+            f"Pruning from gradient step {start} to {end} goes backwards.",
+            f"Set method.{method}.start_fraction to at most method.{method}.end_fraction.",
         )
+    if start == end:
+        return range(start, start + 1)
     due = range(-(-start // period) * period, end + 1, period)
     if not due:
         raise UsageError(

@@ -250,6 +250,15 @@ def test_pruning_follows_the_gradient_steps_of_each_task(task: str, agent: str, 
     assert method.milestones == {"pruning starts": start, "pruning ends": end}
 
 
+def test_the_extended_atari_100k_runs_figure_7_by_default_and_the_short_one_table_1() -> None:
+    (long,), (short,) = resolve(Request("atari100k-extended")), resolve(Request("atari100k"))
+    assert (long.spec.network.id, long.spec.network.settings["width"], long.departures) == ("impala", 3, {})
+    assert (short.spec.network.id, short.spec.network.settings["width"]) == ("nature_cnn", 1)
+    assert (long.spec.task_key, short.spec.task_key) == ("atari100k-extended@2", "atari100k@1")
+    (narrow,) = resolve(Request("atari100k-extended", width=1))
+    assert narrow.departures == {"network.width": 3}
+
+
 def test_tf32_is_another_configuration_that_departs_from_the_protocol() -> None:
     (plain,) = resolve(Request("smoke"))
     (same,) = resolve(Request("smoke", settings=("precision=float32",)))
