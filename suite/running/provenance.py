@@ -35,7 +35,7 @@ def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, st
         resumed_at=resumed_at,
         execution=execution,
         unreached=unreached(cell.spec, GAMES[cell.game]),
-        command=tuple(sys.argv[1:]),
+        command=tuple(map(_printable, sys.argv[1:])),
         suite_version=suite.__version__,
         git=_git(),
         packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
@@ -50,6 +50,11 @@ def environment_of(task: Task, game: Game) -> tuple[dict[str, bool | int | float
     from suite.experience.domains import domain_of  # loads the emulator
 
     return domain_of(task).environment(game)
+
+
+def _printable(argument: str) -> str:
+    """Return an argument as text: bytes of a path that are no UTF-8 are written as escapes."""
+    return os.fsencode(argument).decode("utf-8", "backslashreplace")
 
 
 @cache
