@@ -62,7 +62,7 @@ def duels(task: TaskPage, data: TaskData) -> tuple[Duel, ...]:
     compared = spread(_compare, [(scores[a], scores[b]) for a, b in chosen], SECONDS_EACH * len(chosen))
     found = dict(zip(chosen, compared, strict=True))
     adjusted = holm({key: item.p for key, item in found.items()})
-    frames = data.task.budget.frames
+    frames = data.task.budget.length
     curves = {config_id: learning.curve_scores(data.task, data.runs_of(config_id), frames) for config_id in ids}
     areas = learning.areas_between(data.task, curves, found, frames)
     return tuple(

@@ -277,17 +277,20 @@ def test_p_as_text(p):
     assert p_text(p[0]) == p[1]
 
 
+@pytest.mark.slow
 def test_false_positives_on_real_noise():
     found = frequencies(pair_errors, "test", 60, runs=3, noise="real", effect=0.0)
     assert found["permutation, studentised"] <= 0.12
     assert found["percentile interval"] > found["permutation, studentised"]
 
 
+@pytest.mark.slow
 def test_the_test_still_finds_differences_where_games_disagree():
     found = frequencies(pair_errors, "test", 6, runs=3, noise="rivals", effect=0.3)
     assert found["permutation, studentised"] > found["permutation, plain"]
 
 
+@pytest.mark.slow
 def test_simulations_do_not_depend_on_the_number_of_processes():
     first, second = (tables(1, processes, seeds=(3,)) for processes in (1, 2))
     for found in (first, second):
