@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -24,7 +24,7 @@ from baselines.methods.masks import (
     layer_sparsities,
 )
 from suite.contracts.agent import Learner, Params
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.goals import Goal
 from suite.contracts.method import Context, Method
 from suite.errors import UsageError
@@ -36,27 +36,43 @@ Choose = Callable[[jax.Array, Masks, Params, Any], Masks]
 """From a key, the present masks, the parameters and what to keep (see `gradual_pruning`) to the new masks."""
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class GradualPruningSettings(Settings):
+    """Settings of a method that removes weights along the schedule."""
+
+    sparsity: float
+    distribution: str
+    start_fraction: float
+    end_fraction: float
+    mask_period: int
+
+
+class MagnitudePruningSettings(GradualPruningSettings):
+    """Settings of magnitude pruning."""
+
+    distribution: Literal["erk", "uniform", "global", "global_raw"]
+
+
+def make(settings: MagnitudePruningSettings, context: Context) -> Method:
     """Build the method."""
-    if settings["distribution"] in GLOBAL:
-        normalized = settings["distribution"] == "global"
+    if settings.distribution in GLOBAL:
+        normalized = settings.distribution == "global"
         return gradual_pruning(
             ID, settings, context, lambda key, masks, params, keep: globally_largest_masks(params, keep, normalized)
         )
     return gradual_pruning(ID, settings, context, lambda key, masks, params, keep: largest_masks(params, keep))
 
 
-def gradual_pruning(method: str, settings: dict[str, Value], context: Context, choose: Choose) -> Method:
+def gradual_pruning(method: str, settings: GradualPruningSettings, context: Context, choose: Choose) -> Method:
     """Build a method that removes weights along the schedule, and leaves it to `choose` which.
 
     What to keep is a count for each kernel, or with a global distribution one for all. The clock is the count of
     gradient steps before the present one.
     """
-    start = round(float(settings["start_fraction"]) * context.total_updates)
-    end = round(float(settings["end_fraction"]) * context.total_updates)
-    period = int(settings["mask_period"])
+    start = round(settings.start_fraction * context.total_updates)
+    end = round(settings.end_fraction * context.total_updates)
+    period = settings.mask_period
     due = refreshes(method, start, end, period)
-    keep = keep_schedule(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
+    keep = keep_schedule(context, settings.sparsity, settings.distribution)
 
     def refresh(key: jax.Array, learner: Learner, gradients: Params, signal: Any) -> Learner:
         masks = choose(key, learner.methods[method], learner.params, signal)
@@ -71,17 +87,17 @@ def gradual_pruning(method: str, settings: dict[str, Value], context: Context, c
         refresh=refresh,
         masks=lambda masks: masks,
         milestones={"pruning starts": due[0], "pruning ends": due[-1]},
-        goals=(sparsity_goal(float(settings["sparsity"]), start, end, due),),
+        goals=(sparsity_goal(settings.sparsity, start, end, due),),
     )
 
 
-def keep_schedule(shapes: Params, sparsity: float, distribution: str) -> Callable[[float], Any]:
+def keep_schedule(context: Context, sparsity: float, distribution: str) -> Callable[[float], Any]:
     """Return the function from the share of the final sparsity to what is kept, see `gradual_pruning`."""
     if distribution in GLOBAL:
-        weights = kernel_weights(shapes)
+        weights = kernel_weights(context.shapes)
         return lambda fraction: keep_count(weights, fraction * sparsity)
-    sparsities = layer_sparsities(shapes, sparsity, distribution)
-    return lambda fraction: keep_counts(shapes, sparsities, fraction)
+    sparsities = layer_sparsities(context, sparsity, distribution)
+    return lambda fraction: keep_counts(context.shapes, sparsities, fraction)
 
 
 def sparsity_fraction(updates: int, start: int, end: int) -> float:

@@ -1,4 +1,4 @@
-"""How jax is set up before it starts: threads, determinism, precision, the cache of compiled programs."""
+"""Jax's set-up before it starts: threads, determinism, precision, the cache of compiled programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is checked before a run: environments, sources, a place to write, memory; and the lines that are said first."""
+"""Checks before a run: environments, sources, a place to write, memory; and the lines that are said first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, git state, hardware, driver, image, ROM hash, environment fingerprint."""
+"""Provenance of a number: versions, git state, hardware, driver, image, ROM hash, environment fingerprint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How cells start in lockstep: their programs compiled, learners and lanes begun or brought to their checkpoints."""
+"""The start of cells in lockstep: programs compiled, learners and lanes begun or brought to their checkpoints."""
 
 from __future__ import annotations
 

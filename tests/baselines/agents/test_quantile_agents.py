@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from baselines.networks import impala, nature_cnn
 from baselines.networks.heads import ImplicitQuantileNetwork, cosines
 from baselines.parts.value_based import fan_in_uniform
 from suite.contracts import registry
-from suite.contracts.agent import record_units
+from suite.contracts.encoder import connections_of, record_units
 from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
 from suite.learning.batching import crop_to, pad_to
@@ -24,7 +23,6 @@ OBSERVATION = (3, 3, 2)
 ACTIONS = 4
 WIDE = 18
 SMALL = {"online_samples": 5, "target_samples": 7, "action_samples": 3, "embedding_size": 6}
-MODULES = {"impala": impala, "nature_cnn": nature_cnn}
 
 
 class SplitEncoder(nn.Module):
@@ -265,7 +263,9 @@ def test_learning_lowers_the_loss(name: str, published, random_batch) -> None:
 @pytest.mark.parametrize("name", ["c51", "rainbow", "qr_dqn", "iqn", "m_iqn"])
 def test_an_update_has_no_control_flow(name: str, published, update_program) -> None:
     # XLA's CPU compiler runs convolutions inside scan, map or cond ten times slower.
-    agent = registry.load("agent", name)(published("agent", name), partial(nature_cnn.make, {"width": 1}), ACTIONS)
+    agent = registry.load("agent", name)(
+        published("agent", name), partial(registry.load("network", "nature_cnn"), {"width": 1}), ACTIONS
+    )
     program = update_program(agent)
     assert "conv_general_dilated" in program
     assert not any(word in program for word in ("scan[", "while[", "cond["))
@@ -303,11 +303,11 @@ def test_cosines_by_hand() -> None:
 def test_parameter_counts(name: str, width: int, count: int) -> None:
     kernel_init = fan_in_uniform()
     network = ImplicitQuantileNetwork(
-        MODULES[name].make({"width": width}, kernel_init=kernel_init), 18, 64, kernel_init
+        registry.load("network", name)({"width": width}, kernel_init=kernel_init), 18, 64, kernel_init
     )
     observation, levels = jax.ShapeDtypeStruct((2, 84, 84, 4), jnp.uint8), jax.ShapeDtypeStruct((1, 32), jnp.float32)
     params = jax.eval_shape(network.init, jax.random.key(0), observation, levels)
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
     assert jax.eval_shape(network.apply, params, observation, levels).shape == (2, 32, 18)
     assert set(params["params"]) == {"encoder", "embedding", "head"}
-    assert network.connections[-1] == ("encoder/dense", "head")
+    assert connections_of(params, network.layers)["encoder/dense"] == "head"
