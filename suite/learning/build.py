@@ -119,6 +119,13 @@ def full_updates(task: Task, plan: DataPlan) -> int:
     return plan.nominal_updates(task.agent_steps(task.budget.length))
 
 
+def unreached(spec: Spec, game: Game) -> tuple[str, ...]:
+    """Return what a run of the configuration will not reach of its agent and methods, a sentence each; () as a rule."""
+    task, programs = load_task(spec.task), programs_for(spec, game)
+    updates, full = (programs.plan.updates_by(task.agent_steps(frames)) for frames in (spec.frames, task.budget.length))
+    return programs.unreached(spec.agent.id, updates, full)
+
+
 def _method(component: Component, context: Context) -> Method:
     return registry.load("method", component.id)(dict(component.settings), context)
 

@@ -16,7 +16,7 @@ from suite.errors import SuiteError
 from suite.records.inconsistency import Inconsistency, brief
 from suite.records.record import Attempt, Run
 from suite.tasks import GAMES, Task
-from suite.tasks.configuration import Component, Spec
+from suite.tasks.configuration import PRECISION, Component, Spec
 from suite.tasks.environments import MEASURED, UNCOUNTED, fingerprint, library_of, options_of
 from suite.tasks.specification import (
     SEEDS,
@@ -152,6 +152,8 @@ def _of_departures(run: Run, task: Task, parts: Sequence[Part], data: Dataset | 
             expected |= departures(card, kind, task, used.settings)
     if data is not None:
         expected |= data_departures(task, data._asdict())
+    if run.cell.spec.precision != PRECISION.value:
+        expected["precision"] = PRECISION.value
     different = {key for key, _ in run.cell.departures.items() ^ expected.items()} - free
     if different:
         yield Inconsistency("protocol.departures", f"it is not so: {', '.join(sorted(different)[:20])}")

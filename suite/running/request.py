@@ -11,7 +11,7 @@ from suite.contracts import registry
 from suite.contracts.card import Card, Setting, Value
 from suite.errors import UsageError, unknown_name
 from suite.tasks import Task, game, load_task
-from suite.tasks.configuration import Component, Spec
+from suite.tasks.configuration import PRECISION, Component, Precision, Spec
 from suite.tasks.specification import SEEDS, data_departures, departures, doubled, fits, path_of, published, quarrel
 
 
@@ -101,6 +101,9 @@ def _resolve_one(task: Task, request: Request, combination: tuple[str, ...], cho
         parts.append(Component(id=card.id, version=card.version, card=card.digest, settings=settings))
         departing |= departures(card, kind, task, settings)
     agent, network, *methods = parts
+    precision = _precision(chosen)
+    if precision != PRECISION.value:
+        departing["precision"] = PRECISION.value
     dataset = None
     if request.data is not None:
         data = _data_settings(task, chosen)
@@ -115,6 +118,7 @@ def _resolve_one(task: Task, request: Request, combination: tuple[str, ...], cho
         agent=agent,
         network=network,
         methods=tuple(methods),
+        precision=precision,
         dataset=dataset,
     )
     return Resolved(spec, departing)
@@ -131,6 +135,11 @@ def _settings(card: Card, kind: registry.Kind, task: Task, chosen: Mapping[str, 
             if path in chosen:
                 settings[key] = setting.check(path, _parse_value(chosen[path], setting))
     return settings
+
+
+def _precision(chosen: Mapping[str, str]) -> Precision:
+    value = PRECISION.check("precision", chosen.get("precision", PRECISION.value))
+    return "tf32" if value == "tf32" else "float32"
 
 
 def _data_settings(task: Task, chosen: Mapping[str, str]) -> dict[str, Value]:
@@ -177,6 +186,7 @@ def _refuse_senseless(cards: Sequence[Card]) -> None:
 def _paths(task: Task, request: Request, combination: tuple[str, ...]) -> list[str]:
     """Return every path that can be set; `data.` only where there is data."""
     paths = [f"data.{name}" for name in task.data.model_dump()] if task.data and request.data else []
+    paths.append("precision")
     paths += [f"agent.{key}" for key in registry.card("agent", str(request.agent)).settings]
     paths += [f"network.{key}" for key in registry.card("network", str(request.network)).settings]
     for name in combination:
