@@ -162,11 +162,12 @@ def _table(chosen: Sequence[Competitor], pairs: _Pairs, areas: _Areas) -> Iterat
     width = max(len(item.label) for item in chosen)
     if len({tuple(sorted(item.scores)) for item in chosen}) == 1:
         rankings = list(rank({f"{i:06}": item.scores for i, item in enumerate(chosen)}).values())
-        yield f"\n{'entry':<{width}}  group  rank"
+        wide = max(5, *(len(found.group) for found in rankings))
+        yield f"\n{'entry':<{width}}  {'group':<{wide}}  rank"
         for place in sorted(range(len(chosen)), key=lambda i: (rankings[i].ordinal, chosen[i].label)):
             found = rankings[place]
             span = f"{found.low}" if found.low == found.high else f"{found.low}-{found.high}"
-            yield f"{chosen[place].label:<{width}}  {found.group:<5}  {span}"
+            yield f"{chosen[place].label:<{width}}  {found.group:<{wide}}  {span}"
     names = f"{'A':<{width}}  {'B':<{width}}"
     yield f"\n{names}  {'A - B':>8}  {'95 % interval':>18}  {'p (Holm)':>9}  {'heights':>8}  A is"
     for (i, j), (item, p) in pairs.items():

@@ -108,7 +108,7 @@ def budget(task: TaskPage, board: Board) -> str:
 
 
 def paper(task: TaskPage, board: Board) -> Table:
-    """Return a board for LaTeX; bold are the entries of the best group, not the best number alone.
+    """Return a board for LaTeX; bold are all that may be the best, not the best number alone.
 
     Entries without an aggregate are left out; where none has one, the table shows what they cost.
     """
@@ -126,7 +126,7 @@ def paper(task: TaskPage, board: Board) -> Table:
         )
         for row in rows
     )
-    bold = frozenset((i, 2) for i, row in enumerate(rows) if row.ranking is not None and row.ranking.group == "A")
+    bold = frozenset((i, 2) for i, row in enumerate(rows) if row.ranking is not None and row.ranking.best)
     caption = f"{task.title}: interquartile mean of human-normalized scores with 95 % intervals over seeds."
     return Table(f"{task.name}-standings", f"{caption}{budget(task, board)}", PAPER, cells, bold)
 

@@ -6,6 +6,9 @@ exceeds what the largest of all pairs exceeds in 5 % of boards on which all entr
 leave, and the bar falls for the rest (step-down, Romano and Wolf 2005). An entry's rank then lies between one more
 than the entries told apart above it, and the number of entries less those told apart below it (Mogstad, Romano, Shaikh
 and Wilhelm 2024): all these intervals together hold in at least 95 % of boards.
+
+Letters show the same pairs (a compact letter display, Piepho 2004): two entries share a letter exactly where they are
+not told apart. Whether they do depends on the two and on the bar, not on whom else they are compared with.
 """
 
 from __future__ import annotations
@@ -40,16 +43,30 @@ _VERSION = "ranks-1"
 class Ranking:
     """Where an entry stands.
 
-    `group`: down the board by interquartile mean, an entry opens a new group when it is told apart from the entry that
-    opened the current one. `low` and `high` bound its rank, 1 is best. `ordinal` is its place by the point estimate
+    `letters`: it shares one of them with every entry that it is not told apart from, and none with any other; A is the
+    highest on the board. `low` and `high` bound its rank, 1 is best. `ordinal` is its place by the point estimate
     alone. `tied` names the entries that it is not told apart from.
     """
 
-    group: str
+    letters: tuple[str, ...]
     low: int
     high: int
     ordinal: int
     tied: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """Its letters in a row, three or more that follow each other as their ends: A, AB, A\N{EN DASH}C."""
+        shown = ""
+        for run in _consecutive([_number(letter) for letter in self.letters]):
+            names = [_letter(number) for number in run]
+            shown += f"{names[0]}\N{EN DASH}{names[-1]}" if len(names) > 2 else "".join(names)
+        return shown
+
+    @property
+    def best(self) -> bool:
+        """Whether no entry is told apart above it: the first rank cannot be excluded."""
+        return self.low == 1
 
 
 def rank(entries: Mapping[str, Scores]) -> dict[str, Ranking]:
@@ -65,10 +82,10 @@ def rank(entries: Mapping[str, Scores]) -> dict[str, Ranking]:
     values, errors, freedom = _moments([entries[name] for name in names])
     above = told_apart(values, errors, freedom)
     order = sorted(range(len(names)), key=lambda i: (-values[i], names[i]))
-    groups = _groups(order, above)
+    display = letters(order, ~(above | above.T))
     found = {
         name: Ranking(
-            group=groups[i],
+            letters=display[i],
             low=1 + int(above[:, i].sum()),
             high=len(names) - int(above[i].sum()),
             ordinal=1 + int((values > values[i]).sum()),
@@ -162,20 +179,50 @@ def _normal(entries: int) -> NDArray[np.float32]:
     return deviates
 
 
-def _groups(order: Sequence[int], above: NDArray[np.bool_]) -> dict[int, str]:
-    """Return the letter of each entry, going down the board."""
-    groups, opener, number = {}, -1, -1
-    for i in order:
-        if opener < 0 or above[opener, i]:
-            opener, number = i, number + 1
-        groups[i] = letters(number)
-    return groups
+def letters(order: Sequence[int], tied: NDArray[np.bool_]) -> dict[int, tuple[str, ...]]:
+    """Return the letters of each entry: any two share one exactly where they are `tied` [entries, entries].
+
+    Down the board, `order` best first, every tied pair without a letter in common gets a new one, which goes to all
+    further entries that are tied with everyone who has it.
+    """
+    groups: list[list[int]] = []
+    for place, i in enumerate(order):
+        partners = [j for j in order[place + 1 :] if tied[i, j]]
+        for j in partners:
+            if not any(i in group and j in group for group in groups):
+                groups.append(_grown([i, j], order, tied))
+        if not any(i in group for group in groups):
+            groups.append([i])
+    place_of = {i: place for place, i in enumerate(order)}
+    groups.sort(key=lambda group: sorted(place_of[i] for i in group))
+    return {i: tuple(_letter(n) for n, group in enumerate(groups) if i in group) for i in order}
 
 
-def letters(number: int) -> str:
-    """Return the name of a group: 0 is A, 25 is Z, 26 is AA, as columns of a spreadsheet."""
-    name, rest = "", number + 1
-    while rest:
-        rest, digit = divmod(rest - 1, 26)
-        name = chr(ord("A") + digit) + name
-    return name
+def _grown(group: list[int], order: Sequence[int], tied: NDArray[np.bool_]) -> list[int]:
+    """Return a group with all entries, best first, that are tied with everyone in it."""
+    for k in order:
+        if k not in group and all(tied[k, i] for i in group):
+            group.append(k)
+    return group
+
+
+def _consecutive(numbers: Sequence[int]) -> list[list[int]]:
+    """Return rising numbers in runs without a gap."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs
+
+
+def _letter(number: int) -> str:
+    """Return the name of a group: 0 is A, 25 is Z, 26 is A1, so that names in a row stay apart."""
+    series, place = divmod(number, 26)
+    return f"{chr(ord('A') + place)}{series or ''}"
+
+
+def _number(letter: str) -> int:
+    """Return the number of the group with this name."""
+    return 26 * int(letter[1:] or 0) + ord(letter[0]) - ord("A")

@@ -157,7 +157,7 @@ def pair_errors(key: str, runs: int, noise: str, effect: float) -> dict[str, boo
 
 
 def rank_errors(key: str, runs: int, noise: str, scenario: str) -> dict[str, float]:
-    """Return whether all rank intervals of a board hold together, their mean width, and the number of groups."""
+    """Return whether all rank intervals of a board hold together, their mean width, and the number of letters."""
     factors = SCENARIOS[scenario]
     index = int.from_bytes(hashlib.sha256(key.encode()).digest()[16:20], "little")
     entries = board(key, runs, noise, factors, base=index % ENTRIES)
@@ -168,7 +168,7 @@ def rank_errors(key: str, runs: int, noise: str, scenario: str) -> dict[str, flo
     return {
         "simultaneous coverage": float(sound),
         "mean width": float(np.mean([r.high - r.low + 1 for r in rankings])),
-        "groups": float(len({r.group for r in rankings})),
+        "letters": float(len({letter for r in rankings for letter in r.letters})),
     }
 
 

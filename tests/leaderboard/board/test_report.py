@@ -77,7 +77,7 @@ def test_official_entries_are_ranked_by_iqm(tmp_path, page, run_maker, spec_make
         ("l2", None, "incomplete 14/15"),
     ]
     ranked = [row.ranking for row in rows if row.ranking is not None]
-    assert [one.group for one in ranked] == sorted(one.group for one in ranked)
+    assert [one.letters for one in ranked] == sorted(one.letters for one in ranked)
     assert all(one.low <= one.ordinal <= one.high <= 3 for one in ranked)
     assert rows[0].estimate.low is None
     assert rows[-1].estimate is None
