@@ -177,8 +177,9 @@ def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless:
             return f"incomplete {len(seeds)}/{needed}"
         return f"incomplete: {scoreless} run{'s' * (scoreless > 1)} without a score"
     if estimate.low is None:
-        fewest = STATISTICS_POLICY.minimum_seeds
-        return f"needs {fewest} seeds or more" if max(seeds.values()) < fewest else "no spread between seeds"
+        fewest, games = STATISTICS_POLICY.minimum_seeds, math.ceil(STATISTICS_POLICY.seeded * needed)
+        enough = sum(count >= fewest for count in seeds.values()) >= games
+        return "no spread between seeds" if enough else f"needs {fewest} seeds in {games} games or more"
     return ""
 
 

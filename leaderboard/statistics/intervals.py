@@ -54,7 +54,7 @@ def estimate(metric_name: str, scores: Scores, policy: Policy = STATISTICS_POLIC
         capped = {name: np.minimum(values, 1.0) for name, values in scores.items()}
         return _shortfall(estimate("mean", capped, policy))
     layout = _layout(metric_name, scores, policy)
-    if not carries(layout.sizes, policy):
+    if not carries(layout, policy):
         return Estimate(float(trimmed_means(layout)[0]), None, None)
     return interval(of_points(layout, policy, policy.final_repetitions, metric_name)[0], policy)
 
@@ -65,7 +65,7 @@ def difference_estimate(metric_name: str, a: Scores, b: Scores, policy: Policy =
     The two are independent: they share no runs.
     """
     first, second = (_layout(metric_name, scores, policy) for scores in (a, b))
-    if not carries(first.sizes, policy) or not carries(second.sizes, policy):
+    if not carries(first, policy) or not carries(second, policy):
         return Estimate(float(trimmed_means(first)[0] - trimmed_means(second)[0]), None, None)
     # the same scores on both sides must not draw the same resample
     twin = "/twin" if first.sizes == second.sizes and np.array_equal(first.rows, second.rows) else ""
@@ -96,9 +96,20 @@ def interval(found: Replicates, policy: Policy = STATISTICS_POLICY) -> Estimate:
     return _with_ends(found.value, (low, high), np.quantile(found.conventional, tails).tolist())
 
 
-def carries(sizes: Sequence[int], policy: Policy = STATISTICS_POLICY) -> bool:
-    """Return whether numbers of runs can carry an interval: some game must have the policy's minimum."""
-    return max(sizes) >= policy.minimum_seeds
+def carries(layout: Layout, policy: Policy = STATISTICS_POLICY) -> bool:
+    """Return whether runs can carry an interval: enough games have the policy's minimum of them, and enough differ.
+
+    One game with a second run says little about the spread of the others (see docs/statistics.md for how little).
+    """
+    games = len(layout.sizes)
+    blocks = np.split(layout.rows, layout.starts[1:])
+    differing = sum(bool((np.ptp(block, axis=0) > 0).any()) for block in blocks)
+    return seeded(layout.sizes, policy) and differing >= min(games, max(2, policy.spread * games))
+
+
+def seeded(sizes: Sequence[int], policy: Policy = STATISTICS_POLICY) -> bool:
+    """Return whether enough games have the policy's minimum of runs."""
+    return sum(size >= policy.minimum_seeds for size in sizes) >= policy.seeded * len(sizes)
 
 
 def _layout(metric_name: str, scores: Scores, policy: Policy) -> Layout:
@@ -116,7 +127,7 @@ def _median(scores: Scores, policy: Policy) -> Estimate:
     """
     layout = lay_out(scores, trim=0.0)
     value = metrics.median(scores)
-    if not carries(layout.sizes, policy):
+    if not carries(layout, policy):
         return Estimate(value, None, None)
     samples, usual = game_means(layout, policy, policy.final_repetitions, "median")
     values = np.median(samples, axis=0)

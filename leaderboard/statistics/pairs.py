@@ -13,8 +13,8 @@ import numpy as np
 
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
-from leaderboard.statistics.intervals import Estimate
-from leaderboard.statistics.metrics import Array, Scores, iqm, iqm_corrected
+from leaderboard.statistics.intervals import Estimate, carries
+from leaderboard.statistics.metrics import Array, Scores, iqm, iqm_corrected, lay_out
 from leaderboard.statistics.permutation import comparable_iqms, holm, permutation_p, same_design
 from leaderboard.statistics.power import seeds_needed, student_quantile, unit_variances
 from leaderboard.statistics.proportions import poi_estimate
@@ -103,7 +103,9 @@ def compare(a: Scores, b: Scores, *, margin: float = MARGIN) -> Comparison:
         a=left,
         b=right,
         corrected=not floored,
-        difference=welch_interval(left - right, *(error_of(item) for item in influences)),
+        difference=welch_interval(
+            left - right, *(_known_error(*side) for side in zip((a, b), influences, strict=True))
+        ),
         improvement=_improvement(a, b),
         p=permutation_p(a, b),
         margin=wide,
@@ -116,8 +118,10 @@ def compare(a: Scores, b: Scores, *, margin: float = MARGIN) -> Comparison:
 def verdict(comparison: Comparison, p: float | None = None) -> Verdict:
     """Return what can be said; `p` stands for the pair's own where it was adjusted for several pairs.
 
-    A difference that is established (p below 0.05) goes before practical equality: both can hold, with many runs.
+    Without an interval nothing can be: one run a game on either side says nothing about other runs. A difference that is established (p below 0.05) goes before practical equality: both can hold, with many runs.
     """
+    if comparison.difference.low is None:
+        return "open"
     if (comparison.p if p is None else p) < 1 - STATISTICS_POLICY.level:
         return "better" if comparison.difference.value > 0 else "worse"
     return "equal" if comparison.within_margin else "open"
@@ -137,6 +141,11 @@ def welch_interval(
     freedom = squared**2 / sum(part**2 / degrees for part, degrees in known)
     half = float(student_quantile((1 + STATISTICS_POLICY.level) / 2, freedom)) * squared**0.5
     return Estimate(value, value - half, value + half)
+
+
+def _known_error(scores: Scores, influences: Mapping[str, Array]) -> tuple[float | None, float | None]:
+    """Return the standard error of an interquartile mean and its degrees of freedom; None without enough runs."""
+    return error_of(influences) if carries(lay_out(scores)) else (None, None)
 
 
 def _improvement(a: Scores, b: Scores) -> Estimate:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
-from leaderboard.statistics.metrics import Array, Scores
+from leaderboard.statistics.intervals import carries
+from leaderboard.statistics.metrics import Array, Scores, lay_out
 from leaderboard.statistics.permutation import same_design
 
 DRAWS = 20_000
@@ -73,8 +74,8 @@ def rank(entries: Mapping[str, Scores]) -> dict[str, Ranking]:
     """Return the ranking of entries, scores [runs] by game, under their own keys and in their order.
 
     The interquartile means are the board's if all entries have one number of runs, else the corrected ones (see
-    `permutation.comparable_iqms`). An entry without an error (no game with two runs, or runs that do not differ) is
-    told apart from none. The result depends on nothing but the scores. Raises ValueError where games differ.
+    `permutation.comparable_iqms`). An entry whose runs carry no interval (see `intervals.carries`) is told apart from
+    none. The result depends on nothing but the scores. Raises ValueError where games differ.
     """
     if len({tuple(sorted(scores)) for scores in entries.values()}) > 1:
         raise ValueError("ranked entries need the same games")
@@ -137,7 +138,7 @@ def _moments(entries: Sequence[Scores]) -> tuple[Array, Array, Array]:
     floored, rows = same_design(*entries), []
     for scores in entries:
         value, influences = iqm_influence(scores, floored=floored)
-        error, degrees = error_of(influences)
+        error, degrees = error_of(influences) if carries(lay_out(scores)) else (None, None)
         rows.append((value, np.inf, 1.0) if error is None or degrees is None else (value, error, degrees))
     values, errors, freedom = np.array(rows, dtype=np.float64).reshape(-1, 3).T
     return values, errors, freedom

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.pairs import FEWEST_SEEDS, Comparison, verdict
 
 MINUS = "\N{MINUS SIGN}"
+
+NO_INTERVAL = (
+    f"No interval and no verdict: both sides need {STATISTICS_POLICY.minimum_seeds} runs in "
+    f"{100 * STATISTICS_POLICY.seeded:g} % of the games, and runs that differ in several games."
+)
 
 
 def sentence(comparison: Comparison, a: str, b: str, *, p: float | None = None, pairs: int = 1) -> str:
@@ -54,7 +60,7 @@ def remarks(comparison: Comparison) -> tuple[str, ...]:
     if comparison.preliminary:
         found.append(f"Preliminary: some game has fewer than {FEWEST_SEEDS} runs.")
     if comparison.difference.low is None:
-        found.append("No interval: runs of one seed, or runs that do not differ, say nothing about spread.")
+        found.append(NO_INTERVAL)
     if _contradicts(comparison):
         found.append(
             "The interquartile means and the probability of improvement point in different directions: the verdict "

@@ -70,7 +70,7 @@ def test_official_entries_are_ranked_by_iqm(tmp_path, page, run_maker, spec_make
     fill(tmp_path / "r", run_maker, spec_maker("atari40m", methods=("l2",)), games[:14], level=9.0)
     rows = page(tmp_path / "r", "atari40m").full.standings
     assert [(row.entry.method, row.ranking and row.ranking.ordinal, row.why) for row in rows] == [
-        ("reset", None, "needs 2 seeds or more"),
+        ("reset", None, "needs 2 seeds in 12 games or more"),
         ("magnitude pruning", 1, ""),
         ("redo", 2, ""),
         ("dense", 3, ""),

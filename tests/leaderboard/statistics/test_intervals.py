@@ -70,7 +70,7 @@ def test_the_same_numbers_on_every_machine():
     assert ends == pytest.approx(GOLDEN, rel=1e-12)
 
 
-GOLDEN = (5.733237677392164, 2.8986770906623245, 9.051745486585583, 3.5787489005376716, 8.220754990414214)
+GOLDEN = (5.733237677392164, 2.9139633382499075, 9.045439174042503, 3.5428595908270553, 8.212730803240378)
 
 
 def test_conventional_ends_are_those_of_scipys_bootstrap():
@@ -145,9 +145,21 @@ def test_no_interval_without_evidence_for_one():
         assert intervals.iqm_estimate(scores) == Estimate(2.0, None, None)
 
 
-def test_one_game_with_two_runs_is_evidence_for_the_others():
-    found = intervals.iqm_estimate({"a": np.array([1.0, 2.0]), "b": np.array([3.0])})
-    assert found.low < found.percentile_low < found.percentile_high < found.high
+@pytest.mark.parametrize(
+    ("counts", "enough"), [((2, 1, 1, 1), False), ((5, 5, 1, 1), False), ((2, 2, 2, 1), True), ((2, 1), False)]
+)
+def test_two_runs_in_three_quarters_of_the_games_carry_an_interval(counts, enough):
+    assert (intervals.iqm_estimate(some_scores(*counts)).low is not None) == enough
+
+
+def test_runs_have_to_differ_in_several_games():
+    """One saturated game said how far 14 others vary: 0.7591 to 0.7593 around 0.7592."""
+    scores = {f"{i:02}": np.full(2, float(i)) for i in range(15)}
+    scores["07"] = np.array([7.0, 7.001])
+    assert intervals.iqm_estimate(scores).low is None
+    for i in range(4):
+        scores[f"{i:02}"] = np.array([0.0, 1.0]) + i
+    assert intervals.iqm_estimate(scores).low is not None
 
 
 def test_two_games_of_two_runs_have_an_interval():
@@ -158,12 +170,12 @@ def test_two_games_of_two_runs_have_an_interval():
 
 def test_missing_runs_widen_the_interval():
     whole = some_scores(5, 5, 5, 5, 5, 5, 5, 5)
-    thin = {name: values[: 1 if i % 2 else 5] for i, (name, values) in enumerate(whole.items())}
+    thin = {name: values[: 5 if i % 4 else 1] for i, (name, values) in enumerate(whole.items())}
     widths = []
     for scores in (whole, thin):
         found = estimate("mean", scores)
         widths.append(found.high - found.low)
-    assert widths[1] > 1.3 * widths[0]
+    assert widths[1] > 1.1 * widths[0]
 
 
 def test_a_difference_is_antisymmetric_and_of_independent_draws():
@@ -192,7 +204,7 @@ def test_another_policy_draws_other_numbers():
     scores = some_scores(5, 5, 5, 5)
     renamed = replace(FEW, name="other")
     assert estimate("iqm", scores, FEW).low != estimate("iqm", scores, renamed).low
-    assert STATISTICS_POLICY.name == "stats-v2"
+    assert STATISTICS_POLICY.name == "stats-v3"
 
 
 def test_the_pages_names_are_these_functions():

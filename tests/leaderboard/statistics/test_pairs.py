@@ -214,9 +214,16 @@ def test_no_spread_no_interval():
     found = compare(one, normal(2))
     assert found.difference == Estimate(found.difference.value, None, None)
     assert found.seeds_needed is None
-    assert verdict(found) == "open" or found.p < 0.05
-    assert any("No interval" in remark for remark in remarks(found))
+    assert any("No interval and no verdict" in remark for remark in remarks(found))
     assert any("Preliminary" in remark for remark in remarks(found))
+
+
+@pytest.mark.parametrize(("mine", "others"), [(1, 1), (1, 5), (5, 1)])
+def test_one_run_a_game_gets_no_verdict_however_small_p_is(mine, others):
+    found = compare(normal(1, runs=mine, games=9), normal(2, level=9.0, runs=others, games=9))
+    assert found.p < 0.01
+    assert verdict(found) == "open"
+    assert verdict(compare(normal(1, runs=2, games=9), normal(2, level=9.0, runs=2, games=9))) == "worse"
 
 
 def test_measures_that_contradict_each_other_are_pointed_out():
