@@ -19,7 +19,7 @@ from leaderboard.statistics import ranks
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
 from leaderboard.statistics.intervals import Estimate
-from leaderboard.statistics.metrics import Scores, balanced
+from leaderboard.statistics.metrics import Scores, balanced, iqm_rliable
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
@@ -149,6 +149,7 @@ def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping
         entry=entry,
         ranking=None,
         estimate=estimate,
+        rliable=None if scores is None else iqm_rliable(scores),
         bar=None,
         why=_why(estimate, seeds, needed, len(counted) - len(scored)) if needed else "no common scale",
         balanced=scores is None or balanced(scores),

@@ -63,7 +63,7 @@ _Areas = dict[tuple[int, int], "Estimate"]
 
 def _chosen(names: Sequence[str], db: Path, task: str | None, *, everyone: bool) -> list[Competitor]:
     from leaderboard.board.entries import find, read_boards, scoreless
-    from leaderboard.statistics.metrics import iqm_corrected
+    from leaderboard.statistics.metrics import iqm
     from suite.errors import UsageError
 
     boards = read_boards(db, task)
@@ -75,7 +75,7 @@ def _chosen(names: Sequence[str], db: Path, task: str | None, *, everyone: bool)
             raise scoreless(next(iter(boards.values()))[0].task, task)
         if len(chosen) < 2:
             raise UsageError(f"{task} has fewer than two complete entries.", "Run more; see `suite plan`.")
-        return sorted(chosen, key=lambda item: (-iqm_corrected(item.scores), item.label))
+        return sorted(chosen, key=lambda item: (-iqm(item.scores), item.label))
     if len(names) < 2:
         raise UsageError("Two entries or more are compared.", "Name them, or give --all --task NAME.")
     chosen = find(names, boards)
@@ -217,7 +217,7 @@ def _document(chosen: Sequence[Competitor], pairs: _Pairs, areas: _Areas, margin
             }
         )
     return {
-        "schema": "leaderboard.compare/1",
+        "schema": "leaderboard.compare/2",
         "task": chosen[0].task.key,
         "margin": margin,
         "entries": [

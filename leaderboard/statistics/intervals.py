@@ -45,7 +45,7 @@ def iqm_estimate(scores: Scores, policy: Policy = STATISTICS_POLICY) -> Estimate
 def estimate(metric_name: str, scores: Scores, policy: Policy = STATISTICS_POLICY) -> Estimate:
     """Return a metric of final scores, [runs] for each game, with its intervals.
 
-    `metric_name` is "iqm", "iqm_corrected", "mean", "optimality_gap" or "median". Raises ValueError for another, for a
+    `metric_name` is "iqm", "iqm_rliable", "mean", "optimality_gap" or "median". Raises ValueError for another, for a
     game without a run and for values that are not finite.
     """
     if metric_name == "median":
@@ -60,7 +60,7 @@ def estimate(metric_name: str, scores: Scores, policy: Policy = STATISTICS_POLIC
 
 
 def difference_estimate(metric_name: str, a: Scores, b: Scores, policy: Policy = STATISTICS_POLICY) -> Estimate:
-    """Return the metric of `a` minus that of `b` with its intervals: "iqm", "iqm_corrected" or "mean".
+    """Return the metric of `a` minus that of `b` with its intervals: "iqm", "iqm_rliable" or "mean".
 
     The two are independent: they share no runs.
     """
@@ -113,11 +113,11 @@ def seeded(sizes: Sequence[int], policy: Policy = STATISTICS_POLICY) -> bool:
 
 
 def _layout(metric_name: str, scores: Scores, policy: Policy) -> Layout:
-    if metric_name in ("iqm", "iqm_corrected"):
-        return lay_out(scores, floored=metric_name == "iqm", trim=policy.trim)
+    if metric_name in ("iqm", "iqm_rliable"):
+        return lay_out(scores, floored=metric_name == "iqm_rliable", trim=policy.trim)
     if metric_name == "mean":
         return lay_out(scores, trim=0.0)
-    raise ValueError(f"no metric {metric_name!r} with an interval: use iqm, iqm_corrected, mean, ...")
+    raise ValueError(f"no metric {metric_name!r} with an interval: use iqm, iqm_rliable, mean, ...")
 
 
 def _median(scores: Scores, policy: Policy) -> Estimate:

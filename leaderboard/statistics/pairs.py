@@ -14,8 +14,8 @@ import numpy as np
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
 from leaderboard.statistics.intervals import Estimate, carries
-from leaderboard.statistics.metrics import Array, Scores, iqm, iqm_corrected, lay_out
-from leaderboard.statistics.permutation import comparable_iqms, holm, permutation_p, same_design
+from leaderboard.statistics.metrics import Array, Scores, iqm, lay_out
+from leaderboard.statistics.permutation import holm, permutation_p
 from leaderboard.statistics.power import seeds_needed, student_quantile, unit_variances
 from leaderboard.statistics.proportions import poi_estimate
 
@@ -50,18 +50,17 @@ class GameDifference:
 class Comparison:
     """All that is said about a pair.
 
-    `a` and `b` are the interquartile means over the common `games`, `corrected` says that they are not the board's but
-    those with exact trimming, `left_out` names games that only one entry has. `improvement` is the probability that a
-    run of the first is above one of the second. `margin` is absolute. `seeds` are the lowest and highest numbers of
-    runs of a game. `seeds_needed` is how many runs a game, of each entry, find with power 0.8 a difference as large as
-    the one seen, or as the margin if that is larger; None: more than 1,000, or nothing is known about spread.
+    `a` and `b` are the interquartile means over the common `games`, `left_out` names games that only one entry has.
+    `improvement` is the probability that a run of the first is above one of the second. `margin` is absolute. `seeds`
+    are the lowest and highest numbers of runs of a game. `seeds_needed` is how many runs a game, of each entry, find
+    with power 0.8 a difference as large as the one seen, or as the margin if that is larger; None: more than 1,000, or
+    nothing is known about spread.
     """
 
     games: tuple[str, ...]
     left_out: tuple[str, ...]
     a: float
     b: float
-    corrected: bool
     difference: Estimate
     improvement: Estimate
     p: float
@@ -93,23 +92,21 @@ def compare(a: Scores, b: Scores, *, margin: float = MARGIN) -> Comparison:
         raise ValueError("the entries have no game in common")
     left_out = tuple(sorted(set(a) ^ set(b)))
     a, b = ({name: scores[name] for name in games} for scores in (a, b))
-    left, right = comparable_iqms(a, b)
-    floored = same_design(a, b)
-    influences = [iqm_influence(scores, floored=floored)[1] for scores in (a, b)]
+    left, right = iqm(a), iqm(b)
+    influences = [iqm_influence(scores)[1] for scores in (a, b)]
     wide, counts = abs(right) * margin, [len(scores[name]) for scores in (a, b) for name in games]
     return Comparison(
         games=games,
         left_out=left_out,
         a=left,
         b=right,
-        corrected=not floored,
         difference=welch_interval(
             left - right, *(_known_error(*side) for side in zip((a, b), influences, strict=True))
         ),
         improvement=_improvement(a, b),
         p=permutation_p(a, b),
         margin=wide,
-        by_game=_by_game(a, b, floored=floored),
+        by_game=_by_game(a, b),
         seeds=(min(counts), max(counts)),
         seeds_needed=_seeds_needed(max(abs(left - right), wide), influences),
     )
@@ -118,7 +115,8 @@ def compare(a: Scores, b: Scores, *, margin: float = MARGIN) -> Comparison:
 def verdict(comparison: Comparison, p: float | None = None) -> Verdict:
     """Return what can be said; `p` stands for the pair's own where it was adjusted for several pairs.
 
-    Without an interval nothing can be: one run a game on either side says nothing about other runs. A difference that is established (p below 0.05) goes before practical equality: both can hold, with many runs.
+    Without an interval nothing can be: one run a game on either side says nothing about other runs. A difference that
+    is established (p below 0.05) goes before practical equality: both can hold, with many runs.
     """
     if comparison.difference.low is None:
         return "open"
@@ -154,13 +152,12 @@ def _improvement(a: Scores, b: Scores) -> Estimate:
     return Estimate(found.value, found.low, found.high)
 
 
-def _by_game(a: Scores, b: Scores, *, floored: bool) -> tuple[GameDifference, ...]:
+def _by_game(a: Scores, b: Scores) -> tuple[GameDifference, ...]:
     """Return all games, what drives the difference first."""
-    measure = iqm if floored else iqm_corrected
-    whole_a, whole_b = measure(a), measure(b)
+    whole_a, whole_b = iqm(a), iqm(b)
     rows = []
     for name in a:
-        kept_a, kept_b = measure({**a, name: b[name]}), measure({**b, name: a[name]})
+        kept_a, kept_b = iqm({**a, name: b[name]}), iqm({**b, name: a[name]})
         rows.append(
             GameDifference(
                 game=name,

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from leaderboard.statistics.influence import iqm_influence
-from leaderboard.statistics.metrics import Scores, iqm_corrected
+from leaderboard.statistics.metrics import Scores, iqm
 from leaderboard.statistics.power import MOST_SEEDS, POWER, quantiles, seeds_needed
 
 OWN_RUNS = 3
@@ -210,7 +210,7 @@ def _spreads(entries: Mapping[str, Scores], games: Sequence[str]) -> _Spreads:
         scores = {name: entries[key][name] for name in sorted(games) if len(entries[key].get(name, ()))}
         if not scores:
             continue
-        scales[key] = abs(iqm_corrected(scores))
+        scales[key] = abs(iqm(scores))
         for name, values in iqm_influence(scores)[1].items():
             if len(values) > 1 and np.ptp(scores[name]) > 0:  # runs that all agree do so by chance
                 own[key, name] = float(np.var(values, ddof=1)) * (len(scores) / len(games)) ** 2, len(values)

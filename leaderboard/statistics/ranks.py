@@ -25,7 +25,6 @@ from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
 from leaderboard.statistics.intervals import carries
 from leaderboard.statistics.metrics import Array, Scores, lay_out
-from leaderboard.statistics.permutation import same_design
 
 DRAWS = 20_000
 """Simulated boards of equal entries that the bar is read from."""
@@ -73,8 +72,7 @@ class Ranking:
 def rank(entries: Mapping[str, Scores]) -> dict[str, Ranking]:
     """Return the ranking of entries, scores [runs] by game, under their own keys and in their order.
 
-    The interquartile means are the board's if all entries have one number of runs, else the corrected ones (see
-    `permutation.comparable_iqms`). An entry whose runs carry no interval (see `intervals.carries`) is told apart from
+    An entry whose runs carry no interval (see `intervals.carries`) is told apart from
     none. The result depends on nothing but the scores. Raises ValueError where games differ.
     """
     if len({tuple(sorted(scores)) for scores in entries.values()}) > 1:
@@ -135,9 +133,9 @@ def normal_scale(t: Array, degrees: Array) -> Array:
 
 def _moments(entries: Sequence[Scores]) -> tuple[Array, Array, Array]:
     """Return the interquartile means, their errors (infinite where unknown) and the errors' degrees of freedom."""
-    floored, rows = same_design(*entries), []
+    rows = []
     for scores in entries:
-        value, influences = iqm_influence(scores, floored=floored)
+        value, influences = iqm_influence(scores)
         error, degrees = error_of(influences) if carries(lay_out(scores)) else (None, None)
         rows.append((value, np.inf, 1.0) if error is None or degrees is None else (value, error, degrees))
     values, errors, freedom = np.array(rows, dtype=np.float64).reshape(-1, 3).T

@@ -52,11 +52,6 @@ def remarks(comparison: Comparison) -> tuple[str, ...]:
             f"Compared on the {len(comparison.games)} games that both have; left out, because only one has them: "
             f"{', '.join(comparison.left_out)}."
         )
-    if comparison.corrected:
-        found.append(
-            "The numbers of runs differ, so that both interquartile means are the corrected ones (exactly a quarter "
-            "trimmed on each side), not the board's."
-        )
     if comparison.preliminary:
         found.append(f"Preliminary: some game has fewer than {FEWEST_SEEDS} runs.")
     if comparison.difference.low is None:

@@ -38,7 +38,7 @@ FAILING = 0.15
 
 NOISES = ("normal", "real", "tails", "skew", "collapse")
 METHODS = ("percentile", "inflated", "influence t", "deviation t", "studentized", "shipped")
-METRICS = ("iqm", "iqm_corrected", "mean", "median", "optimality_gap", "profile", "poi")
+METRICS = ("iqm", "iqm_rliable", "mean", "median", "optimality_gap", "profile", "poi")
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.95)
 """The quantiles of a world's mean scores at which its profile is looked at."""
 
@@ -156,8 +156,8 @@ def coverage_of_metrics(cell: Cell, first: int, last: int) -> dict[str, Array]:
         taus = np.quantile(worlds()[world].means, THRESHOLDS)
         profile = metrics.profile(whole, taus).tolist()
         truths: dict[str, float] = {
-            "iqm": true_iqm(world, cell.noise, trim),
-            "iqm_corrected": true_iqm(world, cell.noise, TRIM),
+            "iqm": true_iqm(world, cell.noise, TRIM),
+            "iqm_rliable": true_iqm(world, cell.noise, trim),
             "poi": _true_poi(whole, whole_rival),
         }
         functions: dict[str, Callable[[Scores], float]] = {
@@ -185,7 +185,7 @@ def bias_by_runs(runs: int, first: int, last: int) -> dict[str, Array]:
         world = index % len(worlds())
         scores = draw(worlds()[world], cell, f"bias/{cell!r}/{index}")
         truth = true_iqm(world, cell.noise, TRIM)
-        for name, value in (("floored", metrics.iqm(scores)), ("fractional", metrics.iqm_corrected(scores))):
+        for name, value in (("rliable", metrics.iqm_rliable(scores)), ("exact", metrics.iqm(scores))):
             sums[name] += np.array([value / truth - 1, 1.0])
     return dict(sums)
 

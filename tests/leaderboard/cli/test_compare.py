@@ -63,7 +63,7 @@ def test_json_has_everything_and_is_the_same_twice(board):
     first, second = (run("impala 3", "impala 1", "--db", board, "--json") for _ in range(2))
     assert first.stdout == second.stdout
     content = json.loads(first.stdout)
-    assert content["schema"] == "leaderboard.compare/1"
+    assert content["schema"] == "leaderboard.compare/2"
     assert [entry["label"] for entry in content["entries"]] == [
         f"DQN · Impala \N{MULTIPLICATION SIGN}{width} · dense" for width in (3, 1)
     ]

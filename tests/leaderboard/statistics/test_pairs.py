@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from rliable import metrics as rliable
 from scipy import stats
 
-from leaderboard.statistics import pairs, permutation, power
+from leaderboard.statistics import pairs, power
 from leaderboard.statistics.influence import standard_error
 from leaderboard.statistics.intervals import Estimate
-from leaderboard.statistics.metrics import iqm, iqm_corrected
+from leaderboard.statistics.metrics import iqm
 from leaderboard.statistics.pairs import compare, holm, verdict
 from leaderboard.statistics.permutation import permutation_p
 from leaderboard.statistics.ranks import rank
@@ -27,14 +27,12 @@ def normal(seed, level=1.0, runs=5, games=6, spread=0.1):
 
 def shares(a, b, *, studentised):
     """Return the exact p: all ways to deal the runs of every game."""
-    measure = iqm if permutation.same_design(a, b) else iqm_corrected
-    floored = measure is iqm
 
     def statistic(left, right):
-        far = abs(measure(left) - measure(right))
+        far = abs(iqm(left) - iqm(right))
         if not studentised:
             return far
-        return far / sum((standard_error(side, floored=floored) or 0.0) ** 2 for side in (left, right)) ** 0.5
+        return far / sum((standard_error(side) or 0.0) ** 2 for side in (left, right)) ** 0.5
 
     seen, hits, total = statistic(a, b) * (1 - 1e-9), 0, 0
     dealings = []
@@ -173,15 +171,16 @@ def test_only_common_games_are_compared_and_the_others_named():
         compare({"x": np.ones(2)}, b)
 
 
-def test_unequal_designs_are_compared_by_the_corrected_means():
-    a, b = normal(1, runs=5), normal(2, runs=3)
-    found = compare(a, b)
-    assert found.corrected
-    assert (found.a, found.b) == (iqm_corrected(a), iqm_corrected(b))
-    assert any("corrected" in remark for remark in remarks(found))
-    same = compare(a, normal(2, runs=5))
-    assert not same.corrected
-    assert same.a == iqm(a)
+def test_one_interquartile_mean_whatever_the_other_entry_has():
+    """The trim does not change with another entry's number of runs, nor with a missing one."""
+    a = normal(1, runs=5)
+    others = (
+        normal(2, runs=5),
+        normal(2, runs=3),
+        {name: v[: 3 + (name == "game-0")] for name, v in normal(2).items()},
+    )
+    assert {compare(a, other).a for other in others} == {iqm(a)}
+    assert [compare(a, other).b for other in others] == [iqm(other) for other in others]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaderboard.statistics.influence import iqm_influence
-from leaderboard.statistics.metrics import iqm_corrected
+from leaderboard.statistics.metrics import iqm
 from leaderboard.statistics.planning import ASSUMED_ERROR, Candidate, next_cells
 from leaderboard.statistics.power import quantiles, seeds_needed, unit_variances
 
@@ -42,7 +42,7 @@ def test_gains_are_the_share_of_the_allowed_variance_that_one_more_run_takes_awa
     entry = made(spread=0.5)
     plan = next_cells({"x": entry}, GAMES, range(5), detect=0.2, limit=1)
     unit = unit_variances(iqm_influence(entry.scores)[1])
-    level = abs(iqm_corrected(entry.scores))
+    level = abs(iqm(entry.scores))
     runs = seeds_needed(0.2 * level, unit, unit)
     allowed = (0.2 * level / quantiles(runs, [*unit.values()] * 2)) ** 2 / 2
     best = max(unit, key=unit.get)
@@ -96,9 +96,7 @@ def test_few_runs_borrow_their_variances_and_say_so():
     pair = made(seed=1, runs=2)
     alone = next_cells({"x": made(seed=1, runs=1)}, GAMES, range(1), limit=1)
     assert alone.needs["x"].basis == "assumed"
-    assert alone.needs["x"].error == pytest.approx(
-        5**0.5 * ASSUMED_ERROR * abs(iqm_corrected(made(seed=1, runs=1).scores))
-    )
+    assert alone.needs["x"].error == pytest.approx(5**0.5 * ASSUMED_ERROR * abs(iqm(made(seed=1, runs=1).scores)))
     pooled = next_cells({"x": pair}, GAMES, range(2), others={"known": made(seed=2).scores}, limit=1)
     assert pooled.needs["x"].basis == "pooled"
     assert pooled.needs["x"].seeds is not None

@@ -61,10 +61,10 @@ def test_the_shipped_interval_covers_what_it_says_and_the_conventional_one_does_
 
 def test_floors_bias_the_mean_and_fractions_do_not():
     five, twenty = coverage.bias_table([5, 20], 300)
-    assert five["floored"] > 0.008
-    assert abs(five["fractional"]) < 0.004
-    assert twenty["floored"] == pytest.approx(twenty["fractional"])
-    assert abs(twenty["floored"]) < 0.004
+    assert five["rliable"] > 0.008
+    assert abs(five["exact"]) < 0.004
+    assert twenty["rliable"] == pytest.approx(twenty["exact"])
+    assert abs(twenty["rliable"]) < 0.004
 
 
 def test_processes_and_blocks_change_nothing():
