@@ -153,7 +153,7 @@ def _seen(a: Scores, b: Scores) -> Array:
     return np.concatenate(blocks)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def _deal(design: tuple[tuple[int, int], ...], permutations: int) -> NDArray[np.bool_]:
     """Return which pooled runs go to the first entry, [pooled runs, permutations], games one after the other."""
     key = hashlib.sha256(f"{_VERSION}\n{design!r}".encode()).digest()[:16]

@@ -1,11 +1,13 @@
 """Ranks that say how sure they are: intervals with simultaneous coverage, and groups that cannot be told apart.
 
-Of every two entries the difference of interquartile means is divided by its standard error (influence functions,
-Welch's degrees of freedom) and the resulting t brought to the normal scale. Two entries count as told apart where that
+Of every two entries the difference of interquartile means is divided by its standard error (influence functions) and
+the resulting t, with the smaller of both sides' degrees of freedom, brought to the normal scale. Welch's would do where
+all errors are about right; that of two or three seeds, of which some fail, is often far too small, and an entry with
+many seeds beside it lends degrees of freedom that the error does not have. Two entries count as told apart where that
 exceeds what the largest of all pairs exceeds in 5 % of boards on which all entries are equal; pairs that are settled
-leave, and the bar falls for the rest (step-down, Romano and Wolf 2005). An entry's rank then lies between one more
-than the entries told apart above it, and the number of entries less those told apart below it (Mogstad, Romano, Shaikh
-and Wilhelm 2024): all these intervals together hold in at least 95 % of boards.
+leave, and the bar falls for the rest (step-down, Romano and Wolf 2005). An entry's rank then lies between one more than
+the entries told apart above it, and the number of entries less those told apart below it (Mogstad, Romano, Shaikh and
+Wilhelm 2024): all these intervals together hold in at least 95 % of boards.
 
 Letters show the same pairs (a compact letter display, Piepho 2004): two entries share a letter exactly where they are
 not told apart. Whether they do depends on the two and on the bar, not on whom else they are compared with.
@@ -32,9 +34,9 @@ DRAWS = 20_000
 FEWEST_DRAWS, ROOM = 2_000, 20_000_000
 """Boards of more than 45 entries get fewer, so that pairs times boards stay within this room, but never fewer."""
 
-INFLATION = 1.12
-"""What the bar is raised by. Standard errors from five runs a game are some percent too small on real scores; with this
-factor all intervals together hold in at least 95 % of simulated boards (`comparison_simulation`)."""
+INFLATION = 1.03
+"""What the bar is raised by: where entries differ in every game, standard errors are some percent too small. Chosen on
+Dopamine's scores; on those of Atari 100k all intervals hold together without it (docs/comparisons.md)."""
 
 _VERSION = "ranks-1"
 
@@ -69,7 +71,7 @@ class Ranking:
         return self.low == 1
 
 
-def rank(entries: Mapping[str, Scores]) -> dict[str, Ranking]:
+def rank(entries: Mapping[str, Scores], *, draws: int = DRAWS) -> dict[str, Ranking]:
     """Return the ranking of entries, scores [runs] by game, under their own keys and in their order.
 
     An entry whose runs carry no interval (see `intervals.carries`) is told apart from
@@ -79,7 +81,7 @@ def rank(entries: Mapping[str, Scores]) -> dict[str, Ranking]:
         raise ValueError("ranked entries need the same games")
     names = sorted(entries)
     values, errors, freedom = _moments([entries[name] for name in names])
-    above = told_apart(values, errors, freedom)
+    above = told_apart(values, errors, freedom, draws=draws)
     order = sorted(range(len(names)), key=lambda i: (-values[i], names[i]))
     display = letters(order, ~(above | above.T))
     found = {
@@ -102,6 +104,7 @@ def told_apart(
     *,
     level: float = STATISTICS_POLICY.level,
     inflation: float = INFLATION,
+    draws: int = DRAWS,
 ) -> NDArray[np.bool_]:
     """Return, [i, j], whether entry i is better than j beyond doubt; infinite errors are never.
 
@@ -112,10 +115,9 @@ def told_apart(
     if len(known) < 2:
         return above
     i, j = (known[side] for side in np.triu_indices(len(known), 1))
-    squared = errors[i] ** 2 + errors[j] ** 2
-    degrees = squared**2 / (errors[i] ** 4 / freedom[i] + errors[j] ** 4 / freedom[j])
-    scores = normal_scale((values[i] - values[j]) / np.sqrt(squared), degrees)
-    apart = _step_down(np.abs(scores), _equal_boards(errors[known]), level, inflation)
+    apart_by = (values[i] - values[j]) / np.hypot(errors[i], errors[j])
+    scores = normal_scale(apart_by, np.minimum(freedom[i], freedom[j]))
+    apart = _step_down(np.abs(scores), _equal_boards(errors[known], draws), level, inflation)
     above[i, j] = apart & (scores > 0)
     above[j, i] = apart & (scores < 0)
     return above
@@ -154,10 +156,10 @@ def _step_down(scores: Array, equal: NDArray[np.float32], level: float, inflatio
     return apart
 
 
-def _equal_boards(errors: Array) -> NDArray[np.float32]:
+def _equal_boards(errors: Array, draws: int = DRAWS) -> NDArray[np.float32]:
     """Return the absolute normal deviates of all pairs on boards of equal entries, [pairs, draws]."""
     i, j = np.triu_indices(len(errors), 1)
-    draws = min(DRAWS, max(FEWEST_DRAWS, ROOM // len(i)))
+    draws = min(draws, max(FEWEST_DRAWS, ROOM // len(i)))
     normal = _normal(len(errors))[:, :draws] * errors[:, None].astype(np.float32)
     found = normal[i]
     found -= normal[j]

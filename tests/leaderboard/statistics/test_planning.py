@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from leaderboard.statistics.influence import iqm_influence
 from leaderboard.statistics.metrics import iqm
 from leaderboard.statistics.planning import ASSUMED_ERROR, Candidate, next_cells
-from leaderboard.statistics.power import quantiles, seeds_needed, unit_variances
+from leaderboard.statistics.power import caution, quantiles, seeds_needed, unit_variances
 
 GAMES = ("a", "b", "c", "d")
 
@@ -43,8 +43,9 @@ def test_gains_are_the_share_of_the_allowed_variance_that_one_more_run_takes_awa
     plan = next_cells({"x": entry}, GAMES, range(5), detect=0.2, limit=1)
     unit = unit_variances(iqm_influence(entry.scores)[1])
     level = abs(iqm(entry.scores))
-    runs = seeds_needed(0.2 * level, unit, unit)
-    allowed = (0.2 * level / quantiles(runs, [*unit.values()] * 2)) ** 2 / 2
+    wide = caution([(variance, 4) for variance in unit.values()]) ** 0.5
+    runs = seeds_needed(0.2 * level / wide, unit, unit, planned=5)
+    allowed = (0.2 * level / quantiles(runs, [*unit.values()] * 2, planned=5) / wide) ** 2 / 2
     best = max(unit, key=unit.get)
     (cell,) = plan.cells
     assert (cell.game, cell.seed, cell.reason, cell.basis) == (best, 5, "precision", "own")
