@@ -296,7 +296,7 @@ def _looking() -> Iterator[Look]:
     """
     from suite.experience.logs.files import Interrupted
 
-    def interrupt() -> None:
+    def interrupt(number: int) -> None:
         raise Interrupted("Interrupted.", "Issue the same command again to go on.")
 
     last = time.monotonic()

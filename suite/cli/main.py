@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import click
 
+from suite.cli import signals
 from suite.errors import ExitCode, SuiteError
 
 OWN_COMMANDS = {
@@ -93,6 +94,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; nothing leaves as a bare traceback unless SUITE_DEBUG is set."""
+    signals.ends_with_command = True
     try:
         cli(prog_name="suite")
     except SystemExit as leaving:

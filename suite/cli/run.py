@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from suite.cli.signals import stopping_signals
+from suite.cli.signals import stop_once
 from suite.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -106,12 +104,14 @@ def run(
     as_json: bool,
 ) -> None:
     """Train agents on a task. Issue the same command again and it does what is missing."""
-    with _stop_on_signals() as stop:
+    with stop_once(_abort) as stop:
         from suite.learning.device import prepare
+        from suite.running.memory import check_start
         from suite.running.request import Request, resolve
 
         request = Request(task_name, agent, network, _split(methods), settings, frames, width, data)
         resolved = resolve(request)
+        check_start()
         prepare(threads, deterministic=deterministic)
         from suite.running.plan import make_plan  # takes a second: jax
 
@@ -182,15 +182,5 @@ def _split(methods: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in methods.split(","))
 
 
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM, SIGINT or SIGUSR1 sets; a second signal ends the process at once."""
-    stop = threading.Event()
-
-    def handle() -> None:
-        if stop.is_set():
-            os._exit(ExitCode.INTERRUPTED)
-        stop.set()
-
-    with stopping_signals(handle):
-        yield stop
+def _abort() -> None:
+    os._exit(ExitCode.INTERRUPTED)  # the checkpoint before stays valid

@@ -16,7 +16,7 @@ def verify(directories: tuple[Path, ...], as_json: bool) -> None:
     """Replay every scored episode of the finished runs at or below DIR.
 
     Proves that the recorded actions give the recorded score in the emulator, not who chose them. Exits with 4 if a
-    return comes out otherwise.
+    return comes out otherwise, or if there is no finished run to replay.
     """
     from suite.checks.verify import Verification
     from suite.checks.verify import verify as replay
@@ -24,7 +24,7 @@ def verify(directories: tuple[Path, ...], as_json: bool) -> None:
     from suite.records.record import find_runs, read_run
 
     paths = sorted({path for directory in directories for path in find_runs(directory)})
-    wrong = 0
+    wrong = replayed = 0
     for path in paths:
         try:
             run = read_run(path)
@@ -34,6 +34,7 @@ def verify(directories: tuple[Path, ...], as_json: bool) -> None:
             done = replay(run)
         except BadData as error:
             done = Verification(0, 0, (str(error),))
+        replayed += 1
         wrong += bool(done.mismatches)
         if as_json:
             click.echo(json.dumps({"schema": "suite.verify/1", "path": str(path), **asdict(done)}))
@@ -42,7 +43,8 @@ def verify(directories: tuple[Path, ...], as_json: bool) -> None:
             click.echo(f"{state:<11} {path}: {done.episodes} scored episodes, {done.frames:,} frames replayed")
         for mismatch in done.mismatches:
             click.echo(f"            {mismatch}", err=True)
-    if not paths:
-        click.echo("No runs there.", err=True)
+    if not replayed:
+        what = "no runs" if not paths else f"{len(paths)} runs, none of them finished"
+        raise BadData(f"Nothing was verified: {what} there.", "Name a directory with finished runs.")
     if wrong:
         raise BadData(f"{wrong} of {len(paths)} runs do not replay as recorded (named above).", "Do not trust them.")

@@ -253,7 +253,9 @@ class Run:
 
 def read_run(path: Path) -> Run:
     """Read a run directory; BadData names the file and the line that is wrong."""
-    status, provenance = read_status(path), read_provenance(path)
+    status = read_status(path)
+    require_whole(path)
+    provenance = read_provenance(path)
     attempts = [attempt for attempt in provenance.attempts if attempt.attempt <= status.attempt]
     return Run(
         path,
@@ -294,6 +296,16 @@ def read_status(path: Path) -> StatusFile:
     return _read(path / "status.json", StatusFile)
 
 
+def require_whole(path: Path) -> None:
+    """Raise BadData if a run that has a status lacks a file that every such run has."""
+    for name in ("spec.json", "provenance.json", "episodes.jsonl"):
+        if not (path / name).exists():
+            raise BadData(
+                f"{path / name} is missing, though status.json is there.",
+                "Bring it back, or move this run directory away; the run will then start anew.",
+            )
+
+
 def effective_state(path: Path, status: StatusFile) -> State:
     """Return the state, with `running` turned into `killed` if no process holds the run's lock."""
     if status.state == "running" and not is_locked(path):
@@ -302,15 +314,48 @@ def effective_state(path: Path, status: StatusFile) -> State:
 
 
 def find_runs(root: Path) -> list[Path]:
-    """Return all run directories at or below `root`, sorted."""
+    """Return all run directories at or below `root`, sorted; links are followed, none of them twice.
+
+    Raises UsageError if `root` is no directory, BadData for a directory below it that cannot be read: what lies there
+    must not be silently absent.
+    """
     if not root.is_dir():
         raise UsageError(f"{root} is not a directory.", "Name a directory that `suite run --out` has written.")
-    found = []
-    for folder, below, files in os.walk(root):  # goes on where a directory vanishes meanwhile
-        if "spec.json" in files and Path(folder).name.startswith("seed-"):
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    for folder, below, files in os.walk(root, onerror=_unreadable, followlinks=True):
+        if not _is_new(Path(folder), seen):
+            below.clear()
+        elif "spec.json" in files and Path(folder).name.startswith("seed-"):
             found.append(Path(folder))
             below.clear()  # a run's own directories come and go while it writes checkpoints
+        elif dangling := [name for name in below + files if _is_dangling(Path(folder) / name)]:
+            raise BadData(
+                f"{Path(folder) / dangling[0]} is a link to a place that is not there.",
+                "Mount or mend what it points to, or delete the link.",
+            )
     return sorted(found)
+
+
+def _unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # a directory may vanish meanwhile
+        raise BadData(f"{error.filename} cannot be read: {error.strerror}.", "Mend its permissions.") from error
+
+
+def _is_new(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Return whether a directory was not met before, by this name or another."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return False
+    key = (found.st_dev, found.st_ino)
+    new = key not in seen
+    seen.add(key)
+    return new
+
+
+def _is_dangling(path: Path) -> bool:
+    return path.is_symlink() and path.name.startswith("seed-") and not path.exists()
 
 
 def is_locked(path: Path) -> bool:

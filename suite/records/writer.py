@@ -30,6 +30,7 @@ from suite.records.record import (
     read_cell,
     read_provenance,
     read_status,
+    require_whole,
 )
 from suite.tasks.configuration import Cell
 
@@ -64,6 +65,8 @@ class RunWriter:
         try:
             with _unwritable(path):
                 previous = read_status(path) if (path / "status.json").exists() else None
+                if previous is not None:
+                    require_whole(path)
                 if (path / "spec.json").exists():
                     _same_cell(path, file)
                 else:
@@ -85,6 +88,19 @@ class RunWriter:
         self.sync()
         with _unwritable(self.path):
             replace_file(self.path / "status.json", status.model_dump_json(indent=1))
+
+    def require_home(self) -> None:
+        """Raise UnfitEnvironment unless every open file is still what its name in the directory stands for."""
+        for name, file in (("run.lock", self._lock), *self._logs.items()):
+            try:
+                here = os.path.samestat((self.path / name).stat(), os.fstat(file.fileno()))
+            except OSError:
+                here = False
+            if not here:
+                raise UnfitEnvironment(
+                    f"{self.path / name} was deleted or replaced while the run went on: what it recorded is lost.",
+                    "Run the cell again, and leave its directory alone meanwhile.",
+                )
 
     def closed_attempts(self) -> tuple[ClosedAttempt, ...]:
         """Return how all earlier attempts ended, the last of them as it is found now."""
@@ -117,7 +133,11 @@ class RunWriter:
         self.sync()
 
     def sync(self) -> None:
-        """Put everything appended so far on the disk."""
+        """Put everything appended so far on the disk.
+
+        Raises UnfitEnvironment if the directory is no longer the one that was opened: deleted, moved or replaced.
+        """
+        self.require_home()
         with _unwritable(self.path):
             for log in self._logs.values():
                 os.fsync(log.fileno())
@@ -167,6 +187,12 @@ def _lock(path: Path) -> IO[str]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(0.02 * (attempt + 1))  # a reader that looks whether we live holds it for an instant
+        except OSError as error:
+            lock.close()
+            raise UnfitEnvironment(
+                f"{path} is where files cannot be locked ({error.strerror}): two processes could ruin a record there.",
+                "Choose an --out on a local disk, or have this file system mounted with locks.",
+            ) from error
         else:
             return lock
     lock.close()

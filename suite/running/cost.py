@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from suite.learning.programs import Programs
@@ -66,19 +65,6 @@ def device_description() -> str:
     return "CPU" if device.platform == "cpu" else f"{device.device_kind} ({device.platform})"
 
 
-def available_memory() -> int:
-    """Return the bytes of memory that may still be taken, the container's limit respected."""
-    limits = [_meminfo_available()]
-    maximum, current = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    try:
-        text = maximum.read_text(encoding="ascii").strip()
-        if text.isdigit():
-            limits.append(int(text) - int(current.read_text(encoding="ascii")))
-    except (OSError, ValueError):
-        pass
-    return max(0, min(limits))
-
-
 def available_device_memory() -> int:
     """Return the bytes that may still be taken on the accelerator; without limit where there is none."""
     import jax
@@ -87,11 +73,3 @@ def available_device_memory() -> int:
     if not stats or "bytes_limit" not in stats:
         return 2**62
     return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
-
-
-def _meminfo_available() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return 2**62  # not Linux: nothing is known, nothing is refused

@@ -12,7 +12,7 @@ from typing import Any
 
 from suite.contracts.card import written
 from suite.durations import duration
-from suite.errors import ExitCode, UnfitEnvironment, UsageError
+from suite.errors import BadData, ExitCode, UnfitEnvironment, UsageError
 from suite.experience.domains import Domain, domain_of
 from suite.experience.replay.placement import Placement
 from suite.learning.build import build, full_updates, programs_for
@@ -20,17 +20,17 @@ from suite.learning.device import cpu_threads
 from suite.learning.programs import Programs
 from suite.records.outcome import Outcome
 from suite.records.predecessors import check_source
-from suite.records.record import FINISHED, effective_state, read_status
+from suite.records.record import FINISHED, effective_state, read_status, require_whole
 from suite.records.schedule import due_steps
 from suite.records.score import by_evaluation
 from suite.running.cost import (
     Seconds,
     available_device_memory,
-    available_memory,
     device_description,
     is_accelerator,
     projected_seconds,
 )
+from suite.running.memory import available_memory
 from suite.running.request import Resolved, parse_games, parse_seeds
 from suite.running.runner import Job
 from suite.tasks import GAMES, Game, Task, load_task
@@ -313,9 +313,14 @@ def _placed(plan: Plan, lanes: str, placement: str) -> Plan:
 
 
 def _existing_state(path: Path) -> str | None:
+    """Return the state of a whole record; None where there is none, or a damaged one, which its own cell will tell."""
     if not (path / "status.json").exists():
         return None
-    return effective_state(path, read_status(path))
+    try:
+        require_whole(path)
+        return effective_state(path, read_status(path))
+    except BadData:
+        return None
 
 
 def _lanes(text: str, plan: Plan) -> int:

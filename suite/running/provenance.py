@@ -33,7 +33,7 @@ def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, st
         started_at=utc_now(),
         resumed_at=resumed_at,
         execution=execution,
-        command=tuple(sys.argv[1:]),
+        command=tuple(map(_printable, sys.argv[1:])),
         suite_version=suite.__version__,
         git=_git(),
         packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
@@ -50,15 +50,25 @@ def environment_of(task: Task, game: Game) -> tuple[dict[str, bool | int | float
     return domain_of(task).environment(game)
 
 
+def _printable(argument: str) -> str:
+    """Return an argument as text: bytes of a path that are no UTF-8 are written as escapes."""
+    return os.fsencode(argument).decode("utf-8", "backslashreplace")
+
+
 @cache
 def _git() -> dict[str, str | bool | None]:
-    """Return commit and dirtiness of the checkout that runs, else of the image (`<commit>` or `<commit>-modified`)."""
-    root = Path(suite.__file__).resolve().parent.parent
-    if (root / ".git").exists():
-        commit, dirty = _run_git(root, "rev-parse", "HEAD"), _run_git(root, "status", "--porcelain")
+    """Return commit and dirtiness of the checkout that runs, else those that a wheel or an image was built from."""
+    package = Path(suite.__file__).resolve().parent
+    if (package.parent / ".git").exists():
+        commit, dirty = _run_git(package.parent, "rev-parse", "HEAD"), _run_git(package.parent, "status", "--porcelain")
         if commit is not None:
             return {"commit": commit, "dirty": None if dirty is None else bool(dirty)}
-    commit, _, modified = os.environ.get("SUITE_REVISION", "").partition("-")
+    return _built_from(_first_line(str(package / "REVISION")) or os.environ.get("SUITE_REVISION", ""))
+
+
+def _built_from(revision: str) -> dict[str, str | bool | None]:
+    """Return what `<commit>` or `<commit>-modified` says."""
+    commit, _, modified = revision.partition("-")
     return {"commit": commit or None, "dirty": bool(modified) if commit else None}
 
 

@@ -2,10 +2,12 @@
 
 import signal
 import threading
+from itertools import product
 
 import pytest
 
-from suite.cli.signals import STOPPING, stopping_signals
+from suite.cli import signals
+from suite.cli.signals import STOPPING, stop_once, stopping_signals
 
 
 def handlers() -> list[object]:
@@ -14,15 +16,15 @@ def handlers() -> list[object]:
 
 def test_every_stopping_signal_is_told_and_the_handlers_from_before_come_back() -> None:
     before, told = handlers(), []
-    with stopping_signals(lambda: told.append("stop")):
+    with stopping_signals(told.append):
         for number in STOPPING:
             signal.raise_signal(number)
-    assert told == ["stop"] * 3
+    assert told == list(STOPPING)
     assert handlers() == before
 
 
 def test_a_handler_may_raise() -> None:
-    def interrupt() -> None:
+    def interrupt(number: int) -> None:
         raise InterruptedError
 
     before = handlers()
@@ -35,10 +37,70 @@ def test_other_threads_leave_signals_alone() -> None:
     before, seen = handlers(), []
 
     def work() -> None:
-        with stopping_signals(lambda: None):
+        with stopping_signals(lambda number: None):
             seen.append(handlers())
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_what_was_ignored_before_stays_ignored() -> None:
+    before, told = signal.signal(signal.SIGHUP, signal.SIG_IGN), []
+    try:
+        with stopping_signals(told.append):
+            signal.raise_signal(signal.SIGHUP)
+        assert told == []
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that tests move."""
+    now = [100.0]
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(STOPPING, STOPPING)))
+@pytest.mark.parametrize("gap", [0.0, 0.05, 30.0])
+def test_only_a_second_ctrl_c_after_a_second_aborts(
+    clock: list[float], first: signal.Signals, second: signal.Signals, gap: float
+) -> None:
+    aborted: list[float] = []
+    with stop_once(lambda: aborted.append(clock[0])) as stop:
+        signal.raise_signal(first)
+        clock[0] += gap
+        signal.raise_signal(second)
+        assert stop.is_set()
+    assert bool(aborted) == (first == second == signal.SIGINT and gap >= 1)
+
+
+def test_a_burst_of_ctrl_c_is_one_and_a_later_one_is_meant(clock: list[float]) -> None:
+    aborted: list[float] = []
+    with stop_once(lambda: aborted.append(clock[0])):
+        for _ in range(5):
+            signal.raise_signal(signal.SIGINT)
+            clock[0] += 0.1
+        assert aborted == []
+        clock[0] = 101.0
+        signal.raise_signal(signal.SIGINT)
+    assert aborted == [101.0]
+
+
+def test_a_stopped_program_hears_no_signal_after_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = handlers()
+    monkeypatch.setattr(signals, "ends_with_command", True)
+    with stop_once(lambda: None):
+        pass
+    assert handlers() == before  # it was not stopped
+    try:
+        with stop_once(lambda: None):
+            signal.raise_signal(signal.SIGTERM)
+        assert set(handlers()) == {signal.SIG_IGN}
+    finally:
+        for number, handler in zip(STOPPING, before, strict=True):
+            signal.signal(number, handler)

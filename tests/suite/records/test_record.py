@@ -1,7 +1,9 @@
 """The run directory keeps what was recorded, whatever happens to its writer."""
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from suite.errors import BadData, ExitCode, Locked, UnfitEnvironment
+from suite.records import writer as writing
 from suite.records.record import (
     Attempt,
     Diagnostics,
@@ -199,3 +202,104 @@ def test_runs_are_found_while_their_checkpoints_come_and_go(
 
     monkeypatch.setattr(os, "scandir", scandir)
     assert find_runs(tmp_path) == [path]
+
+
+@pytest.mark.parametrize("away", ["deleted", "moved", "replaced", "one log"])
+def test_a_run_whose_directory_is_gone_does_not_end_as_if_nothing_were(tmp_path: Path, cell: Cell, away: str) -> None:
+    writer = begin(tmp_path, cell)
+    writer.episode(episode(1, 0))
+    writer.status(status(writer, "running"))
+    if away == "one log":
+        (writer.path / "episodes.jsonl").unlink()
+    elif away == "deleted":
+        shutil.rmtree(writer.path)
+    else:
+        writer.path.rename(tmp_path / "elsewhere")
+        if away == "replaced":
+            shutil.copytree(tmp_path / "elsewhere", writer.path)
+    for act in (writer.sync, lambda: writer.status(status(writer, "done"))):
+        with pytest.raises(UnfitEnvironment, match="deleted or replaced while the run went on"):
+            act()
+    assert not (writer.path / "status.json").exists() or read_status(writer.path).state == "running"
+    writer.close()
+
+
+@pytest.mark.parametrize("name", ["spec.json", "provenance.json", "episodes.jsonl"])
+def test_a_record_without_one_of_its_files_is_damaged_and_nothing_is_added(
+    tmp_path: Path, cell: Cell, name: str
+) -> None:
+    begin(tmp_path, cell).close()
+    path = tmp_path / cell.path
+    (path / name).unlink()
+    before = sorted(file.name for file in path.iterdir())
+    for act in (lambda: read_run(path), lambda: RunWriter.open(tmp_path, cell, {})):
+        with pytest.raises(BadData, match=f"{name} is missing, though"):
+            act()
+    assert sorted(file.name for file in path.iterdir()) == before
+
+
+def test_runs_behind_links_are_found_once(tmp_path: Path, cell: Cell) -> None:
+    begin(tmp_path / "disk", cell).close()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "scratch").symlink_to(tmp_path / "disk")
+    (tmp_path / "runs" / "again").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "loop").symlink_to(tmp_path)
+    (found,) = find_runs(tmp_path / "runs")
+    assert found.resolve() == (tmp_path / "disk" / cell.path).resolve()
+    begin(tmp_path / "other", cell).close()
+    game = tmp_path / "runs" / "linked" / "Pong"
+    game.mkdir(parents=True)
+    (game / "seed-0").symlink_to(tmp_path / "other" / cell.path)
+    assert len(find_runs(tmp_path / "runs")) == 2
+
+
+def test_a_link_to_a_run_that_is_not_there_is_said(tmp_path: Path) -> None:
+    (tmp_path / "seed-3").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(BadData, match="seed-3 is a link to a place that is not there"):
+        find_runs(tmp_path)
+
+
+def test_a_directory_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(BadData, match="closed cannot be read: Permission denied"):
+        find_runs(tmp_path)
+
+
+def test_a_file_system_without_locks_is_named_as_the_cause(
+    tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(writing.fcntl, "flock", no_locks)
+    with pytest.raises(UnfitEnvironment, match="cannot be locked") as refused:
+        RunWriter.open(tmp_path, cell, {})
+    assert "No locks available" in refused.value.problem
+    assert "local disk" in refused.value.remedy
+
+
+def test_an_emptied_status_is_damage_of_one_cell_and_no_plan_stops_at_it(tmp_path: Path, cell: Cell) -> None:
+    from suite.running.plan import _existing_state
+
+    begin(tmp_path, cell).close()
+    path = tmp_path / cell.path
+    assert _existing_state(path) == "killed"
+    (path / "status.json").write_bytes(b"")
+    assert _existing_state(path) is None  # so that it is among the cells to run, where it fails with the reason
+    with pytest.raises(BadData, match=r"status\.json is damaged"):
+        RunWriter.open(tmp_path, cell, {})
+
+
+def test_arguments_that_are_no_text_are_recorded_as_escapes() -> None:
+    from suite.running.provenance import _printable
+
+    assert _printable(os.fsdecode(b"caf\xe9")) == r"caf\xe9"
+    assert _printable("café") == "café"
