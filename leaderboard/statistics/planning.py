@@ -151,7 +151,8 @@ class _State:
         counted: Mapping[str, Sized] = candidate.scores or candidate.seeds
         runs = {name: len(counted.get(name, ())) for name in sorted(games)}
         wide = caution([(variance, spreads.freedom(key, name)) for name, variance in variances.items()]) ** 0.5
-        seeds = seeds_needed(detect * scale / wide, variances, variances, power=power, planned=planned)
+        asked = seeds_needed(detect * scale / wide, variances, variances, power=power, planned=planned)
+        seeds = None if asked is None else max(asked, planned)
         known = all(runs.values())
         squared = sum(variances[name] / runs[name] for name in runs) if known else None
         parts = [*variances.values()] * 2
@@ -265,7 +266,8 @@ def _priority(cell: PlannedCell, state: _State) -> tuple[int, int, float, float,
     """Return what offers are sorted by, the first to be run first."""
     place = ("game", "seed", "precision").index(cell.reason)
     missing = state.missing() if cell.reason == "game" else 0
-    return place, missing, -cell.rate, cell.hours or 0.0, cell.entry, cell.game
+    rate = float(f"{cell.rate:.9g}")  # equal gains may differ in the last bits
+    return place, missing, -rate, cell.hours or 0.0, cell.entry, cell.game
 
 
 def _smallest_missing(seeds: set[int]) -> int:

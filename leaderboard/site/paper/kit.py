@@ -125,8 +125,8 @@ def _tables(page: TaskPage, rankings: Mapping[str, ranks.Ranking], pairs: Sequen
         table = printed.pairs(page, pairs)
         words = (
             f"{page.title}: differences of IQMs, with 95% intervals (Welch, influence functions), the probability of "
-            f"improvement and a stratified permutation p, adjusted for all {len(pairs)} pairs (Holm). In bold: "
-            f"established at 5%."
+            f"improvement and a stratified permutation p, adjusted for looks at other numbers of seeds and for all "
+            f"{len(pairs)} pairs (Holm); intervals are not. In bold: established at 5%."
         )
         found["table-pairs"] = _float("table*", _fitted(table), words, "pairs", small=True)
     return found

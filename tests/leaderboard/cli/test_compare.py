@@ -98,7 +98,7 @@ def test_the_difference_of_the_areas_under_the_curves_stands_beside_it(board):
 
 
 def test_several_entries_are_compared_in_pairs_with_groups(board):
-    done = run("--all", "--task", "smoke", "--db", board)
+    done = run("--all", "--task", "smoke", "--db", board, "--planned", 5)
     assert done.exit_code == 0, done.exception
     lines = done.stdout.splitlines()
     assert lines[0] == "2 of 3 pairs differ beyond doubt (p adjusted for all 3, Holm and for every look)."
