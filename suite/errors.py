@@ -37,6 +37,10 @@ class SuiteError(Exception):
         return f"{self.problem} {self.remedy}".strip()
 
 
+class Stopped(Exception):
+    """The work was stopped on request; nothing is lost by it."""
+
+
 class UsageError(SuiteError):
     """The command line or a setting is wrong."""
 

@@ -7,6 +7,7 @@ Philox's raw output is used, which NumPy promises never to change, with a mappin
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,11 @@ class Exploration:
             self._block = block
         return float(self._draws[offset, 0]), float(self._draws[offset, 1])
 
+    def action(self, step: int, epsilon: float, actions: int) -> int | None:
+        """Return the random one of `actions` actions at an agent step, or None where the greedy one is to be taken."""
+        coin, choice = self.draw(step)
+        return int(choice * actions) if coin <= epsilon else None
+
 
 class Sampling:
     """Draws of one cell for its batches: B uniform numbers for each update, made a block at a time."""
@@ -79,3 +85,20 @@ class Sampling:
             self._block = block
         row: NDArray[np.float64] = self._draws[offset]
         return row
+
+    def of(self, update: int) -> Draw:
+        """Return the draw of the batch for the update that `update` others went before."""
+        return Draw(self._streams, update, self)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The random numbers of one update's batch: calling it gives the set of the draw (0) or of a redraw."""
+
+    streams: Streams
+    update: int
+    sampling: Sampling
+
+    def __call__(self, redraw: int) -> NDArray[np.float64]:
+        """Return the numbers [B] of the draw, or of its n-th redraw."""
+        return self.sampling.draw(self.update, redraw)

@@ -32,10 +32,10 @@ def environment(tmp_path: Path) -> dict[str, str]:
         script.chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_", "SUITE_"))}
     offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    return {**kept, **offline, **cache, "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    return {**kept, **offline, "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
+@pytest.mark.slow
 def test_the_page_can_be_typed(environment: dict[str, str], tmp_path: Path) -> None:
     assert {language for language, _ in BLOCKS} == {"bash", "python"}
     work = tmp_path / "work"

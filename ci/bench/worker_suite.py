@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -16,20 +17,19 @@ from suite.contracts import registry
 from suite.contracts.agent import Learner
 from suite.experience.domains import domain_of
 from suite.experience.envs.atari import AtariEnvs
-from suite.experience.envs.several import SeveralEnvs
 from suite.experience.replay.placement import Placement, make_replay
 from suite.experience.replay.stores import aligned
 from suite.experience.samples import Windows
 from suite.learning.build import build, programs_for
 from suite.learning.device import prepare
 from suite.learning.learners import LoopLearners
+from suite.learning.program_cost import cost_of
 from suite.learning.programs import Programs, wait_for
 from suite.rng import Sampling, Streams
-from suite.running.families import Setup, start_lanes
-from suite.running.group import Group
-from suite.running.lane import Lane
+from suite.running.group import Training
 from suite.running.request import Request, resolve
-from suite.tasks import GAMES, load_task
+from suite.running.start import make_group
+from suite.tasks import GAMES, Task, load_task
 from suite.tasks.configuration import Spec
 
 LABEL = "suite"
@@ -57,29 +57,29 @@ class NullNetwork(nn.Module):
 # The loop. `make_lanes`, `advance` and `learner_of` are all that knows how lanes are built and stepped.
 
 
-def make_lanes(network: str, game: str, count: int) -> Group:
+def make_lanes(network: str, game: str, count: int) -> Training:
     """Return lanes with seeds 0, 1, ... that explore at random until their replay is prefilled."""
     spec = spec_of(network, f"agent.warm_up={PREFILL}", f"agent.replay_capacity={CAPACITY}", "agent.epsilon_decay=1")
     programs = null_programs(spec, game) if network == "null" else programs_for(spec, GAMES[game])
     streams = [Streams(spec.task_key, game, seed) for seed in range(count)]
-    environment, plan = TASK.atari, programs.plan
-    lanes = [
-        Lane(plan, own, make_replay(plan, environment, Placement.HOST), environment, programs.actions)
-        for own in streams
-    ]
-    learners = LoopLearners([programs] * count, streams, threads=1)
-    envs = SeveralEnvs([GAMES[game]] * count, lambda kind, size: AtariEnvs(kind, environment, size))
-    group = Group(plan, lanes, learners, envs)
+    return group_of(TASK, programs, game, streams)
+
+
+def group_of(task: Task, programs: Programs, game: str, streams: Sequence[Streams]) -> Training:
+    """Return lanes of one program that have begun."""
+    count = len(streams)
+    learners, games = LoopLearners([programs] * count, streams, threads=1), [GAMES[game]] * count
+    group = make_group(domain_of(task), programs.plan, games, range(count), streams, learners, Placement.HOST)
     group.begin()
     return group
 
 
-def advance(group: Group) -> None:
+def advance(group: Training) -> None:
     """Take one agent step in every lane."""
     group.advance()
 
 
-def learner_of(group: Group) -> tuple[int, Any]:
+def learner_of(group: Training) -> tuple[int, Any]:
     """Return the updates so far and the parameters of the first lane."""
     return group.updates, group.learners.get(0).params
 
@@ -212,7 +212,7 @@ class Updates:
 def update(repeats: str) -> Round:
     """Floating-point operations of updates, as the compiler counts them, beside those of a matrix product."""
     learning = {network: Updates(programs_for(spec_of(network), BOXING)) for network in ("nature", "impala")}
-    cost = {network: updates.programs.cost()[0] / 1e9 for network, updates in learning.items()}
+    cost = {network: cost_of(updates.programs).update_operations / 1e9 for network, updates in learning.items()}
     counts = itertools.count()
 
     def work(updates: Updates) -> None:
@@ -301,20 +301,7 @@ def sac(game: str, lanes: str, steps: str) -> Round:
     count, task = int(lanes), load_task("mujoco")
     (resolved,) = resolve(Request(task.id, "sac", None, ("dense",), ("agent.replay_capacity=100000",)))
     programs, streams = programs_for(resolved.spec, GAMES[game]), [Streams(task.key, game, n) for n in range(count)]
-    learners = LoopLearners([programs] * count, streams, threads=1)
-    group = start_lanes(
-        domain_of(task),
-        Setup(
-            programs.plan,
-            [GAMES[game]] * count,
-            range(count),
-            streams,
-            learners,
-            Placement.HOST,
-            [None] * count,
-            lambda lane, done, total: None,
-        ),
-    )
+    group = group_of(task, programs, game, streams)
     for _ in range(programs.plan.warm_up + 64):
         group.advance()
 

@@ -20,7 +20,7 @@ from suite.contracts.card import Card
 from suite.errors import SuiteError
 from suite.experience.logs.manifest import Manifest as LogManifest
 from suite.experience.logs.sample import SampleFile
-from suite.learning.programs import Programs
+from suite.learning.program_cost import ProgramCost
 from suite.records.checkpoints import Manifest as CheckpointManifest
 from suite.records.record import (
     Actions,
@@ -32,8 +32,8 @@ from suite.records.record import (
     ProvenanceFile,
     StatusFile,
 )
+from suite.running.checkpointing import LaneState
 from suite.running.request import Request, resolve
-from suite.running.resume import LaneState
 from suite.tasks import Task, load_task, task_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -98,7 +98,8 @@ def write_logs(out: Path) -> None:
 @contextmanager
 def uncompiled() -> Iterator[None]:
     """Let plans be made without compiling programs, which takes nearly all of their time: they cost nothing."""
-    with patch.object(Programs, "cost", lambda _: (0.0, 0.0)), patch.object(Programs, "_scratch_bytes", 0):
+    nothing = dict.fromkeys(("update_operations", "action_operations", "training_bytes"), 0)
+    with patch.multiple(ProgramCost, **nothing):
         yield
 
 

@@ -68,7 +68,7 @@ def duels(task: TaskPage, data: TaskData) -> tuple[Duel, ...]:
         SECONDS_EACH * len(chosen),
     )
     found = judged(dict(zip(chosen, compared, strict=True)))
-    frames = data.task.budget.frames
+    frames = data.task.budget.length
     curves = {config_id: learning.curve_scores(data.task, data.runs_of(config_id), frames) for config_id in ids}
     areas = learning.areas_between(data.task, curves, found, frames)
     return tuple(

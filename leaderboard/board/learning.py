@@ -24,7 +24,7 @@ from suite.tasks import GAMES, Task, human_normalized
 
 def iterations(task: Task, frames: int) -> int:
     """Return how many iterations a budget has; the last may be a short one."""
-    return -(-frames // task.budget.iteration_frames)
+    return -(-frames // task.budget.iteration_length)
 
 
 def progress(run: StoredRun, count: int) -> Mapping[int, float]:
@@ -59,7 +59,7 @@ def curve_scores(task: Task, runs: Sequence[StoredRun], frames: int, games: Coll
 
 def positions(task: Task, frames: int) -> tuple[int, ...]:
     """Return the frames at which the iterations of a budget end."""
-    return tuple((index + 1) * task.budget.iteration_frames for index in range(iterations(task, frames)))
+    return tuple((index + 1) * task.budget.iteration_length for index in range(iterations(task, frames)))
 
 
 def carried(task: Task, runs: Sequence[StoredRun], frames: int) -> tuple[int, ...]:

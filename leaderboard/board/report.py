@@ -17,7 +17,7 @@ from leaderboard.store.snapshot import Snapshot
 from suite import __version__
 from suite.contracts.card import Value
 from suite.errors import BadData
-from suite.tasks import GAMES, Task, human_normalized, load_task, task_names
+from suite.tasks import GAMES, MujocoEnvironment, Task, human_normalized, load_task, task_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def read(snapshot: Snapshot) -> Report:
             "Build the site with the suite that has these tasks.",
         )
     data = {task.id: task_data(snapshot, task) for task in tasks}
-    prepare(question for found in data.values() for question in _questions(found))
+    prepare(question for found in data.values() for question in questions(found))
     pages = tuple(task_page(found) for found in data.values())
     return Report(Site(pages, method_cards(), snapshot.digest(), __version__), data, tuple(snapshot.submissions()))
 
@@ -75,13 +75,13 @@ def task_data(snapshot: Snapshot, task: Task) -> TaskData:
     return TaskData(task, by_id, tuple(runs), entries, snapshot.diagnostics(task.key), snapshot.checkpoints(task.key))
 
 
-def _questions(data: TaskData) -> list[Question]:
+def questions(data: TaskData) -> list[Question]:
     """Return what the pages of a task will ask about its scores."""
     found: list[Question] = []
     for shortened in (False, True):
         grouped: dict[str, list[StoredRun]] = defaultdict(list)
         for run in data.runs:
-            if (data.configurations[run.config_id].frames != data.task.budget.frames) == shortened:
+            if (data.configurations[run.config_id].frames != data.task.budget.length) == shortened:
                 grouped[run.config_id].append(run)
         found += standings.questions(data.task, grouped, shortened=shortened)
     return found
@@ -93,9 +93,8 @@ def _footnotes(configurations: Iterable[StoredConfiguration]) -> tuple[str, ...]
 
 def _place(task: Task) -> tuple[bool, int, bool, int, int, str]:
     """Return what tasks are sorted by: official first, then the family, then the budget, then the number of games."""
-    family = ("atari", "offline", "continuous").index(task.family)
-    lives = task.family != "continuous" and task.atari.terminal_on_life_loss
-    return not task.official, family, lives, task.budget.frames, len(task.games), task.id
+    lives = task.environment.terminal_on_life_loss
+    return not task.official, task.place, lives, task.budget.length, len(task.games), task.id
 
 
 def task_page(data: TaskData) -> TaskPage:
@@ -107,7 +106,7 @@ def task_page(data: TaskData) -> TaskPage:
     by_budget: dict[int, list[StoredConfiguration]] = defaultdict(list)
     for item in configurations:
         by_budget[item.frames].append(item)
-    full = by_budget.pop(task.budget.frames, [])
+    full = by_budget.pop(task.budget.length, [])
     budgets = sorted(by_budget, reverse=True)
     here = {config_id for config_id in held if not entries[config_id].published}
     return TaskPage(
@@ -122,7 +121,7 @@ def task_page(data: TaskData) -> TaskPage:
         games=len(task.games),
         unnormalized=tuple(name for name in task.games if not GAMES[name].normalizable),
         default_seeds=len(task.default_seeds),
-        full=_board(task, task.budget.frames, full, runs, entries),
+        full=_board(task, task.budget.length, full, runs, entries),
         shortened=tuple(_board(task, frames, by_budget[frames], runs, entries) for frames in budgets),
         unfinished=_unfinished(configurations, runs, entries),
         footnotes=footnotes,
@@ -133,7 +132,7 @@ def task_page(data: TaskData) -> TaskPage:
 
 
 def _scored(task: Task) -> str:
-    evaluation, window = task.evaluation, f"the last {task.score.window_frames:,} {task.unit}"
+    evaluation, window = task.evaluation, f"the last {task.score.window_length:,} {task.unit}"
     if task.score.rule == "mean_training_return" or evaluation is None:
         return f"the training episodes that end in {window}"
     how = f"with epsilon {evaluation.epsilon:g}" if evaluation.epsilon else "without exploration"
@@ -149,7 +148,7 @@ def _scored(task: Task) -> str:
 
 def protocol(task: Task) -> str:
     """Return the protocol in a paragraph: all that a number on the page depends on."""
-    return _continuous_protocol(task) if task.family == "continuous" else _atari_protocol(task)
+    return _continuous_protocol(task) if isinstance(task.environment, MujocoEnvironment) else _atari_protocol(task)
 
 
 def _atari_protocol(task: Task) -> str:
@@ -158,12 +157,12 @@ def _atari_protocol(task: Task) -> str:
     run = "Each run is one agent on one game with one seed"
     if task.data is None:
         parts = [
-            f"{run} for {budget.frames:,} emulator frames, {task.agent_steps(budget.frames):,} agent steps of "
+            f"{run} for {budget.length:,} emulator frames, {task.agent_steps(budget.length):,} agent steps of "
             f"{environment.frame_skip} frames each."
         ]
     else:
         parts = [
-            f"{run} for {budget.frames:,} gradient steps on {100 * task.data.fraction:g} % of the transitions that "
+            f"{run} for {budget.length:,} gradient steps on {100 * task.data.fraction:g} % of the transitions that "
             f"another agent logged, drawn as {task.data.reading}; nothing is played but evaluation episodes."
         ]
     parts += [
@@ -184,7 +183,7 @@ def _continuous_protocol(task: Task) -> str:
     options = task.mujoco
     return (
         f"Each run is one agent in one environment (Gymnasium's {options.version} of MuJoCo's) with one seed for "
-        f"{task.budget.frames:,} environment steps. Episodes end with the environment's own condition or after "
+        f"{task.budget.length:,} environment steps. Episodes end with the environment's own condition or after "
         f"{options.max_episode_steps:,} steps, which is no terminal for learning. The score of a run is the mean raw "
         f"return of {_scored(task)}. Returns of different environments have no common scale, so that there is no "
         "aggregate and no rank: look at each environment."
@@ -218,7 +217,7 @@ def _board(
     for run in runs:
         if run.config_id in grouped:
             grouped[run.config_id].append(run)
-    shortened = frames != task.budget.frames
+    shortened = frames != task.budget.length
     specs = {item.config_id: item.spec for item in configurations}
     rows = standings.standings(task, grouped, entries, specs, ranked=task.official and not shortened)
     ticks, rows = standings.forest(rows)
@@ -227,7 +226,7 @@ def _board(
     return Board(
         frames=frames,
         shortened=shortened,
-        iteration_frames=task.budget.iteration_frames,
+        iteration_length=task.budget.iteration_length,
         games_needed=sum(GAMES[name].normalizable for name in task.games),
         standings=rows,
         ticks=ticks,

@@ -15,6 +15,7 @@ from leaderboard.board import learning
 from leaderboard.board.estimates import CURVE, METRICS, Question, ask
 from leaderboard.board.flops import flops
 from leaderboard.board.views import Bar, Curve, CurvePoint, Entry, Span, Standing, Tick
+from leaderboard.bundles.levels import LEVELS
 from leaderboard.statistics import ranks
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
@@ -24,10 +25,6 @@ from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
 Grouped = Mapping[str, Sequence[StoredRun]]
-
-
-LEVELS = ("claimed", "recomputed", "replayed", "rerun")
-"""How far a result is proven, lowest first; numbers of others are `published`."""
 
 
 def standings(
@@ -86,7 +83,7 @@ def curves(task: Task, grouped: Grouped, entries: Sequence[Entry]) -> tuple[Curv
     A run that diverged counts with its last value from there on.
     """
     found = []
-    frames, ends = task.budget.frames, learning.positions(task, task.budget.frames)
+    frames, ends = task.budget.length, learning.positions(task, task.budget.length)
     for entry in entries:
         scores = learning.curve_scores(task, grouped[entry.config_id], frames)
         under = learning.area(task, scores, frames)
@@ -109,8 +106,8 @@ def questions(task: Task, grouped: Grouped, *, shortened: bool) -> list[Question
         found += [Question(metric, scores) for metric in (METRICS[:1] if shortened else METRICS)]
         if shortened:
             continue
-        curve = learning.curve_scores(task, runs, task.budget.frames)
-        under = learning.area(task, curve, task.budget.frames)
+        curve = learning.curve_scores(task, runs, task.budget.length)
+        under = learning.area(task, curve, task.budget.length)
         if under is not None:
             found += [Question(CURVE, _at(curve, np.flatnonzero(complete_points(curve)))), under]
     return found

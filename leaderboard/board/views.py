@@ -144,7 +144,7 @@ class Board:
 
     frames: int
     shortened: bool
-    iteration_frames: int
+    iteration_length: int
     games_needed: int
     standings: tuple[Standing, ...]
     ticks: tuple[Tick, ...]
@@ -176,11 +176,6 @@ class Board:
     def no_flops(self) -> tuple[str, ...]:
         """Why some entries run here have no count of operations."""
         return tuple(sorted({row.flops.why for row in self.standings if row.flops.why and not row.entry.published}))
-
-    @property
-    def curve_frames(self) -> tuple[int, ...]:
-        """All frames at which some curve has a point."""
-        return tuple(sorted({point.frames for curve in self.curves for point in curve.points}))
 
     @property
     def unbalanced(self) -> bool:

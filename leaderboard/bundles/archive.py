@@ -47,11 +47,11 @@ class _Entry:
 
 
 class Archive:
-    """The entries of a zip file, by name; `sha256` is that of the file."""
+    """The entries of a zip file, by name; `sha256` is that of the file, taken here if it is not known yet."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, sha256: str | None = None) -> None:
         self._content = content
-        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.sha256 = sha256 or hashlib.sha256(content).hexdigest()
         self._entries = _directory(content)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -51,7 +52,7 @@ class Bundle:
     ) -> None:
         """Nothing is held open: the file was read into memory."""
 
-    @property
+    @cached_property
     def environment(self) -> EnvironmentLock:
         """What the runs were run with, as environment.json says."""
         content = parse_json(self.read("environment.json"), "environment.json")
@@ -67,8 +68,9 @@ class Bundle:
             raise Rejected("files.hash", name, "its SHA-256 is not that of the manifest")
         return content
 
+    @cached_property
     def cards(self) -> dict[tuple[str, str], Card]:
-        """Return the components' cards, by kind and id."""
+        """The components' cards, by kind and id."""
         found = {}
         for name in self._archive.names:
             if not name.startswith("cards/"):

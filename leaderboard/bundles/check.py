@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Generic, TypeVar
 
-from leaderboard.bundles import record_checks, run_checks, set_checks
+from leaderboard.bundles import run_checks, set_checks
+from leaderboard.bundles.archive import Archive
 from leaderboard.bundles.bundle import Bundle, open_bundle
 from leaderboard.bundles.curves import Curve, parquet_version, same_table, write_curves
 from leaderboard.bundles.environment import lock
 from leaderboard.bundles.findings import SEVERITIES, Finding, Rejected, Severity, finding, shown
-from leaderboard.bundles.pack import components
+from leaderboard.bundles.levels import CheckLevel
 from leaderboard.bundles.runs import BundledRun, document_name
 from leaderboard.bundles.schema import VERSION, ManifestRun
 from leaderboard.bundles.set_checks import RunFacts
 from leaderboard.bundles.submission_checks import check_submission
 from suite.errors import BadData
-from suite.records.claims import Checked, trace
-from suite.records.claims import check as check_claims
+from suite.records import claims
+from suite.records.claims import Checked
+from suite.records.judged_cell import Cards
 from suite.records.record import FINISHED, Attempt
 from suite.tasks import Task, load_task
+from suite.tasks.specification import components
 
-Level = Literal["claimed", "recomputed", "replayed"]
 Comparison = Callable[[str, Sequence[RunFacts]], list[Finding]]
 """What a bundle, by its SHA-256 and the facts of its runs, is beside others: see `leaderboard.store.comparison`."""
+
+KeptT = TypeVar("KeptT")
 
 COMPONENT = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 MOST_COMPONENTS = 12
@@ -48,7 +51,7 @@ class Report:
 
     bundle: str
     sha256: str
-    level: Level
+    level: CheckLevel
     findings: tuple[Finding, ...]
     task: str = ""
     title: str = ""
@@ -74,15 +77,29 @@ class Report:
         return json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
 
 
-@dataclass(slots=True)
-class _Progress:
-    """What a check has found so far."""
+@dataclass(frozen=True, slots=True)
+class Examined(Generic[KeptT]):
+    """A bundle and what its check found. `kept`: of every run what was to be kept of it; of a bad bundle nothing.
 
+    `bundle` is None where not even its structure holds.
+    """
+
+    report: Report
+    bundle: Bundle | None
+    kept: tuple[KeptT, ...]
+
+
+@dataclass(slots=True)
+class _Progress(Generic[KeptT]):
+    """What a check has found so far. `keep` says what is kept of a run."""
+
+    keep: Callable[[Checked], KeptT]
     bundle: Bundle | None = None
     findings: list[Finding] = field(default_factory=list)
     facts: list[RunFacts] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
+    kept: list[KeptT] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
@@ -102,14 +119,13 @@ def check_bundle(
     With `compare`, its runs are compared with those of others; what that raises is raised.
     `progress` gets a line before what takes long.
     """
-    done = _Progress()
-    with _answering(done, path.name):
-        done.bundle = bundle = open_bundle(path)
-        _check(bundle, done)
-        if replay and not done.failed:
-            from leaderboard.bundles.replay import replay_runs
+    done = _Progress(lambda checked: None)
+    _examine(lambda: open_bundle(path), path.name, done)
+    if replay and not done.failed and (bundle := done.bundle) is not None:
+        from leaderboard.bundles.replay import replay_runs
 
-            progress(f"Replaying {plural(len(bundle.run_names), 'run')} (Atari: about 16,000 scored frames a second).")
+        progress(f"Replaying {plural(len(bundle.run_names), 'run')} (Atari: about 16,000 scored frames a second).")
+        with _answering(done, path.name):
             found, names = replay_runs(bundle)
             done.findings += found
             done.replayed += names
@@ -118,37 +134,53 @@ def check_bundle(
     return _report(path, done, replay=replay)
 
 
-def _check(bundle: Bundle, done: _Progress) -> None:
+def examine(path: Path, content: bytes, sha256: str, keep: Callable[[Checked], KeptT]) -> Examined[KeptT]:
+    """Check a bundle that was read from `path`, and return it with what `keep` makes of its runs, one after another."""
+    done = _Progress(keep)
+    _examine(lambda: Bundle(path, Archive(content, sha256)), path.name, done)
+    report = _report(path, done, replay=False)
+    return Examined(report, done.bundle, () if done.failed else tuple(done.kept))
+
+
+def _examine(read: Callable[[], Bundle], name: str, done: _Progress[KeptT]) -> None:
+    with _answering(done, name):
+        done.bundle = read()
+        _check(done.bundle, done)
+
+
+def _check(bundle: Bundle, done: _Progress[KeptT]) -> None:
     if bundle.version != VERSION:
         done.findings.append(finding("schema.converted", "bundle", f"it has schema {bundle.version}"))
     done.findings += check_submission(bundle.submission)
-    cards = bundle.cards()
-    seen: set[tuple[str, str]] = set()
+    unused = set(bundle.cards)
     for name in bundle.run_names:
         with _answering(done, name):
-            seen |= _check_one(bundle, cards, name, done)
+            unused -= _check_one(bundle, name, done)
     if not bundle.run_names:
         done.findings.append(finding("runs.none", "bundle", "there is no run in it"))
     elif len(done.facts) == len(bundle.run_names):
-        if unused := sorted(cards.keys() - seen):
-            done.findings.append(finding("cards.missing", "cards", f"{unused[0][0]} {unused[0][1]} is used by no run"))
+        if unused:
+            kind, card = min(unused)
+            done.findings.append(finding("cards.missing", "cards", f"{kind} {card} is used by no run"))
         _check_together(bundle, done)
 
 
-def _check_one(bundle: Bundle, cards: run_checks.Cards, name: str, done: _Progress) -> set[tuple[str, str]]:
-    """Check one run and return its components; of a run itself nothing is kept, so that memory holds one at a time."""
+def _check_one(bundle: Bundle, name: str, done: _Progress[KeptT]) -> set[tuple[str, str]]:
+    """Check one run and return its components; only what is to be kept of it is, so that memory holds one at a time."""
     run = bundle.run(name)
     task = _task(run, bundle.manifest.task, name)
-    checked = _check_claims(run, task, name)
-    done.findings += _check_run(run, task, cards, name)
+    checked = _checked(run, name)
+    done.findings += _check_run(run, task, bundle.cards, name)
     done.facts.append(_facts(checked, task, name))
     done.attempts += run.provenance.attempts
+    if not done.failed:
+        done.kept.append(done.keep(checked))
     return {(kind, part.id) for kind, part in components(run.cell.spec)}
 
 
-def _check_claims(run: BundledRun, task: Task, name: str) -> Checked:
+def _checked(run: BundledRun, name: str) -> Checked:
     """Return a run with everything recomputed; Rejected for what is so wrong that the rest makes no sense."""
-    if document_name(run) != name or run.cell.config_id != run.cell.spec.config_id or run.cell.game not in task.games:
+    if document_name(run) != name:
         raise Rejected("runs.identity", name, f"it holds {shown(run.cell.config_id)} {shown(run.cell.game)}")
     names = [part.id for _, part in components(run.cell.spec)]
     if bad := [one for one in names if not COMPONENT.fullmatch(one)] or names[MOST_COMPONENTS:]:
@@ -162,28 +194,26 @@ def _check_claims(run: BundledRun, task: Task, name: str) -> Checked:
     if not {row.attempt for row in (*run.episodes, *run.evaluation)} | {run.status.attempt} <= known:
         raise Rejected("runs.claims", name, "it has rows of an attempt without provenance")
     try:
-        return check_claims(run, run.status.state)
-    except BadData as error:
-        raise Rejected("runs.claims", name, error.problem.partition(": ")[2] or error.problem) from error
+        return claims.check(run, run.status.state)
+    except claims.Contradicted as error:
+        raise Rejected(error.inconsistency.code, name, f"{error.inconsistency.message}.") from error
 
 
-def _check_run(run: BundledRun, task: Task, cards: run_checks.Cards, name: str) -> Iterator[Finding]:
+def _check_run(run: BundledRun, task: Task, cards: Cards, name: str) -> Iterator[Finding]:
     """Yield everything else about one run."""
     if run.status.state == "diverged":
         yield finding("runs.diverged", name, "it diverged")
     if run.cell.spec.shortened:
-        yield finding("protocol.shortened", name, f"{run.cell.spec.frames:,} of {task.budget.frames:,} {task.unit}")
-    for key, value in sorted(run.cell.departures.items()):
-        yield finding("protocol.departure", name, f"{key}: published {shown(value)}")
-    yield from record_checks.check_steps(run, task, name)
-    yield from record_checks.check_seeds(run, task, name)
-    yield from record_checks.check_evaluation(run, task, name)
-    yield from record_checks.check_actions(run, task, name)
-    yield from run_checks.check_components(run, task, cards, name)
+        yield finding("protocol.shortened", name, f"{run.cell.spec.frames:,} of {task.budget.length:,} {task.unit}")
+    found = list(claims.further(run, task, cards))
+    yield from (finding(one.code, name, one.message) for one in found)
+    if all(one.code != "protocol.departures" for one in found):
+        for key, value in sorted(run.cell.departures.items()):
+            yield finding("protocol.departure", name, f"{key}: published {shown(value)}")
+    yield from run_checks.check_cards(run, cards, name)
     for attempt in run.provenance.attempts:
-        yield from run_checks.check_environment(attempt, task, run.cell.game, name)
+        yield from run_checks.check_versions(attempt, name)
     yield from run_checks.check_returns(run, task, name)
-    yield from run_checks.check_summary(run, name)
     yield from run_checks.check_provenance(run, task, name)
 
 
@@ -207,12 +237,12 @@ def _facts(checked: Checked, task: Task, name: str) -> RunFacts:
         score=checked.score,
         scored_episodes=checked.scored_episodes,
     )
-    curve = Curve(cell.config_id, cell.game, cell.seed, task.budget.iteration_frames, checked.iterations)
+    curve = Curve(cell.config_id, cell.game, cell.seed, task.budget.iteration_length, checked.iterations)
     fingerprints = frozenset(attempt.environment_fingerprint for attempt in run.provenance.attempts)
-    return RunFacts(name, claim, curve, trace(run), fingerprints, cell.spec.shortened, checked.digest)
+    return RunFacts(name, claim, curve, claims.trace(run), fingerprints, cell.spec.shortened, checked.digest)
 
 
-def _check_together(bundle: Bundle, done: _Progress) -> None:
+def _check_together(bundle: Bundle, done: _Progress[KeptT]) -> None:
     """Check what all runs, once they could all be read, are together, and the files that follow from them."""
     task = load_task(bundle.manifest.task.partition("@")[0])
     done.findings += set_checks.check_grid(done.facts, task, partial=bundle.submission.partial)
@@ -233,8 +263,7 @@ def _check_manifest(bundle: Bundle, facts: list[RunFacts]) -> Iterator[Finding]:
         return
     for run in facts:
         claim = claims[run.name]
-        same = claim.model_copy(update={"score": run.claim.score}) == run.claim
-        if not same or not _close(claim.score, run.claim.score):
+        if claim != run.claim:
             text = f"it claims {claim.score} over {claim.scored_episodes}, the episodes give {run.claim.score}"
             yield finding("manifest.claims", run.where, text)
 
@@ -247,14 +276,8 @@ def _check_curves(bundle: Bundle, facts: list[RunFacts]) -> Iterator[Finding]:
         yield finding("curves.differ", "curves.parquet", "it differs from the curves of the episodes")
 
 
-def _close(claimed: float | None, found: float | None) -> bool:
-    if claimed is None or found is None:
-        return claimed is found
-    return math.isclose(claimed, found, rel_tol=1e-9, abs_tol=1e-9)
-
-
 @contextmanager
-def _answering(done: _Progress, where: str) -> Iterator[None]:
+def _answering(done: _Progress[KeptT], where: str) -> Iterator[None]:
     """Turn whatever is raised into a finding."""
     try:
         yield
@@ -266,11 +289,11 @@ def _answering(done: _Progress, where: str) -> Iterator[None]:
         done.findings.append(finding("checker.defect", where, f"{type(error).__name__}: {error}"))
 
 
-def _report(path: Path, done: _Progress, *, replay: bool) -> Report:
+def _report(path: Path, done: _Progress[KeptT], *, replay: bool) -> Report:
     bundle = done.bundle
     names = {run.name for run in done.facts if run.claim.state == "done"}
     complete = replay and bool(names) and names == set(done.replayed)
-    level: Level = "claimed" if done.failed else "replayed" if complete else "recomputed"
+    level: CheckLevel = "claimed" if done.failed else "replayed" if complete else "recomputed"
     return Report(
         bundle=shown(path.name).strip("'\""),
         sha256=bundle.sha256 if bundle is not None else "",

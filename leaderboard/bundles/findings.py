@@ -71,7 +71,7 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "runs.diverged": ("note", "A run that diverged; it counts as a result.", "Nothing to do."),
     "manifest.claims": ("error", "The manifest's table is not what the runs say.", _PACK),
     "games.missing": ("error", "Games of the task that have no run.", "Run them, or set partial = true."),
-    "seeds.chosen": ("error", "Default seeds left out below ones that are there.", "Submit every seed that was run."),
+    "seeds.chosen": ("error", "Seeds left out below ones that are there.", "Submit every seed that was run."),
     "seeds.missing": ("error", "Default seeds of the task that are missing.", "Run them, or set partial = true."),
     "partial": ("review", "Games or seeds are missing, as the submission says.", "It ranks once they are there."),
     # The record of a run.
@@ -79,9 +79,11 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "record.length": ("error", "An episode longer than the task allows.", _RUNS),
     "record.seeds": ("error", "An emulator seed that is not the one that the cell assigns.", _RUNS),
     "record.evaluation": ("error", "An evaluation that is not whole, or was not due.", _RUNS),
+    "record.checkpoints": ("error", "Hashes at checkpoints that are missing, out of order or of no training.", _RUNS),
     "record.actions": ("error", "Actions of a scored episode that are missing, unreadable or too many.", _RUNS),
     "record.no_actions": ("note", "No actions were submitted, so nothing can be replayed.", "Pack with them."),
     # Protocol and components.
+    "protocol.specification": ("error", "A specification that `suite run` does not make.", _RUNS),
     "protocol.settings": ("error", "Settings that are not those of the component's card.", _RUNS),
     "protocol.departures": ("error", "The listed departures are not the settings that differ.", _RUNS),
     "protocol.departure": ("note", "A setting that departs from the published one.", "Nothing to do; it is shown."),

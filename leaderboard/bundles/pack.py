@@ -25,7 +25,8 @@ from suite.errors import BadData, SuiteError, UsageError
 from suite.records.claims import check
 from suite.records.record import FINISHED, Attempt, Run, effective_state, find_runs, read_run
 from suite.tasks import load_task
-from suite.tasks.configuration import Component, Spec
+from suite.tasks.configuration import Spec
+from suite.tasks.specification import components
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -136,16 +137,16 @@ def _files(directories: Sequence[Path], submission: bytes, with_actions: bool) -
         name = document_name(run)
         if name in files:
             raise UsageError(f"{path} is a cell that is there twice.", "Name every run once.")
+        claims[name], curves[name] = claim_of(run, name)
         files[name] = _bounded(to_document(run, with_actions=with_actions), run)
         if sum(map(len, files.values())) > ALL_BYTES // 2:
             raise _TooLarge(f"{len(directories)} runs are too large for a bundle.", "Pack fewer, with partial = true.")
-        claims[name], curves[name] = _claim(run, name)
         attempts += run.provenance.attempts
         specs[run.cell.config_id] = run.cell.spec
     tasks = sorted({spec.task_key for spec in specs.values()})
     if len(tasks) > 1:
         raise UsageError(f"These are runs of several tasks: {', '.join(tasks)}.", "Pack one bundle for each.")
-    cards, absent = _cards(specs.values())
+    cards, absent = cards_of(specs.values())
     files |= cards
     files["curves.parquet"] = write_curves(curve for _, curve in sorted(curves.items()))
     files["environment.json"] = document(lock(attempts))
@@ -155,7 +156,7 @@ def _files(directories: Sequence[Path], submission: bytes, with_actions: bool) -
     return files | {"manifest.json": manifest}, absent
 
 
-def _claim(run: Run, name: str) -> tuple[dict[str, Any], Curve]:
+def claim_of(run: Run, name: str) -> tuple[dict[str, Any], Curve]:
     """Return a run's row of the manifest and its curve; BadData if what it says does not follow from its episodes."""
     cell, checked = run.cell, check(run, run.status.state)
     claim = {
@@ -167,7 +168,7 @@ def _claim(run: Run, name: str) -> tuple[dict[str, Any], Curve]:
         "score": checked.score,
         "scored_episodes": checked.scored_episodes,
     }
-    frames = load_task(cell.spec.task).budget.iteration_frames
+    frames = load_task(cell.spec.task).budget.iteration_length
     return claim, Curve(cell.config_id, cell.game, cell.seed, frames, checked.iterations)
 
 
@@ -196,7 +197,7 @@ def _bounded(content: bytes, run: Run) -> bytes:
     return content
 
 
-def _cards(specs: Iterable[Spec]) -> tuple[dict[str, bytes], list[str]]:
+def cards_of(specs: Iterable[Spec]) -> tuple[dict[str, bytes], list[str]]:
     """Return the cards of all components, and a sentence for each that is not installed here as the runs used it."""
     files, absent = {}, []
     used = {(kind, part.id): part.card for spec in specs for kind, part in components(spec)}
@@ -207,9 +208,3 @@ def _cards(specs: Iterable[Spec]) -> tuple[dict[str, bytes], list[str]]:
         else:
             absent.append(f"The {kind} {name} is not here as these runs used it (card {digest}): it goes without card.")
     return files, absent
-
-
-def components(spec: Spec) -> list[tuple[registry.Kind, Component]]:
-    """Return a configuration's components, each with its kind."""
-    found: list[tuple[registry.Kind, Component]] = [("agent", spec.agent), ("network", spec.network)]
-    return [*found, *(("method", method) for method in spec.methods)]

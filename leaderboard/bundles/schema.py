@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.bundles.findings import Rejected
+from leaderboard.bundles.levels import CheckLevel
 from suite.contracts.card import Card
 from suite.records.record import CellFile, ProvenanceFile, StatusFile
 
@@ -265,7 +266,7 @@ class ReportFile(_Closed):
 
     schema_name: Literal["leaderboard.report/1"] = Field(alias="schema")
     bundle: ReportBundle
-    level: Literal["claimed", "recomputed", "replayed"]
+    level: CheckLevel
     errors: Count
     reviews: Count
     notes: Count

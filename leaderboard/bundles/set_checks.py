@@ -20,7 +20,7 @@ ALIKE_POINTS = 8
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is kept of a run once it has been checked. `trace`: as `scoring.trace`; `digest`: of all that counts."""
+    """What is kept of a run once it has been checked. `trace`: as `claims.trace`; `digest`: of all that counts."""
 
     name: str
     claim: ManifestRun
@@ -37,7 +37,10 @@ class RunFacts:
 
 
 def check_grid(runs: Sequence[RunFacts], task: Task, *, partial: bool) -> Iterator[Finding]:
-    """Yield findings about games and default seeds that are missing, by configuration."""
+    """Yield findings about games and seeds that are missing, by configuration.
+
+    Default seeds are wanted; who has more of them, has them all up to the greatest, so that none was chosen.
+    """
     by_config: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for run in runs:
         by_config[run.claim.config_id][run.claim.game].add(run.claim.seed)
@@ -47,7 +50,8 @@ def check_grid(runs: Sequence[RunFacts], task: Task, *, partial: bool) -> Iterat
         if absent:
             found.append(("games.missing", f"no run of {', '.join(absent)}"))
         for game, seeds in sorted(games.items()):
-            missing = [seed for seed in task.default_seeds if seed not in seeds]
+            wanted = {*task.default_seeds, *range(max(seeds) if max(seeds) not in task.default_seeds else 0)}
+            missing = sorted(wanted - seeds)
             if any(seed < max(seeds) for seed in missing):
                 found.append(("seeds.chosen", f"{game}: {_seeds(missing)} left out, submitted: {_list(sorted(seeds))}"))
             elif missing:

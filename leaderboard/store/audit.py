@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from leaderboard.store.details import unpacked
 from leaderboard.store.engine import transaction
 from suite.errors import BadData, SuiteError
 from suite.records.claims import trace_of
-from suite.records.score import by_evaluation, score
+from suite.records.score import by_evaluation, score_of_rows
 from suite.tasks import load_task
 
 
@@ -106,11 +105,8 @@ def _rescored(row: Row[Any]) -> str | None:
         rows = [_Ended(*one) for one in unpacked(column) or ()]
     except (BadData, TypeError):
         return f"{_cell(row)}: its episodes cannot be read"
-    value, count = score(known, row.frames, rows)  # type: ignore[type-var]
-    same = value is row.score is None or (
-        value is not None and row.score is not None and math.isclose(value, row.score, rel_tol=1e-9, abs_tol=1e-9)
-    )
-    if same and count == row.scored_episodes:
+    value, count = score_of_rows(known, row.game, row.state, row.frames, rows)  # type: ignore[type-var]
+    if (value, count) == (row.score, row.scored_episodes):
         return ""
     return f"{_cell(row)}: the score is {row.score} over {row.scored_episodes}, its episodes give {value} over {count}"
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, select
 
-from leaderboard.store.models import LEVELS, Attestation, Submission
+from leaderboard.bundles.levels import LEVELS
+from leaderboard.store.models import Attestation, Submission
 from leaderboard.store.rows import RETRACTED, Flag
 from suite.records.record import FINISHED
 
@@ -138,7 +139,7 @@ def superfluous(rows: Mapping[int, RowT], submitted: Iterable[int]) -> list[int]
 
 def highest(levels: Iterable[str]) -> str:
     """Return the highest of some levels, `claimed` if there is none."""
-    return max(levels, key=LEVELS.index, default=LEVELS[0])
+    return max(levels, key=[str(level) for level in LEVELS].index, default=LEVELS[0])
 
 
 def _age(row: Row) -> tuple[int, str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from leaderboard.store import schema
 from leaderboard.store.copies import Copy
 from leaderboard.store.database import Ingested, ResultStore, Submitted, prepared
-from leaderboard.store.intake import Placed, find_bundles, read_bundle, sha256_of
+from leaderboard.store.intake import Placed, content_of, find_bundles, read_bundle
 from leaderboard.store.references import add_references
 from leaderboard.store.rows import NewRun
 from leaderboard.store.snapshot import Conflict
@@ -146,9 +147,11 @@ class _Intake:
             self._count(placed.path, run)
 
     def _bundle(self, placed: Placed) -> Submitted:
-        attestation = placed.attestation()
-        known = self._store.place(sha256_of(placed.path), placed.slug, attestation)
-        return known or self._store.add_submission(read_bundle(placed, attestation))
+        content = content_of(placed.path)
+        sha256 = hashlib.sha256(content).hexdigest()
+        attestation = placed.attestation(sha256)
+        known = self._store.place(sha256, placed.slug, attestation)
+        return known or self._store.add_submission(read_bundle(placed, content, sha256, attestation))
 
     def _refuse(self, path: Path, error: BadData, said: str) -> None:
         self.damaged.append(str(path))

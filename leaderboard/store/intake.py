@@ -9,15 +9,15 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaderboard.store import models
 from leaderboard.store.database import NewSubmission
 from leaderboard.store.details import packed
-from leaderboard.store.rows import new_run
+from leaderboard.store.rows import NewRun, new_run
 from suite.errors import BadData
-from suite.records import claims
 
 if TYPE_CHECKING:
     from leaderboard.bundles.attest import Attest
@@ -36,10 +36,13 @@ class Placed:
     path: Path
     slug: str = ""
 
-    def attestation(self) -> models.Attestation | None:
-        """Return what maintainers attest of it; only a results repository holds that. BadData if it does not hold."""
+    def attestation(self, sha256: str) -> models.Attestation | None:
+        """Return what maintainers attest of it, whose SHA-256 is this; only a results repository holds that.
+
+        BadData if it does not hold.
+        """
         file = self.path.with_name("attest.toml")
-        return _attestation(file, self.path) if self.slug and file.exists() else None
+        return _attestation(file, sha256) if self.slug and file.exists() else None
 
 
 def find_bundles(path: Path) -> Iterator[Placed]:
@@ -54,8 +57,8 @@ def find_bundles(path: Path) -> Iterator[Placed]:
             yield _placed(Path(folder) / "bundle.zip")
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a bundle; BadData if it is no plain file, too large or cannot be read."""
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a bundle; BadData if it is no plain file, too large or cannot be read."""
     from leaderboard.bundles.archive import PACKED_BYTES
 
     try:
@@ -63,48 +66,43 @@ def sha256_of(path: Path) -> str:
         if not stat.S_ISREG(found.st_mode):
             raise BadData(f"{path} is no plain file.", "Put the bundle itself there.")
         if found.st_size > PACKED_BYTES:
-            raise BadData(
-                f"{path} has {found.st_size:,} bytes; a bundle has at most {PACKED_BYTES:,}.", "Leave it out."
-            )
+            text = f"{path} has {found.st_size:,} bytes; a bundle has at most {PACKED_BYTES:,}."
+            raise BadData(text, "Leave it out.")
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return file.read(PACKED_BYTES + 1)
     except OSError as error:
         raise BadData(f"{path} cannot be read: {error.strerror or error}.", "Mend its permissions.") from error
 
 
-def read_bundle(placed: Placed, attestation: models.Attestation | None) -> NewSubmission:
+def read_bundle(placed: Placed, content: bytes, sha256: str, attestation: models.Attestation | None) -> NewSubmission:
     """Check a bundle and return the rows it becomes; BadData, with the first finding, if its check has errors."""
-    from leaderboard.bundles.bundle import open_bundle
-    from leaderboard.bundles.check import check_bundle
+    from leaderboard.bundles.check import examine
 
     if placed.slug and not SLUG.fullmatch(placed.slug):
         raise BadData(
             f"{placed.path}: a submission's folder cannot be called {placed.slug!a}.",
             "Use at most 64 small letters, digits and hyphens.",
         )
-    report = check_bundle(placed.path)
-    errors = [item for item in report.findings if item.severity == "error"]
-    if errors:
+    done = examine(placed.path, content, sha256, partial(new_run, own=False))
+    errors = [item for item in done.report.findings if item.severity == "error"]
+    if errors or done.bundle is None:
         more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise BadData(
             f"{placed.path}: {errors[0].where}: {errors[0].message} [{errors[0].code}]{more}.",
             f"See `suite submit check {placed.path}`.",
         )
-    with open_bundle(placed.path) as bundle:
-        if bundle.sha256 != report.sha256 or (attestation is not None and bundle.sha256 != attestation.sha256):
-            raise BadData(f"{placed.path} changed while it was read.", "Ingest it again.")
-        return new_submission(bundle, placed.slug, report.level, report.findings, attestation)
+    return new_submission(done.bundle, done.kept, placed.slug, done.report.level, done.report.findings, attestation)
 
 
 def new_submission(
     bundle: Bundle,
+    runs: Sequence[NewRun],
     slug: str,
     level: str,
     findings: Sequence[Finding] = (),
     attestation: models.Attestation | None = None,
 ) -> NewSubmission:
-    """Return the rows that a bundle becomes whose check has this outcome; its runs are read one by one."""
-    runs = [new_run(claims.check(run, run.status.state), own=False) for run in bundle.runs()]
+    """Return the rows that a bundle and its runs become whose check has this outcome."""
     report = {"level": level, "findings": [asdict(item) for item in findings]}
     last = max((new.row.ended_at for new in runs), default="")
     return NewSubmission(_row(bundle, slug, report, last), runs, attestation)
@@ -122,7 +120,7 @@ def _row(bundle: Bundle, slug: str, report: dict[str, Any], last: str) -> models
     documents = {
         "statement": statement,
         "environment": bundle.environment.model_dump(mode="json"),
-        "cards": {f"{kind}/{name}": card.model_dump(mode="json") for (kind, name), card in bundle.cards().items()},
+        "cards": {f"{kind}/{name}": card.model_dump(mode="json") for (kind, name), card in bundle.cards.items()},
     }
     return models.Submission(
         sha256=bundle.sha256,
@@ -150,11 +148,11 @@ def _links(submission: Submission) -> list[tuple[str, str]]:
     return links
 
 
-def _attestation(file: Path, bundle: Path) -> models.Attestation:
+def _attestation(file: Path, sha256: str) -> models.Attestation:
     from leaderboard.bundles.attest import read_attest
 
     attest = read_attest(file)
-    if attest.bundle_sha256 != sha256_of(bundle):
+    if attest.bundle_sha256 != sha256:
         raise BadData(f"{file} attests another bundle than the one beside it.", "A maintainer attests it anew.")
     return attestation_row(attest)
 

@@ -20,9 +20,6 @@ RUN_HERE = "run"
 PUBLISHED = "published iteration means"
 """Where a configuration's numbers come from: runs whose episodes are stored, or means that others published."""
 
-LEVELS = ("claimed", "recomputed", "replayed", "rerun")
-"""How far a result is proven, lowest first."""
-
 
 def slug_of(sha256: str) -> str:
     """Return the slug of a bundle that lies in no results repository: its own, wherever it lies."""

@@ -73,11 +73,11 @@ def _configurations(tasks: list[Task], curves: _Curves) -> Iterator[tuple[Config
 def _mujoco() -> tuple[Configuration, list[NewRun]]:
     task = load_task(MUJOCO_TASK)
     config_id = _config_id(task, "SAC", "mlp")
-    window, whole = task.score_window(task.budget.frames)
+    window, whole = task.score_window(task.budget.length)
     runs = []
     for (game, number), curve in sorted(mujoco_curves().items()):
         points = [(frame, mean) for frame, mean in sorted(curve) if frame <= whole]
-        means = [((frame - 1) // task.budget.iteration_frames, mean) for frame, mean in points]
+        means = [((frame - 1) // task.budget.iteration_length, mean) for frame, mean in points]
         last = [mean for frame, mean in points if frame > window]
         row = _run_row(config_id, game, number, whole, means, math.fsum(last) / len(last), MUJOCO_SOURCE)
         runs.append(NewRun(row, tuple(IterationMean(index, mean, None) for index, mean in means)))
@@ -109,7 +109,7 @@ def _published(task: Task, agent: str, network: str, caveats: Sequence[str]) -> 
         config_id=_config_id(task, agent, network),
         source=PUBLISHED,
         task=task.key,
-        frames=task.budget.frames,
+        frames=task.budget.length,
         shortened=False,
         agent=agent,
         network=network,
@@ -121,13 +121,13 @@ def _published(task: Task, agent: str, network: str, caveats: Sequence[str]) -> 
 
 
 def _runs(task: Task, agent: str, network: str, curves: _Curves) -> list[NewRun]:
-    last = task.budget.frames // ITERATION_FRAMES - 1
+    last = task.budget.length // ITERATION_FRAMES - 1
     runs = []
     for game in sorted(task.games):
         for number, curve in sorted(curves[agent, network, game].items()):
             means = [(i, mean) for i, mean in sorted(curve) if i <= last]
             row = _run_row(
-                _config_id(task, agent, network), game, number, task.budget.frames, means, dict(means).get(last)
+                _config_id(task, agent, network), game, number, task.budget.length, means, dict(means).get(last)
             )
             runs.append(NewRun(row, tuple(IterationMean(i, mean, None) for i, mean in means)))
     return runs

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import BadData
 from suite.experience.domains import Domain, require_environment
 from suite.experience.envs.base import Envs
+from suite.experience.playback import Begun, History, Played, PlayedOtherwise, play
+from suite.records.claims import inconsistencies
+from suite.records.judged_rows import of_diagnostics
 from suite.records.record import Episode, EvaluationRow, Run
-from suite.records.schedule import by_segment, due_steps, is_complete, stream_name
-from suite.records.score import by_evaluation, scorable, score, scored
-from suite.rng import Streams
+from suite.records.schedule import by_segment
+from suite.records.score import by_evaluation, scored
 from suite.tasks import GAMES, Task, load_task
 
 
@@ -45,8 +46,8 @@ def verify(run: Run) -> Verification:
     if by_evaluation(task):
         return _verify_evaluation(run, task, domain)
     counted = scored(task, run.cell.spec.frames, run.episodes)
-    logs = run.actions()
-    found = _inconsistencies(run, task)
+    logs, inputs = run.actions(), domain.inputs(GAMES[run.cell.game])
+    found = _contradictions(run, task)
     frames = 0
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
@@ -55,9 +56,9 @@ def verify(run: Run) -> Verification:
             for episode in segment:
                 if episode.episode not in logs:
                     raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
-                actions.append(logs[episode.episode].unpack(episode.length))
+                actions.append(inputs.parsed(logs[episode.episode].unpack(episode.length)))
             found += _replay(envs, segment, actions)
-            frames += sum(map(len, actions)) * task.frame_skip
+            frames += sum(map(len, actions)) * task.units_per_step
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))
@@ -66,47 +67,16 @@ def verify(run: Run) -> Verification:
 def _verify_evaluation(run: Run, task: Task, domain: Domain) -> Verification:
     """Replay every evaluation episode that is scored."""
     counted = scored(task, run.cell.spec.frames, run.evaluation)
-    streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
-    found, frames = _inconsistencies(run, task), 0
-    found += _incomplete_evaluations(run, task, counted)
+    found, frames = _contradictions(run, task), 0
     inputs = domain.inputs(GAMES[run.cell.game])
-    width = len(inputs.recorded(np.zeros(GAMES[run.cell.game].actions if task.family == "continuous" else ())))
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
         for row in counted:
-            if row.emulator_seed != streams.emulator_seed(row.episode, stream_name(row.agent_step)):
-                found.append(f"evaluation episode {row.episode}: its seed is not the one that this cell assigns")
-            envs.reset([row.emulator_seed])
-            found += _replay_episode(envs, row, _unpacked(task, row.unpack(width), width))
-            frames += row.length * task.frame_skip
+            found += _replay(envs, [row], [inputs.parsed(row.unpack(inputs.action_bytes))])
+            frames += row.length * task.units_per_step
     finally:
         envs.close()
     return Verification(len(counted), frames, tuple(found))
-
-
-def _incomplete_evaluations(run: Run, task: Task, counted: Sequence[EvaluationRow]) -> list[str]:
-    """Return in words which evaluations in the score's window are not whole."""
-    evaluation = task.evaluation
-    assert evaluation is not None
-    after, until = (task.agent_steps(frames) for frames in task.score_window(run.cell.spec.frames))
-    trajectory = int(run.cell.spec.agent.settings.get("trajectory_length", 1))  # an on-policy agent's, by `Agent`
-    due = {step for step in due_steps(evaluation, trajectory, until) if step > after}
-    found = [f"an evaluation at step {step} is not due" for step in {row.agent_step for row in counted} - due]
-    for step in sorted(due):
-        rows = [row for row in counted if row.agent_step == step]
-        lengths = {row.episode: row.length for row in rows}
-        whole = sorted(lengths) == list(range(len(rows))) and is_complete(evaluation, lengths)
-        without_last = {number: length for number, length in lengths.items() if number < len(rows) - 1}
-        if not whole or is_complete(evaluation, without_last):
-            found.append(f"the evaluation at step {step} does not have exactly its episodes, each once")
-    return found
-
-
-def _unpacked(task: Task, actions: bytes, width: int) -> NDArray[Any]:
-    """Return actions as environments take them, one row each."""
-    if task.family == "continuous":
-        return np.frombuffer(actions, "<f4").reshape(-1, width // 4)
-    return np.frombuffer(actions, np.uint8)
 
 
 def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
@@ -120,56 +90,34 @@ def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode
     return kept
 
 
-def _inconsistencies(run: Run, task: Task) -> list[str]:
-    """Return in words what the record says of itself that cannot be: left-out episodes, chosen seeds, another score."""
-    streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
-    found, step, number = [], 0, 0
-    for index, segment in enumerate(by_segment(run.episodes, task)):
-        for episode in segment:
-            step += episode.length
-            if (episode.episode, episode.agent_step) != (number, step):
-                found.append(f"episode {number} should end at agent step {step}: one was left out or changed")
-                return found + _wrong_score(run, task)
-            if episode.emulator_seed != streams.emulator_seed(index):
-                found.append(f"episode {number}: its emulator seed is not the one that this cell assigns")
-            number += 1
-    return found + _wrong_score(run, task)
+def _contradictions(run: Run, task: Task) -> list[str]:
+    """Return in words what the record says of itself that cannot be, whatever the emulator says."""
+    found = (*inconsistencies(run, task), *of_diagnostics(run, task))
+    return [one.message for one in found if one.grave]
 
 
-def _wrong_score(run: Run, task: Task) -> list[str]:
-    value, count = score(task, run.cell.spec.frames, scorable(task, run))
-    claim = run.status.summary
-    if claim is None or (claim.score, claim.scored_episodes) != (value, count):
-        return [f"the episodes give a score of {value} over {count}, which is not what status.json claims"]
-    return []
-
-
-def _replay(envs: Envs, segment: Sequence[Episode], actions: Sequence[bytes]) -> list[str]:
+def _replay(envs: Envs, episodes: Sequence[Episode | EvaluationRow], actions: Sequence[NDArray[Any]]) -> list[str]:
     """Return in words what differs from the record in the first episode of a segment that is replayed otherwise."""
-    seed: int | None = segment[0].emulator_seed
-    for episode, own in zip(segment, actions, strict=True):
-        envs.reset([seed])
-        seed = None
-        if differences := _replay_episode(envs, episode, np.frombuffer(own, np.uint8)):
-            return differences  # what follows may start from elsewhere
+    total = 0.0
+    try:
+        for event in play(envs, [History(episodes[0].emulator_seed, actions)]):
+            if isinstance(event, Begun):
+                total = 0.0
+                continue
+            total += event.reward
+            recorded = episodes[event.episode]
+            if event.position == recorded.length - 1 and (differences := _differences(recorded, event, total)):
+                return differences  # what follows may start from elsewhere
+    except PlayedOtherwise as otherwise:
+        return [f"episode {episodes[otherwise.episode].episode}: {otherwise}"]
     return []
 
 
-def _replay_episode(envs: Envs, episode: Episode | EvaluationRow, actions: NDArray[Any]) -> list[str]:
-    """Return in words what differs between a recorded episode and its replay, which starts at once."""
-    total, ended = 0.0, None
-    for step, action in enumerate(actions, start=1):
-        if action.ndim == 0 and action >= envs.actions:
-            return [f"episode {episode.episode}: action {action} does not exist"]
-        envs.send(action[None])
-        answer = envs.receive()
-        total += float(answer.reward[0])
-        ended = "truncated" if answer.truncated[0] else "terminated" if answer.discount[0] == 0 else None
-        if ended is not None and step < len(actions):
-            return [f"episode {episode.episode}: over after {step} agent steps, not {episode.length}"]
+def _differences(recorded: Episode | EvaluationRow, last: Played, total: float) -> list[str]:
+    """Return in words what differs between a recorded episode and its replay, after its last step."""
     differences = []
-    if total != episode.value:
-        differences.append(f"episode {episode.episode}: return {total:g}, recorded {episode.value:g}")
-    if ended != episode.end:
-        differences.append(f"episode {episode.episode}: {ended or 'not over'}, recorded {episode.end}")
+    if total != recorded.value:
+        differences.append(f"episode {recorded.episode}: return {total:g}, recorded {recorded.value:g}")
+    if last.end != recorded.end:
+        differences.append(f"episode {recorded.episode}: {last.end or 'not over'}, recorded {recorded.end}")
     return differences

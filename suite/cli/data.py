@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from suite.cli.signals import stopping_signals
+from suite.cli.training import Computing, computing_options, executed, planned, stop_on_signals
+from suite.monitor import Monitor
 
 if TYPE_CHECKING:
-    from suite.experience.logs.files import Look
     from suite.experience.logs.layout import Place
     from suite.experience.logs.manifest import Manifest
     from suite.experience.logs.sample import SamplePlan
@@ -60,10 +61,10 @@ def verify(directory: Path, as_json: bool) -> None:
 
     wrong = 0
     places = _some(find_places(directory), directory)
-    with _looking() as look:
+    with _watching() as monitor:
         for place in places:
             try:
-                problems = [*verify_run(place, look), *verify_samples(place, look)]
+                problems = [*verify_run(place, monitor), *verify_samples(place, monitor)]
             except BadData as error:
                 problems = [str(error)]
             wrong += bool(problems)
@@ -96,9 +97,9 @@ def import_(source: Path, out: Path, word: str | None, as_json: bool) -> None:
 
     if word is not None and not re.fullmatch("[a-z0-9][a-z0-9-]{0,63}", word):
         raise UsageError(f"--source {word!r} is no word.", "Use lower-case letters, digits and -.")
-    with _looking() as look:
+    with _watching() as monitor:
         for place in _some(find_places(source.resolve()), source):
-            manifest = import_run(place, Place(out.resolve(), place.game, place.run), word, look)
+            manifest = import_run(place, Place(out.resolve(), place.game, place.run), word, monitor)
             _tell_manifest("imported", manifest, as_json)
 
 
@@ -111,10 +112,7 @@ def import_(source: Path, out: Path, word: str | None, as_json: bool) -> None:
 @click.option("--task", default="dqn-replay", show_default=True, metavar="NAME", help="A task meant for logs.")
 @click.option("--network", metavar="NAME", help="As in `suite run`.")
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="As in `suite run`.")
-@click.option("--lanes", metavar="N", help="As in `suite run`.")
-@click.option("--threads", metavar="N", help="As in `suite run`.")
-@click.option("--checkpoint-every", metavar="FRAMES", help="As in `suite run`.")
-@click.option("--replay", metavar="PLACE", help="As in `suite run`.")
+@computing_options
 @as_json_option
 def generate(
     games: str,
@@ -125,11 +123,8 @@ def generate(
     task: str,
     network: str | None,
     settings: tuple[str, ...],
-    lanes: str | None,
-    threads: str | None,
-    checkpoint_every: str | None,
-    replay: str | None,
     as_json: bool,
+    **computing: Any,
 ) -> None:
     """Train a DQN and log what it sees, in the layout of the DQN Replay Dataset.
 
@@ -142,27 +137,17 @@ def generate(
     from suite.tasks.configuration import Cell
 
     seeds = [run - 1 for run in _numbers("--runs", runs)]
-    (resolved,) = resolve(Request(task, network=network, settings=settings, frames=frames))
-    options = {
-        "--task": task,
-        "--network": network,
-        "--games": games,
-        "--seeds": ",".join(map(str, seeds)),
-        "--frames": frames,
-        "--out": out / "runs",
-        "--lanes": lanes,
-        "--threads": threads,
-        "--checkpoint-every": checkpoint_every,
-        "--replay": replay,
-    }
-    arguments = [text for name, value in options.items() if value is not None for text in (name, str(value))]
-    arguments += [text for setting in settings for text in ("--set", setting)]
-    _suite("run", *arguments, *(["--json"] if as_json else []))
-    with _looking() as look:
+    options, runs_out = Computing(**computing), out / "runs"
+    with stop_on_signals() as stop:
+        resolved = resolve(Request(task, network=network, settings=settings, frames=frames))
+        plan = planned(resolved, games, ",".join(map(str, seeds)), runs_out, None, options)
+        if code := executed(plan, options, stop, as_json=as_json):
+            click.get_current_context().exit(code)
+    with _watching() as monitor:
         for seed in seeds:
             for name in parse_games(games, load_task(task)):
-                path = out / "runs" / Cell(resolved.spec, name, seed).path
-                _tell_manifest("generated", build_logs(path, out, rows_per_checkpoint, look), as_json)
+                path = runs_out / Cell(resolved[0].spec, name, seed).path
+                _tell_manifest("generated", build_logs(path, out, rows_per_checkpoint, monitor), as_json)
 
 
 @data.command()
@@ -202,7 +187,7 @@ def sample(
     from suite.experience.logs.sample import Selection, make_plan, sample_path
 
     selection = Selection(reading, fraction, seed, n_step)
-    with _looking() as look:
+    with _watching() as monitor:
         for place in _chosen(directory, games, runs):
             plan = make_plan(place, read_manifest(place), selection)
             click.echo(
@@ -211,7 +196,7 @@ def sample(
                 err=True,
             )
             if not dry_run:
-                build(plan, look)
+                build(plan, monitor)
             path = sample_path(place, selection)
             if as_json:
                 click.echo(json.dumps(_sample_document(plan, path, built=not dry_run)))
@@ -288,9 +273,23 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
     return numbers
 
 
+class _Lines(Monitor):
+    """Prints a line of progress now and then to standard error."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print the line, unless the last one was just now."""
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            with contextlib.suppress(OSError):  # nobody reads on
+                click.echo(text, err=True)
+
+
 @contextlib.contextmanager
-def _looking() -> Iterator[Look]:
-    """Yield what prints a line of progress now and then to standard error. A signal ends the work, whatever it is at.
+def _watching() -> Iterator[Monitor]:
+    """Yield what prints progress. A signal ends the work, whatever it is at.
 
     Every file is whole or not there at any moment, so that nothing needs to be brought to an end first.
     """
@@ -299,23 +298,5 @@ def _looking() -> Iterator[Look]:
     def interrupt(number: int) -> None:
         raise Interrupted("Interrupted.", "Issue the same command again to go on.")
 
-    last = time.monotonic()
-
-    def look(text: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            with contextlib.suppress(OSError):  # nobody reads on
-                click.echo(text, err=True)
-
     with stopping_signals(interrupt):
-        yield look
-
-
-def _suite(*arguments: str) -> None:
-    """Run another subcommand of this command; its exit code, unless 0, becomes ours."""
-    context = click.get_current_context()
-    group = context.find_root().command
-    code: object = group.main(args=list(arguments), prog_name="suite", standalone_mode=False)
-    if isinstance(code, int) and code != 0:
-        context.exit(code)
+        yield _Lines()

@@ -9,9 +9,8 @@ checkpoint is not full.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -21,18 +20,20 @@ from suite import durable
 from suite.errors import BadData, UsageError
 from suite.experience.domains import require_environment
 from suite.experience.envs.atari import AtariEnvs
-from suite.experience.logs.files import Look, exclusive, no_look, unwritable
+from suite.experience.envs.base import clipped
+from suite.experience.logs.files import exclusive, unwritable
 from suite.experience.logs.layout import PADDING, SCREEN, Place, Row, write_checkpoint
 from suite.experience.logs.manifest import Generated, Manifest, find_manifest, manifest_path, write_manifest
+from suite.experience.playback import Begun, History, PlayedOtherwise, play
+from suite.monitor import SILENT, Monitor
 from suite.records.record import Episode, Run, read_run
 from suite.records.schedule import by_segment
 from suite.tasks import GAMES, Task, load_task
 
-LOOK_EVERY = 1_000
-"""Rows between two looks."""
+ROWS_BETWEEN_LINES = 1_000
 
 
-def build_logs(run_path: Path, out: Path, rows_per_checkpoint: int = 1_000_000, look: Look = no_look) -> Manifest:
+def build_logs(run_path: Path, out: Path, rows_per_checkpoint: int = 1_000_000, monitor: Monitor = SILENT) -> Manifest:
     """Write the log of a finished run into a data directory, as the run number seed + 1 of its game.
 
     What an earlier call has written is not written again: it goes on with the checkpoint that is missing. Raises
@@ -65,8 +66,7 @@ def build_logs(run_path: Path, out: Path, rows_per_checkpoint: int = 1_000_000, 
         with unwritable(place.logs):
             durable.make_directory(place.logs)
         before, ends = manifest.rows, _unmarked_ends(run.episodes)
-        tell = partial(_tell, look, place, total)
-        with closing(_rows(run, task, actions, before, tell)) as rows:
+        with closing(_rows(run, task, actions, before, _Counting(monitor, place, total))) as rows:
             for suffix in range(len(manifest.checkpoints), len(capacities)):
                 if before >= total:
                     break
@@ -82,9 +82,18 @@ def build_logs(run_path: Path, out: Path, rows_per_checkpoint: int = 1_000_000, 
     return manifest
 
 
-def _tell(look: Look, place: Place, total: int, row: int) -> None:
-    if row % LOOK_EVERY == 0:
-        look(f"{place.name}: row {row:,} of {total:,} played again and written")
+class _Counting(Monitor):
+    """Says how many rows there are, now and then."""
+
+    def __init__(self, monitor: Monitor, place: Place, total: int) -> None:
+        self._monitor = monitor
+        self._place = place
+        self._total = total
+
+    def tick(self, done: int = 0, total: int = 0) -> None:
+        """Hear the number of rows."""
+        if done % ROWS_BETWEEN_LINES == 0:
+            self._monitor.say(f"{self._place.name}: row {done:,} of {self._total:,} played again and written")
 
 
 def checkpoint_capacities(steps: int, rows_per_checkpoint: int) -> tuple[int, ...]:
@@ -132,9 +141,7 @@ def _unmarked_ends(episodes: Sequence[Episode]) -> list[int]:
     return ends
 
 
-def _rows(
-    run: Run, task: Task, actions: dict[int, bytes], first: int, look: Callable[[int], None]
-) -> Generator[Row, None, None]:
+def _rows(run: Run, task: Task, actions: dict[int, bytes], first: int, monitor: Monitor) -> Generator[Row, None, None]:
     """Yield the rows of the log from row `first` on; segments that end before it are not played."""
     envs = AtariEnvs(GAMES[run.cell.game], task.atari)
     row = 0
@@ -145,7 +152,7 @@ def _rows(
                 played = _play(envs, segment, actions, task.atari.reward_clip, run.path)
                 for number, item in enumerate(played, start=row):
                     if number >= first:
-                        look(number)
+                        monitor.tick(number)
                         yield item
             row = end
     finally:
@@ -157,22 +164,21 @@ def _play(
 ) -> Iterator[Row]:
     """Yield the rows of a segment; BadData if an episode does not end as it was recorded."""
     padding = Row(np.zeros((SCREEN, SCREEN), np.uint8), 0, 0.0, False)
-    seed: int | None = segment[0].emulator_seed
-    for episode in segment:
-        frame = envs.reset([seed])[0].copy()
-        seed, total, ended = None, 0.0, None
-        yield from [padding] * PADDING
-        for step, action in enumerate(actions[episode.episode], start=1):
-            if action >= envs.actions or ended is not None:
+    recorded = [np.frombuffer(actions[episode.episode], np.uint8) for episode in segment]
+    total = 0.0
+    try:
+        for event in play(envs, [History(segment[0].emulator_seed, recorded)]):
+            if isinstance(event, Begun):
+                total = 0.0
+                yield from [padding] * PADDING
+                continue
+            total += event.reward
+            episode = segment[event.episode]
+            if event.position == episode.length - 1 and (event.end, total) != (episode.end, episode.value):
                 raise _otherwise(path, episode)
-            answer = envs.step(np.asarray([action]))
-            reward = float(answer.reward[0])
-            total += reward
-            ended = "truncated" if answer.truncated[0] else "terminated" if answer.discount[0] == 0 else None
-            if step == episode.length and (ended, total) != (episode.end, episode.value):
-                raise _otherwise(path, episode)
-            yield Row(frame, action, min(clip, max(-clip, reward)), ended == "terminated")
-            frame = answer.observation[0].copy()
+            yield Row(event.shown, int(event.action), clipped(event.reward, clip), event.terminal)
+    except PlayedOtherwise as otherwise:
+        raise _otherwise(path, segment[otherwise.episode]) from otherwise
 
 
 def _otherwise(path: Path, episode: Episode) -> BadData:

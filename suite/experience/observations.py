@@ -1,19 +1,25 @@
-"""What an observation is to the programs: stacked frames, or a vector; the only place that tells them apart."""
+"""What an observation is to lanes and to programs: stacked frames, or a vector."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from suite.contracts.agent import Batch, DataPlan
 from suite.experience.samples import Rows, Windows
+from suite.rng import Exploration, Streams
 
 Observation = NDArray[Any]
 """What a network is shown at one step, as it is kept on the host: see `Inputs.blank`."""
+Explore = Callable[[int, float], Any]
+"""Returns the random action of an agent step at an exploration rate, or None where the agent chooses."""
 
 
 class Inputs(Protocol):
@@ -29,6 +35,10 @@ class Inputs(Protocol):
 
     def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
         """Return the observation that follows another one."""
+        ...
+
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """Return what the environment showed last, from the observation that it made."""
         ...
 
     def network(self, observation: Any) -> jax.Array:
@@ -51,45 +61,69 @@ class Inputs(Protocol):
         """Return an action as the environments take it."""
         ...
 
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """Return how a lane with so many actions explores."""
+        ...
+
     def recorded(self, action: Any) -> bytes:
-        """Return an action as action logs hold it; always of the same length."""
+        """Return an action as action logs hold it, `action_bytes` long."""
+        ...
+
+    @property
+    def action_bytes(self) -> int:
+        """The length of a recorded action."""
+        ...
+
+    def parsed(self, actions: bytes) -> NDArray[Any]:
+        """Return recorded actions as environments take them, [T] or [T, A]."""
         ...
 
 
-class Frames(NamedTuple):
+@dataclass(frozen=True)
+class Frames(Inputs):
     """Stacks of frames uint8 [stack, screen, screen], oldest first; actions are numbered."""
 
     stack: int
     screen: int
 
+    @override
     def blank(self) -> Observation:
-        """See `Inputs`."""
         return np.zeros((self.stack, self.screen, self.screen), np.uint8)
 
+    @override
     def first(self, seen: NDArray[Any]) -> Observation:
-        """See `Inputs`: zero frames before the first one."""
+        """Zero frames before the first one."""
         return self.next(self.blank(), seen, life_lost=False)
 
+    @override
     def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
-        """See `Inputs`: the stack moves on by a frame, emptied before if a life was lost."""
+        """The stack moves on by a frame, emptied before if a life was lost."""
         stack = np.empty_like(before)  # a new array: the device may still be reading the old one
         stack[:-1] = 0 if life_lost else before[1:]
         stack[-1] = seen
         return stack
 
+    @override
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """The last frame of the stack."""
+        frame: NDArray[Any] = observation[-1]
+        return frame
+
+    @override
     def network(self, observation: Any) -> jax.Array:
-        """See `Inputs`: uint8 [1, screen, screen, stack]."""
+        """As uint8 [1, screen, screen, stack]."""
         return jnp.moveaxis(jnp.asarray(observation), 0, -1)[None]
 
+    @override
     def blank_data(self, plan: DataPlan) -> Windows:
-        """See `Inputs`."""
         batch, numbers = plan.batch_size, np.zeros(plan.batch_size, np.float32)
         weight = np.ones(batch, np.float32) if plan.replay == "prioritized" else None
         frames = np.zeros((batch, self.stack + plan.n_step, self.screen, self.screen), np.uint8)
         return Windows(frames, np.zeros(batch, np.int32), numbers, numbers, weight)
 
+    @override
     def batch(self, data: Windows, legal: jax.Array) -> Batch:
-        """See `Inputs`: windows [B, stack + n, screen, screen] are cut into the states at their two ends."""
+        """Windows [B, stack + n, screen, screen] are cut into the states at their two ends."""
         frames = jnp.asarray(data.frames)
         return Batch(
             s_tm1=jnp.moveaxis(frames[:, : self.stack], 1, -1),
@@ -101,44 +135,68 @@ class Frames(NamedTuple):
             legal=jnp.asarray(legal),
         )
 
+    @override
     def states(self, data: Windows) -> jax.Array | None:
-        """See `Inputs`."""
         return None if data.states is None else jnp.moveaxis(jnp.asarray(data.states), 1, -1)
 
+    @override
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """Epsilon-greedy."""
+        exploration = Exploration(streams)
+        return lambda step, epsilon: exploration.action(step, epsilon, actions)
+
+    @override
     def action(self, chosen: NDArray[Any]) -> int:
-        """See `Inputs`."""
         return int(chosen)
 
+    @override
     def recorded(self, action: Any) -> bytes:
-        """See `Inputs`: one byte."""
+        """As one byte."""
         return bytes((int(action),))
 
+    @property
+    @override
+    def action_bytes(self) -> int:
+        return 1
 
-class Vectors(NamedTuple):
+    @override
+    def parsed(self, actions: bytes) -> NDArray[np.uint8]:
+        """As uint8 [T]."""
+        return np.frombuffer(actions, np.uint8)
+
+
+@dataclass(frozen=True)
+class Vectors(Inputs):
     """Vectors float32 [size]; actions are vectors of `actions` numbers in [-1, 1]. `extra`: see `Batch`, per row."""
 
     size: int
     actions: int
     extra: tuple[str, ...] = ()
 
+    @override
     def blank(self) -> Observation:
-        """See `Inputs`."""
         return np.zeros(self.size, np.float32)
 
+    @override
     def first(self, seen: NDArray[Any]) -> Observation:
-        """See `Inputs`."""
         return seen
 
+    @override
     def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
-        """See `Inputs`."""
         return seen
 
+    @override
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """The vector."""
+        return observation
+
+    @override
     def network(self, observation: Any) -> jax.Array:
-        """See `Inputs`: float32 [1, size]."""
+        """As float32 [1, size]."""
         return jnp.asarray(observation)[None]
 
+    @override
     def blank_data(self, plan: DataPlan) -> Rows:
-        """See `Inputs`."""
         size = plan.batch_size
         numbers = np.zeros(size, np.float32)
         observations, actions = np.zeros((size, self.size), np.float32), np.zeros((size, self.actions), np.float32)
@@ -146,19 +204,41 @@ class Vectors(NamedTuple):
         legal: Any = np.ones(self.actions, np.bool_)
         return Rows(Batch(observations, actions, numbers, numbers, observations, numbers + 1, legal, extra))  # type: ignore[arg-type]
 
+    @override
     def batch(self, data: Rows, legal: jax.Array) -> Batch:
-        """See `Inputs`."""
         batch: Batch = jax.tree.map(jnp.asarray, data.batch)
         return batch
 
+    @override
     def states(self, data: Rows) -> jax.Array | None:
-        """See `Inputs`."""
         return None if data.states is None else jnp.asarray(data.states)
 
+    @override
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """Uniform in the warm-up, as the agent chooses after it."""
+
+        def explore(step: int, epsilon: float) -> NDArray[np.float32] | None:
+            return (
+                None if step > plan.warm_up else (2 * streams.uniform("explore", step, actions) - 1).astype(np.float32)
+            )
+
+        return explore
+
+    @override
     def action(self, chosen: NDArray[Any]) -> NDArray[np.float32]:
-        """See `Inputs`."""
         return np.asarray(chosen, np.float32)
 
+    @override
     def recorded(self, action: Any) -> bytes:
-        """See `Inputs`: little-endian float32."""
+        """As little-endian float32."""
         return np.asarray(action, "<f4").tobytes()
+
+    @property
+    @override
+    def action_bytes(self) -> int:
+        return 4 * self.actions
+
+    @override
+    def parsed(self, actions: bytes) -> NDArray[np.float32]:
+        """As float32 [T, A]."""
+        return np.frombuffer(actions, "<f4").reshape(-1, self.actions)

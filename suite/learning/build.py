@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import jax
 from flax import linen as nn
 
 from suite.contracts import registry
-from suite.contracts.agent import Agent
+from suite.contracts.agent import Agent, DataPlan
 from suite.contracts.method import Context, Method
 from suite.experience.domains import domain_of
 from suite.experience.observations import Frames, Inputs, Vectors
@@ -24,28 +25,32 @@ _BUILDING = threading.Lock()
 
 def programs_for(spec: Spec, game: Game) -> Programs:
     """Return the programs of a configuration for a game; built once, for all games and lanes that can share them."""
-    inputs = domain_of(load_task(spec.task)).inputs(game)
     with _BUILDING:
-        return _programs(spec.canonical(), inputs, game.actions)
+        return _programs(spec, _inputs(spec.task, game), game.actions)
 
 
 @cache
-def _programs(spec_json: str, inputs: Frames | Vectors, actions: int) -> Programs:
-    agent, methods = _build(Spec.model_validate_json(spec_json), inputs, actions)
+def _programs(spec: Spec, inputs: Frames | Vectors, actions: int) -> Programs:
+    agent, methods = _build(spec, inputs, actions)
     return compiled(agent, methods, inputs, actions)
+
+
+@cache
+def _inputs(task: str, game: Game) -> Frames | Vectors:
+    return domain_of(load_task(task)).inputs(game)
 
 
 def compiled(agent: Agent, methods: Sequence[Method], inputs: Frames | Vectors, actions: int) -> Programs:
     """Return the programs of an agent and methods that were built for these inputs."""
     if agent.prepare is not None:
         assert isinstance(inputs, Vectors)
-        inputs = inputs._replace(extra=_prepared(agent, inputs))
+        inputs = replace(inputs, extra=_prepared(agent, inputs))
     return Programs(agent, methods, inputs, actions)
 
 
 def build(spec: Spec, game: Game) -> tuple[Agent, tuple[Method, ...]]:
     """Return the agent and the methods of a spec for a game."""
-    return _build(spec, domain_of(load_task(spec.task)).inputs(game), game.actions)
+    return _build(spec, _inputs(spec.task, game), game.actions)
 
 
 def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Method, ...]]:
@@ -53,7 +58,7 @@ def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Metho
     network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
     agent: Agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
     context = Context(
-        total_updates=full_updates(task, agent),
+        total_updates=full_updates(task, agent.plan),
         shapes=_shapes(inputs, agent),
         connections=agent.connections,
         learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
@@ -104,9 +109,9 @@ class _Changed(nn.Module):
         return features
 
 
-def full_updates(task: Task, agent: Agent) -> int:
+def full_updates(task: Task, plan: DataPlan) -> int:
     """Return the gradient steps that schedules are written for: the task's full budget times the replay ratio."""
-    return agent.plan.nominal_updates(task.agent_steps(task.budget.frames))
+    return plan.nominal_updates(task.agent_steps(task.budget.length))
 
 
 def _method(component: Component, context: Context) -> Method:

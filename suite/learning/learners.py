@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
+from typing_extensions import override
 
 from suite.contracts.agent import Batch, Feedback, Learner, Trajectory
 from suite.experience.observations import Observation
@@ -72,6 +73,10 @@ class Learners(Protocol):
         """Return a lane's learner in the shapes of its own game."""
         ...
 
+    def shapes(self, lane: int) -> Learner:
+        """Return a lane's learner as shapes and dtypes."""
+        ...
+
     def put(self, lane: int, learner: Learner) -> None:
         """Replace a lane's learner."""
         ...
@@ -85,7 +90,7 @@ class Learners(Protocol):
         ...
 
 
-class LoopLearners:
+class LoopLearners(Learners):
     """One learner and one program call a lane, `threads` at a time."""
 
     def __init__(self, programs: Sequence[Programs], streams: Sequence[Streams], threads: int) -> None:
@@ -98,15 +103,15 @@ class LoopLearners:
         workers = min(threads, len(programs))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learner") if workers > 1 else None
 
+    @override
     def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
-        """See `Learners`."""
         return [
             self._programs[lane].act(self._learners[lane], observation, self._keys[lane], step)
             for lane, observation in zip(lanes, observations, strict=True)
         ]
 
+    @override
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
-        """See `Learners`."""
 
         def one(lane: int) -> None:
             data = samplers[lane]()
@@ -120,12 +125,12 @@ class LoopLearners:
             pass
 
     @property
+    @override
     def together(self) -> int:
-        """See `Learners`."""
         return TOGETHER if self._queues else 1
 
+    @override
     def update_several(self, first: int, data: Mapping[int, Sequence[Any]]) -> None:
-        """See `Learners`."""
         for lane, rows in data.items():
             wait_for(self._feedback[lane])
             stacked = jax.tree.map(_together, *rows)
@@ -133,46 +138,50 @@ class LoopLearners:
                 self._learners[lane], self._streams[lane], first, stacked
             )
 
+    @override
     def is_calm(self, first: int, count: int) -> bool:
-        """See `Learners`."""
         return not any(self._programs[0].signals(updates) for updates in range(first, first + count))
 
+    @override
     def states(self, updates: int) -> int:
-        """See `Learners`."""
         return self._programs[0].states(updates)
 
+    @override
     def sync(self) -> None:
-        """See `Learners`."""
         self._learners = [each.sync(learner) for each, learner in zip(self._programs, self._learners, strict=True)]
 
+    @override
     def prepare(self, lane: int, trajectory: Trajectory) -> Batch:
-        """See `Learners`."""
         self._learners[lane], batch = self._programs[lane].prepare(self._learners[lane], trajectory)
         return batch
 
+    @override
     def feedback(self, lane: int) -> Feedback | None:
-        """See `Learners`."""
         return jax.device_get(self._feedback[lane])  # type: ignore[no-any-return]
 
+    @override
     def get(self, lane: int) -> Learner:
-        """See `Learners`."""
         return self._learners[lane]
 
+    @override
+    def shapes(self, lane: int) -> Learner:
+        return self._programs[lane].shapes()
+
+    @override
     def put(self, lane: int, learner: Learner) -> None:
-        """See `Learners`."""
         self._learners[lane] = learner
 
+    @override
     def measure(self, lane: int) -> dict[str, float]:
-        """See `Learners`."""
         return self._programs[lane].measure(self._learners[lane])
 
+    @override
     def close(self) -> None:
-        """See `Learners`."""
         if self._pool is not None:
             self._pool.shutdown()
 
 
-class StackedLearners:
+class StackedLearners(Learners):
     """All lanes' learners as one tree with a leading lane axis, heads padded to the largest number of actions.
 
     Acting, ordinary updates and syncs serve all lanes at once. Updates at which a method is due are rare and differ
@@ -201,8 +210,8 @@ class StackedLearners:
         self._take = jax.jit(_lane_of)
         self._set = jax.jit(_with_lane, donate_argnums=0)
 
+    @override
     def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
-        """See `Learners`."""
         inputs = self._wide.inputs
         everyone = np.stack([inputs.blank()] * len(self._programs))
         everyone[list(lanes)] = observations
@@ -210,8 +219,8 @@ class StackedLearners:
         actions = np.asarray(self._act(acting, everyone, self._legal, self._act_keys, np.uint32(step)))
         return [inputs.action(actions[lane]) for lane in lanes]
 
+    @override
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
-        """See `Learners`."""
         if self._wide.signals(updates):
             for lane, sample in samplers.items():
                 learner, feedback = self._programs[lane].update(self.get(lane), self._streams[lane], updates, sample())
@@ -228,12 +237,12 @@ class StackedLearners:
         )
 
     @property
+    @override
     def together(self) -> int:
-        """See `Learners`."""
         return TOGETHER
 
+    @override
     def update_several(self, first: int, data: Mapping[int, Sequence[Any]]) -> None:
-        """See `Learners`."""
         blank = [self._wide.blank_data()] * self.together
         each = [jax.tree.map(_together, *data.get(lane, blank)) for lane in range(len(self._programs))]
         wait_for(self._all_feedback)
@@ -242,45 +251,50 @@ class StackedLearners:
             self._stacked, self._keys, np.uint32(first), stacked, self._legal
         )
 
+    @override
     def is_calm(self, first: int, count: int) -> bool:
-        """See `Learners`."""
         return not any(self._wide.signals(updates) for updates in range(first, first + count))
 
+    @override
     def states(self, updates: int) -> int:
-        """See `Learners`."""
         return self._wide.states(updates)
 
+    @override
     def sync(self) -> None:
-        """See `Learners`."""
         self._stacked = self._wide.sync(self._stacked)
 
+    @override
     def prepare(self, lane: int, trajectory: Trajectory) -> Batch:
-        """See `Learners`."""
         learner, batch = self._programs[lane].prepare(self.get(lane), trajectory)
         self.put(lane, learner)
         return batch
 
+    @override
     def feedback(self, lane: int) -> Feedback | None:
-        """See `Learners`."""
         if self._all_feedback is not None:
             everyone = jax.device_get(self._all_feedback)
             return jax.tree.map(lambda leaf: leaf[lane], everyone)  # type: ignore[no-any-return]
         return jax.device_get(self._feedback[lane])  # type: ignore[no-any-return]
 
+    @override
     def get(self, lane: int) -> Learner:
-        """See `Learners`."""
         return crop_to(self._narrow[lane], self._take(self._stacked, lane))  # type: ignore[no-any-return]
 
+    @override
+    def shapes(self, lane: int) -> Learner:
+        return self._narrow[lane]
+
+    @override
     def put(self, lane: int, learner: Learner) -> None:
-        """See `Learners`."""
         self._stacked = self._set(self._stacked, pad_to(self._shapes, learner), lane)
 
+    @override
     def measure(self, lane: int) -> dict[str, float]:
-        """See `Learners`."""
         return self._programs[lane].measure(self.get(lane))
 
+    @override
     def close(self) -> None:
-        """See `Learners`."""
+        """Nothing is open."""
 
     def _ordinary_update(
         self, learner: Learner, key_data: jax.Array, count: jax.Array, data: Any, legal: jax.Array

@@ -7,7 +7,6 @@ compiled twice. An update with due signals is a program of its own, traced once 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import jax
@@ -96,6 +95,11 @@ class Programs:
         """The runs that a fresh learner takes something over from: method id to config_id."""
         return {method.id: method.source for method in self._methods if method.source}
 
+    @property
+    def milestones(self) -> dict[str, int]:
+        """The gradient steps, by name, at which something begins or ends in a method."""
+        return {name: step for method in self._methods for name, step in (method.milestones or {}).items()}
+
     def adopt(self, learner: Learner, arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> Learner:
         """Return a fresh learner with what its methods take over from their sources' last checkpoints."""
         return adopt(learner, self._methods, arrays)
@@ -160,36 +164,19 @@ class Programs:
         actions = np.zeros((length, self.actions), np.float32)
         return Trajectory(observations, actions, numbers, numbers, observations, numbers.astype(np.bool_))  # type: ignore[arg-type]
 
-    def cost(self) -> tuple[float, float]:
-        """Return the floating-point operations of one update and of one action, from the compiler's own count."""
-        update, act = self._lowered()
-        return _flops(update.cost_analysis()), _flops(act.cost_analysis())
-
-    @cached_property
-    def _scratch_bytes(self) -> int:
-        update, _ = self._lowered()
-        analysis = update.compile().memory_analysis()
-        return 0 if analysis is None else int(analysis.temp_size_in_bytes)
-
-    def training_bytes(self) -> int:
-        """Return the memory of a learner and of an update of it, from the compiler; compiles it."""
-        data = sum(leaf.nbytes for leaf in jax.tree.leaves(self.blank_data()))
-        return int(2 * self.learner_bytes() + 2 * data) + self._scratch_bytes
-
-    def learner_bytes(self) -> int:
-        """Return the memory of a learner."""
-        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.shapes()))
-
     def blank_data(self) -> Any:
         """Return what is sampled for one update, all zeros, in the right shapes."""
         return self.inputs.blank_data(self.plan)
 
-    def _lowered(self) -> tuple[Any, Any]:
-        learner = self.shapes()
-        update = self._update.lower(learner, np.zeros(2, np.uint32), np.uint32(0), self.blank_data(), self._legal, {})
+    def lowered_update(self) -> Any:
+        """Return the ordinary update as the compiler gets it."""
         key_data = np.zeros(2, np.uint32)
-        act = self._act.lower(self.acting(learner), self.inputs.blank(), self._legal, key_data, np.uint32(0))
-        return update, act
+        return self._update.lower(self.shapes(), key_data, np.uint32(0), self.blank_data(), self._legal, {})
+
+    def lowered_act(self) -> Any:
+        """Return the choice of an action as the compiler gets it."""
+        key_data = np.zeros(2, np.uint32)
+        return self._act.lower(self.acting(self.shapes()), self.inputs.blank(), self._legal, key_data, np.uint32(0))
 
     def _traced_init(self, key: jax.Array) -> Learner:
         params_key, methods_key = jax.random.split(key)
@@ -309,8 +296,3 @@ def _masked(methods: Sequence[Method], learner: Learner) -> tuple[jax.Array, int
 def _key(streams: Streams, name: str) -> jax.Array:
     key: jax.Array = jax.random.wrap_key_data(jnp.asarray(streams.key_data(name)))
     return key
-
-
-def _flops(analysis: Any) -> float:
-    table = analysis[0] if isinstance(analysis, list) else analysis
-    return float((table or {}).get("flops", 0.0))

@@ -1,4 +1,7 @@
-"""What a run directory claims, computed again from its episodes; nothing is believed that can be checked."""
+"""The judge of a record: what it claims is computed again, and nothing is believed that can be checked.
+
+`suite verify`, `suite submit check`, `suite submit pack` and the results database all ask here.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from suite.errors import BadData, SuiteError
+from suite.records import judged_cell, judged_rows
+from suite.records.inconsistency import Inconsistency
+from suite.records.judged_cell import NO_CARDS, Cards
 from suite.records.record import FINISHED, Attempt, Episode, EvaluationRow, Run, State
-from suite.records.score import scorable, score
+from suite.records.score import score_of
 from suite.tasks import Task, load_task
 
 ALIKE = 8
@@ -47,10 +53,10 @@ class Checked:
 
 
 def iterations(task: Task, rows: Iterable[Episode | EvaluationRow]) -> tuple[IterationMean, ...]:
-    """Return the mean raw return per iteration (`iteration_frames` frames each); one without an episode is absent."""
+    """Return the mean raw return per iteration (`iteration_length` each); one without an episode is absent."""
     returns: dict[int, list[float]] = defaultdict(list)
     for row in rows:
-        returns[(row.frame - 1) // task.budget.iteration_frames].append(row.value)
+        returns[(row.frame - 1) // task.budget.iteration_length].append(row.value)
     return tuple(IterationMean(index, _mean(values), len(values)) for index, values in sorted(returns.items()))
 
 
@@ -59,19 +65,58 @@ def _curve_rows(task: Task, run: Run) -> Sequence[Episode | EvaluationRow]:
     return run.episodes if task.evaluation is None or task.evaluation.every is None else run.evaluation
 
 
+class Contradicted(BadData):
+    """A record that is no run's of any configuration, or claims another result than its rows give."""
+
+    def __init__(self, run: Run, inconsistency: Inconsistency, remedy: str) -> None:
+        self.inconsistency = inconsistency
+        super().__init__(f"{run.path}: {inconsistency.message}.", remedy)
+
+
+def inconsistencies(run: Run, task: Task, cards: Cards = NO_CARDS) -> Iterator[Inconsistency]:
+    """Yield everything that a run's record says and that cannot be; what makes the rest meaningless stands alone.
+
+    `cards` came with the record, beside those that are installed.
+    """
+    try:
+        check(run, run.status.state)
+    except Contradicted as error:
+        yield error.inconsistency
+        if error.inconsistency.code != "runs.claims":
+            return
+    yield from further(run, task, cards)
+
+
+def further(run: Run, task: Task, cards: Cards = NO_CARDS) -> Iterator[Inconsistency]:
+    """Yield what cannot be in the record of a run that `check` has found to be one."""
+    yield from judged_rows.of_steps(run, task)
+    yield from judged_rows.of_seeds(run, task)
+    yield from judged_rows.of_evaluation(run, task)
+    yield from judged_rows.of_checkpoints(run)
+    yield from judged_rows.of_actions(run, task)
+    yield from judged_cell.of_specification(run, task, cards)
+    for attempt in run.provenance.attempts:
+        yield from judged_cell.of_environment(attempt, task, run.cell.game)
+
+
 def check(run: Run, state: State) -> Checked:
-    """Return the run with everything recomputed; BadData names the directory and the claim that does not hold."""
+    """Return the run with everything recomputed; Contradicted names the directory and the claim that does not hold."""
     task = _task(run)
-    _check_cell(run, task)
+    _hold(run, _cell(run, task))
     attempt = run.attempt
     if state not in FINISHED:
         return Checked(run, state, attempt, None, 0, (), digest(run, state, attempt))
-    _check_progress(run, task, state)
-    value, count = score(task, run.status.frames, scorable(task, run))
-    _check_summary(run, state, value, count)
+    _hold(run, _progress(run, task, state))
+    value, count = score_of(run, task, state)
+    _hold(run, _summary(run, state, value, count))
     return Checked(
         run, state, attempt, value, count, iterations(task, _curve_rows(task, run)), digest(run, state, attempt)
     )
+
+
+def _hold(run: Run, found: Iterator[Inconsistency]) -> None:
+    for inconsistency in found:
+        raise Contradicted(run, inconsistency, "Move this run directory away; the run will then start anew.")
 
 
 def digest(run: Run, state: State, attempt: Attempt) -> str:
@@ -126,12 +171,6 @@ def _evaluation(row: EvaluationRow) -> str:
     )
 
 
-def _equal(claimed: float | None, found: float | None) -> bool:
-    if claimed is None or found is None:
-        return claimed is found
-    return math.isclose(claimed, found, rel_tol=1e-9, abs_tol=1e-9)
-
-
 def _printable(value: Any) -> bool:
     """Return whether all text in a JSON value is printable: no control characters, no reversed writing."""
     if isinstance(value, dict):
@@ -150,54 +189,52 @@ def _task(run: Run) -> Task:
     try:
         task = load_task(spec.task)
     except SuiteError as error:
-        raise _bad(
-            run, f"its task {spec.task!r} is unknown here", "Ingest it with a suite that has this task."
-        ) from error
+        unknown = Inconsistency("task.unknown", f"its task {spec.task!r} is unknown here")
+        raise Contradicted(run, unknown, "Ingest it with a suite that has this task.") from error
     if task.version != spec.task_version:
-        raise _bad(
-            run, f"it was run under {spec.task_key}, this is {task.key}", "Ingest it with the suite that ran it."
-        )
+        other = Inconsistency("task.version", f"it was run under {spec.task_key}, this is {task.key}")
+        raise Contradicted(run, other, "Ingest it with the suite that ran it.")
     return task
 
 
-def _check_cell(run: Run, task: Task) -> None:
+def _cell(run: Run, task: Task) -> Iterator[Inconsistency]:
     cell, spec = run.cell, run.cell.spec
     if cell.config_id != spec.config_id:
-        raise _bad(run, f"its config_id {cell.config_id} does not follow from its spec ({spec.config_id})")
+        text = f"its config_id {cell.config_id} does not follow from its spec ({spec.config_id})"
+        yield Inconsistency("runs.identity", text)
     if not _printable(cell.model_dump(mode="json")):
-        raise _bad(run, "its spec.json has names or values that cannot be printed")
+        yield Inconsistency("runs.identity", "its spec.json has names or values that cannot be printed")
     if cell.game not in task.games:
-        raise _bad(run, f"{cell.game!r} is not a game of {task.key}")
-    if spec.frames > task.budget.frames or spec.shortened != (spec.frames != task.budget.frames):
-        raise _bad(run, f"its budget of {spec.frames} {task.unit} is not what it says about {task.key}")
+        yield Inconsistency("runs.identity", f"{cell.game!r} is not a game of {task.key}")
+    if spec.frames > task.budget.length or spec.shortened != (spec.frames != task.budget.length):
+        yield _claim(f"its budget of {spec.frames} {task.unit} is not what it says about {task.key}")
     if run.status.budget_frames != spec.frames:
-        raise _bad(run, f"status.json counts to {run.status.budget_frames} {task.unit}, spec.json to {spec.frames}")
+        yield _claim(f"status.json counts to {run.status.budget_frames} {task.unit}, spec.json to {spec.frames}")
 
 
-def _check_progress(run: Run, task: Task, state: State) -> None:
+def _progress(run: Run, task: Task, state: State) -> Iterator[Inconsistency]:
     if state == "done" and run.status.frames != run.cell.spec.frames:
-        raise _bad(run, f"it is called done after {run.status.frames} of {run.cell.spec.frames} {task.unit}")
-    before = 0
-    for row in run.episodes:
+        yield _claim(f"it is called done after {run.status.frames} of {run.cell.spec.frames} {task.unit}")
+    before = step = 0
+    for number, row in enumerate(run.episodes):
         if not before < row.frame <= run.cell.spec.frames:
             where = f"ends after {row.frame} {task.unit}, out of order or beyond the budget"
-            raise _bad(run, f"episode {row.episode} {where}")
-        before = row.frame
+            yield _claim(f"episode {row.episode} {where}")
+        before, step = row.frame, step + row.length
+        if (row.episode, row.agent_step) != (number, step):
+            text = f"episode {number} should end at agent step {step}: one was left out or changed"
+            yield Inconsistency("record.steps", text)
 
 
-def _check_summary(run: Run, state: State, value: float | None, count: int) -> None:
+def _summary(run: Run, state: State, value: float | None, count: int) -> Iterator[Inconsistency]:
     claim = run.status.summary
     if claim is None:
         if state == "done":
-            raise _bad(run, "it is called done and has no summary")
-        return
-    if not _equal(claim.score, value) or claim.scored_episodes != count:
-        raise _bad(
-            run,
-            f"status.json claims a score of {claim.score} over {claim.scored_episodes} episodes, "
-            f"its episodes give {value} over {count}",
-        )
+            yield _claim("it is called done and has no summary")
+    elif (claim.score, claim.scored_episodes) != (value, count):
+        text = f"a score of {claim.score} over {claim.scored_episodes} episodes, its episodes give {value} over {count}"
+        yield _claim(f"status.json claims {text}")
 
 
-def _bad(run: Run, claim: str, remedy: str = "Move this run directory away; the run will then start anew.") -> BadData:
-    return BadData(f"{run.path}: {claim}.", remedy)
+def _claim(message: str) -> Inconsistency:
+    return Inconsistency("runs.claims", message)

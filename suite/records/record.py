@@ -85,7 +85,10 @@ class ProvenanceFile(_Row):
 
 
 class Summary(_Row):
-    """What a finished attempt came to. `score` is None if no episode ended in the scored window."""
+    """What a finished run came to. `score` is None if no episode ended in the scored window.
+
+    `wall_seconds`: those of all its attempts together.
+    """
 
     score: float | None
     scored_episodes: int
@@ -109,6 +112,7 @@ class StatusFile(_Row):
     """`status.json`. `closed` lists how earlier attempts ended.
 
     `differs_at`: the agent step of the first row that came out otherwise than an earlier attempt had recorded it.
+    `wall_seconds`: what all attempts up to then have taken together; versions before did not record it.
     """
 
     schema_version: Literal[1] = 1
@@ -127,6 +131,14 @@ class StatusFile(_Row):
     summary: Summary | None = None
     differs_at: int | None = None
     closed: tuple[ClosedAttempt, ...] = ()
+    wall_seconds: float | None = None
+
+    @property
+    def spent(self) -> float:
+        """The seconds that all attempts had taken; of records that do not say so, those of the last that finished."""
+        if self.wall_seconds is not None:
+            return self.wall_seconds
+        return 0.0 if self.summary is None else self.summary.wall_seconds
 
 
 class LogRow(_Row):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from suite.records.record import Episode
 from suite.tasks import Evaluation, Task
+from suite.tasks.configuration import Spec
 
 
 def stream_name(step: int) -> str:
@@ -13,19 +14,18 @@ def stream_name(step: int) -> str:
     return f"evaluation/{step}"
 
 
-def is_due(evaluation: Evaluation, trajectory: int, step: int, last: int) -> bool:
-    """Return whether there is an evaluation after `step` of a run of `last` steps.
+def trajectory_of(spec: Spec) -> int:
+    """Return the agent steps between the ends of an agent's trajectories: an on-policy agent's setting, else 1."""
+    length = spec.agent.settings.get("trajectory_length", 1)
+    return length if type(length) is int and length > 0 else 1
+
+
+def due_steps(evaluation: Evaluation, trajectory: int, last: int) -> list[int]:
+    """Return the agent steps of a run of `last` steps after which an evaluation is due, in order.
 
     An agent that learns from trajectories of several steps is evaluated at the first end of one at or after each
     `every`.
     """
-    if evaluation.every is None:
-        return step == last
-    return step % trajectory == 0 and step // evaluation.every > (step - trajectory) // evaluation.every
-
-
-def due_steps(evaluation: Evaluation, trajectory: int, last: int) -> list[int]:
-    """Return the agent steps of a run of `last` steps after which an evaluation is due, as `is_due` says."""
     every = evaluation.every
     if every is None:
         return [last]
@@ -42,13 +42,12 @@ def is_complete(evaluation: Evaluation, lengths: Mapping[int, int]) -> bool:
 
 def by_segment(episodes: Sequence[Episode], task: Task) -> list[list[Episode]]:
     """Return a run's episodes in sets that share an emulator seed; a body is given a seed for every episode."""
-    reseed_steps = 1 if task.family == "continuous" else task.atari.reseed_steps
     segments: list[list[Episode]] = []
     left = 0
     for episode in episodes:
         if left <= 0:
             segments.append([])
-            left = reseed_steps
+            left = task.environment.reseed_steps
         segments[-1].append(episode)
         left -= episode.length
     return segments

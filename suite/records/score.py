@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from suite.records.record import Episode, EvaluationRow, Run
-from suite.tasks import Task
+from suite.records.record import Episode, EvaluationRow, Run, State
+from suite.tasks import GAMES, Task
 
 RowT = TypeVar("RowT", bound=Episode | EvaluationRow)
 
@@ -31,6 +31,26 @@ def scored(task: Task, frames: int, rows: Iterable[RowT]) -> list[RowT]:
     """
     after, until = task.score_window(frames)
     return [row for row in rows if after < row.frame <= until]
+
+
+def score_of(run: Run, task: Task, state: State) -> tuple[float | None, int]:
+    """Return the score of a finished run, and over how many episodes it is a mean; see `score_of_rows`.
+
+    A run that diverged stopped at the frames of its status.
+    """
+    return score_of_rows(task, run.cell.game, state, run.status.frames, scorable(task, run))
+
+
+def score_of_rows(task: Task, game: str, state: State, frames: int, rows: Iterable[RowT]) -> tuple[float | None, int]:
+    """Return the same from a run's scorable rows. One that left the numbers is a result, and is never tried again.
+
+    Where training episodes are scored, those of the last window before that count: it did play them. Where a policy is
+    evaluated there is none left to evaluate, and the run counts as a random policy does, over no episode: by the
+    game's reference, None if the game has none.
+    """
+    if state == "diverged" and by_evaluation(task):
+        return GAMES[game].random_score, 0
+    return score(task, frames, rows)
 
 
 def score(task: Task, frames: int, rows: Iterable[RowT]) -> tuple[float | None, int]:

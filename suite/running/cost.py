@@ -1,22 +1,28 @@
-"""A rough projection of time and memory, from operation counts and a matrix product timed just now."""
+"""What cells take, roughly: seconds from operation counts and a matrix product timed just now, memory, and disk."""
 
 from __future__ import annotations
 
-import time
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
+from suite.experience.domains import Domain
+from suite.experience.replay.placement import Placement
+from suite.learning.build import programs_for
+from suite.learning.program_cost import cost_of
 from suite.learning.programs import Programs
+from suite.running.machine import is_accelerator, matrix_rate
+from suite.tasks import GAMES, Game, Task
+from suite.tasks.configuration import Cell, Spec
 
-HOST_SECONDS_PER_STEP = {"atari": 5e-4, "continuous": 9e-4, "offline": 1.8e-4}
-"""Environment or data, and host loop, for one step, by family. Evaluation is left out.
-
-Measured on one core of a virtual machine with two. Continuous: what SAC's loop takes for an environment step beside its
-update. Offline: what it takes to draw the batch of an update.
-"""
 EFFICIENCY = 0.4
 """Share of a large matrix product's rate that training reaches. Measured on two CPU cores: one lane 0.30 with the
 Nature CNN and 0.23 with Impala, two lanes with the Nature CNN 0.4."""
+PROCESS_BYTES = 270_000_000
+PROGRAMS_BYTES = 160_000_000
+"""The process without any lane, and what a configuration's programs for one number of actions add to it: libraries,
+code, what compiling leaves behind. Fitted to seven runs on a CPU, whose peaks they give to 10 %."""
 
 
 class Seconds(NamedTuple):
@@ -26,50 +32,49 @@ class Seconds(NamedTuple):
     device: float
 
 
-def projected_seconds(programs: Programs, agent_steps: int, family: str) -> Seconds:
-    """Return the projected seconds of one cell of a family of tasks."""
-    update, act = programs.cost()
-    operations = programs.plan.updates_by(agent_steps) * update + agent_steps * act
-    return Seconds(agent_steps * HOST_SECONDS_PER_STEP[family], operations / (matrix_rate() * EFFICIENCY))
+@dataclass(frozen=True)
+class Costs:
+    """What a task's cells take, with the networks of the game whose networks are the largest among `games`."""
 
+    task: Task
+    domain: Domain
+    games: tuple[str, ...]
 
-@cache
-def matrix_rate() -> float:
-    """Return the floating-point operations per second of a 1024 x 1024 matrix product on this device."""
-    import jax
-    import jax.numpy as jnp
+    @cached_property
+    def widest(self) -> Game:
+        """The game whose networks are the largest."""
+        return max((GAMES[name] for name in self.games), key=self._size)
 
-    size, repeats = 1024, 4
-    matrix = jnp.ones((size, size), jnp.float32)
-    product = jax.jit(lambda left, right: left @ right)
-    product(matrix, matrix).block_until_ready()
-    start = time.perf_counter()
-    for _ in range(repeats):
-        matrix = product(matrix, matrix)
-    matrix.block_until_ready()
-    return repeats * 2 * size**3 / (time.perf_counter() - start)
+    def programs(self, spec: Spec) -> Programs:
+        """Return the largest programs of a configuration."""
+        return programs_for(spec, self.widest)
 
+    def seconds(self, spec: Spec) -> Seconds:
+        """Return the projected seconds of one cell."""
+        programs, steps = self.programs(spec), self.task.agent_steps(spec.frames)
+        cost = cost_of(programs)
+        operations = programs.plan.updates_by(steps) * cost.update_operations + steps * cost.action_operations
+        return Seconds(steps * self.domain.seconds_per_step, operations / (matrix_rate() * EFFICIENCY))
 
-def is_accelerator() -> bool:
-    """Return whether jax runs on something other than the CPU."""
-    import jax
+    def lane_bytes(self, cell: Cell, placement: Placement) -> tuple[int, int]:
+        """Return what a lane holds at its peak on (host, device): replay, learner, and what an update takes beside."""
+        programs, steps = self.programs(cell.spec), self.task.agent_steps(cell.spec.frames)
+        host, device = self.domain.replay_bytes(programs.plan, steps, GAMES[cell.game], placement)
+        training = cost_of(programs).training_bytes
+        return (host, device + training) if is_accelerator() else (host + device + training, 0)
 
-    return str(jax.default_backend()) != "cpu"
+    def memory(self, cells: Sequence[Cell], lanes: int, placement: Placement) -> tuple[int, int]:
+        """Return the bytes that the process holds at its peak on (host, device), so many cells at a time."""
+        kinds = {(cell.spec, self._size(GAMES[cell.game])) for cell in cells}
+        largest = sorted((self.lane_bytes(cell, placement) for cell in cells), reverse=True)[:lanes]
+        host = PROCESS_BYTES + len(kinds) * PROGRAMS_BYTES + sum(lane[0] for lane in largest)
+        return host, sum(lane[1] for lane in largest)
 
+    def checkpoint_bytes(self, spec: Spec) -> int:
+        """Return what a checkpoint holds at most: the learner, and the actions from which its replay is rebuilt."""
+        programs = self.programs(spec)
+        steps = min(programs.plan.capacity, self.task.agent_steps(spec.frames))
+        return cost_of(programs).learner_bytes + steps * self.domain.history_bytes_per_step(self.widest)
 
-def device_description() -> str:
-    """Return the device in a few words."""
-    import jax
-
-    device = jax.devices()[0]
-    return "CPU" if device.platform == "cpu" else f"{device.device_kind} ({device.platform})"
-
-
-def available_device_memory() -> int:
-    """Return the bytes that may still be taken on the accelerator; without limit where there is none."""
-    import jax
-
-    stats = jax.devices()[0].memory_stats() if is_accelerator() else None
-    if not stats or "bytes_limit" not in stats:
-        return 2**62
-    return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+    def _size(self, game: Game) -> tuple[int, int]:
+        return int(self.domain.inputs(game).blank().size), game.actions

@@ -7,7 +7,7 @@ evaluation that was interrupted goes on with the episodes that are missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from suite.contracts.agent import Learner
 from suite.experience.envs.base import Envs
 from suite.experience.observations import Observation
 from suite.learning.programs import Programs
+from suite.monitor import SILENT, Monitor
 from suite.records.schedule import is_complete, stream_name
 from suite.rng import Exploration, Streams
 from suite.tasks import Evaluation
@@ -59,17 +60,17 @@ def evaluate(
     evaluation: Evaluation,
     step: int,
     done: Mapping[int, int],
-    look: Callable[[], None],
+    monitor: Monitor = SILENT,
 ) -> Iterator[EvaluationEpisode]:
     """Yield the episodes of the evaluation at `step`, in the order of their numbers, but for those in `done`.
 
-    `done` maps numbers from 0 on to lengths. `envs` are EVALUATION_ENVS environments. `look` is called at every step,
-    and may raise.
+    `done` maps numbers from 0 on to lengths. `envs` are EVALUATION_ENVS environments. The monitor
+    hears of every step, and may have it stopped.
     """
     lengths = dict(done)
     player = _Player(programs, learner, streams, envs, evaluation, step, len(lengths))
     while not is_complete(evaluation, lengths):
-        look()
+        monitor.tick(len(lengths), evaluation.episodes or 0)
         number = len(lengths)
         if number not in player.finished:
             player.advance()
@@ -108,8 +109,7 @@ class _Player:
         if self._over:
             self._begin()
         inputs = self._programs.inputs
-        self._envs.send(self._actions())
-        answer = self._envs.receive()
+        answer = self._envs.step(self._actions())
         for slot, episode in enumerate(self._playing):
             truncated = bool(answer.truncated[slot])
             over = truncated or bool(answer.discount[slot] == 0)
@@ -171,9 +171,9 @@ class _Player:
             if episode is None:
                 continue
             if self._evaluation.epsilon > 0:
-                coin, choice = episode.exploration.draw(episode.length)
-                if coin <= self._evaluation.epsilon:
-                    chosen[slot] = int(choice * self._programs.actions)
+                epsilon, actions = self._evaluation.epsilon, self._programs.actions
+                explored = episode.exploration.action(episode.length, epsilon, actions)
+                chosen[slot] = chosen[slot] if explored is None else explored
             episode.actions += inputs.recorded(chosen[slot])
             episode.length += 1
         return chosen

@@ -1,4 +1,4 @@
-"""A lane: the host's side of one cell in progress. Its replay, its random streams, its episode at hand, its history.
+"""A lane: the host's side of one cell in progress: what it learns from and, where it plays, who acts.
 
 What a lane does depends on its cell alone, never on what runs beside it.
 """
@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.contracts.agent import DataPlan
-from suite.experience.replay.frames import FrameReplay
-from suite.experience.samples import Windows
-from suite.rng import Exploration, Sampling, Streams
-from suite.tasks import Environment
-
-ACTIONS = "actions"
-PRIORITIES = "priorities/"
+from suite.experience.envs.base import clipped
+from suite.experience.observations import Inputs, Observation
+from suite.experience.playback import History, Played
+from suite.experience.replay.base import Replay
+from suite.rng import Sampling, Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +40,31 @@ class FinishedEpisode:
     before: tuple[bytes, ...]
 
 
-class Lane:
-    """One cell's host side. `step` counts agent steps, `episodes` finished episodes, `segments` finished segments."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a lane plays: observations and actions, agent steps between two seeds, and where rewards are cut."""
 
-    def __init__(
-        self, plan: DataPlan, streams: Streams, replay: FrameReplay, environment: Environment, actions: int
-    ) -> None:
-        screen = environment.screen_size
-        self.step = 0
+    inputs: Inputs
+    actions: int
+    reseed_steps: int
+    reward_clip: float
+
+
+class Actor:
+    """Who acts in a lane: the episode at hand, and the actions of the segments that the replay still reaches into.
+
+    `episodes` and `segments` count finished ones; `chain` is the hash of all finished episodes' seeds and actions.
+    """
+
+    def __init__(self, rules: Rules, plan: DataPlan, streams: Streams, reach: int) -> None:
+        self.rules = rules
         self.episodes = 0
         self.segments = 0
-        self.streams = streams
-        self.replay = replay
-        self.actions = actions
-        self.observation = np.zeros((replay.stack, screen, screen), np.uint8)
         self.chain = hashlib.sha256(b"").digest()
-        self._plan = plan
-        self._reward_clip = environment.reward_clip
-        self._reseed_steps = environment.reseed_steps
-        self._exploration = Exploration(streams)
-        self._sampling = Sampling(streams, plan.batch_size)
+        self.observation: Observation = rules.inputs.blank()
+        self.explore = rules.inputs.explorer(plan, streams, rules.actions)
+        self._streams = streams
+        self._reach = reach  # transitions that the replay holds
         self._played: deque[list[bytes]] = deque()  # finished segments that the replay still reaches into
         self._segment: list[bytes] = []  # finished episodes of the segment at hand
         self._return, self._current = 0.0, bytearray()
@@ -69,132 +72,69 @@ class Lane:
     @property
     def emulator_seed(self) -> int:
         """The emulator seed of the segment at hand."""
-        return self.streams.emulator_seed(self.segments)
+        return self._streams.emulator_seed(self.segments)
 
     @property
     def next_seed(self) -> int | None:
         """What the episode at hand starts from: a seed if it is the first of its segment, else None."""
         return None if self._segment else self.emulator_seed
 
-    def explore(self, step: int, epsilon: float) -> int | None:
-        """Return the random action of an agent step, or None where the greedy one is to be taken."""
-        coin, choice = self._exploration.draw(step)
-        return int(choice * self.actions) if coin <= epsilon else None
+    def begin(self, seen: NDArray[Any]) -> None:
+        """Start the next episode from what the environment shows."""
+        self._return, self._current = 0.0, bytearray()
+        self.observation = self.rules.inputs.first(seen)
 
     def observe(
-        self,
-        action: int,
-        frame: NDArray[np.uint8],
-        reward: float,
-        *,
-        terminal: bool,
-        truncated: bool,
-        life_lost: bool = False,
+        self, action: Any, seen: NDArray[Any], reward: float, step: int, *, over: bool, truncated: bool, life_lost: bool
     ) -> FinishedEpisode | None:
-        """Take in what an action led to; return the episode that it ended, if it did. `begin` must follow then.
-
-        A lost life is a terminal for learning, and what follows starts with an empty stack; the episode goes on.
-        """
-        self.step += 1
-        over = terminal or life_lost
-        self.replay.add(self.observation[-1], action, self._clipped(reward), terminal=over, truncated=truncated)
+        """Take in what an action led to at a step; return the episode that it ended, if it did."""
         self._return += reward
-        self._current.append(action)
-        if terminal or truncated:
-            return self._end_episode(truncated)
-        self.push(frame, life_lost=life_lost)
+        self._current += self.rules.inputs.recorded(action)
+        if over:
+            return self._end_episode(step, truncated)
+        self.observation = self.rules.inputs.next(self.observation, seen, life_lost=life_lost)
         return None
 
-    def begin(self, first_frame: NDArray[np.uint8]) -> None:
-        """Start the next episode from its first frame."""
-        self._return, self._current = 0.0, bytearray()
-        self.observation = np.zeros_like(self.observation)
-        self.observation[-1] = first_frame
-
-    def push(self, frame: NDArray[np.uint8], *, life_lost: bool = False) -> None:
-        """Move the stack on by a frame, emptied before if a life was lost."""
-        stack = np.empty_like(self.observation)  # a new array: the device may still be reading the old one
-        stack[:-1] = 0 if life_lost else self.observation[1:]
-        stack[-1] = frame
-        self.observation = stack
-
-    def sample(self, updates: int) -> Windows:
-        """Return the batch for the update that `updates` others went before."""
-        return self.replay.sample(self._plan, partial(self._sampling.draw, updates))
-
-    def sample_states(self, updates: int, count: int) -> Any:
-        """Return states uint8 [count, stack, height, width] for that update, from a random stream of their own."""
-
-        def uniform(redraw: int) -> NDArray[np.float64]:
-            return self.streams.uniform("states", updates, count, redraw=redraw)
-
-        return self.replay.sample_states(count, uniform)
-
-    def reprioritize(self, priorities: NDArray[np.float64]) -> None:
-        """Set the priorities of the transitions that were sampled last."""
-        self.replay.reprioritize(priorities)
-
+    @property
     def history(self) -> list[list[bytes]]:
-        """Return the actions of the segments that the replay reaches into, by episode; the last one is at hand."""
+        """The actions of the segments that the replay reaches into, by episode; the last one is at hand."""
         return [*self._played, [*self._segment, bytes(self._current)]]
 
-    def saved(self) -> tuple[dict[str, NDArray[Any]], tuple[tuple[int, ...], ...]]:
-        """Return history and priorities as a checkpoint's arrays, and the lengths of the episodes, by segment."""
-        history = self.history()
-        arrays: dict[str, NDArray[Any]] = {
-            ACTIONS: np.frombuffer(b"".join(b"".join(segment) for segment in history), np.uint8)
-        }
-        if self.replay.priorities is not None:
-            self.replay.priorities.add_until(self.replay.added)
-            arrays |= {PRIORITIES + name: array for name, array in self.replay.priorities.arrays().items()}
-        return arrays, tuple(tuple(map(len, segment)) for segment in history)
+    def histories(self) -> list[History]:
+        """Return the same segments to be played again."""
+        history, parsed = self.history, self.rules.inputs.parsed
+        first = self.segments - len(history) + 1
+        return [
+            History(self._streams.emulator_seed(first + index), list(map(parsed, segment)), index == len(history) - 1)
+            for index, segment in enumerate(history)
+        ]
 
-    def resume(self, step: int, episodes: int, segments: int, history: list[list[bytes]], chain: bytes) -> None:
-        """Set the counters and the history to those of a checkpoint; replay and stack are rebuilt by others."""
-        self.step, self.episodes, self.segments, self.chain = step, episodes, segments, chain
+    def resume(self, episodes: int, segments: int, chain: bytes, history: Sequence[list[bytes]]) -> None:
+        """Set counters and history to those of a checkpoint; the episode at hand is still to be played again."""
+        self.episodes, self.segments, self.chain = episodes, segments, chain
         self._played = deque(history[:-1])
         self._segment = history[-1][:-1]
         self._current = bytearray(history[-1][-1])
 
-    def refill(
-        self,
-        index: int,
-        frame: NDArray[np.uint8],
-        action: int,
-        reward: float,
-        *,
-        depth: int,
-        terminal: bool,
-        truncated: bool,
-    ) -> None:
-        """Put a transition that was played again back into the replay, unless it has been overwritten since."""
-        if index >= self.step - self.replay.capacity:
-            depth = min(depth, self.replay.stack - 1)
-            clipped = self._clipped(reward)
-            self.replay.write(index, frame, action, clipped, depth=depth, terminal=terminal, truncated=truncated)
-
-    def begin_again(self, first_frame: NDArray[np.uint8]) -> None:
+    def begin_again(self, seen: NDArray[Any]) -> None:
         """Start to play the episode at hand again; its actions stay."""
         actions = self._current
-        self.begin(first_frame)
+        self.begin(seen)
         self._current = actions
 
-    def replayed(self, frame: NDArray[np.uint8], reward: float, *, life_lost: bool) -> None:
+    def play_again(self, played: Played) -> None:
         """Take in a step of the episode at hand that was played again."""
-        self._return += reward
-        self.push(frame, life_lost=life_lost)
+        self._return += played.reward
+        self.observation = self.rules.inputs.next(self.observation, played.seen, life_lost=played.life_lost)
 
-    def _clipped(self, reward: float) -> float:
-        return min(self._reward_clip, max(-self._reward_clip, reward))
-
-    def _end_episode(self, truncated: bool) -> FinishedEpisode:
-        seed, actions = self.emulator_seed, bytes(self._current)
-        before = tuple(self._segment)
-        ended = FinishedEpisode(self.episodes, self.step, len(actions), actions, self._return, truncated, seed, before)
+    def _end_episode(self, step: int, truncated: bool) -> FinishedEpisode:
+        seed, actions, before = self.emulator_seed, bytes(self._current), tuple(self._segment)
+        length = self._steps([actions])
+        ended = FinishedEpisode(self.episodes, step, length, actions, self._return, truncated, seed, before)
         self.chain = hashlib.sha256(self.chain + seed.to_bytes(4, "little") + actions).digest()
         self.episodes += 1
         self._segment.append(actions)
-        if sum(map(len, self._segment)) >= self._reseed_steps:
+        if self._steps(self._segment) >= self.rules.reseed_steps:
             self._played.append(self._segment)
             self._segment = []
             self.segments += 1
@@ -203,10 +143,85 @@ class Lane:
 
     def _forget(self) -> None:
         """Drop the segments that the replay no longer reaches into."""
-        kept = 0
-        for index, segment in reversed(list(enumerate(self._played))):
-            if kept >= self.replay.capacity:
-                for _ in range(index + 1):
-                    self._played.popleft()
-                return
-            kept += sum(map(len, segment))
+        kept = sum(map(self._steps, self._played))
+        while self._played and kept - self._steps(self._played[0]) >= self._reach:
+            kept -= self._steps(self._played.popleft())
+
+    def _steps(self, episodes: Sequence[bytes]) -> int:
+        return sum(map(len, episodes)) // self.rules.inputs.action_bytes
+
+
+class Lane:
+    """One cell's host side. `step` counts agent steps, or updates where there is no `actor`."""
+
+    def __init__(self, plan: DataPlan, streams: Streams, replay: Replay, rules: Rules | None = None) -> None:
+        self.step = 0
+        self.streams = streams
+        self.replay = replay
+        self.actor = None if rules is None else Actor(rules, plan, streams, replay.capacity)
+        self._plan = plan
+        self._sampling = Sampling(streams, plan.batch_size)
+
+    @property
+    def episodes(self) -> int:
+        """Finished episodes."""
+        return 0 if self.actor is None else self.actor.episodes
+
+    def observe(
+        self,
+        action: Any,
+        seen: NDArray[Any],
+        reward: float,
+        *,
+        terminal: bool,
+        truncated: bool,
+        life_lost: bool = False,
+    ) -> FinishedEpisode | None:
+        """Take in what an action led to; return the episode that it ended, if it did. `Actor.begin` must follow then.
+
+        A lost life is a terminal for learning, and what follows starts with an empty stack; the episode goes on.
+        """
+        assert self.actor is not None
+        rules = self.actor.rules
+        self.step += 1
+        self.replay.add(
+            rules.inputs.newest(self.actor.observation),
+            action,
+            clipped(reward, rules.reward_clip),
+            seen,
+            terminal=terminal or life_lost,
+            truncated=truncated,
+        )
+        return self.actor.observe(
+            action, seen, reward, self.step, over=terminal or truncated, truncated=truncated, life_lost=life_lost
+        )
+
+    def sample(self, updates: int) -> Any:
+        """Return the data for the update that `updates` others went before."""
+        return self.replay.sample(self._plan, self._sampling.of(updates))
+
+    def sample_states(self, updates: int, count: int) -> Any:
+        """Return further observations [count, ...] for that update, from a random stream of their own."""
+
+        def uniform(redraw: int) -> NDArray[np.float64]:
+            return self.streams.uniform("states", updates, count, redraw=redraw)
+
+        return self.replay.sample_states(count, uniform)
+
+    def refill(self, index: int, played: Played, depth: int) -> None:
+        """Put a transition that was played again back into the replay, unless it has been overwritten since.
+
+        `depth`: the steps of its episode, or life, before it.
+        """
+        assert self.actor is not None
+        if index >= self.step - self.replay.capacity:
+            self.replay.write(
+                index,
+                played.shown,
+                played.action,
+                clipped(played.reward, self.actor.rules.reward_clip),
+                played.seen,
+                depth=depth,
+                terminal=played.terminal or played.life_lost,
+                truncated=played.truncated,
+            )

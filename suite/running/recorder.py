@@ -1,13 +1,11 @@
-"""One attempt at a cell, written down: rows, status, checkpoints, and what an earlier attempt had recorded before."""
+"""One attempt at a cell, written down: rows, status, checkpoints."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from collections.abc import Mapping, Sequence
 
 from suite.records.checkpoints import Arrays, CheckpointStore, Loaded
 from suite.records.record import (
@@ -16,7 +14,6 @@ from suite.records.record import (
     Diagnostics,
     Episode,
     EvaluationRow,
-    LogRow,
     Run,
     State,
     StatusFile,
@@ -24,9 +21,10 @@ from suite.records.record import (
     pack,
     read_run,
 )
-from suite.records.score import by_evaluation, score, scored
+from suite.records.score import by_evaluation, score_of_rows, scored
 from suite.records.writer import RunWriter
 from suite.running import provenance
+from suite.running.earlier import EarlierRows
 from suite.running.evaluation import EvaluationEpisode
 from suite.running.lane import FinishedEpisode
 from suite.tasks import Task, load_task
@@ -37,11 +35,9 @@ RATE_MARKS = 6
 """The rate shown is that since the oldest of so many marks, one at each status: about the last half minute."""
 CHECKPOINTS_KEPT = 2
 
-RowT = TypeVar("RowT", bound=LogRow)
-
 
 class Recording:
-    """The attempt that `writer` has opened. `step` is the agent step reached; for `differs_at` see StatusFile."""
+    """The attempt that `writer` has opened. `step` is the agent step reached."""
 
     def __init__(self, cell: Cell, writer: RunWriter) -> None:
         self.cell = cell
@@ -52,25 +48,32 @@ class Recording:
         self.step = 0
         self._updates = self._episodes = 0
         self._writer = writer
-        self._skip = self.task.frame_skip
+        self._skip = self.task.units_per_step
         self._started_at = provenance.utc_now()
         self._clock = time.monotonic()
+        self._spent_before = 0.0 if writer.previous is None else writer.previous.spent
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_MARKS)
         self._recent: list[Episode] = []  # that a score may count
         self._evaluation: list[EvaluationRow] = []
-        self._recorded_before: dict[tuple[type[BaseModel], int, int], dict[str, Any]] = {}
-        self.differs_at: int | None = None
+        self._earlier = EarlierRows()
         self._with_actions: set[int] = set()
 
     def begin(self, loaded: Loaded | None, execution: dict[str, str | int | bool]) -> None:
         """Say where this attempt starts, and remember what earlier ones recorded from there on."""
         resumed_at = 0 if loaded is None else loaded.agent_step
         if self._writer.previous is not None:
-            self._look_back(read_run(self.path), resumed_at)
+            before = read_run(self.path)
+            self._go_on_from(before, resumed_at)
+            self._earlier = EarlierRows(before, resumed_at)
         number = self._writer.attempt
         self._writer.provenance(provenance.attempt(self.cell, number, resumed_at=resumed_at, execution=execution))
         self.step = resumed_at
         self.status("running")
+
+    @property
+    def differs_at(self) -> int | None:
+        """The agent step from which on it differs from what an earlier attempt recorded; None if nothing does."""
+        return self._earlier.differs_at
 
     def episode(self, episode: FinishedEpisode) -> None:
         """Write down a finished episode, with its actions if it may be scored."""
@@ -90,7 +93,7 @@ class Recording:
             self._write_actions(episode)
         self._writer.episode(row)
         self._note(row)
-        self._compare(row)
+        self._earlier.compare(row)
 
     @property
     def evaluated(self) -> dict[int, int]:
@@ -118,7 +121,7 @@ class Recording:
         if not self._recent:  # offline, nothing else is played
             self.last_return = row.value
         self._evaluation.append(row)
-        self._compare(row)
+        self._earlier.compare(row)
 
     def diagnostics(self, step: int, updates: int, values: dict[str, float]) -> None:
         """Write down named scalars; those that are not finite are left out."""
@@ -126,7 +129,7 @@ class Recording:
         frame = step * self._skip
         row = Diagnostics(attempt=self._writer.attempt, agent_step=step, frame=frame, updates=updates, values=finite)
         self._writer.diagnostics(row)
-        self._compare(row)
+        self._earlier.compare(row)
 
     def checkpoint_row(self, step: int, updates: int, learner: str, history: str) -> None:
         """Write down the hashes of a checkpoint of the schedule."""
@@ -139,7 +142,7 @@ class Recording:
             history=history,
         )
         self._writer.checkpoint(row)
-        self._compare(row)
+        self._earlier.compare(row)
 
     def save(self, step: int, arrays: Arrays, state: bytes) -> None:
         """Write a checkpoint, once every row up to it is on the disk."""
@@ -157,6 +160,11 @@ class Recording:
             self._marks.append((now, step))
 
     @property
+    def spent(self) -> float:
+        """The seconds that all attempts together have taken."""
+        return round(self._spent_before + time.monotonic() - self._clock, 3)
+
+    @property
     def rate(self) -> float | None:
         """Frames per second lately, compilation left out; None before anything is known."""
         if not self._marks or self.step == self._marks[0][1]:
@@ -164,13 +172,11 @@ class Recording:
         since, step = self._marks[0]
         return round((self.step - step) * self._skip / max(1e-9, time.monotonic() - since), 1)
 
-    def summary(self, measures: dict[str, float]) -> Summary:
-        """Return what the attempt came to, at the step that it has reached."""
+    def summary(self, measures: Mapping[str, float], state: State) -> Summary:
+        """Return what the run came to, at the step that it has reached."""
         frames = self.step * self._skip
-        if by_evaluation(self.task):
-            value, count = score(self.task, frames, self._evaluation)
-        else:
-            value, count = score(self.task, frames, self._recent)
+        rows: Sequence[Episode | EvaluationRow] = self._evaluation if by_evaluation(self.task) else self._recent
+        value, count = score_of_rows(self.task, self.cell.game, state, frames, rows)
         return Summary(
             score=value,
             scored_episodes=count,
@@ -178,7 +184,7 @@ class Recording:
             active_parameters=int(measures["active_parameters"]),
             sparsity=measures["sparsity"] if math.isfinite(measures["sparsity"]) else 0.0,
             updates=self._updates,
-            wall_seconds=round(time.monotonic() - self._clock, 3),
+            wall_seconds=self.spent,
         )
 
     def status(self, state: State, *, message: str = "", summary: Summary | None = None) -> None:
@@ -200,6 +206,7 @@ class Recording:
                 summary=summary,
                 differs_at=self.differs_at,
                 closed=self._writer.closed_attempts(),
+                wall_seconds=self.spent,
             )
         )
 
@@ -223,33 +230,17 @@ class Recording:
                 self._writer.actions(Actions.pack(self._writer.attempt, number, actions))
                 self._with_actions.add(number)
 
-    def _look_back(self, before: Run, resumed_at: int) -> None:
-        standing = {row.episode for row in before.episodes if row.agent_step <= resumed_at}
-        self._with_actions = standing & set(before.actions())
-        for row in (*before.episodes, *before.evaluation, *before.diagnostics, *before.checkpoints):
-            if row.agent_step > resumed_at:
-                self._recorded_before[_key(row)] = _content(row)
-            elif isinstance(row, Episode):
-                self._note(row)
-            elif isinstance(row, EvaluationRow):
-                self._evaluation.append(row)
+    def _go_on_from(self, before: Run, step: int) -> None:
+        """Take in the rows up to a step, which stand."""
+        standing = [row for row in before.episodes if row.agent_step <= step]
+        self._with_actions = {row.episode for row in standing} & set(before.actions())
+        self._evaluation = [row for row in before.evaluation if row.agent_step <= step]
+        for row in standing:
+            self._note(row)
 
     def _note(self, row: Episode) -> None:
         self.last_return = row.value
         self._recent.append(row)
-        oldest = row.frame - self.task.score.window_frames
-        if self._recent[0].frame <= oldest - self.task.score.window_frames:  # now and then, not at every row
+        oldest = row.frame - self.task.score.window_length
+        if self._recent[0].frame <= oldest - self.task.score.window_length:  # now and then, not at every row
             self._recent = [kept for kept in self._recent if kept.frame > oldest]
-
-    def _compare(self, row: LogRow) -> None:
-        before = self._recorded_before.pop(_key(row), None)
-        if before is not None and before != _content(row) and self.differs_at is None:
-            self.differs_at = row.agent_step
-
-
-def _key(row: LogRow) -> tuple[type[BaseModel], int, int]:
-    return type(row), row.agent_step, row.episode if isinstance(row, EvaluationRow) else 0
-
-
-def _content(row: LogRow) -> dict[str, Any]:
-    return row.model_dump(exclude={"attempt"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from suite.contracts.card import Card, Setting, Value
 from suite.errors import UsageError, unknown_name
 from suite.tasks import Task, game, load_task
 from suite.tasks.configuration import Component, Spec
+from suite.tasks.specification import SEEDS, departures, doubled, fits, path_of, published, quarrel
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
                 f"--seeds {text!r} cannot be read.", "Give whole numbers and ranges, such as 0-4 or 0,2,5."
             )
         first, last = int(low), int(high) if dash else int(low)
-        if last < first or last > 9999:
+        if last < first or last not in SEEDS:
             raise UsageError(f"--seeds {part.strip()!r} is out of range.", "Ranges go upward, from 0 to at most 9999.")
         seeds.extend(range(first, last + 1))
     return tuple(dict.fromkeys(seeds))
@@ -90,47 +90,50 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 def _resolve_one(
     task: Task, request: Request, combination: tuple[str, ...], chosen: dict[str, str], used: set[str]
 ) -> Resolved:
-    repeated = {name for name in combination if combination.count(name) > 1}
-    if repeated:
-        raise UsageError(f"--method names {sorted(repeated)[0]} twice in one combination.", "Name each method once.")
+    if name := doubled(combination):
+        raise UsageError(f"--method names {name} twice in one combination.", "Name each method once.")
     _refuse_senseless([registry.card("method", name) for name in combination])
-    departures: dict[str, Value] = {}
-
-    def component(kind: registry.Kind, name: str, prefixes: tuple[str, ...]) -> Component:
+    named: list[tuple[registry.Kind, str]] = [("agent", str(request.agent)), ("network", str(request.network))]
+    for kind, name in named:
+        _refuse_unfit(task, kind, name)
+    parts: list[Component] = []
+    departing: dict[str, Value] = {}
+    for kind, name in [*named, *(("method", name) for name in combination)]:
         card = registry.card(kind, name)
-        settings = _published(card, task.overrides.get(kind, {}))
-        for key in settings:
-            for prefix in prefixes:
-                path = f"{prefix}.{key}"
-                if path in chosen:
-                    used.add(path)
-                    value = card.settings[key].check(path, _parse_value(chosen[path], card.settings[key]))
-                    if value != settings[key]:
-                        departures[f"{prefixes[-1]}.{key}"] = settings[key]
-                    settings[key] = value
-        return Component(id=card.id, version=card.version, card=card.digest, settings=settings)
-
-    _refuse_unfit(task, "agent", str(request.agent))
-    _refuse_unfit(task, "network", str(request.network))
-    agent = component("agent", str(request.agent), ("agent",))
-    network = component("network", str(request.network), ("network",))
-    methods = tuple(component("method", name, ("method", f"method.{name}")) for name in combination)
+        settings = _settings(card, kind, task, chosen, used)
+        parts.append(Component(id=card.id, version=card.version, card=card.digest, settings=settings))
+        departing |= departures(card, kind, task, settings)
+    agent, network, *methods = parts
     frames = _budget(task, request.frames)
     spec = Spec(
         task=task.id,
         task_version=task.version,
         frames=frames,
-        shortened=frames != task.budget.frames,
+        shortened=frames != task.budget.length,
         agent=agent,
         network=network,
-        methods=methods,
-        dataset=None if request.data is None else _dataset(task, request.data, agent, chosen, used, departures),
+        methods=tuple(methods),
+        dataset=None if request.data is None else _dataset(task, request.data, agent, chosen, used, departing),
     )
-    return Resolved(spec, departures)
+    return Resolved(spec, departing)
+
+
+def _settings(card: Card, kind: registry.Kind, task: Task, chosen: dict[str, str], used: set[str]) -> dict[str, Value]:
+    """Return a component's settings, the chosen ones in place; `used` gets their paths.
+
+    Of `method.sparsity` and `method.rigl.sparsity` the second, which names its method, holds.
+    """
+    settings = published(card, kind, task)
+    for key, setting in card.settings.items():
+        for path in dict.fromkeys((f"{kind}.{key}", path_of(kind, card.id, key))):
+            if path in chosen:
+                used.add(path)
+                settings[key] = setting.check(path, _parse_value(chosen[path], setting))
+    return settings
 
 
 def _dataset(
-    task: Task, data: Path, agent: Component, chosen: dict[str, str], used: set[str], departures: dict[str, Value]
+    task: Task, data: Path, agent: Component, chosen: dict[str, str], used: set[str], departing: dict[str, Value]
 ) -> str:
     """Return the identity of the data that an offline task trains on."""
     if task.data is None:
@@ -139,46 +142,36 @@ def _dataset(
     from suite.experience.logs.sample import Selection
 
     settings: dict[str, Value] = task.data.model_dump()
-    for name, published in settings.items():
+    for name, usual in settings.items():
         path = f"data.{name}"
         if path in chosen:
             used.add(path)
-            kind = type(published)
+            kind = type(usual)
             try:
                 settings[name] = kind(chosen[path])
             except ValueError as error:
                 what = {"str": "word", "int": "whole number", "float": "number"}[kind.__name__]
                 raise UsageError(f"{path} = {chosen[path]} is no {what}.", "See `suite data sample --help`.") from error
-            if settings[name] != published:
-                departures[path] = published
+            if settings[name] != usual:
+                departing[path] = usual
     return identity_of(data, Selection(**settings, n_step=int(agent.settings["n_step"])))  # type: ignore[arg-type]
 
 
 def _refuse_unfit(task: Task, kind: registry.Kind, name: str) -> None:
-    families = registry.card(kind, name).families
-    if families and task.family not in families:
-        fit = [
-            other
-            for other in registry.registered(kind)
-            if not (able := registry.card(kind, other).families) or task.family in able
-        ]
+    card = registry.card(kind, name)
+    if not fits(card, task):
+        fit = [other for other in registry.registered(kind) if fits(registry.card(kind, other), task)]
+        families = " and ".join(card.families)
         raise UsageError(
-            f"The {kind} {name} is for {' and '.join(families)} tasks; {task.id} is one of the family {task.family}.",
+            f"The {kind} {name} is for {families} tasks; {task.id} is one of the family {task.family}.",
             f"Choose one of: {', '.join(sorted(fit))}.",
         )
 
 
 def _refuse_senseless(cards: Sequence[Card]) -> None:
-    for one, other in itertools.combinations(cards, 2):
-        if reason := one.refusal(other):
-            raise UsageError(f"{one.id} and {other.id} cannot be combined: {reason}.", "Choose one of the two.")
-
-
-def _published(card: Card, overrides: dict[str, Value]) -> dict[str, Value]:
-    return {
-        name: setting.check(name, overrides[name]) if name in overrides else setting.value
-        for name, setting in sorted(card.settings.items())
-    }
+    if found := quarrel(cards):
+        one, other, reason = found
+        raise UsageError(f"{one} and {other} cannot be combined: {reason}.", "Choose one of the two.")
 
 
 def _paths(request: Request, combination: tuple[str, ...]) -> list[str]:
@@ -222,11 +215,11 @@ def _parse_value(raw: str, setting: Setting) -> Value:
 
 def _budget(task: Task, frames: int | None) -> int:
     if frames is None:
-        return task.budget.frames
-    skip = task.frame_skip
-    if not 1 <= frames <= task.budget.frames or frames % skip:
+        return task.budget.length
+    skip = task.units_per_step
+    if not 1 <= frames <= task.budget.length or frames % skip:
         raise UsageError(
             f"--frames {frames} is no budget for {task.id}.",
-            f"Give a multiple of {skip} (the frame skip) up to {task.budget.frames:,}.".replace(",", "_"),
+            f"Give a multiple of {skip} (the frame skip) up to {task.budget.length:,}.".replace(",", "_"),
         )
     return frames

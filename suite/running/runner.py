@@ -18,7 +18,7 @@ from suite.records.record import FINISHED, State
 from suite.records.writer import RunWriter
 from suite.running.recorder import Recording
 from suite.running.session import Session
-from suite.running.start import Member, Options
+from suite.running.start import CellMonitor, Member, Options
 from suite.tasks import load_task
 from suite.tasks.configuration import Cell
 
@@ -124,7 +124,7 @@ class _GroupRun:
         members = [member for job in self._jobs if (member := self._open(job)) is not None]
         try:
             for together in by_step(members):
-                session = Session(together, self._options, self._progress, self._stop, self._end, self._mark)
+                session = Session(together, self._options, self._end, self._mark)
                 session.run()
         finally:
             for member in members:
@@ -152,7 +152,8 @@ class _GroupRun:
                 self._tell(Outcome(job.cell, previous.state, path, score))
                 return None
             recording = Recording(job.cell, writer)
-            member = Member(recording, recording.store.newest())
+            monitor = CellMonitor(job.cell, self._progress, self._stop)
+            member = Member(recording, recording.store.newest(), monitor)
         except SuiteError as error:
             if writer is not None:
                 writer.close()
@@ -160,7 +161,7 @@ class _GroupRun:
             self._tell(Outcome(job.cell, state, path, message=str(error), error=error.exit_code))
             return None
         for reason in () if member.loaded is None else member.loaded.rejected:
-            self._progress.say(job.cell, f"{reason} Going on from the checkpoint before it.")
+            member.monitor.say(f"{reason} Going on from the checkpoint before it.")
         return member
 
 

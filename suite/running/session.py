@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
-from suite.errors import ExitCode, SuiteError
+from suite.errors import ExitCode, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.learning.programs import Programs
-from suite.records.learner_arrays import all_finite, learner_hash
-from suite.records.outcome import Progress
+from suite.records.learner_arrays import all_finite, learner_arrays_of
 from suite.records.record import State
+from suite.running.checkpointing import Checkpoint, save
 from suite.running.evaluations import Evaluations
 from suite.running.group import Training
-from suite.running.resume import LaneState, Stopped, learner_arrays
-from suite.running.start import Member, Options, check_checkpoint, execution_of, start_group
-
-STEPS_BETWEEN_LOOKS = 32
+from suite.running.start import Member, Options, execution_of, start_group
+from suite.running.timeline import Event, Timeline
 
 
 class End(Protocol):
@@ -46,24 +43,21 @@ class Session:
         self,
         members: Sequence[Member],
         options: Options,
-        progress: Progress,
-        stop: threading.Event,
         end: End,
         unsaved: Callable[[bool], None],
     ) -> None:
         first = members[0].recording
         self._members = dict(enumerate(members))
         self._options = options
-        self._progress = progress
-        self._stop = stop
+        self._monitor = members[0].monitor  # all members stop together
         self._end = end
         self._unsaved = unsaved
         self._task = first.task
         self._domain = domain_of(self._task, options.data, first.cell.spec.dataset)
-        self._skip = self._task.frame_skip
-        self._budget = self._task.agent_steps(first.cell.spec.frames)
-        self._every = max(1, options.checkpoint_frames // self._skip)
-        self._evaluations = Evaluations(self._task, self._domain, self._budget, self._check_stop)
+        self._skip = self._task.units_per_step
+        self._frames = first.cell.spec.frames
+        self._budget = self._task.agent_steps(self._frames)
+        self._evaluations = Evaluations(self._task, self._domain)
         self._execution = execution_of(members, options, self._domain)
         self._programs: Sequence[Programs] = ()
 
@@ -75,7 +69,7 @@ class Session:
             if not self._members:
                 return
             members = list(self._members.values())
-            group, self._programs = start_group(members, self._options, self._domain, self._progress, self._check_stop)
+            group, self._programs = start_group(members, self._options, self._domain)
             self._unsaved(True)
             self._train(group)
         except Stopped:
@@ -91,13 +85,12 @@ class Session:
     def _admit(self) -> None:
         """Begin every member's record; one that cannot go on ends here and does not stop the others."""
         for index, member in list(self._members.items()):
-            cell = member.recording.cell
-            self._progress.begin(cell, cell.spec.frames)
+            member.monitor.begin()
             try:
                 member.recording.begin(member.loaded, self._execution)
                 if member.loaded is not None:
-                    state, fingerprint = LaneState.read(member.loaded.state), self._fingerprint(member)
-                    check_checkpoint(state, fingerprint, self._execution, partial(self._progress.say, cell))
+                    checkpoint, fingerprint = Checkpoint.read(member.loaded), self._fingerprint(member)
+                    checkpoint.check(fingerprint, self._execution, member.monitor)
             except Exception as error:  # noqa: BLE001 - one cell's failure must not stop the others
                 self._fail([index], error)
         self._members = dict(enumerate(self._members.values()))
@@ -105,62 +98,59 @@ class Session:
     def _fingerprint(self, member: Member) -> str:
         return self._domain.environment(member.game)[1]
 
-    def _check_stop(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
-
     def _train(self, group: Training) -> None:
-        every_look = max(1, self._task.diagnostics_frames // self._skip)
-        if self._evaluations.are_due(group):
+        timeline = Timeline.of(self._task, group.plan, self._frames, self._options.checkpoint_every)
+        if Event.EVALUATE in timeline.due(group.step):
             self._each(group, self._evaluate)  # what a stop had cut short
-        while self._members and group.step < self._budget and not self._stop.is_set():
-            for index, episode in group.advance(self._until_something(group.step, every_look)).items():
+        while self._members and group.step < self._budget and not self._monitor.stopped:
+            for index, episode in group.advance(timeline.steps_until_next(group.step)).items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
-            last = group.step == self._budget
-            if last or group.step % every_look == 0:
+            due = timeline.due(group.step)
+            if Event.DIAGNOSE in due:
                 self._each(group, self._diagnose)
-            if last or group.step % self._every == 0:
+            if Event.CHECKPOINT in due:
                 self._checkpoint(group, scheduled=True)
-            if self._evaluations.are_due(group):
+            if Event.EVALUATE in due:
                 self._each(group, self._evaluate)
-            if group.step % STEPS_BETWEEN_LOOKS == 0:
+            if Event.REPORT in due:
                 self._each(group, self._report)
-        if self._stop.is_set() and not self._whole(group):
+        if self._monitor.stopped and not self._whole(group):
             self._checkpoint(group, scheduled=False)
             self._end_all("interrupted")
             return
         self._each(group, self._finish)
-
-    def _until_something(self, step: int, every_look: int) -> int:
-        """Return the steps until this session next does something between two of them."""
-        periods = [STEPS_BETWEEN_LOOKS, every_look, self._every]
-        periods += [] if self._evaluations.period is None else [self._evaluations.period]
-        return min(self._budget - step, *(period - step % period for period in periods))
 
     def _whole(self, group: Training) -> bool:
         """Return whether nothing is left to do, evaluation included."""
         return group.step == self._budget and self._evaluations.all_played
 
     def _report(self, group: Training, index: int) -> None:
-        recording = self._members[index].recording
-        recording.reach(group.step, group.updates, group.lanes[index].episodes)
-        self._progress.advance(recording.cell, group.step * self._skip, recording.rate or 0.0, recording.last_return)
+        member = self._members[index]
+        member.recording.reach(group.step, group.updates, group.lanes[index].episodes)
+        member.monitor.advance(group.step * self._skip, member.recording.rate, member.recording.last_return)
 
     def _diagnose(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
         values = group.metrics(index) | group.learners.measure(index)
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
         recording.diagnostics(group.step, group.updates, values | group.state_values())
-        if not all(math.isfinite(value) for value in values.values()):
-            message = f"Training left the numbers by agent step {group.step}."
-            summary = recording.summary(values)
-            recording.status("diverged", message=message, summary=summary)
-            self._leave(group, index, "diverged", summary.score, message)
+        self._end_if_diverged(group, index, values)
+
+    def _end_if_diverged(self, group: Training, index: int, values: Mapping[str, float]) -> bool:
+        """End a member with figures that are no numbers; return whether it was one."""
+        if index not in group.broken and all(math.isfinite(value) for value in values.values()):
+            return False
+        recording = self._members[index].recording
+        message = f"Training left the numbers by agent step {group.step}."
+        summary = recording.summary(values, "diverged")
+        recording.status("diverged", message=message, summary=summary)
+        self._leave(group, index, "diverged", summary.score, message)
+        return True
 
     def _finish(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
-        summary = recording.summary(group.learners.measure(index))
+        summary = recording.summary(group.learners.measure(index), "done")
         message = ""
         if recording.differs_at is not None:
             message = f"From agent step {recording.differs_at} on, it differs from what an earlier attempt recorded."
@@ -170,9 +160,11 @@ class Session:
         self._leave(group, index, "done", summary.score, message)
 
     def _evaluate(self, group: Training, index: int) -> None:
-        member = self._members[index]
-        say = partial(self._progress.say, member.recording.cell)
-        self._evaluations.play(group, index, member.game, self._programs[index], member.recording, say)
+        measures = group.learners.measure(index)
+        self._members[index].recording.reach(group.step, group.updates, group.lanes[index].episodes)
+        if self._end_if_diverged(group, index, measures):
+            return  # there is no policy to evaluate
+        self._evaluations.play(group, index, self._members[index], self._programs[index])
 
     def _checkpoint(self, group: Training, *, scheduled: bool) -> None:
         """Write every member's checkpoint, several at a time: the disk and the hashes take longest."""
@@ -184,30 +176,16 @@ class Session:
                 self._guard(group, index, future.result)
 
     def _save(self, group: Training, index: int, scheduled: bool) -> None:
-        recording, lane = self._members[index].recording, group.lanes[index]
-        arrays = learner_arrays(group.learners.get(index))
-        learner = learner_hash(arrays)
-        recording.reach(group.step, group.updates, lane.episodes)
+        recording, fingerprint = self._members[index].recording, self._fingerprint(self._members[index])
+        recording.reach(group.step, group.updates, group.lanes[index].episodes)
         if not scheduled and group.step in recording.store.steps():
             return
+        checkpoint = save(group, index, fingerprint, self._execution)
+        state = checkpoint.state
         if scheduled:
-            recording.checkpoint_row(group.step, group.updates, learner, lane.chain.hex())
-        if not all_finite(arrays):
-            return  # the next diagnosis finds it diverged; what is kept is the last that is finite
-        of_lane, lengths = lane.saved()
-        state = LaneState(
-            agent_step=group.step,
-            updates=group.updates,
-            episodes=lane.episodes,
-            segments=lane.segments,
-            lengths=lengths,
-            chain=lane.chain.hex(),
-            metrics=group.metrics(index),
-            learner=learner,
-            environment_fingerprint=self._fingerprint(self._members[index]),
-            execution=self._execution,
-        )
-        recording.save(group.step, arrays | of_lane, state.model_dump_json().encode())
+            recording.checkpoint_row(state.agent_step, state.updates, state.learner, state.chain)
+        if index not in group.broken and all_finite(learner_arrays_of(checkpoint.arrays)):  # else it diverged
+            recording.save(state.agent_step, checkpoint.arrays, state.model_dump_json().encode())
 
     def _each(self, group: Training, act: Callable[[Training, int], None]) -> None:
         for index in list(self._members):

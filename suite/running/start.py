@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,29 +11,27 @@ from typing import Any
 import jax
 from numpy.typing import NDArray
 
-from suite.errors import UnfitEnvironment
+from suite.contracts.agent import DataPlan
 from suite.experience.domains import Domain
+from suite.experience.envs.base import Envs
 from suite.experience.replay.placement import Placement
 from suite.learning.batching import Form
 from suite.learning.build import programs_for
 from suite.learning.device import cpu_threads, is_deterministic
 from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.learning.programs import Programs
+from suite.monitor import Monitor
 from suite.records.checkpoints import Loaded
 from suite.records.outcome import Progress
 from suite.records.predecessors import source_arrays
 from suite.rng import Streams
+from suite.running.checkpointing import Checkpoint, Execution, restore
 from suite.running.evaluation import EVALUATION_ENVS
-from suite.running.families import Saved, Setup, start_lanes
-from suite.running.group import Training
+from suite.running.group import Group, OfflineGroup, Training
+from suite.running.lane import Lane, Rules
 from suite.running.recorder import Recording
-from suite.running.resume import LaneState, restored_learner
 from suite.tasks import GAMES, Game
-
-LONG_REBUILD = 100_000
-"""Agent steps of a replay that are worth a line when they are played again: a minute of one core."""
-Execution = dict[str, str | int | bool]
-"""How bits are computed: see `Attempt`."""
+from suite.tasks.configuration import Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +41,45 @@ class Options:
     `data`: the directory of logged data, for offline tasks.
     """
 
-    checkpoint_frames: int
+    checkpoint_every: int
     placement: Placement
     form: str = "auto"
     data: Path | None = None
 
 
+class CellMonitor(Monitor):
+    """Passes on to the display what a cell has to say, and stops it once `stop` is set."""
+
+    def __init__(self, cell: Cell, progress: Progress, stop: threading.Event) -> None:
+        self._cell = cell
+        self._progress = progress
+        self._stop = stop
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the work is to stop."""
+        return self._stop.is_set()
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self._progress.say(self._cell, text)
+
+    def begin(self) -> None:
+        """Show that the cell starts."""
+        self._progress.begin(self._cell, self._cell.spec.frames)
+
+    def advance(self, frames: int, rate: float | None, last_return: float | None) -> None:
+        """Show how far the cell has come."""
+        self._progress.advance(self._cell, frames, rate or 0.0, last_return)
+
+
 @dataclass(slots=True)
 class Member:
-    """A cell of a session, and the checkpoint that it goes on from."""
+    """A cell of a session, the checkpoint that it goes on from, and who watches it."""
 
     recording: Recording
     loaded: Loaded | None
+    monitor: CellMonitor
 
     @property
     def step(self) -> int:
@@ -101,85 +127,77 @@ def execution_of(members: Sequence[Member], options: Options, domain: Domain) ->
     }
 
 
-def check_checkpoint(state: LaneState, fingerprint: str, execution: Execution, say: Callable[[str], None]) -> None:
-    """Refuse a checkpoint of another environment or other data; say what makes bits differ."""
-    if state.environment_fingerprint != fingerprint:
-        raise UnfitEnvironment(
-            "The checkpoint was written with another version or option of the environment.",
-            "Go on with the version that provenance.json names, or delete the checkpoints to start the cell anew.",
-        )
-    if state.execution.get("data") != execution.get("data"):
-        raise UnfitEnvironment(
-            "The checkpoint was written with other logged data.",
-            "Go on with the data that provenance.json names, or delete the checkpoints to start the cell anew.",
-        )
-    for name in ("threads", "deterministic"):
-        before, now = state.execution.get(name), execution[name]
-        if before != now:
-            say(f"{name} was {before}, is {now}: bits may come out otherwise than before")
-
-
-def start_group(
-    members: Sequence[Member], options: Options, domain: Domain, progress: Progress, check_stop: Callable[[], None]
-) -> tuple[Training, Sequence[Programs]]:
-    """Return the members' lanes, and the programs of each; `check_stop` is called now and then, and may raise."""
+def start_group(members: Sequence[Member], options: Options, domain: Domain) -> tuple[Training, Sequence[Programs]]:
+    """Return the members' lanes, and the programs of each; raises Stopped where their monitors have it stopped."""
     spec = members[0].recording.cell.spec
     programs = [programs_for(spec, member.game) for member in members]
-    _compile(programs, members[0].recording, check_stop)
+    _compile(programs, members[0])
     streams = [member.streams for member in members]
     form = choose_form(options.form)
     learners: Learners = (
         LoopLearners(programs, streams, cpu_threads()) if form is None else StackedLearners(programs, streams, form)
     )
-    saved = [_saved(member) for member in members]
     games, seeds = [member.game for member in members], [member.seed for member in members]
-    look = _rebuilding(members, saved, progress, check_stop)
-    group = start_lanes(
-        domain, Setup(programs[0].plan, games, seeds, streams, learners, options.placement, saved, look)
-    )
-    for index, (member, own, each) in enumerate(zip(members, saved, programs, strict=True)):
-        if own is not None:
-            learners.put(index, restored_learner(each.shapes(), own.arrays))
-            group.restore_metrics(index, own.state.metrics)
-            member.loaded = None  # its arrays are no longer needed
-            member.recording.reach(own.state.agent_step, own.state.updates, own.state.episodes)
-        elif each.sources:
-            learners.put(index, each.adopt(learners.get(index), _sources(member, each.sources)))
+    group = make_group(domain, programs[0].plan, games, seeds, streams, learners, options.placement)
+    try:
+        _begin(group, members, programs, domain)
+    except BaseException:
+        group.close()
+        raise
     return group, programs
 
 
-def _compile(programs: Sequence[Programs], first: Recording, check_stop: Callable[[], None]) -> None:
-    budget = first.task.agent_steps(first.cell.spec.frames)
-    evaluations = 0 if first.task.evaluation is None else EVALUATION_ENVS
+def make_group(
+    domain: Domain,
+    plan: DataPlan,
+    games: Sequence[Game],
+    seeds: Sequence[int],
+    streams: Sequence[Streams],
+    learners: Learners,
+    placement: Placement,
+) -> Training:
+    """Return the fresh lanes of cells that are to be advanced together."""
+    lanes = []
+    for game, seed, own in zip(games, seeds, streams, strict=True):
+        rules = Rules(domain.inputs(game), game.actions, domain.reseed_steps, domain.reward_clip)
+        lanes.append(Lane(plan, own, domain.replay(plan, game, seed, placement), rules if domain.plays else None))
+    if domain.plays:
+        return Group(plan, lanes, learners, domain.environments(games, cpu_threads()))
+    return OfflineGroup(plan, lanes, learners)
+
+
+def _begin(group: Training, members: Sequence[Member], programs: Sequence[Programs], domain: Domain) -> None:
+    """Start a fresh group from the beginning, or bring it to its members' checkpoints."""
+    checkpoints = [Checkpoint.read(member.loaded) for member in members if member.loaded is not None]
+    if checkpoints:
+        _go_on(group, members, checkpoints, domain)
+        return
+    group.begin()
+    for index, (member, each) in enumerate(zip(members, programs, strict=True)):
+        if each.sources:
+            group.learners.put(index, each.adopt(group.learners.get(index), _sources(member, each.sources)))
+
+
+def _go_on(group: Training, members: Sequence[Member], checkpoints: Sequence[Checkpoint], domain: Domain) -> None:
+    """Bring a fresh group to its members' checkpoints."""
+
+    def more(index: int, count: int) -> Envs:
+        return domain.environments([members[index].game] * count, cpu_threads())
+
+    restore(group, checkpoints, more, cpu_threads(), [member.monitor for member in members])
+    for member, checkpoint in zip(members, checkpoints, strict=True):
+        member.loaded = None  # its arrays are no longer needed
+        state = checkpoint.state
+        member.recording.reach(state.agent_step, state.updates, state.episodes)
+
+
+def _compile(programs: Sequence[Programs], first: Member) -> None:
+    task = first.recording.task
+    budget = task.agent_steps(first.recording.cell.spec.frames)
+    evaluations = 0 if task.evaluation is None else EVALUATION_ENVS
     for each in {id(each): each for each in programs}.values():
-        check_stop()
+        first.monitor.tick()
         each.compile(each.plan.updates_by(budget), evaluations)
-
-
-def _saved(member: Member) -> Saved | None:
-    if member.loaded is None:
-        return None
-    return Saved(LaneState.read(member.loaded.state), member.loaded.arrays)
-
-
-def _rebuilding(
-    members: Sequence[Member], saved: Sequence[Saved | None], progress: Progress, check_stop: Callable[[], None]
-) -> Callable[[int, int, int], None]:
-    """Return a `look` that says how far the replay has come where that takes long."""
-    steps = [0 if own is None else sum(map(sum, own.state.lengths)) for own in saved]
-    cells = [member.recording.cell for member in members]
-    told = [0] * len(steps)
-    for cell, own in zip(cells, steps, strict=True):
-        if own >= LONG_REBUILD:
-            progress.say(cell, f"playing {own:,} agent steps of the replay again")
-
-    def look(lane: int, done: int, total: int) -> None:
-        check_stop()
-        if done >= told[lane] + LONG_REBUILD:
-            told[lane] = done
-            progress.say(cells[lane], f"{done:,} of {total:,} agent steps of the replay played again")
-
-    return look
 
 
 def _sources(member: Member, sources: Mapping[str, str]) -> dict[str, dict[str, NDArray[Any]]]:

@@ -48,8 +48,9 @@ class Spec(BaseModel):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     def __hash__(self) -> int:
-        """Equal specs have equal canonical texts."""
-        return hash(self.canonical())
+        """Equal specs have equal task, length and components; settings, which are dicts, are left to `==`."""
+        components = (self.agent, self.network, *self.methods)
+        return hash((self.task_key, self.frames, self.dataset, tuple(component.id for component in components)))
 
     @property
     def config_id(self) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import tomllib
 from importlib import resources
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.contracts.card import Value
 from suite.errors import unknown_name
+from suite.tasks.games import Game
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 class Environment(_Data):
@@ -38,6 +39,20 @@ class Environment(_Data):
     reseed_steps: int
     reward_clip: float
 
+    numbered_actions: ClassVar[bool] = True
+    """An action is one of a game's, by its number."""
+    whole_rewards: ClassVar[bool] = True
+    """Rewards are differences of a score, which has no fractions."""
+
+    @property
+    def max_episode_steps(self) -> int:
+        """The most agent steps that an episode can have."""
+        return -(-self.max_episode_frames // self.frame_skip)
+
+    def action_bytes(self, game: Game) -> int:
+        """Return the bytes that an action takes in a log of actions."""
+        return 1
+
 
 class MujocoEnvironment(_Data):
     """Continuous control: which of Gymnasium's MuJoCo tasks are meant, with their own defaults.
@@ -48,23 +63,39 @@ class MujocoEnvironment(_Data):
     version: Literal["v4", "v5"]
     max_episode_steps: int
 
+    reseed_steps: ClassVar[int] = 1
+    """Every episode starts from a seed of its own."""
+    terminal_on_life_loss: ClassVar[bool] = False
+    """A body has no lives."""
+    numbered_actions: ClassVar[bool] = False
+    """An action is a vector in [-1, 1], one number for each of a body's actuators."""
+    whole_rewards: ClassVar[bool] = False
+    """Rewards are sums of distances and forces."""
+
+    def action_bytes(self, game: Game) -> int:
+        """Return the bytes that an action takes in a log of actions: a float32 for each actuator."""
+        return 4 * game.actions
+
 
 class Budget(_Data):
-    """How long a run is, in the task's unit (see `Task.unit`); the names are those of Atari's."""
+    """How long a run is, and each of the iterations that its curve is made of, in the task's unit (see `Task.unit`).
 
-    frames: int
-    iteration_frames: int
+    In files, lengths in a task's unit are called after Atari's, whatever the unit.
+    """
+
+    length: int = Field(alias="frames")
+    iteration_length: int = Field(alias="iteration_frames")
 
 
 class Score(_Data):
-    """The score rule, over the last `window_frames` of a run, in the task's unit.
+    """The score rule, over the last `window_length` of a run, in the task's unit.
 
     `mean_training_return`: the mean unclipped training return of the episodes that end there.
     `mean_evaluation_return`: that of the episodes of all evaluations there.
     """
 
     rule: Literal["mean_training_return", "mean_evaluation_return"]
-    window_frames: int
+    window_length: int = Field(alias="window_frames")
 
 
 class Evaluation(_Data):
@@ -111,7 +142,7 @@ class Task(_Data):
     evaluation: Evaluation | None = None
     agent: str = "dqn"
     network: str = "impala"
-    diagnostics_frames: int
+    diagnostics_every: int = Field(alias="diagnostics_frames")
     deviations: tuple[str, ...]
     overrides: dict[str, dict[str, Value]] = {}
 
@@ -128,7 +159,10 @@ class Task(_Data):
 
     @property
     def family(self) -> Literal["atari", "offline", "continuous"]:
-        """Where experience comes from: an emulator, a log of one, or simulated physics."""
+        """Where experience comes from: an emulator, a log of one, or simulated physics.
+
+        A name, for cards and lists. What follows from it are properties of a task, its environment or its domain.
+        """
         if isinstance(self.environment, MujocoEnvironment):
             return "continuous"
         return "atari" if self.data is None else "offline"
@@ -139,12 +173,17 @@ class Task(_Data):
         return {"atari": "frames", "offline": "gradient steps", "continuous": "environment steps"}[self.family]
 
     @property
+    def place(self) -> int:
+        """Where tasks of its family stand in a list of all: emulators, logs of one, simulated physics."""
+        return ("atari", "offline", "continuous").index(self.family)
+
+    @property
     def checkpoint_every(self) -> int:
         """How much of the unit lies between checkpoints if nobody says otherwise: some minutes to an hour of work."""
         return {"atari": 1_000_000, "offline": 125_000, "continuous": 50_000}[self.family]
 
     @property
-    def frame_skip(self) -> int:
+    def units_per_step(self) -> int:
         """How much of the unit one step of a run is: an agent step, or offline a gradient step."""
         return self.atari.frame_skip if self.family == "atari" else 1
 
@@ -160,13 +199,13 @@ class Task(_Data):
         assert isinstance(self.environment, MujocoEnvironment)
         return self.environment
 
-    def agent_steps(self, frames: int) -> int:
-        """Return the steps of a run of so many `unit`s."""
-        return frames // self.frame_skip
+    def agent_steps(self, length: int) -> int:
+        """Return the steps of a run of so many of the unit."""
+        return length // self.units_per_step
 
-    def score_window(self, frames: int) -> tuple[int, int]:
-        """Return the frames (after the first, up to the second) in which a scored episode of a run must end."""
-        return max(0, frames - self.score.window_frames), frames
+    def score_window(self, length: int) -> tuple[int, int]:
+        """Return where (after the first, up to the second, in the unit) a scored episode of a run must end."""
+        return max(0, length - self.score.window_length), length
 
 
 @functools.cache

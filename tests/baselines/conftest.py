@@ -1,6 +1,6 @@
 """Published settings, and an agent small enough to train in milliseconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from suite.checks.method.trial import quick_compilation
 from suite.contracts import registry
 from suite.contracts.agent import Agent, Batch
 from suite.contracts.card import Value
@@ -15,6 +16,13 @@ from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 
 OBSERVATION = (3, 3, 2)
 ACTIONS = 4
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[None]:
+    """Programs compiled fast, for a file whose programs run but a few times."""
+    with quick_compilation():
+        yield
 
 
 class TinyEncoder(nn.Module):

@@ -20,6 +20,8 @@ from suite.learning.batching import Form
 from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.rng import Streams
 
+pytestmark = pytest.mark.slow
+
 FIRST = "dqn"
 OTHERS = sorted(set(registry.registered("agent")) - {FIRST})
 OF_GAMES = [name for name in OTHERS if "continuous" not in registry.card("agent", name).families]

@@ -18,7 +18,6 @@ from baselines.networks.heads import DistributionNetwork, ImplicitQuantileNetwor
 from suite.contracts import registry
 from suite.contracts.agent import Agent
 from suite.experience.envs.base import TimeStep
-from suite.experience.envs.several import SeveralEnvs
 from suite.experience.observations import Frames
 from suite.experience.replay.frames import FrameReplay
 from suite.experience.replay.prioritized import Priorities
@@ -27,8 +26,10 @@ from suite.learning.learners import LoopLearners
 from suite.learning.programs import Programs
 from suite.rng import Streams
 from suite.running.group import Group
-from suite.running.lane import Lane
+from suite.running.lane import Lane, Rules
 from suite.tasks import load_task
+
+pytestmark = pytest.mark.slow
 
 GAMMA = 0.8
 SCREEN = 2
@@ -94,7 +95,8 @@ class Probe:
     follow: Callable[[int], int | None]
     actions: int = 2
     value: int = 0
-    action: int = 0
+    num_envs: int = 1
+    idle: int = 0
     random: np.random.Generator = field(default_factory=np.random.default_rng)
 
     def reset(self, seeds: Sequence[int | None], mask: np.ndarray | None = None) -> np.ndarray:
@@ -103,11 +105,8 @@ class Probe:
         self.value = self.begin(int(self.random.integers(2)))
         return self._frame()
 
-    def send(self, actions: np.ndarray) -> None:
-        self.action = int(actions[0])
-
-    def receive(self) -> TimeStep:
-        reward, following = self.reward(self.value, self.action), self.follow(self.value)
+    def step(self, actions: Sequence[int] | np.ndarray) -> TimeStep:
+        reward, following = self.reward(self.value, int(actions[0])), self.follow(self.value)
         self.value = self.value if following is None else following
         over = np.float32(0 if following is None else 1)
         return TimeStep(self._frame(), np.asarray([reward], np.float32), np.asarray([over]), np.asarray([False]))
@@ -168,10 +167,15 @@ class Training:
         streams, plan = Streams("probe@1", self.task, 0), agent.plan
         priorities = Priorities(plan.capacity) if plan.replay == "prioritized" else None
         frames = HostFrames(plan.capacity, (self.screen, self.screen))
-        environment = load_task("smoke").atari.model_copy(update={"screen_size": self.screen})
-        lane = Lane(plan, streams, FrameReplay(plan.capacity, 4, frames, priorities), environment, actions)
-        learners = LoopLearners([Programs(agent, (), Frames(4, self.screen), actions)], [streams], 1)
-        group = Group(plan, [lane], learners, SeveralEnvs([self.task], lambda kind, count: self.environment))
+        inputs, rules = Frames(4, self.screen), load_task("smoke").atari
+        lane = Lane(
+            plan,
+            streams,
+            FrameReplay(plan.capacity, 4, frames, priorities),
+            Rules(inputs, actions, rules.reseed_steps, rules.reward_clip),
+        )
+        learners = LoopLearners([Programs(agent, (), inputs, actions)], [streams], 1)
+        group = Group(plan, [lane], learners, self.environment)
         group.begin()
         while group.step < steps:
             group.advance()
@@ -226,7 +230,8 @@ class Catch:
     ball: int = 0
     row: int = 0
     paddle: int = 0
-    action: int = 0
+    num_envs: int = 1
+    idle: int = 0
     random: np.random.Generator = field(default_factory=np.random.default_rng)
 
     def reset(self, seeds: Sequence[int | None], mask: np.ndarray | None = None) -> np.ndarray:
@@ -238,11 +243,8 @@ class Catch:
         self.ball, self.row, self.paddle = ball, 0, self.size // 2
         return self._frame()
 
-    def send(self, actions: np.ndarray) -> None:
-        self.action = int(actions[0])
-
-    def receive(self) -> TimeStep:
-        self.paddle = min(max(self.paddle + self.action - 1, 0), self.size - 1)
+    def step(self, actions: Sequence[int] | np.ndarray) -> TimeStep:
+        self.paddle = min(max(self.paddle + int(actions[0]) - 1, 0), self.size - 1)
         self.row += 1
         over = self.row == self.size - 1
         reward = (1.0 if self.paddle == self.ball else -1.0) if over else 0.0
@@ -265,8 +267,8 @@ def caught(choose: Callable[[np.ndarray], int]) -> float:
         stack = np.zeros((1, game.size, game.size, 4), np.uint8)
         stack[..., -1] = game.begin(ball)
         while game.row < game.size - 1:
-            game.send(np.asarray([choose(stack)]))
-            stack = np.concatenate([stack[..., 1:], game.receive().observation[..., None]], axis=-1)
+            answer = game.step([choose(stack)])
+            stack = np.concatenate([stack[..., 1:], answer.observation[..., None]], axis=-1)
         hits += game.paddle == game.ball
     return hits / game.size
 

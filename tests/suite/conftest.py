@@ -1,5 +1,6 @@
 """What tests of the engine share: a cell, and a network so small that training takes no time."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,17 @@ def install_tiny(root: Path) -> Path:
 def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory for PYTHONPATH with the network `tiny` in it."""
     return install_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def tiny_everywhere(tiny_path: Path) -> Iterator[None]:
+    """The network `tiny` in this process and in those that it starts, for all tests of a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tiny_path))
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tiny_path), os.environ.get("PYTHONPATH")])))
+        registry.registered.cache_clear()
+        yield
+    registry.registered.cache_clear()
 
 
 @pytest.fixture

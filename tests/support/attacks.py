@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import math
 import random
 import struct
 import sys
@@ -19,7 +20,11 @@ from typing import Any
 
 from leaderboard.bundles.pack import zipped
 from leaderboard.bundles.runs import BundledRun
+from suite.contracts import registry
+from suite.contracts.registry import Kind
 from suite.records.record import Actions, pack
+from suite.tasks.configuration import Component
+from suite.tasks.environments import fingerprint
 from tests.support import honest
 
 Files = dict[str, bytes]
@@ -518,8 +523,7 @@ def environment_changed(**options: Any) -> Callable[[BundledRun], BundledRun]:
         attempt = run.provenance.attempts[0]
         environment = {**attempt.environment, **options}
         packages = {**attempt.packages, **({"ale-py": options["ale_py"]} if "ale_py" in options else {})}
-        relevant = {key: value for key, value in environment.items() if key not in ("num_threads", "batch_size")}
-        print_ = honest.hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+        print_ = fingerprint(environment)
         return attempt_changed(run, environment=environment, packages=packages, environment_fingerprint=print_)
 
     return change
@@ -948,6 +952,153 @@ ATTACKS += [
         "damaged Parquet, by another version",
         "curves.differ",
         lambda: foreign_parquet(damaged(good_files()["curves.parquet"])),
+    ),
+]
+
+
+# --- what `suite run` does not make -----------------------------------------------------------------------------------
+
+
+def component(kind: Kind, name: str) -> Component:
+    """Return an installed component as its card has it."""
+    card = registry.card(kind, name)
+    settings = {key: setting.value for key, setting in card.settings.items()}
+    return Component(id=name, version=card.version, card=card.digest, settings=settings)
+
+
+def respecified(run: BundledRun, **changes: Any) -> BundledRun:
+    """Return a run of another specification."""
+    spec = run.cell.spec.model_copy(update=changes)
+    return replace(run, cell=run.cell.model_copy(update={"spec": spec, "config_id": spec.config_id}))
+
+
+def made_of(task: str = "smoke", **changes: Any) -> Callable[[], bytes]:
+    """Return a maker of a bundle whose runs have another specification; functions change the part that is there."""
+
+    def change(run: BundledRun) -> BundledRun:
+        found = {
+            name: value(getattr(run.cell.spec, name)) if callable(value) else value for name, value in changes.items()
+        }
+        return respecified(run, **found)
+
+    return lambda: bytes(honest.bundle([change(run) for run in honest.honest_runs(task)]))
+
+
+def versioned(part: Component) -> Component:
+    return part.model_copy(update={"version": 9})
+
+
+def with_departures(**listed: Any) -> Callable[[], bytes]:
+    departures = {key.replace("__", "."): value for key, value in listed.items()}
+    return changed_first(lambda run: replace(run, cell=run.cell.model_copy(update={"departures": departures})))
+
+
+def checkpoints_changed(*rows: dict[str, Any]) -> Callable[[], bytes]:
+    """Change the only checkpoint of the first run into these."""
+
+    def change(run: BundledRun) -> BundledRun:
+        (last,) = run.checkpoints
+        return replace(run, checkpoints=tuple(last.model_copy(update=row) for row in rows))
+
+    return changed_first(change)
+
+
+def without_option(name: str) -> Callable[[BundledRun], BundledRun]:
+    def change(run: BundledRun) -> BundledRun:
+        environment = dict(run.provenance.attempts[0].environment)
+        del environment[name]
+        return attempt_changed(run, environment=environment, environment_fingerprint=fingerprint(environment))
+
+    return change
+
+
+def _unlearned(run: BundledRun) -> BundledRun:
+    run = summary_changed(run, updates=0)
+    return status_changed(run, updates=0)
+
+
+def _hair(content: Any) -> None:
+    """Change the last bit of a score."""
+    content["score"] = math.nextafter(content["score"], math.inf)
+
+
+ATTACKS += [
+    Attack("agent of a version that is none", "protocol.specification", made_of(agent=versioned)),
+    Attack("network of a version that is none", "protocol.specification", made_of(network=versioned)),
+    Attack(
+        "method of a version that is none",
+        "protocol.specification",
+        made_of(methods=lambda methods: tuple(map(versioned, methods))),
+    ),
+    Attack("no method", "protocol.specification", made_of(methods=())),
+    Attack("a method twice", "protocol.specification", made_of(methods=(component("method", "redo"),) * 2)),
+    Attack(
+        "dense with another",
+        "protocol.specification",
+        made_of(methods=(component("method", "dense"), component("method", "redo"))),
+    ),
+    Attack(
+        "dense with one that nobody knows",
+        "protocol.specification",
+        made_of(methods=(component("method", "dense"), Component(id="mine", version=1, card="0" * 16))),
+    ),
+    Attack(
+        "two that decide which weights are zero",
+        "protocol.specification",
+        made_of(methods=(component("method", "rigl"), component("method", "magnitude_pruning"))),
+    ),
+    Attack("agent of another family", "protocol.specification", made_of(agent=component("agent", "sac"))),
+    Attack("network of another family", "protocol.specification", made_of(network=component("network", "mlp"))),
+    Attack(
+        "data where games are played",
+        "protocol.specification",
+        made_of(dataset="dqn-replay.blocks.0.05.0.0123456789abcdef"),
+    ),
+    Attack("data that nothing knows", "protocol.specification", made_of("smoke-offline", dataset="the best of it")),
+    Attack("no data", "protocol.specification", made_of("smoke-offline", dataset=None)),
+    Attack(
+        "data of other steps than the agent's",
+        "protocol.specification",
+        made_of("smoke-offline", dataset="dqn-replay.blocks.0.05.0.n3.0123456789abcdef"),
+    ),
+    Attack(
+        "more data than is said",
+        "protocol.departures",
+        made_of("smoke-offline", dataset="dqn-replay.blocks.1.0.0123456789abcdef"),
+    ),
+    Attack(
+        "known name of an unknown card",
+        "cards.missing",
+        made_of(agent=lambda agent: agent.model_copy(update={"card": "0" * 16})),
+    ),
+    Attack("words among the departures", "protocol.departures", with_departures(data__verified="by the maintainers")),
+    Attack("invented option", "environment.options", changed_first(environment_changed(overclock=True))),
+    Attack("option left out", "environment.options", changed_first(without_option("autoreset_mode"))),
+    Attack("no ROM", "environment.options", changed_first(without_option("rom_sha256"))),
+    Attack("no update", "runs.summary", changed_first(_unlearned)),
+    Attack("other updates than counted", "runs.summary", changed_first(lambda run: summary_changed(run, updates=101))),
+    Attack(
+        "dense with 95 % zeros",
+        "runs.summary",
+        changed_first(lambda run: summary_changed(run, sparsity=0.95, active_parameters=50_000)),
+    ),
+    Attack("no checkpoint", "record.checkpoints", checkpoints_changed()),
+    Attack("checkpoint of another step", "record.checkpoints", checkpoints_changed({"agent_step": 100})),
+    Attack(
+        "one learner at every checkpoint",
+        "record.checkpoints",
+        checkpoints_changed({"agent_step": 2000, "frame": 8000, "updates": 50}, {}),
+    ),
+    Attack(
+        "seeds beyond the task's, chosen",
+        "seeds.chosen",
+        lambda: remade(lambda runs: [*runs, *(honest.honest_run("smoke", game, 7) for game in ("Pong", "Breakout"))]),
+    ),
+    Attack("score by a hair", "runs.claims", document_changed(lambda content: _hair(content["status"]["summary"]))),
+    Attack(
+        "manifest by a hair",
+        "manifest.claims",
+        lambda: zipped(edit(dict(good_files()), "manifest.json", lambda content: _hair(content["runs"][0]))),
     ),
 ]
 

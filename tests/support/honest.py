@@ -6,13 +6,13 @@ import hashlib
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from leaderboard.bundles.curves import write_curves
 from leaderboard.bundles.environment import lock
-from leaderboard.bundles.pack import _cards, _claim, document, manifest_of, zipped
-from leaderboard.bundles.run_checks import _options
+from leaderboard.bundles.pack import cards_of, claim_of, document, manifest_of, zipped
 from leaderboard.bundles.runs import BundledRun, document_name, to_document
 from suite.records.claims import check
 from suite.records.record import (
@@ -28,11 +28,13 @@ from suite.records.record import (
     Summary,
     pack,
 )
-from suite.records.schedule import by_segment, due_steps
-from suite.records.score import scorable, score, scored
+from suite.records.schedule import by_segment, due_steps, is_complete
+from suite.records.score import score_of, scored
 from suite.rng import Streams
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES, Task, load_task
+from suite.tasks.configuration import Spec
+from suite.tasks.environments import fingerprint, library_of, options_of
 
 TOML = b"""\
 schema = 2
@@ -62,6 +64,21 @@ hours = 0.5
 """
 
 
+PACKAGES = {"ale-py": "0.12.1", "mujoco": "4.0.0", "gymnasium": "1.3.0"}
+
+MEASURED: dict[str, dict[str, Any]] = {
+    "ale_py": {"ale_py": "0.12.1", "rom_sha256": "0" * 64},
+    "mujoco": {
+        "mujoco": "4.0.0",
+        "gymnasium": "1.3.0",
+        "options": "{}",
+        "frame_skip": 5,
+        "model_sha256": "0" * 64,
+    },
+}
+"""What the library of an environment would have said of itself."""
+
+
 def honest_run(
     task_name: str = "smoke",
     game: str = "Pong",
@@ -75,6 +92,8 @@ def honest_run(
     """Return a finished run of the whole budget, as the suite would have recorded it, with random numbers."""
     task = load_task(task_name)
     (resolved,) = resolve(Request(task.id, methods=(methods,), settings=settings))
+    if task.data is not None:
+        resolved = replace(resolved, spec=resolved.spec.model_copy(update={"dataset": dataset_of(task, resolved.spec)}))
     source = random.Random(f"{task_name} {game} {seed} {methods} {settings}")
     steps = task.agent_steps(resolved.spec.frames)
     episodes = _episodes(task, game, seed, steps, mean_length or steps // 12, source)
@@ -119,12 +138,18 @@ def honest_run(
     return with_score(run)
 
 
+def dataset_of(task: Task, spec: Spec, source: str = "dqn-replay") -> str | None:
+    """Return the identity of the data that an offline task asks for, for this agent; None for other tasks."""
+    if (data := task.data) is None:
+        return None
+    steps = "" if (n := spec.agent.settings["n_step"]) == 1 else f".n{n}"
+    return f"{source}.{data.reading}.{data.fraction:.10g}.{data.seed}{steps}.0123456789abcdef"
+
+
 def with_score(run: BundledRun, **changes: Any) -> BundledRun:
     """Return a run with these fields changed, and the summary that follows from its episodes."""
-    from dataclasses import replace
-
     run = replace(run, **changes)
-    value, count = score(load_task(run.cell.spec.task), run.status.frames, scorable(load_task(run.cell.spec.task), run))
+    value, count = score_of(run, load_task(run.cell.spec.task), run.status.state)
     summary = Summary(
         score=value,
         scored_episodes=count,
@@ -146,8 +171,8 @@ def honest_runs(task_name: str = "smoke", **rest: Any) -> list[BundledRun]:
 def bundle_files(runs: Sequence[BundledRun], toml: bytes = TOML) -> dict[str, bytes]:
     """Return all files of a bundle of these runs, whatever they hold."""
     files = {"submission.toml": toml, **{document_name(run): to_document(run) for run in runs}}
-    files |= _cards([run.cell.spec for run in runs])[0]
-    claims = sorted((document_name(run), *_claim(run, document_name(run))) for run in runs)
+    files |= cards_of([run.cell.spec for run in runs])[0]
+    claims = sorted((document_name(run), *claim_of(run, document_name(run))) for run in runs)
     files["curves.parquet"] = write_curves(curve for _, _, curve in claims)
     files["environment.json"] = document(lock([attempt for run in runs for attempt in run.provenance.attempts]))
     return files | {"manifest.json": manifest_of(files, runs[0].cell.spec.task_key, [claim for _, claim, _ in claims])}
@@ -191,7 +216,7 @@ def _episodes(task: Task, game: str, seed: int, steps: int, mean: int, source: r
                 {
                     "attempt": 1,
                     "agent_step": step,
-                    "frame": step * task.frame_skip,
+                    "frame": step * task.units_per_step,
                     "episode": len(rows),
                     "length": length,
                     "return": float(_return(game, source)),
@@ -212,11 +237,13 @@ def _evaluation(task: Task, game: str, seed: int, steps: int, source: random.Ran
     if task.evaluation is None:
         return ()
     streams, rows = Streams(task.key, game, seed), []
-    after, until = task.score_window(task.budget.frames)
+    after, until = task.score_window(task.budget.length)
     for step in due_steps(task.evaluation, 1, steps):
-        for number in range(task.evaluation.episodes or 3):
-            length = source.randint(20, 60)
-            frame = step * task.frame_skip
+        lengths: dict[int, int] = {}
+        while not is_complete(task.evaluation, lengths):
+            number, length = len(lengths), source.randint(20, 60)
+            lengths[number] = length
+            frame = step * task.units_per_step
             actions = source.randbytes(length).translate(bytes(value % GAMES[game].actions for value in range(256)))
             rows.append(
                 EvaluationRow.model_validate(
@@ -250,12 +277,12 @@ def _actions(
 
 
 def _diagnostics(task: Task, steps: int, source: random.Random) -> list[Diagnostics]:
-    every = task.agent_steps(task.diagnostics_frames)
+    every = task.agent_steps(task.diagnostics_every)
     return [
         Diagnostics(
             attempt=1,
             agent_step=step,
-            frame=step * task.frame_skip,
+            frame=step * task.units_per_step,
             updates=step // 4,
             values={name: source.random() for name in ("loss", "mean_q", "parameter_norm", "sparsity", "epsilon")},
         )
@@ -264,9 +291,7 @@ def _diagnostics(task: Task, steps: int, source: random.Random) -> list[Diagnost
 
 
 def _attempt(task: Task, game: str) -> Attempt:
-    library = {"mujoco": "4.0.0"} if task.family == "continuous" else {"ale_py": "0.12.1"}
-    environment = {**library, **_options(task, game), "num_threads": 1, "batch_size": 0}
-    relevant = {key: value for key, value in environment.items() if key not in ("num_threads", "batch_size")}
+    environment = MEASURED[library_of(task)] | options_of(task, GAMES[game])
     return Attempt(
         attempt=1,
         started_at="2026-01-01T00:00:00Z",
@@ -274,10 +299,10 @@ def _attempt(task: Task, game: str) -> Attempt:
         command=("run",),
         suite_version="0.1.0",
         git={"commit": "0123456789abcdef", "dirty": False},
-        packages={"python": "3.11.7", "ale-py": "0.12.1", "mujoco": "4.0.0", "numpy": "2.4.6"},
+        packages={"python": "3.11.7", "numpy": "2.4.6", **PACKAGES},
         hardware={"device": "cpu", "cores": 2},
         environment=environment,
-        environment_fingerprint=hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16],
+        environment_fingerprint=fingerprint(environment),
     )
 
 

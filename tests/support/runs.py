@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,13 +27,13 @@ def make_spec(
     """Return a spec; `settings` are the agent's, and those of methods stand under `method.<name>.<key>`."""
     found = load_task(task)
     extra = settings or {}
-    budget = found.budget.frames if frames is None else frames
+    budget = found.budget.length if frames is None else frames
     own = {key.partition(".")[2]: value for key, value in extra.items() if key.startswith("agent.")}
     return Spec(
         task=found.id,
         task_version=found.version,
         frames=budget,
-        shortened=budget != found.budget.frames,
+        shortened=budget != found.budget.length,
         agent=Component(id=agent, version=1, settings={"gamma": 0.99} | own),
         network=Component(id=network, version=1, settings={"width": width}),
         methods=tuple(
@@ -53,11 +54,11 @@ def make_episodes(
     task = load_task(spec.task)
     low, high = GAMES[game].random_score or 0.0, GAMES[game].human_score or 100.0
     source = random.Random(f"{spec.config_id} {game} {seed} {attempt}")
-    gap = task.budget.iteration_frames // per_iteration
+    gap = task.budget.iteration_length // per_iteration
     shift = source.gauss(0, 0.08)
     rows = []
     for number, frame in enumerate(range(gap, spec.frames + 1, gap)):
-        done = frame / task.budget.frames
+        done = frame / task.budget.length
         normalized = level * (1 + shift) * done / (done + 0.25) * 1.25 + source.gauss(0, 0.03)
         rows.append(
             Episode(
@@ -100,7 +101,7 @@ def open_run(
             episodes = [row for row in episodes if state != "diverged" or row.frame <= frames]
         start, end = load_task(spec.task).score_window(frames if state == "diverged" else spec.frames)
         returns = [row.value for row in episodes if start < row.frame <= end]
-        true = sum(returns) / len(returns) if returns else None
+        true = math.fsum(returns) / len(returns) if returns else None
         writer.provenance(
             Attempt(
                 attempt=writer.attempt,

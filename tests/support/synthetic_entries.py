@@ -13,6 +13,7 @@ from suite.contracts import registry
 from suite.errors import UsageError
 from suite.running.request import Request, Resolved, resolve
 from suite.tasks import Task, load_task
+from tests.support import honest
 
 SETTINGS = ((), ("method.sparsity=0.8",), ("network.width=3",), ("agent.n_step=5",), ("agent.learning_rate=1e-4",))
 COMBINATIONS = ("magnitude_pruning+redo", "magnitude_pruning+weight_decay", "reset+l2_init", "rigl+redo")
@@ -78,12 +79,12 @@ def entries(plan: Plan) -> list[Entry]:
     task, games = load_task(plan.task), game_names(plan)
     found: dict[str, Entry] = {}
     for resolved in _candidates(task, source):
-        frames = (plan.iterations or _iterations(task)) * task.budget.iteration_frames
+        frames = (plan.iterations or _iterations(task)) * task.budget.iteration_length
         spec = resolved.spec.model_copy(
             update={
                 "frames": frames,
-                "shortened": frames != task.budget.frames,
-                "dataset": None if task.data is None else "generated-0123456789abcdef.blocks.0.05.0",
+                "shortened": frames != task.budget.length,
+                "dataset": honest.dataset_of(task, resolved.spec, "generated-0123456789abcdef"),
             }
         )
         if spec.config_id in found:
@@ -120,4 +121,4 @@ def game_names(plan: Plan) -> tuple[str, ...]:
 
 
 def _iterations(task: Task) -> int:
-    return -(-task.budget.frames // task.budget.iteration_frames)
+    return -(-task.budget.length // task.budget.iteration_length)

@@ -54,7 +54,7 @@ class Setting:
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """The agent steps of an iteration's episodes [E], in sum no more than it has, none above the task's cap."""
-        steps = self.task.agent_steps(self.task.budget.iteration_frames)
+        steps = self.task.agent_steps(self.task.budget.iteration_length)
         shares = self.source("lengths").uniform(0.7, 1.3, self.plan.episodes_per_iteration)
         return np.minimum((steps * shares / shares.sum()).astype(np.int64), self.longest).clip(min=1)
 

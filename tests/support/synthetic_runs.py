@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.bundles.run_checks import _options
 from suite.records.schedule import due_steps, stream_name
 from suite.rng import Streams
 from suite.tasks import Evaluation, Task
 from suite.tasks.configuration import Cell
+from suite.tasks.environments import fingerprint, library_of, options_of
+from tests.support import honest
 from tests.support.synthetic_entries import Entry
 from tests.support.synthetic_games import LOGS_PER_EPISODE, Setting
 
@@ -31,7 +32,7 @@ class SyntheticRun:
         self.config_id = entry.config_id
         self.streams = Streams(self.spec.task_key, setting.game.name, seed)
         self.source = setting.source(self.config_id, seed)
-        self.skip = self.task.frame_skip
+        self.skip = self.task.units_per_step
         self.steps = self.task.agent_steps(self.spec.frames)
         self.every = self.task.agent_steps(self.task.checkpoint_every)
         share = self.source.uniform(0.2, 0.9)
@@ -78,7 +79,7 @@ class SyntheticRun:
 
     def _curve(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return human-normalized returns around the learning curve at some agent steps, with noise of the episode."""
-        done = steps / self.task.agent_steps(self.task.budget.frames)
+        done = steps / self.task.agent_steps(self.task.budget.length)
         speed = self.entry.speed
         means = self.level * done / (done + speed) * (1 + speed)
         return means + (0.03 + 0.25 * np.abs(means)) * self.source.normal(size=len(steps))
@@ -194,7 +195,7 @@ class SyntheticRun:
         return float(round(self.entry.sparsity * (1 - (1 - done) ** 3), 6))
 
     def _diagnostics(self) -> str:
-        every = self.task.agent_steps(self.task.diagnostics_frames)
+        every = self.task.agent_steps(self.task.diagnostics_every)
         thin = max(1, self.steps // every // max(1, self.setting.plan.diagnostics))
         steps = range(every * thin, self.reached + 1, every * thin)
         losses = self.source.lognormal(-5, 0.4, len(steps)).tolist()
@@ -242,10 +243,7 @@ class SyntheticRun:
         return [self._provenance(number, start) for number, start in enumerate(starts, start=1)]
 
     def _provenance(self, attempt: int, resumed_at: int) -> dict[str, object]:
-        library, name = ("mujoco", "mujoco") if self.task.family == "continuous" else ("ale-py", "ale_py")
-        version = {"mujoco": "4.0.0", "ale_py": "0.12.1"}[name]
-        environment = {name: version, **_options(self.task, self.cell.game)}
-        digest = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()
+        environment = honest.MEASURED[library_of(self.task)] | options_of(self.task, self.setting.game)
         return {
             "attempt": attempt,
             "started_at": f"{self.start}:0{attempt}:00Z",
@@ -254,10 +252,10 @@ class SyntheticRun:
             "command": ["run", "--task", self.task.id, "--agent", self.spec.agent.id],
             "suite_version": "0.1.0",
             "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
-            "packages": {"python": "3.11.7", "jax": "0.10.2", library: version, "numpy": "2.4.6"},
+            "packages": {"python": "3.11.7", "jax": "0.10.2", "numpy": "2.4.6", **honest.PACKAGES},
             "hardware": {"device": "NVIDIA A100", "platform": "gpu", "driver": None, "cores": 32, "memory_gib": 251.5},
             "environment": environment,
-            "environment_fingerprint": digest[:16],
+            "environment_fingerprint": fingerprint(environment),
         }
 
     def _status(self, rows: list[tuple[float, str]], episodes: int) -> dict[str, object]:

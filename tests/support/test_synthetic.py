@@ -33,7 +33,7 @@ def test_what_is_written_is_read_and_holds(task: str, tmp_path: Path) -> None:
     for run in checked:
         assert run.state != "done" or (run.score is not None and math.isfinite(run.score))
         assert (
-            run.state == "failed" or run.iterations or run.run.status.frames < load_task(task).budget.iteration_frames
+            run.state == "failed" or run.iterations or run.run.status.frames < load_task(task).budget.iteration_length
         )
 
 

@@ -52,7 +52,7 @@ def files(task: TaskPage, data: TaskData, seeds: Sequence[StoredRun]) -> dict[st
 
 def curve_rows(data: TaskData, seeds: Sequence[StoredRun]) -> tuple[tuple[Cell, ...], ...]:
     """Return seed, budget spent and mean return of every iteration in which an episode ended."""
-    step = data.task.budget.iteration_frames
+    step = data.task.budget.iteration_length
     return tuple((run.seed, (index + 1) * step, mean) for run in seeds for index, mean in run.iterations.items())
 
 
@@ -63,7 +63,7 @@ def checkpoints(data: TaskData, run: StoredRun) -> Sequence[Sequence[Any]]:
 
 def picture(task: TaskPage, data: TaskData, seeds: Sequence[StoredRun]) -> Picture | None:
     """Return the curves of all seeds for papers, each in its own colour; None where there is no point."""
-    step = data.task.budget.iteration_frames
+    step = data.task.budget.iteration_length
     traces, keys = [], []
     for place, run in enumerate(run for run in seeds if run.iterations):
         colour, dash = COLOURS[place % len(COLOURS)], DASHES[place // len(COLOURS) % len(DASHES)]

@@ -14,7 +14,7 @@ def iterations(data: Iterable[TaskData]) -> Table:
     rows = tuple(
         (
             *(run.config_id, run.game, run.seed, index),
-            *((index + 1) * item.task.budget.iteration_frames, mean),
+            *((index + 1) * item.task.budget.iteration_length, mean),
         )
         for item in data
         for run in item.runs

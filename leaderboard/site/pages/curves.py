@@ -60,7 +60,7 @@ def label(task: TaskPage) -> str:
 
 
 def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
-    step, shown = task.full.iteration_frames, drawn(task)
+    step, shown = task.full.iteration_length, drawn(task)
     last = task.full.frames // step * step
     frames = [max(step, round(share * last / step) * step) for share in SHARES]
     rows = [
@@ -101,7 +101,7 @@ def _downloads(task: TaskPage, base: str) -> dict[str, bytes]:
     width, height, columns = PAPER_SIZE
     spec = charts.curve_spec(
         shown,
-        task.full.iteration_frames,
+        task.full.iteration_length,
         task.unit,
         width=width,
         height=height,

@@ -90,7 +90,7 @@ def _game(book: Book, task: TaskPage, data: TaskData, name: str) -> dict[str, by
     rows = sorted((_row(entry, runs[entry.config_id], scale) for entry in entries), key=_place)
     drawn = [entry for entry in task.full.featured if entry.config_id in runs]
     count = learning.iterations(data.task, task.full.frames)
-    step, looks = task.full.iteration_frames, charts.styles(drawn)
+    step, looks = task.full.iteration_length, charts.styles(drawn)
     traces = [_trace(runs[entry.config_id], step, count, looks[entry.label]) for entry in drawn]
     plot = plots.plot(traces, width=900, height=320)
     stem = links.game(task.name, name).removesuffix(".html")

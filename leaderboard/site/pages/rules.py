@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaderboard.site import links
 from leaderboard.site.book import Book
 
-LEVELS = (
+MEANINGS = (
     ("claimed", "The bundle is whole and well-formed, but a check of it failed or is open.", "Everything."),
     (
         "recomputed",
@@ -25,4 +25,4 @@ LEVELS = (
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return the page."""
-    return book.html(links.RULES, "rules.html", levels=LEVELS)
+    return book.html(links.RULES, "rules.html", levels=MEANINGS)

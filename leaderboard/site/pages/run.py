@@ -75,7 +75,7 @@ def commands(data: TaskData, entry: Entry, run: StoredRun) -> tuple[str, str]:
 def _values(task: TaskPage, data: TaskData, run: StoredRun, seeds: Sequence[StoredRun]) -> dict[str, Any]:
     entry = data.entries[run.config_id]
     hashes = seed_files.checkpoints(data, run)
-    step = data.task.budget.iteration_frames
+    step = data.task.budget.iteration_length
     line, container = commands(data, entry, run)
     return {
         "task": task,
@@ -105,7 +105,7 @@ def _strip(task: Task, page: TaskPage, run: StoredRun) -> list[tuple[str, str, s
     if run.scored_episodes is not None:
         items.append(("scored episodes", f"{run.scored_episodes:,}", ""))
     items.append(
-        (page.unit, si(run.frames), f"of {si(task.budget.frames)}" if run.frames != task.budget.frames else "")
+        (page.unit, si(run.frames), f"of {si(task.budget.length)}" if run.frames != task.budget.length else "")
     )
     if run.wall_seconds is not None:
         items.append(("wall time", duration(run.wall_seconds), "all attempts" if run.attempt > 1 else ""))

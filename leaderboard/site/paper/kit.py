@@ -149,7 +149,7 @@ def _figures(
     height = 0.5 * width if width < 300 else 0.36 * width
     if curves:
         spec = charts.curve_spec(
-            curves, board.iteration_frames, page.unit, width=width, height=height, columns=columns, look=PAPER
+            curves, board.iteration_length, page.unit, width=width, height=height, columns=columns, look=PAPER
         )
         words = f"{_n(page)} Sample efficiency: IQM by iteration, with pointwise intervals."
         found["curves"] = charts.pdf(spec), words + _left_out(page, len(curves))

@@ -112,7 +112,7 @@ def look_errors(key: str, noise: str, effect: float) -> dict[str, float]:
     Looks are after every seed from the fewest to the most that are covered, or from 3 to 10, or the planned one alone.
     p is that of Student's t with Welch's degrees of freedom, which the permutation test agrees with to a percent.
     """
-    sides = pair_of_blocks(key, noise, effect, looks.MOST)
+    sides = pair_of_blocks(key, noise, effect, looks.MOST, _base(key, noise))
     found = {runs: _t_test(*(side[..., :runs] for side in sides))[0] for runs in range(looks.FEWEST, looks.MOST + 1)}
     adjusted = {
         runs: np.array([adjusted_p(p, "planned" if runs == PLANNED else "other") for p in each.tolist()])
@@ -136,8 +136,9 @@ def plan_errors(key: str, noise: str, runs: int, effect: float) -> dict[str, flo
     Plans are made from `runs` seeds of both entries, for a single look; `plain` leaves out that variances are guessed
     from few runs.
     """
-    pilot = pair_of_blocks(f"{key}/pilot", noise, effect, runs)
-    new = pair_of_blocks(f"{key}/new", noise, effect, MOST_PLANNED)
+    base = _base(key, noise)
+    pilot = pair_of_blocks(f"{key}/pilot", noise, effect, runs, base)
+    new = pair_of_blocks(f"{key}/new", noise, effect, MOST_PLANNED, base)
     powers = {seeds: _t_test(*(side[..., :seeds] for side in new))[0] < 0.05 for seeds in range(2, MOST_PLANNED + 1)}
     found: dict[str, list[float]] = defaultdict(list)
     for number in range(BLOCK):
@@ -152,9 +153,8 @@ def plan_errors(key: str, noise: str, runs: int, effect: float) -> dict[str, flo
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def pair_of_blocks(key: str, noise: str, effect: float, runs: int) -> list[Array]:
+def pair_of_blocks(key: str, noise: str, effect: float, runs: int, base: int) -> list[Array]:
     """Return the scores of `BLOCK` pairs of entries, [pairs, games, runs] each; the second is better by `effect`."""
-    base = _base(key, noise)
     wide = board(key, BLOCK * runs, noise, (1.0, 1 + effect), base=base)
     blocks = [np.array([scores[name] for name in sorted(scores)]) for scores in wide]
     return [block.reshape(len(block), BLOCK, runs).transpose(1, 0, 2) for block in blocks]
@@ -215,7 +215,8 @@ def tables(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return all tables: rank coverage, false positives, power, looks and plans, over `boards` simulated boards a row.
 
-    Rows of power are over a quarter of them; those of looks and plans over blocks of pairs, a fifth as many.
+    Rows of power are over a quarter of them; those of looks and plans over blocks of pairs, a fifth and a
+    tenth as many.
     `seeds` are numbers of runs a game, `mixes` those that entries of one board have in turn.
     """
     jobs = _jobs(boards, seeds, mixes)
@@ -245,7 +246,7 @@ def _jobs(boards: int, seeds: Sequence[int], mixes: Sequence[Sequence[int]]) -> 
         jobs.append(("looks", {"noise": noise, "effect": effect}, max(1, boards // 5)))
     for noise, count in itertools.product(("real", "collapse", "atari 100k"), seeds[:2]):
         effect = EFFECTS.get(noise, 0.1)
-        jobs.append(("plans", {"runs": count, "noise": noise, "effect": effect}, max(1, boards // 20)))
+        jobs.append(("plans", {"runs": count, "noise": noise, "effect": effect}, max(1, boards // 10)))
     return jobs
 
 

@@ -150,7 +150,7 @@ class _Checks:
         builds, refuses = [], []
         for task in task_names():
             try:
-                network = None if load_task(task).family == "continuous" else NETWORK
+                network = NETWORK if load_task(task).environment.numbered_actions else None
                 (resolved,) = resolve(Request(task, network=network, methods=(self._name,), settings=tuple(settings)))
                 build.build(resolved.spec, GAMES[load_task(task).games[0]])
                 builds.append(task)

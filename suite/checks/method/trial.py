@@ -29,8 +29,8 @@ from suite.learning import build
 from suite.learning.programs import Programs
 from suite.records.checkpoints import CheckpointStore
 from suite.rng import Streams
+from suite.running.checkpointing import learner_arrays, restored_learner
 from suite.running.request import Request, resolve
-from suite.running.resume import learner_arrays, restored_learner
 from suite.tasks import MUJOCO, Game, load_task
 from suite.tasks.configuration import Spec
 
@@ -154,7 +154,7 @@ class Trial:
             own.append(f"agent.batch_size={self.batch_size}")
         given += [text for text in own if text.partition("=")[0] not in paths]
         network: str | None = self.network
-        if load_task(self.task).family == "continuous":
+        if not load_task(self.task).environment.numbered_actions:
             network = None if network == NETWORK else network
             given.append("agent.hidden_units=8")
         (resolved,) = resolve(Request(self.task, self.agent, network, (self.methods or "dense",), tuple(given)))
@@ -183,7 +183,7 @@ class Trial:
     @property
     def total_updates(self) -> int:
         """The gradient steps that schedules are written for."""
-        return build.full_updates(load_task(self.task), self._built[0])
+        return build.full_updates(load_task(self.task), self._built[0].plan)
 
     @cached_property
     def programs(self) -> Programs:
@@ -199,9 +199,9 @@ class Trial:
     @property
     def game(self) -> Game:
         """A game of so many actions, or a body that has its own."""
-        if load_task(self.task).family == "continuous":
-            return MUJOCO["Hopper"]
-        return Game("check", "", self.actions, None, None, 0)
+        if load_task(self.task).environment.numbered_actions:
+            return Game("check", "", self.actions, None, None, 0)
+        return MUJOCO["Hopper"]
 
     @property
     def streams(self) -> Streams:

@@ -2,62 +2,77 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
+from typing_extensions import override
+
 from suite.contracts.agent import DataPlan
-from suite.experience.envs.atari import AtariEnvs, emulator_options, rom_path, rom_sha256
+from suite.experience.domains.base import Domain
+from suite.experience.envs.atari import AtariEnvs, rom_path, rom_sha256
 from suite.experience.envs.several import SeveralEnvs
 from suite.experience.observations import Frames
-from suite.experience.replay.placement import Placement, replay_bytes
+from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.placement import Placement, make_replay, replay_bytes
 from suite.tasks import Game, Task
+from suite.tasks.environments import atari_options, fingerprint
 
 
-class Atari:
-    """See `Domain`."""
+class Atari(Domain):
+    """Atari, one emulator for each lane."""
 
     mixes_games = True
+    plays = True
+    seconds_per_step = 5e-4
 
     def __init__(self, task: Task) -> None:
         self.options = task.atari
+        self.reseed_steps = self.options.reseed_steps
+        self.reward_clip = self.options.reward_clip
 
+    @override
     def inputs(self, game: Game) -> Frames:
-        """See `Domain`."""
         return Frames(self.options.frame_stack, self.options.screen_size)
 
+    @override
     def check(self, game: Game) -> None:
-        """See `Domain`."""
         rom_path(game)
 
+    @override
     def environment(self, game: Game) -> tuple[dict[str, Any], str]:
-        """See `Domain`; the fingerprint is of emulator version, ROM and every option, threads left out."""
+        """The fingerprint is of emulator version, ROM and every option, threads left out."""
         environment: dict[str, Any] = {
             "ale_py": metadata.version("ale-py"),
-            "rom": game.rom,
             "rom_sha256": rom_sha256(game),
-            **emulator_options(self.options),
-            "reseed_steps": self.options.reseed_steps,
+            **atari_options(self.options, game),
         }
-        relevant = {name: value for name, value in environment.items() if name not in ("num_threads", "batch_size")}
-        return environment, hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+        return environment, fingerprint(environment)
 
+    @override
     def replay_bytes(self, plan: DataPlan, steps: int, game: Game, placement: Placement) -> tuple[int, int]:
-        """See `Domain`."""
         return replay_bytes(plan, steps, self.options, game, placement)
 
+    @override
+    def replay(self, plan: DataPlan, game: Game, seed: int, placement: Placement) -> FrameReplay:
+        return make_replay(plan, self.options, placement)
+
+    @override
+    def history_bytes_per_step(self, game: Game) -> int:
+        """Those of an action."""
+        return self.options.action_bytes(game)
+
+    @override
     def evaluation_envs(self, game: Game, count: int, threads: int) -> AtariEnvs:
-        """See `Domain`."""
         return AtariEnvs(game, self.options, count, min(count, threads))
 
+    @override
     def execution(self, games: Sequence[Game], seeds: Sequence[int]) -> dict[str, str]:
-        """See `Domain`."""
         return {}
 
+    @override
     def environments(self, games: Sequence[Game], threads: int) -> SeveralEnvs:
-        """Return the emulators of lanes that are advanced together; those of a game share its part of the threads."""
+        """The emulators of a game share its part of the threads."""
         kinds = len(set(games))
 
         def make(game: Game, count: int) -> AtariEnvs:

@@ -7,52 +7,80 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from suite.contracts.agent import DataPlan
 from suite.errors import UnfitEnvironment, UsageError
 from suite.experience.domains.atari import Atari
+from suite.experience.domains.base import Domain
 from suite.experience.envs.atari import AtariEnvs
+from suite.experience.envs.several import SeveralEnvs
 from suite.experience.logs.dataset import OfflineData
+from suite.experience.logs.replay import LoggedReplay, frames_on_device
 from suite.experience.logs.sample import SampleFile, Selection, find_sample
 from suite.experience.observations import Frames
 from suite.experience.replay.placement import Placement
 from suite.tasks import Game, Task
 
 
-class Offline:
-    """See `Domain`."""
+class Offline(Domain):
+    """Logs of Atari, and an emulator for evaluation."""
 
     mixes_games = True
+    plays = False
+    seconds_per_step = 1.8e-4
+    """What it takes to draw the batch of an update."""
 
     def __init__(self, task: Task, directory: Path | None, dataset: str | None) -> None:
         self._atari = Atari(task)
+        self.reseed_steps = self._atari.reseed_steps
+        self.reward_clip = self._atari.reward_clip
         self._directory = directory
         self._dataset = dataset
 
+    @override
     def inputs(self, game: Game) -> Frames:
-        """See `Domain`."""
         return self._atari.inputs(game)
 
+    @override
     def check(self, game: Game) -> None:
-        """See `Domain`: the emulator for evaluation, and at least one sample."""
+        """The emulator for evaluation must be there, and at least one sample."""
         self._atari.check(game)
         self._samples(game)
 
+    @override
     def environment(self, game: Game) -> tuple[dict[str, Any], str]:
-        """See `Domain`."""
         return self._atari.environment(game)
 
+    @override
     def replay_bytes(self, plan: DataPlan, steps: int, game: Game, placement: Placement) -> tuple[int, int]:
-        """See `Domain`; mapped frames count, though the system may drop them: training that reads disks is slow."""
+        """Mapped frames count, though the system may drop them: training that reads disks is slow."""
         size = find_sample(self._samples(game)[0])
         assert size is not None
         return (0, size.bytes) if placement is Placement.DEVICE else (size.bytes, 0)
 
+    @override
+    def replay(self, plan: DataPlan, game: Game, seed: int, placement: Placement) -> LoggedReplay:
+        data = self.open(game, seed)
+        return LoggedReplay(data, frames_on_device(data.path) if placement is Placement.DEVICE else None)
+
+    @override
+    def environments(self, games: Sequence[Game], threads: int) -> SeveralEnvs:
+        """Training needs none."""
+        return self._atari.environments(games, threads)
+
+    @override
+    def history_bytes_per_step(self, game: Game) -> int:
+        """None: the log stays where it is."""
+        return 0
+
+    @override
     def evaluation_envs(self, game: Game, count: int, threads: int) -> AtariEnvs:
-        """See `Domain`."""
         return self._atari.evaluation_envs(game, count, threads)
 
+    @override
     def execution(self, games: Sequence[Game], seeds: Sequence[int]) -> dict[str, str]:
-        """See `Domain`: the run and the hash of what each game's sample holds."""
+        """The run and the hash of what each game's sample holds."""
         found = {}
         for game, seed in zip(games, seeds, strict=True):
             data = self.open(game, seed)

@@ -24,12 +24,15 @@ from numpy.typing import NDArray
 from suite.errors import UnfitEnvironment
 from suite.experience.envs.base import TimeStep
 from suite.tasks import Environment, Game
+from suite.tasks.environments import emulator_options
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 
 class AtariEnvs:
-    """E emulators of one game."""
+    """E emulators of one game; see `Envs`."""
+
+    idle = 0
 
     def __init__(self, game: Game, options: Environment, num_envs: int = 1, threads: int = 1) -> None:
         rom_path(game)
@@ -80,40 +83,14 @@ class AtariEnvs:
             life_lost,
         )
 
-    def step(self, actions: NDArray[np.int64]) -> TimeStep:
+    def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
         """Send and receive."""
-        self.send(actions)
+        self.send(np.asarray(actions))
         return self.receive()
 
     def close(self) -> None:
         """Stop the emulator threads."""
         self._envs.close()
-
-
-def emulator_options(options: Environment, threads: int = 1) -> dict[str, Any]:
-    """Return every argument of ALE's vector environment, named; none is left to its default."""
-    return {
-        "batch_size": 0,  # all environments answer each step
-        "num_threads": threads,
-        "thread_affinity_offset": -1,  # no pinning
-        "max_num_frames_per_episode": options.max_episode_frames,
-        "repeat_action_probability": options.sticky_action_probability,
-        "full_action_space": options.full_action_set,
-        "continuous": False,
-        "continuous_action_threshold": 0.5,
-        "autoreset_mode": "NextStep",  # never reached: every ended episode is reset by us first
-        "img_height": options.screen_size,
-        "img_width": options.screen_size,
-        "grayscale": options.grayscale,
-        "stack_num": 1,  # stacks are gathered from the replay
-        "frameskip": options.frame_skip,
-        "maxpool": options.max_pool,
-        "noop_max": options.no_op_max,
-        "episodic_life": False,  # would reset the emulator at a life loss
-        "life_loss_info": False,  # it would make a lost life look like game over; lives are counted here
-        "reward_clipping": False,  # recorded returns are raw; learning clips for itself
-        "use_fire_reset": options.fire_reset,
-    }
 
 
 def rom_path(game: Game) -> Path:

@@ -22,24 +22,38 @@ class TimeStep(NamedTuple):
     life_lost: NDArray[np.bool_] | None = None  # [E], None where no task asks
 
 
+def clipped(reward: float, limit: float) -> float:
+    """Return a reward as it is learned from: cut to [-limit, limit]."""
+    return min(limit, max(-limit, reward))
+
+
 class Envs(Protocol):
-    """E environments; an ended episode goes nowhere until it is reset to a seed."""
+    """E environments; an ended episode goes nowhere until it is reset."""
+
+    @property
+    def num_envs(self) -> int:
+        """The number of environments."""
+        ...
 
     @property
     def actions(self) -> int:
         """The number of discrete actions, or of an action's dimensions."""
         ...
 
+    @property
+    def idle(self) -> Any:
+        """An action for an environment that nobody looks at."""
+        ...
+
     def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-        """Start an episode in each environment (that `mask` names), from a seed or None; return what is seen."""
+        """Start an episode in each environment (that `mask` names), from a seed or None; return what is seen [E, ...].
+
+        The first reset ever must be of all environments, each with a seed.
+        """
         ...
 
-    def send(self, actions: NDArray[Any]) -> None:
-        """Begin to take one action in each environment."""
-        ...
-
-    def receive(self) -> TimeStep:
-        """Return what the actions sent led to."""
+    def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
+        """Take one action in each environment."""
         ...
 
     def close(self) -> None:

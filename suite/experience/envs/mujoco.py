@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from suite.errors import UnfitEnvironment
 from suite.experience.envs.base import TimeStep
 from suite.tasks import Game, MujocoEnvironment
+from suite.tasks.environments import fingerprint, mujoco_options
 
 LOG = logging.getLogger(__name__)
 mujoco.set_mju_user_warning(LOG.debug)  # else it prints, and writes MUJOCO_LOG.TXT where one stands
@@ -78,9 +79,10 @@ class MujocoEnvs:
     """E environments of one kind, stepped one after the other: an update takes a hundred times as long as a step."""
 
     def __init__(self, game: Game, options: MujocoEnvironment, num_envs: int) -> None:
+        self.num_envs = num_envs
         self.actions = game.actions
-        self.members = [MujocoEnv(game, options) for _ in range(num_envs)]
-        self._answer: TimeStep | None = None
+        self.idle: Any = np.zeros(game.actions, np.float32)
+        self._members = [MujocoEnv(game, options) for _ in range(num_envs)]
         self._size = SIZES[options.version][game.name]
 
     def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
@@ -88,32 +90,25 @@ class MujocoEnvs:
 
         `seeds` has one entry per environment that is reset; None is seed 0, for those that nobody looks at.
         """
-        chosen = self.members if mask is None else [env for env, named in zip(self.members, mask, strict=True) if named]
-        first = iter([env.reset(seed or 0) for env, seed in zip(chosen, seeds, strict=True)])
-        observations = np.zeros((len(self.members), self._size), np.float32)
-        for index in range(len(self.members)):
-            if mask is None or mask[index]:
-                observations[index] = next(first)
+        named = range(self.num_envs) if mask is None else np.flatnonzero(mask).tolist()
+        observations = np.zeros((self.num_envs, self._size), np.float32)
+        for index, seed in zip(named, seeds, strict=True):
+            observations[index] = self._members[index].reset(seed or 0)
         return observations
 
-    def send(self, actions: NDArray[Any]) -> None:
+    def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
         """Take one action [A] in each environment."""
-        answers = [env.step(action) for env, action in zip(self.members, actions, strict=True)]
-        self._answer = TimeStep(
+        answers = [env.step(action) for env, action in zip(self._members, actions, strict=True)]
+        return TimeStep(
             np.stack([answer[0] for answer in answers]),
             np.asarray([answer[1] for answer in answers], np.float64),
             np.asarray([0.0 if answer[2] else 1.0 for answer in answers], np.float32),
             np.asarray([answer[3] for answer in answers], np.bool_),
         )
 
-    def receive(self) -> TimeStep:
-        """Return what the actions sent led to."""
-        assert self._answer is not None
-        return self._answer
-
     def close(self) -> None:
         """Release the physics."""
-        for env in self.members:
+        for env in self._members:
             env.close()
 
 
@@ -124,8 +119,7 @@ def environment_of(game: Game, options: MujocoEnvironment) -> tuple[dict[str, An
     env = _make(f"{game.name}-{options.version}")
     model = Path(env.fullpath)
     environment: dict[str, Any] = {
-        "id": spec.id,
-        "max_episode_steps": options.max_episode_steps,
+        **mujoco_options(options, game),
         "options": json.dumps(spec.kwargs, sort_keys=True, default=str),
         "frame_skip": int(env.frame_skip),
         "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
@@ -133,7 +127,7 @@ def environment_of(game: Game, options: MujocoEnvironment) -> tuple[dict[str, An
         "gymnasium": metadata.version("gymnasium"),
     }
     env.close()
-    return environment, hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:16]
+    return environment, fingerprint(environment)
 
 
 def _make(name: str) -> Any:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from suite import durable
 from suite.errors import BadData
-from suite.experience.logs.files import FileEntry, Look, Tapped, check_space, exclusive, no_look, unwritable
+from suite.experience.logs.files import FileEntry, Tapped, check_space, exclusive, unwritable
 from suite.experience.logs.layout import FRAME_BYTES, SCREEN, Place, file_name, frames_of, wrong_frames
 from suite.experience.logs.npy import ArrayFile, header_bytes
 from suite.experience.logs.sample import (
@@ -28,9 +28,10 @@ from suite.experience.logs.sample import (
     require_same,
     sample_path,
 )
+from suite.monitor import SILENT, Monitor
 
 
-def build(plan: SamplePlan, look: Look = no_look) -> SampleFile:
+def build(plan: SamplePlan, monitor: Monitor = SILENT) -> SampleFile:
     """Build a sample, part by part; what an earlier call has finished is not done again.
 
     Holds a checkpoint's vectors and some MB of frames: less than 64 MiB beside the plan, for 1,000,000 rows.
@@ -46,7 +47,7 @@ def build(plan: SamplePlan, look: Look = no_look) -> SampleFile:
         check_space(path, left * (FRAME_BYTES + ROW_BYTES))
         entries = []
         for part, entry in zip(plan.parts, there, strict=True):
-            look(f"{place.name}: checkpoint {part.checkpoint.suffix}, {len(part.stored):,} frames")
+            monitor.say(f"{place.name}: checkpoint {part.checkpoint.suffix}, {len(part.stored):,} frames")
             entries.append(entry or _build_part(place, path / f"ckpt-{part.checkpoint.suffix}", part))
         sample = SampleFile(
             identity=plan.identity,
@@ -65,7 +66,7 @@ def build(plan: SamplePlan, look: Look = no_look) -> SampleFile:
     return sample
 
 
-def verify_samples(place: Place, look: Look = no_look) -> Iterator[str]:
+def verify_samples(place: Place, monitor: Monitor = SILENT) -> Iterator[str]:
     """Read all samples of a run and yield in words which of their files are not those that were built."""
     remedy = "Delete its directory and issue `suite data sample` again."
     for file in sorted((place.folder / "samples").glob("*/sample.json")):
@@ -76,7 +77,7 @@ def verify_samples(place: Place, look: Look = no_look) -> Iterator[str]:
             yield str(error)
             continue
         for part in () if sample is None else sample.parts:
-            look(f"{place.name}: sample {path.name}, checkpoint {part.suffix}")
+            monitor.say(f"{place.name}: sample {path.name}, checkpoint {part.suffix}")
             for name, entry in part.files.items():
                 if _hash(path / f"ckpt-{part.suffix}" / name) != entry:
                     yield f"{path / f'ckpt-{part.suffix}' / name} is not the file that was built. {remedy}"

@@ -21,7 +21,7 @@ from suite.contracts.agent import DataPlan
 from suite.errors import BadData, UnfitEnvironment, UsageError
 from suite.experience.logs.layout import FRAME_BYTES, SCREEN, STACK
 from suite.experience.logs.sample import ROW_ARRAYS, PartEntry, SampleFile, Selection, find_sample
-from suite.experience.replay.frames import Uniform
+from suite.experience.replay.base import Uniform
 from suite.experience.samples import Windows
 
 Take = Callable[[NDArray[np.int64]], Any]

@@ -6,20 +6,13 @@ import contextlib
 import fcntl
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from suite import durable
 from suite.errors import ExitCode, Locked, SuiteError, UnfitEnvironment
-
-Look = Callable[[str], None]
-"""Is told how far the work is."""
-
-
-def no_look(text: str) -> None:
-    """Tell nobody."""
 
 
 class Interrupted(SuiteError):

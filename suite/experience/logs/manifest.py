@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from suite import durable
 from suite.errors import BadData, UsageError
 from suite.experience.logs.check import check_sequence, inspect
-from suite.experience.logs.files import Look, check_space, exclusive, no_look, unwritable
+from suite.experience.logs.files import check_space, exclusive, unwritable
 from suite.experience.logs.layout import Checkpoint, Place, file_name, missing_files, scan
+from suite.monitor import SILENT, Monitor
 from suite.tasks import game
 from suite.tasks.configuration import Spec
 
@@ -119,7 +120,7 @@ def write_manifest(place: Place, manifest: Manifest) -> None:
         durable.replace_file(manifest_path(place), manifest.model_dump_json(indent=1))
 
 
-def import_run(source: Place, target: Place, word: str | None, look: Look = no_look) -> Manifest:
+def import_run(source: Place, target: Place, word: str | None, monitor: Monitor = SILENT) -> Manifest:
     """Check a logged run from elsewhere, copy it into a data directory, and write its manifest.
 
     What an earlier call has done is not done again. `word` says where the data are from; a manifest of the source's own
@@ -150,7 +151,7 @@ def import_run(source: Place, target: Place, word: str | None, look: Look = no_l
                 f"{source.logs} has other checkpoints than before.", f"Delete {target.folder} and begin anew."
             )
         for suffix in found[len(done) :]:
-            look(f"{source.name}: checkpoint {suffix} of {found[-1]}")
+            monitor.say(f"{source.name}: checkpoint {suffix} of {found[-1]}")
             checkpoint = inspect(source.logs, suffix, actions, copy_to)
             if own is not None:
                 checkpoint = _as_claimed(source, checkpoint, own)
@@ -175,7 +176,7 @@ def whole_checkpoints(place: Place) -> list[int]:
     return list(found)
 
 
-def verify_run(place: Place, look: Look = no_look) -> Iterator[str]:
+def verify_run(place: Place, monitor: Monitor = SILENT) -> Iterator[str]:
     """Check every file of a run, and compare it with the manifest if there is one; yield what is wrong in words."""
     actions = game(place.game).actions
     manifest = find_manifest(place)
@@ -187,7 +188,7 @@ def verify_run(place: Place, look: Look = no_look) -> Iterator[str]:
     yield from (f"Checkpoint {k} of {place.logs} is missing." for k in sorted(claimed.keys() - found.keys()))
     sound = []
     for suffix, elements in found.items():
-        look(f"{place.name}: checkpoint {suffix} of {max(found)}")
+        monitor.say(f"{place.name}: checkpoint {suffix} of {max(found)}")
         if missing_files({suffix: elements}):
             continue
         if manifest is not None and suffix not in claimed:

@@ -56,6 +56,8 @@ Reading = Literal["blocks", "transitions", "episodes", "checkpoints"]
 READINGS: tuple[Reading, ...] = ("blocks", "transitions", "episodes", "checkpoints")
 BLOCK = 1_000
 """Rows of a block."""
+STREAMS = "suite.data.sample"
+"""The name of the random streams that rows are drawn by; another name would draw other rows from every log."""
 ROW_ARRAYS = {
     "row": "<i4",
     "action": "<i4",
@@ -246,7 +248,7 @@ def _choose(selection: Selection, suffix: int, units: int, count: int) -> Rows:
     """Return `count` of `units` numbers, sorted, drawn without replacement: those with the smallest random keys."""
     if count in (0, units):
         return np.arange(count)
-    keys = Streams("suite.experience.logs.sample", selection.reading, selection.seed).uniform("keys", suffix, units)
+    keys = Streams(STREAMS, selection.reading, selection.seed).uniform("keys", suffix, units)
     limit = np.partition(keys, count - 1)[count - 1]
     chosen, tied = keys < limit, np.flatnonzero(keys == limit)
     chosen[tied[: count - int(chosen.sum())]] = True

@@ -9,7 +9,7 @@ followed is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 
 from suite.contracts.agent import DataPlan
 from suite.errors import SuiteError
+from suite.experience.replay.base import Replay, Uniform
 from suite.experience.replay.device import blank
 from suite.experience.replay.prioritized import MAX_REDRAWS, Priorities, importance_weights
-from suite.experience.replay.stores import FrameStore, HostFrames
+from suite.experience.replay.stores import FrameStore
 from suite.experience.samples import Windows
 
-Uniform = Callable[[int], NDArray[np.float64]]
-"""`uniform(k)` gives the k-th set of B numbers in [0, 1): 0 for the draw, then one for each redraw."""
+PRIORITIES = "priorities/"
+"""How the names of the priorities' arrays begin in a checkpoint."""
 
 
-class FrameReplay:
+class FrameReplay(Replay):
     """The ring and its counter `added`. Where frames live is the store's business, what is drawn the priorities'."""
 
     def __init__(self, capacity: int, stack: int, store: FrameStore, priorities: Priorities | None = None) -> None:
@@ -43,25 +44,30 @@ class FrameReplay:
         self._truncations = 0  # slots of `truncated` that are set
         self._drawn: NDArray[np.int64] = np.empty(0, np.int64)
 
-    @classmethod
-    def on_host(cls, capacity: int, frame_shape: tuple[int, int], stack: int) -> FrameReplay:
-        """Return an empty ring sampled uniformly, its frames in an array; memory is taken as it fills."""
-        return cls(capacity, stack, HostFrames(capacity, frame_shape))
-
-    def add(self, frame: NDArray[np.uint8], action: int, reward: float, *, terminal: bool, truncated: bool) -> None:
+    def add(
+        self,
+        shown: NDArray[Any],
+        action: Any,
+        reward: float,
+        seen: NDArray[Any] | None = None,
+        *,
+        terminal: bool,
+        truncated: bool,
+    ) -> None:
         """Append a transition: the frame that was acted on, and what came of it (reward already clipped)."""
         before = (self.added - 1) % self.capacity
         begins = self.added == 0 or self.terminal[before] or self.truncated[before]
-        depth = 0 if begins else min(int(self.depth[before]) + 1, self.stack - 1)
-        self.write(self.added, frame, action, reward, depth=depth, terminal=terminal, truncated=truncated)
+        depth = 0 if begins else int(self.depth[before]) + 1
+        self.write(self.added, shown, action, reward, seen, depth=depth, terminal=terminal, truncated=truncated)
         self.added += 1
 
     def write(
         self,
         index: int,
-        frame: NDArray[np.uint8],
-        action: int,
+        shown: NDArray[Any],
+        action: Any,
         reward: float,
+        seen: NDArray[Any] | None = None,
         *,
         depth: int,
         terminal: bool,
@@ -70,12 +76,12 @@ class FrameReplay:
         """Fill the slot of a running number: in order by `add`, in any order when a ring is rebuilt."""
         slot = index % self.capacity
         self._truncations += int(truncated) - int(self.truncated[slot])
-        self.store.put(slot, frame)
+        self.store.put(slot, shown)
         self.actions[slot] = action
         self.rewards[slot] = reward
         self.terminal[slot] = terminal
         self.truncated[slot] = truncated
-        self.depth[slot] = depth
+        self.depth[slot] = min(depth, self.stack - 1)
 
     def valid_range(self, n_step: int) -> tuple[int, int]:
         """Return the running numbers [low, high) that may be sampled, truncated windows still among them."""
@@ -104,6 +110,19 @@ class FrameReplay:
         """Set the priorities of the batch that was sampled last."""
         assert self.priorities is not None
         self.priorities.update(self._drawn, priorities)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the priorities, if there are any, every transition entered."""
+        if self.priorities is None:
+            return {}
+        self.priorities.add_until(self.added)
+        return {PRIORITIES + name: array for name, array in self.priorities.arrays().items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take the priorities back, if there are any."""
+        if self.priorities is not None:
+            own = {name: array for name, array in arrays.items() if name.startswith(PRIORITIES)}
+            self.priorities.restore({name.removeprefix(PRIORITIES): array for name, array in own.items()})
 
     def sample_indices(self, n_step: int, uniform: Uniform) -> NDArray[np.int64]:
         """Return valid running numbers [B] for B uniform ones, drawn with replacement; a rejected one is redrawn."""

@@ -15,6 +15,8 @@ from suite.contracts import registry
 from suite.contracts.method import init_learner
 from suite.learning.batching import crop_to, pad_to
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
+
 OBSERVATION = (3, 3, 2)
 ACTIONS = 4
 WIDE = 18

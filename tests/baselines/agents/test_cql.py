@@ -1,7 +1,6 @@
 """CQL and CQL+C51: the penalty, both losses and their gradients by hand, padded actions, and learning from a log."""
 
 import math
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,22 +13,16 @@ from flax import linen as nn
 from baselines.losses.conservative import conservative
 from baselines.parts import composed
 from baselines.parts.value_based import adam, offline_plan
-from suite.checks.method.trial import quick_compilation
 from suite.contracts import registry
 from suite.contracts.agent import Agent, Batch
 from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 from suite.learning.batching import crop_to, pad_to
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
+
 STATES, ACTIONS, WIDE = 4, 3, 18
 KEY = jax.random.key(0)
 AGENTS = [("cql", {}), ("cql_c51", {}), ("cql_c51", {"double_dueling": True})]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    """Programs compiled fast: they run but a few times."""
-    with quick_compilation():
-        yield
 
 
 class Table(nn.Module):

@@ -228,6 +228,6 @@ def test_the_task_that_logs_a_replay_runs_the_dqn_of_the_public_logs(tiny_dqn) -
     assert (plan.n_step, plan.gamma, plan.epsilon_train, plan.epsilon_decay) == (1, 0.99, 0.01, 250_000)
     task, base = load_task("dqn-replay"), load_task("atari60")
     assert (task.games, task.environment) == (base.games, base.environment)
-    assert task.score_window(task.budget.frames) == (0, 200_000_000)
+    assert task.score_window(task.budget.length) == (0, 200_000_000)
     assert task.score_window(1_000_000) == (0, 1_000_000)
     assert not task.official

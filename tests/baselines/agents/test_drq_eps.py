@@ -19,6 +19,8 @@ from suite.learning.batching import crop_to, pad_to
 from suite.learning.programs import Programs
 from suite.rng import Streams
 
+pytestmark = pytest.mark.slow
+
 OBSERVATION, ACTIONS, MANY = (3, 3, 2), 4, 18
 PLAIN = {"shift": 0, "intensity": 0.0}
 

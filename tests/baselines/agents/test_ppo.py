@@ -15,6 +15,8 @@ from suite.contracts.card import Value
 from suite.contracts.method import Context, View, due_signals, gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 SIZE, ACTIONS, STEPS = 3, 2, 16
 LEGAL = jnp.ones(ACTIONS, jnp.bool_)
 KEY = jax.random.key(7)

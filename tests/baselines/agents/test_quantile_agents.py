@@ -18,6 +18,8 @@ from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
 from suite.learning.batching import crop_to, pad_to
 
+pytestmark = pytest.mark.slow
+
 OBSERVATION = (3, 3, 2)
 ACTIONS = 4
 WIDE = 18

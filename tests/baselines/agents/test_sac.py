@@ -13,6 +13,8 @@ from suite.contracts.agent import Agent, Batch, Learner
 from suite.contracts.card import Value
 from suite.contracts.method import Context, View, due_signals, gradient_step, init_learner, wrap_optimizer
 
+pytestmark = pytest.mark.slow
+
 SIZE, ACTIONS, ROWS = 3, 2, 8
 LEGAL = jnp.ones(ACTIONS, jnp.bool_)
 KEY = jax.random.key(7)

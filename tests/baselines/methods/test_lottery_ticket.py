@@ -13,7 +13,7 @@ from suite.contracts import registry
 from suite.contracts.agent import Learner
 from suite.contracts.method import Context, adopt, gradient_step, init_learner
 from suite.errors import BadData, SuiteError, UsageError
-from suite.running.resume import learner_arrays
+from suite.running.checkpointing import learner_arrays
 
 TICKET = "0123456789abcdef"
 PARAMS = {

@@ -25,6 +25,8 @@ from baselines.methods.masks import (
     top,
 )
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 DATA = Path(__file__).parents[2] / "data"
 COUNTED = json.loads((DATA / "param_counts_erk.json").read_text())
 JAXPRUNER = json.loads((DATA / "jaxpruner_erk.json").read_text())

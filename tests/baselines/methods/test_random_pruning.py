@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -11,6 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from baselines.methods import magnitude_pruning, random_pruning
 from suite.contracts.method import Context, due_signals, gradient_step, init_learner
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 UPDATES = 40
 PARAMS = {

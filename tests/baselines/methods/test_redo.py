@@ -16,6 +16,8 @@ from suite.contracts.agent import Connection, recorded_units
 from suite.contracts.method import Context, Method, View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 SETTINGS = {"threshold": 0.0, "period": 5, "statistics_batch": 2, "end_fraction": 1.0}
 CONNECTIONS = (Connection("conv", "dense"), Connection("dense", "head"))
 STEPS = 20

@@ -14,6 +14,8 @@ from baselines.methods.reset import make
 from suite.contracts.method import Context, Method, View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 SETTINGS = {"period": 5, "layers": "last", "moments": "kernels", "end_fraction": 1.0}
 STEPS = 20
 NAMES = {

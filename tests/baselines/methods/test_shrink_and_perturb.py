@@ -12,6 +12,8 @@ from baselines.methods.shrink_and_perturb import make
 from suite.contracts.method import Context, View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 SETTINGS = {"shrink": 0.8, "perturb": 0.3, "period": 4, "layers": "convolutions", "end_fraction": 1.0}
 STEPS = 20
 

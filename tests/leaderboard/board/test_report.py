@@ -15,8 +15,8 @@ from suite.tasks import human_normalized, load_task
 from tests.support.runs import make_episodes
 
 FAST = ("Pong", "Breakout")
-BUDGET = load_task("smoke").budget.frames
-STEP = load_task("smoke").budget.iteration_frames
+BUDGET = load_task("smoke").budget.length
+STEP = load_task("smoke").budget.iteration_length
 
 
 @pytest.fixture

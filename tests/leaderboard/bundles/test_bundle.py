@@ -57,7 +57,7 @@ def test_an_opened_bundle_says_who_what_and_where(tmp_path: Path) -> None:
     with open_bundle(path) as bundle:
         assert bundle.submission.authors[0].name == "Ada Example"
         assert bundle.manifest.task == "smoke@1"
-        assert sorted(bundle.cards()) == [("agent", "dqn"), ("method", "dense"), ("network", "impala")]
+        assert sorted(bundle.cards) == [("agent", "dqn"), ("method", "dense"), ("network", "impala")]
         assert [(run.cell.game, run.cell.seed) for run in bundle.runs()] == [
             ("Breakout", 0),
             ("Breakout", 1),

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from leaderboard.bundles.check import check_bundle, table
 from leaderboard.bundles.curves import Curve
 from leaderboard.bundles.findings import CODES
-from leaderboard.bundles.record_checks import _whole, check_evaluation, episode_cap
-from leaderboard.bundles.run_checks import _version, _within, score_caps
+from leaderboard.bundles.run_checks import is_within, numbers_of, score_caps
 from leaderboard.bundles.schema import ManifestRun, ReportFile
 from leaderboard.bundles.set_checks import RunFacts, check_copies
 from suite.records.claims import IterationMean
-from suite.records.schedule import by_segment, due_steps, is_due
+from suite.records.judged_rows import is_whole, of_evaluation
+from suite.records.schedule import by_segment, due_steps
 from suite.tasks import GAMES, Evaluation, load_task
 from tests.support import attacks, honest
 
@@ -39,9 +39,12 @@ def codes(report: Any) -> list[str]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 2000))
-def test_evaluations_are_due_where_the_suite_makes_them(every: int, trajectory: int, last: int) -> None:
+def test_evaluations_are_due_at_the_first_end_of_a_trajectory_at_or_after_each_interval(
+    every: int, trajectory: int, last: int
+) -> None:
     evaluation = Evaluation(episodes=1, every=every, epsilon=0.0)
-    expected = [step for step in range(1, last + 1) if is_due(evaluation, trajectory, step, last)]
+    ends = range(trajectory, last + 1, trajectory)
+    expected = [step for step in ends if step // every > (step - trajectory) // every]
     assert due_steps(evaluation, trajectory, last) == expected
 
 
@@ -52,7 +55,7 @@ def test_a_single_evaluation_is_due_at_the_end() -> None:
 def test_steps_that_are_only_claimed_make_no_evaluations_due() -> None:
     run = honest.honest_run("smoke100k")
     run = replace(run, status=run.status.model_copy(update={"agent_steps": 10**18, "frames": 10**18}))
-    (found,) = check_evaluation(run, load_task("mujoco"), "here")
+    (found,) = of_evaluation(run, load_task("mujoco"))
     assert found.code == "record.evaluation"
 
 
@@ -74,11 +77,11 @@ def test_an_evaluation_of_so_many_steps_ends_with_the_episode_that_reaches_them(
     rows = [honest.honest_run("smoke100k").evaluation[0].model_copy(update={"length": length}) for length in lengths]
     rows = [row.model_copy(update={"episode": number}) for number, row in enumerate(rows)]
     evaluation = Evaluation(agent_steps=100, epsilon=0.0)
-    assert _whole(evaluation, rows) is whole
-    assert _whole(Evaluation(episodes=2, epsilon=0.0), rows) is (len(lengths) == 2)
+    assert is_whole(evaluation, rows) is whole
+    assert is_whole(Evaluation(episodes=2, epsilon=0.0), rows) is (len(lengths) == 2)
     if len(rows) > 1:
-        assert not _whole(evaluation, rows[::-1])
-        assert not _whole(evaluation, [rows[0], rows[0], *rows[2:]])
+        assert not is_whole(evaluation, rows[::-1])
+        assert not is_whole(evaluation, [rows[0], rows[0], *rows[2:]])
 
 
 def test_a_segment_ends_with_the_episode_that_reaches_its_steps() -> None:
@@ -92,7 +95,7 @@ def test_a_segment_ends_with_the_episode_that_reaches_its_steps() -> None:
 
 @pytest.mark.parametrize(("task", "cap"), [("atari40m", 27_000), ("smoke", 2_000), ("mujoco", 1_000)])
 def test_the_longest_episode_follows_from_the_task(task: str, cap: int) -> None:
-    assert episode_cap(load_task(task)) == cap
+    assert load_task(task).environment.max_episode_steps == cap
 
 
 @pytest.mark.parametrize(
@@ -100,12 +103,12 @@ def test_the_longest_episode_follows_from_the_task(task: str, cap: int) -> None:
     [("0.9.1", False), ("0.10.0", True), ("0.10.1", True), ("0.10.1rc1", True), ("0.10.2", False), ("x", False)],
 )
 def test_denied_versions_are_a_range(version: str, denied: bool) -> None:
-    assert _within(version, {"first": "0.10.0", "fixed": "0.10.2"}) is denied
+    assert is_within(version, {"first": "0.10.0", "fixed": "0.10.2"}) is denied
 
 
 def test_versions_are_compared_as_numbers() -> None:
-    assert _version("0.9.10") < _version("0.12.1") < _version("1")
-    assert _version("9" * 1000)[0] > 0
+    assert numbers_of("0.9.10") < numbers_of("0.12.1") < numbers_of("1")
+    assert numbers_of("9" * 1000)[0] > 0
 
 
 def test_score_caps_are_of_games_that_exist_and_hold_what_people_and_chance_reach() -> None:

@@ -72,14 +72,15 @@ def test_attacks_take_little_memory_and_do_nothing_else(attacked: Any) -> None:
     assert set(did) == {"program -I -m leaderboard.bundles.curves"}  # Parquet by another version, with limits
 
 
-def test_two_thousand_mutants_are_answered(tmp_path: Path) -> None:
-    done = hostile(tmp_path, "fuzz", "2000", "7")
+@pytest.mark.slow
+def test_three_hundred_mutants_are_answered(tmp_path: Path) -> None:
+    done = hostile(tmp_path, "fuzz", "300", "7")
     assert done["defects"] == []
     assert (done["left"], done["peak_mib"] < 256) == ([], True)
     assert all(name.startswith("program -I -m leaderboard.bundles.curves") for name in done["did"])
-    assert sum(done["codes"].values()) == 2000
+    assert sum(done["codes"].values()) == 300
     assert len(done["codes"]) > 20  # mutants reach deep, and not all die at the door
-    assert 0 < done["codes"]["accepted"] < 400
+    assert 0 < done["codes"]["accepted"] < 60
 
 
 @pytest.mark.nightly

@@ -17,6 +17,8 @@ from suite.rng import Streams
 from suite.tasks import GAMES, load_task
 from tests.support import attacks, honest
 
+pytestmark = pytest.mark.slow
+
 
 def played(game: str, seed: int) -> BundledRun:
     """Return a run of a few random episodes of the real emulator, cut off where the budget ends."""

@@ -10,35 +10,26 @@ from leaderboard.board import learning
 from leaderboard.cli.compare import compare
 from leaderboard.statistics.curves import area_between
 from leaderboard.store.database import ResultStore
-from leaderboard.store.references import add_references
+from leaderboard.store.ingest import ingest
 from suite.errors import UsageError
 from suite.tasks import load_task
+from tests.support.runs import make_run, make_spec
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """Return a database of the published entries alone."""
-    path = tmp_path_factory.mktemp("published") / "results.sqlite"
-    with ResultStore.open(path, create=True) as store:
-        add_references(store)
-    return path
-
-
-@pytest.fixture
-def board(tmp_path, run_maker, spec_maker):
+def board(tmp_path_factory):
     """Return a database of the smoke task: three entries, the best far ahead, and one of another budget."""
-    from leaderboard.store.ingest import ingest
-
-    runs = tmp_path / "runs"
+    folder = tmp_path_factory.mktemp("board")
+    runs = folder / "runs"
     for width, level in ((1, 1.0), (2, 1.01), (3, 4.0)):
         for game in ("Pong", "Breakout"):
             for seed in range(5):
-                run_maker(runs, spec_maker(width=width), game, seed, level=level)
-    run_maker(runs, spec_maker(width=4, frames=8_000), "Pong", 0)
-    run_maker(runs, spec_maker(width=5), "Pong", 0)
-    run_maker(runs, spec_maker(width=6), "Breakout", 0)
-    ingest((runs,), tmp_path / "results.sqlite", references=False, progress=lambda line: None)
-    return tmp_path / "results.sqlite"
+                make_run(runs, make_spec(width=width), game, seed, level=level)
+    make_run(runs, make_spec(width=4, frames=8_000), "Pong", 0)
+    make_run(runs, make_spec(width=5), "Pong", 0)
+    make_run(runs, make_spec(width=6), "Breakout", 0)
+    ingest((runs,), folder / "results.sqlite", references=False, progress=lambda line: None)
+    return folder / "results.sqlite"
 
 
 def run(*arguments):
@@ -83,10 +74,10 @@ def test_the_difference_of_the_areas_under_the_curves_stands_beside_it(board):
     with ResultStore.open(board) as store, store.snapshot() as snapshot:
         stored = snapshot.runs(task.key)
     sides = [
-        learning.curve_scores(task, [one for one in stored if one.config_id == item["config_id"]], task.budget.frames)
+        learning.curve_scores(task, [one for one in stored if one.config_id == item["config_id"]], task.budget.length)
         for item in content["entries"]
     ]
-    expected = area_between(*sides, learning.positions(task, task.budget.frames))
+    expected = area_between(*sides, learning.positions(task, task.budget.length))
     assert area == asdict(expected)
     assert area["low"] > 0
     lines = run("impala 3", "impala 1", "--db", board).stdout.splitlines()
@@ -146,29 +137,29 @@ def test_games_that_one_entry_lacks_are_named(board):
     assert "Preliminary: some game has fewer than 5 runs." in done.stdout
 
 
-def test_published_entries_are_compared_with_their_caveats(published):
-    done = run("iqn nature", "dqn impala", "--db", published, "--task", "atari40m")
+def test_published_entries_are_compared_with_their_caveats(published_database):
+    done = run("iqn nature", "dqn impala", "--db", published_database, "--task", "atari40m")
     assert done.exit_code == 0, done.exception
     lines = done.stdout.splitlines()
     assert lines[0].startswith("IQN · Nature CNN (published) is worse than DQN · Impala (published)")
     assert any("Impala network, its width among it, is unpublished" in line for line in lines)
 
 
-def test_several_tasks_with_both_entries_ask_for_one(published):
-    done = run("iqn nature", "dqn impala", "--db", published)
+def test_several_tasks_with_both_entries_ask_for_one(published_database):
+    done = run("iqn nature", "dqn impala", "--db", published_database)
     assert isinstance(done.exception, UsageError)
     assert "atari40m, atari60" in done.exception.problem
     assert "--task" in done.exception.remedy
 
 
-def test_returns_without_a_common_scale_are_not_aggregated(published):
-    done = run("--all", "--db", published, "--task", "mujoco")
+def test_returns_without_a_common_scale_are_not_aggregated(published_database):
+    done = run("--all", "--db", published_database, "--task", "mujoco")
     assert isinstance(done.exception, UsageError)
     assert "mujoco has no score on a common scale" in done.exception.problem
 
 
-def test_names_of_several_tasks_say_where_each_is(published):
-    done = run("sac", "iqn nature", "--db", published)
+def test_names_of_several_tasks_say_where_each_is(published_database):
+    done = run("sac", "iqn nature", "--db", published_database)
     assert isinstance(done.exception, UsageError)
     assert "'sac' is in mujoco; 'iqn nature' is in atari40m, atari60" in done.exception.problem
 

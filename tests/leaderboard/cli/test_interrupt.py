@@ -62,6 +62,7 @@ def stored(db: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_an_ingest_that_is_stopped_leaves_a_sound_database_and_the_next_one_completes_it(tmp_path: Path) -> None:
     plan = synthetic.Plan("atari40m", 1, 10, 5, actions=False, missing=0, failed=0, diverged=0)
     synthetic.write(tmp_path / "runs", plan)
@@ -82,6 +83,7 @@ def test_an_ingest_that_is_stopped_leaves_a_sound_database_and_the_next_one_comp
     assert audit(db).digest == ingest([tmp_path / "runs"], tmp_path / "apart.sqlite", references=False).digest
 
 
+@pytest.mark.slow
 def test_a_pack_that_is_stopped_leaves_the_bundle_from_before(tmp_path: Path) -> None:
     synthetic.write(tmp_path / "runs", synthetic.Plan("smoke", 1, missing=0, failed=0, diverged=0))
     (tmp_path / "submission.toml").write_bytes(synthetic.STATEMENT)

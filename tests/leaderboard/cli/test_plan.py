@@ -85,8 +85,7 @@ def test_a_finished_plan_says_so(database):
     assert done.stdout.splitlines()[-1] == "Nothing more to start: every run is done or under way."
 
 
-def test_without_an_entry_of_its_own_there_is_nothing_to_plan(tmp_path):
-    ingest((), tmp_path / "results.sqlite", references=True, progress=lambda line: None)
-    done = run("--db", tmp_path / "results.sqlite", "--task", "atari40m")
+def test_without_an_entry_of_its_own_there_is_nothing_to_plan(published_database):
+    done = run("--db", published_database, "--task", "atari40m")
     assert isinstance(done.exception, UsageError)
     assert "no entry of a full budget that was run here" in done.exception.problem

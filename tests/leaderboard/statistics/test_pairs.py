@@ -286,17 +286,20 @@ def test_p_as_text(p):
     assert p_text(p[0]) == p[1]
 
 
+@pytest.mark.slow
 def test_false_positives_on_real_noise():
     found = frequencies(pair_errors, "test", 60, runs=[3], noise="real", effect=0.0)
     assert found["permutation, studentised"] <= 0.12
     assert found["percentile interval"] > found["permutation, studentised"]
 
 
+@pytest.mark.slow
 def test_the_test_still_finds_differences_where_games_disagree():
     found = frequencies(pair_errors, "test", 6, runs=[3], noise="rivals", effect=0.3)
     assert found["permutation, studentised"] > found["permutation, plain"]
 
 
+@pytest.mark.slow
 def test_simulations_do_not_depend_on_the_number_of_processes(monkeypatch):
     jobs = [job for job in comparisons._jobs(1, (2,), ((2, 3),)) if job[0] != "plans" and "100k" not in str(job)]
     monkeypatch.setattr(comparisons, "_jobs", lambda *given: list({job[0]: job for job in jobs}.values()))
@@ -308,6 +311,7 @@ def test_simulations_do_not_depend_on_the_number_of_processes(monkeypatch):
     assert set(first) == {"ranks", "false positives", "power", "looks"}
 
 
+@pytest.mark.slow
 def test_looking_until_something_is_found_is_paid_for():
     """200 pairs without a difference: 16 % by looking from 3 to 10 seeds with p as it is, 5 % adjusted."""
     for noise in ("real", "atari 100k"):
@@ -319,7 +323,7 @@ def test_looking_until_something_is_found_is_paid_for():
 
 
 def test_many_pairs_at_once_are_tested_as_each_alone():
-    sides = comparisons.pair_of_blocks("test", "real", 0.1, 4)
+    sides = comparisons.pair_of_blocks("test", "real", 0.1, 4, 3)
     values, squared, _ = comparisons._moments(sides[0])
     p, freedom = comparisons._t_test(*sides)
     for number in (0, 57):

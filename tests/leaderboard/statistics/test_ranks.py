@@ -186,7 +186,10 @@ def test_ordinals_follow_the_interquartile_mean():
     assert [rank(board)[name].ordinal for name in by_value] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("noise", ["collapse", "rivals", "atari 100k"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "noise", ["collapse", *(pytest.param(late, marks=pytest.mark.nightly) for late in ("rivals", "atari 100k"))]
+)
 def test_ranks_hold_where_entries_have_two_and_ten_seeds(noise):
     found = frequencies(rank_errors, "mixed", 40, runs=[2, 10], noise=noise, scenario="all equal")
     assert found["simultaneous coverage"] >= 0.85  # the true 0.95 falls below in one of 100 seeds
@@ -213,7 +216,10 @@ def test_an_entry_of_someone_else_changes_nothing_but_the_bar(seed):
             assert 1.9 < deviate < 1.03 * stats.studentized_range.ppf(0.95, 6, 1e6) / 2**0.5
 
 
-@pytest.mark.parametrize("scenario", ["all equal", "two groups", "spaced"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "scenario", ["all equal", *(pytest.param(late, marks=pytest.mark.nightly) for late in ("two groups", "spaced"))]
+)
 def test_all_intervals_hold_together_on_real_noise(scenario):
     found = frequencies(rank_errors, "test", 60, runs=[5], noise="real", scenario=scenario)
     assert found["simultaneous coverage"] >= 0.88  # the true 0.95 falls below in one of 100 seeds

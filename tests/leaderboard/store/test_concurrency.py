@@ -20,6 +20,8 @@ from leaderboard.store.audit import audit
 from leaderboard.store.ingest import ingest
 from tests.support import synthetic
 
+pytestmark = pytest.mark.slow
+
 INGEST = """
 import os, signal, sys
 from pathlib import Path
@@ -162,14 +164,15 @@ def test_three_ingests_of_run_directories_and_bundles_with_kills(tmp_path):
     assert found.runs == 40
 
 
-def test_a_kill_at_any_statement_of_a_bundle_leaves_it_out_or_in(tmp_path):
+@pytest.mark.parametrize("stride", [67, pytest.param(11, marks=pytest.mark.nightly)])
+def test_a_kill_at_any_statement_of_a_bundle_leaves_it_out_or_in(tmp_path, stride):
     """The statements of an ingest are the same every time; each kill is further on, until the process ends."""
     plan = synthetic.Plan("smoke", entries=1, missing=0, failed=0, diverged=0)
     synthetic.write(tmp_path / "runs", plan)
     bundle = place(tmp_path / "submissions" / "one", tmp_path / "runs", attested=True)
     apart, seen = tmp_path / "apart.sqlite", set()
     digest = ingest([bundle], apart, references=False).digest
-    for number in itertools.count(8, 23):
+    for number in itertools.count(8, stride):
         db = tmp_path / f"{number}.sqlite"
         killed = finish(start(db, 1, [bundle], number)) == -signal.SIGKILL
         rows = count(db) if has_tables(db) else {"submission": 0, "run": 0}

@@ -13,17 +13,11 @@ from suite.tasks import human_normalized, load_task
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
-    """A database with the published curves: its path, and the configurations and runs of both tasks."""
-    path = tmp_path_factory.mktemp("references") / "results.sqlite"
-    with ResultStore.open(path, create=True) as store:
-        assert references.add_references(store) == 21
-        before = path.read_bytes()
-        assert references.add_references(store) == 0
-        assert path.read_bytes() == before
-        with store.snapshot() as snapshot:
-            keys = [load_task(name).key for name in references.TASKS]
-            return {key: (snapshot.configurations(key), snapshot.runs(key)) for key in keys}
+def loaded(published_database):
+    """The configurations and runs of both tasks of games, as they stand in the database."""
+    with ResultStore.open(published_database) as store, store.snapshot() as snapshot:
+        keys = [load_task(name).key for name in references.TASKS]
+        return {key: (snapshot.configurations(key), snapshot.runs(key)) for key in keys}
 
 
 def scores_of(runs):
@@ -33,6 +27,15 @@ def scores_of(runs):
         if value is not None:
             found[run.config_id][run.game].append(value)
     return {name: {game: np.array(values) for game, values in games.items()} for name, games in found.items()}
+
+
+def test_the_published_curves_are_added_once(tmp_path):
+    path = tmp_path / "results.sqlite"
+    with ResultStore.open(path, create=True) as store:
+        assert references.add_references(store) == 21
+        before = path.read_bytes()
+        assert references.add_references(store) == 0
+        assert path.read_bytes() == before
 
 
 def test_ten_configurations_for_each_task(loaded):
@@ -72,12 +75,10 @@ def test_the_known_iqms_come_out(loaded, agent, network, iqm15, iqm55):
         assert round(aggregate.iqm_rliable(scores), 2) == known
 
 
-def test_dopamines_sac_stands_beside_mujoco_and_says_that_it_is_v2(tmp_path):
-    with ResultStore.open(tmp_path / "results.sqlite", create=True) as store:
-        references.add_references(store)
-        with store.snapshot() as snapshot:
-            (item,), runs = snapshot.configurations("mujoco@1"), snapshot.runs("mujoco@1")
-            assert snapshot.configurations("mujoco-v5@1") == []
+def test_dopamines_sac_stands_beside_mujoco_and_says_that_it_is_v2(published_database):
+    with ResultStore.open(published_database) as store, store.snapshot() as snapshot:
+        (item,), runs = snapshot.configurations("mujoco@1"), snapshot.runs("mujoco@1")
+        assert snapshot.configurations("mujoco-v5@1") == []
     assert any("v2" in caveat for caveat in item.caveats)
     assert len(runs) == 5 * 5
     # protocol: means over 5 runs of the last 20,000 steps before a million (../mujoco/data of google/dopamine)

@@ -23,7 +23,7 @@ from suite.tasks import load_task
 from tests.support import synthetic
 
 SMOKE = load_task("smoke")
-ITERATIONS = SMOKE.budget.frames // SMOKE.budget.iteration_frames
+ITERATIONS = SMOKE.budget.length // SMOKE.budget.iteration_length
 
 
 @pytest.fixture
@@ -73,11 +73,11 @@ def test_what_is_stored_of_a_run(runs, db):
     assert len(current(db)) == 4
     run = current(db)[0]
     source = record.read_run(runs / "smoke@1" / run.config_id / run.game / f"seed-{run.seed}")
-    start, end = SMOKE.score_window(SMOKE.budget.frames)
+    start, end = SMOKE.score_window(SMOKE.budget.length)
     window = [row.value for row in source.episodes if start < row.frame <= end]
     assert run.score == pytest.approx(sum(window) / len(window), rel=1e-12)
     assert sorted(run.iterations) == list(range(ITERATIONS))
-    third = [row.value for row in source.episodes if (row.frame - 1) // SMOKE.budget.iteration_frames == 3]
+    third = [row.value for row in source.episodes if (row.frame - 1) // SMOKE.budget.iteration_length == 3]
     assert run.iterations[3] == pytest.approx(sum(third) / len(third), rel=1e-12)
     connection = sqlite3.connect(db)
     query = "SELECT recording.episodes FROM recording JOIN run ON run.id = run_id WHERE run.digest = ?"

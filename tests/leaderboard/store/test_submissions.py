@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from leaderboard.store import database, intake, models
 from leaderboard.store.database import NewSubmission, ResultStore, prepared
 from leaderboard.store.ingest import ingest
+from leaderboard.store.rows import new_run
 from suite.errors import BadData, UsageError
-from suite.records import record
+from suite.records import claims, record
 from suite.tasks import load_task
 from tests.support import honest
 
@@ -200,12 +202,43 @@ def test_two_submissions_of_one_run_share_it(tmp_path, db, honest_bundle):
         assert run.level == "replayed"
 
 
+def test_a_bundle_is_opened_read_and_scored_once(tmp_path, db, honest_bundle, monkeypatch):
+    from leaderboard.bundles import archive, bundle
+    from leaderboard.bundles import check as checker
+
+    counts = Counter()
+
+    def counted(module, name):
+        original = getattr(module, name)
+
+        def count(*arguments, **rest):
+            counts[name] += 1
+            return original(*arguments, **rest)
+
+        monkeypatch.setattr(module, name, count)
+
+    counted(checker, "Archive")
+    counted(archive, "open_archive")
+    counted(bundle, "from_document")
+    counted(claims, "check")
+    counted(claims, "score")
+    counted(claims, "digest")
+    place(tmp_path, "mine", honest_bundle)
+    assert add(db, tmp_path)[0].submissions == {"new": 1}
+    assert counts == {"Archive": 1, "from_document": 4, "check": 4, "score": 4, "digest": 4}
+    assert add(db, tmp_path)[0].submissions == {"known": 1}
+    assert counts["Archive"] == 1
+
+
+EARLIER = {"agent_step": 1000, "frame": 4000, "updates": 50, "learner": "f" * 64}
+
+
 def test_a_bundle_does_not_change_what_another_shows_of_the_same_run(tmp_path, db, honest_bundle):
     """The run is the same, what it recorded beside its episodes is made up, and more of it."""
     made_up = [
         replace(
             run,
-            checkpoints=(run.checkpoints[0], run.checkpoints[0].model_copy(update={"learner": "f" * 64})),
+            checkpoints=(run.checkpoints[0].model_copy(update=EARLIER), run.checkpoints[0]),
         )
         for run in RUNS
     ]
@@ -373,9 +406,12 @@ def steps(tmp_path_factory):
     killed = replace(killed, status=killed.status.model_copy(update={"state": "failed", "summary": None}))
     directories.append(honest.write_run(killed, root / "dir-failed"))
 
+    def rows(bundle):
+        return [new_run(claims.check(run, run.status.state), own=False) for run in bundle.runs()]
+
     def bundle(number, slug):
         def step(store):
-            new = intake.new_submission(opened[number], slug, "recomputed")
+            new = intake.new_submission(opened[number], rows(opened[number]), slug, "recomputed")
             store.add_submission(new)
 
         return step
@@ -385,8 +421,9 @@ def steps(tmp_path_factory):
 
         def step(store):
             said = attested(opened[number].sha256, *rest)
-            new = intake.new_submission(opened[number], f"slug-{min(number, 2)}", "recomputed", (), said)
-            store.place(opened[number].sha256, f"slug-{min(number, 2)}", said) or store.add_submission(new)
+            slug = f"slug-{min(number, 2)}"
+            new = intake.new_submission(opened[number], rows(opened[number]), slug, "recomputed", (), said)
+            store.place(opened[number].sha256, slug, said) or store.add_submission(new)
 
         return step
 

@@ -15,7 +15,9 @@ from suite.cli.main import cli
 from suite.errors import BadData
 from suite.records.record import Actions, find_runs, read_run
 
-CELL = ("--task", "smoke", "--network", "nature_cnn", "--seeds", "0", "--frames", "6000")
+pytestmark = pytest.mark.slow
+
+CELL = ("--task", "smoke", "--network", "tiny", "--seeds", "0", "--frames", "6000")
 
 
 def suite(*arguments: str) -> Result:
@@ -23,7 +25,7 @@ def suite(*arguments: str) -> Result:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded(tiny_everywhere: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both games of `smoke` for 1,500 agent steps; every Breakout episode terminates, Pong's first does."""
     out = tmp_path_factory.mktemp("recorded")
     assert suite("run", *CELL, "--set", "agent.warm_up=1500", "--out", str(out)).exit_code == 0
@@ -83,7 +85,7 @@ def test_a_left_out_episode_and_a_claimed_score_are_found(copy: Path) -> None:
     status = json.loads((copy / "status.json").read_text())
     status["summary"]["score"] += 1
     (copy / "status.json").write_text(json.dumps(status))
-    assert "not what status.json claims" in suite("verify", str(copy)).stderr
+    assert "status.json claims a score of" in suite("verify", str(copy)).stderr
     episodes = (copy / "episodes.jsonl").read_text().splitlines(keepends=True)
     (copy / "episodes.jsonl").write_text("".join(episodes[1:]))
     result = suite("verify", str(copy))
@@ -93,7 +95,7 @@ def test_a_left_out_episode_and_a_claimed_score_are_found(copy: Path) -> None:
 
 def test_chosen_emulator_seeds_are_found(copy: Path) -> None:
     rewrite(copy / "episodes.jsonl", lambda row: row.update(emulator_seed=12345))
-    assert "not the one that this cell assigns" in suite("verify", str(copy)).stderr
+    assert "episode 0 has seed 12345, not " in suite("verify", str(copy)).stderr
 
 
 def test_one_bad_run_does_not_hide_the_others(recorded: Path, copy: Path) -> None:

@@ -59,6 +59,7 @@ def suite(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_an_outsiders_method_is_found_listed_set_and_run(tmp_path: Path) -> None:
     install(tmp_path)
     assert "half_step" in suite(tmp_path, "list", "methods").stdout

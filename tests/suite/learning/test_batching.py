@@ -13,15 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.contracts import registry
-from suite.contracts.agent import Agent
+from suite.contracts.agent import Agent, DataPlan
 from suite.contracts.method import Context, Method
 from suite.experience.observations import Frames
+from suite.experience.replay.base import Replay
 from suite.experience.samples import Windows
 from suite.learning.batching import Form, crop_to, over_lanes, pad_to
 from suite.learning.learners import LoopLearners, StackedLearners
 from suite.learning.programs import Programs
-from suite.rng import Streams
+from suite.rng import Draw, Streams
 from suite.running.group import OfflineGroup
+from suite.running.lane import Lane
 
 SCREEN = 12
 ACTIONS = (3, 6, 4)
@@ -99,34 +101,31 @@ def test_lanes_in_one_program_learn_and_act_as_they_do_alone(form: Form) -> None
     assert all(action < actions for action, actions in zip(stacked.act([0, 1, 2], stacks, 7), ACTIONS, strict=True))
 
 
-class LoggedLane:
-    """A lane that draws noise, the same for the same update."""
-
-    episodes = segments = step = 0
-    chain = b""
+class Noise(Replay):
+    """A replay that draws noise, the same for the same update."""
 
     def __init__(self, number: int, actions: int) -> None:
-        self.streams = Streams("probe@1", "x", number)
-        self._draw = partial(windows, actions=actions)
         self._number = number
+        self._actions = actions
 
-    def sample(self, updates: int) -> Windows:
-        return self._draw(10 * updates + self._number)
+    def sample(self, plan: DataPlan, draw: Draw) -> Windows:
+        return windows(10 * draw.update + self._number, self._actions)
 
 
 @pytest.mark.parametrize("form", [None, Form.VMAP])
 def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, monkeypatch: pytest.MonkeyPatch) -> None:
     own = [programs(actions) for actions in ACTIONS]
-    lanes = [LoggedLane(number, actions) for number, actions in enumerate(ACTIONS)]
-    streams = [lane.streams for lane in lanes]
     plan = replace(own[0].plan, update_period=1, warm_up=0, target_update_period=8)
-    one_by_one = OfflineGroup(plan, lanes, LoopLearners(own, streams, 1))  # type: ignore[arg-type]
+    streams = [Streams("probe@1", "x", number) for number in range(len(ACTIONS))]
+    replays = [Noise(number, actions) for number, actions in enumerate(ACTIONS)]
+    lanes = [Lane(plan, stream, replay) for stream, replay in zip(streams, replays, strict=True)]
+    one_by_one = OfflineGroup(plan, lanes, LoopLearners(own, streams, 1))
     while one_by_one.step < 24:
         one_by_one.advance()
 
     learners = LoopLearners(own, streams, 1) if form is None else StackedLearners(own, streams, form)
     monkeypatch.setattr(type(learners), "together", 4)
-    group, steps = OfflineGroup(plan, lanes, learners), [0]  # type: ignore[arg-type]
+    group, steps = OfflineGroup(plan, lanes, learners), [0]
     while group.step < 24:
         group.advance(24 - group.step)
         steps.append(group.step)

@@ -14,12 +14,12 @@ from suite.checks.verify import verify
 from suite.contracts.agent import Batch, DataPlan
 from suite.experience.envs.mujoco import SIZES, MujocoEnv, MujocoEnvs, environment_of
 from suite.experience.observations import Vectors
-from suite.experience.replay.vectors import VectorReplay
+from suite.experience.replay.vectors import RolloutReplay, VectorReplay
 from suite.learning.policy import Policy
 from suite.records.policy_file import final_policy
 from suite.records.record import Run, find_runs, read_run
 from suite.rng import Streams
-from suite.running.vector_lane import VectorLane
+from suite.running.lane import Lane, Rules
 from suite.tasks import MUJOCO, MujocoEnvironment, load_task
 
 V4 = MujocoEnvironment(version="v4", max_episode_steps=1000)
@@ -90,8 +90,7 @@ def test_every_environment_has_the_sizes_of_the_table(version: str) -> None:
         envs = MujocoEnvs(game, options, 2)
         first = envs.reset([3, 3])
         assert first.shape == (2, SIZES[version][game.name])
-        envs.send(np.zeros((2, game.actions), np.float32))
-        np.testing.assert_array_equal(*envs.receive().observation)
+        np.testing.assert_array_equal(*envs.step(np.zeros((2, game.actions), np.float32)).observation)
         envs.close()
         environment, fingerprint = environment_of(game, options)
         assert environment["id"] == f"{game.name}-{version}"
@@ -130,21 +129,23 @@ def test_what_follows_is_the_next_observation_or_an_episodes_last() -> None:
 
 def test_each_pass_over_a_trajectory_takes_every_row_once_in_an_order_of_its_own() -> None:
     plan = plan_of(replay="rollout", capacity=12, update_period=12, updates_per_period=6, warm_up=0)
-    lane = VectorLane(plan, Streams("probe@1", "x", 0), Vectors(1, 1, ("advantage",)))
-    lane.begin(np.zeros(1, np.float32))
+    replay, rules = RolloutReplay(plan, 1, 1), Rules(Vectors(1, 1), 1, 1, np.inf)
+    lane = Lane(plan, Streams("probe@1", "x", 0), replay, rules)
+    assert lane.actor is not None
+    lane.actor.begin(np.zeros(1, np.float32))
     for number in range(24):
         ended = lane.observe(
             np.array([number / 100], np.float32), np.array([number + 1.0], np.float32), 1.0,
             terminal=number % 5 == 4, truncated=False,
         )  # fmt: skip
         if ended is not None:
-            lane.begin(np.array([number + 1.0], np.float32))
-    trajectory = lane.trajectory()
+            lane.actor.begin(np.array([number + 1.0], np.float32))
+    trajectory = replay.trajectory()
     np.testing.assert_array_equal(trajectory.s_tm1[:, 0], np.arange(12, 24))
     np.testing.assert_array_equal(np.flatnonzero(trajectory.ended), [2, 7])
     rows = np.arange(12, dtype=np.float32)
     fields = (rows[:, None], rows[:, None], rows, rows, rows[:, None], rows, np.ones(1, bool), {"advantage": rows})
-    lane.prepare(Batch(*fields))  # type: ignore[arg-type]
+    lane.replay.prepare(lambda trajectory: Batch(*fields))  # type: ignore[arg-type]
     orders = []
     for one_pass in range(2):
         taken = [lane.sample(6 + 3 * one_pass + position).batch for position in range(3)]
@@ -185,6 +186,7 @@ def content(run: Run) -> list[object]:
     return [*rows, summary.model_dump(exclude={"wall_seconds"})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["sac", "ppo"])
 def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(agent: str, tmp_path: Path) -> None:
     options = ("--games", "Hopper", "--checkpoint-every", "400")
@@ -227,6 +229,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(ag
         observation = env.step(action)[0]
 
 
+@pytest.mark.slow
 def test_verify_replays_the_physics(tmp_path: Path) -> None:
     finish(start(tmp_path, "sac", "--games", "HalfCheetah", "--seeds", "0"))
     (path,) = find_runs(tmp_path)
@@ -239,4 +242,4 @@ def test_verify_replays_the_physics(tmp_path: Path) -> None:
     assert any("status.json claims" in line for line in told)
     rows[-1]["return"] -= 0.001
     log.write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
-    assert any("does not have exactly its episodes" in line for line in verify(read_run(path)).mismatches)
+    assert any("is not whole" in line for line in verify(read_run(path)).mismatches)

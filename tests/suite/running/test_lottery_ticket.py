@@ -13,9 +13,11 @@ from suite.learning.build import programs_for
 from suite.records.checkpoints import CheckpointStore
 from suite.records.record import read_run
 from suite.rng import Streams
-from suite.running.resume import learner_arrays
+from suite.running.checkpointing import learner_arrays
 from suite.running.session import Session
 from suite.tasks import GAMES
+
+pytestmark = pytest.mark.slow
 
 CELL = ("--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0")
 SHORT = ("--frames", "7200", "--set", "agent.batch_size=4")
@@ -93,7 +95,7 @@ def test_a_stopped_ticket_goes_on_to_the_same_bits(
 
     def save_and_stop(self: Session, group: Any, index: int, scheduled: bool) -> None:
         save(self, group, index, scheduled)
-        self._stop.set()
+        self._monitor._stop.set()
 
     other = tmp_path / "other"
     source = Path(pruned["path"]).relative_to(tmp_path)

@@ -13,19 +13,22 @@ import numpy as np
 import pytest
 
 from suite.contracts.agent import ApplyGradients, Batch, Learner
-from suite.experience.envs.atari import AtariEnvs
-from suite.experience.envs.several import SeveralEnvs
+from suite.experience.domains.atari import Atari
+from suite.experience.envs.base import Envs
 from suite.experience.observations import Frames
-from suite.experience.replay.placement import Placement, make_replay
+from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.placement import Placement
 from suite.learning.build import build, programs_for
 from suite.learning.learners import LoopLearners
 from suite.learning.programs import Programs
+from suite.monitor import SILENT
+from suite.records.checkpoints import Loaded
 from suite.records.learner_arrays import learner_hash
 from suite.rng import Streams
+from suite.running.checkpointing import Checkpoint, learner_arrays, restore, save
 from suite.running.group import Group
-from suite.running.lane import Lane
 from suite.running.request import Request, resolve
-from suite.running.resume import LaneState, learner_arrays, play_to, restore_lane, restored_learner
+from suite.running.start import make_group
 from suite.tasks import ATARI, GAMES, Game, load_task
 from suite.tasks.configuration import Spec
 
@@ -50,18 +53,12 @@ def group_of(
     streams = [Streams("smoke@1", game, seed) for game, seed in cells]
     changed = {"max_episode_frames": cap, "reseed_steps": reseed, "terminal_on_life_loss": lives}
     environment = TASK.atari.model_copy(update=changed)
-    plan = programs[0].plan
-    lanes = [
-        Lane(plan, stream, make_replay(plan, environment, placement), environment, GAMES[game].actions)
-        for stream, (game, _) in zip(streams, cells, strict=True)
-    ]
-
-    def make(game: Game, count: int) -> AtariEnvs:
-        return AtariEnvs(game, environment, count)
-
+    domain = Atari(TASK.model_copy(update={"environment": environment}))
+    games, seeds = [GAMES[game] for game, _ in cells], [seed for _, seed in cells]
     learners = LoopLearners(programs, streams, 2)
-    group = Group(plan, lanes, learners, SeveralEnvs([GAMES[game] for game, _ in cells], make))
-    group.programs, group.make = programs, make  # type: ignore[attr-defined]
+    group = make_group(domain, programs[0].plan, games, seeds, streams, learners, placement)
+    assert isinstance(group, Group)
+    group.domain = domain  # type: ignore[attr-defined]
     return group
 
 
@@ -79,47 +76,23 @@ def prioritized_programs(spec: Spec, game: Game) -> Programs:
     return Programs(dqn._replace(update=update, plan=plan), methods, Frames(4, 84), game.actions)
 
 
-def saved(group: Group, index: int) -> tuple[LaneState, dict[str, np.ndarray]]:
+def saved(group: Group, index: int) -> Checkpoint:
     """Take a lane's checkpoint, through bytes."""
-    group.settle()
-    lane, learner = group.lanes[index], learner_arrays(group.learners.get(index))
-    arrays, lengths = lane.saved()
-    state = LaneState(
-        agent_step=group.step,
-        updates=group.updates,
-        episodes=lane.episodes,
-        segments=lane.segments,
-        lengths=lengths,
-        chain=lane.chain.hex(),
-        metrics=group.metrics(index),
-        learner=learner_hash(learner),
-        environment_fingerprint="",
-        execution={},
-    )
-    return LaneState.read(state.model_dump_json().encode()), {
-        name: np.array(array) for name, array in (learner | arrays).items()
-    }
+    checkpoint = save(group, index, "", {})
+    arrays = {name: np.array(array) for name, array in checkpoint.arrays.items()}
+    return Checkpoint.read(Loaded(group.step, arrays, checkpoint.state.model_dump_json().encode(), ()))
 
 
-def resumed(cells: Sequence[tuple[str, int]], checkpoints: Sequence[Any], at_once: int = 3, **options: Any) -> Group:
+def resumed(
+    cells: Sequence[tuple[str, int]], checkpoints: Sequence[Checkpoint], at_once: int = 3, **options: Any
+) -> Group:
     """Build the same group anew and bring it to the checkpoints."""
     group = group_of(cells, **options)
-    for index, (state, arrays) in enumerate(checkpoints):
-        game = GAMES[cells[index][0]]
-        lane = group.lanes[index]
-        restore_lane(
-            lane,
-            state,
-            arrays,
-            lambda count, game=game: SeveralEnvs([game] * count, group.make),  # type: ignore[attr-defined, misc]
-            at_once,
-            lambda done, total: None,
-        )
-        group.learners.put(index, restored_learner(group.programs[index].shapes(), arrays))  # type: ignore[attr-defined]
-        group.restore_metrics(index, state.metrics)
-    group.step, group.updates = checkpoints[0][0].agent_step, checkpoints[0][0].updates
-    seeds, actions = [lane.emulator_seed for lane in group.lanes], [lane.history()[-1] for lane in group.lanes]
-    play_to(group._envs, seeds, actions, lambda done, total: None)
+
+    def more(index: int, count: int) -> Envs:
+        return group.domain.environments([GAMES[cells[index][0]]] * count, 1)  # type: ignore[attr-defined, no-any-return]
+
+    restore(group, checkpoints, more, at_once, [SILENT] * len(cells))
     return group
 
 
@@ -133,7 +106,9 @@ def advance(group: Group, to: int) -> list[Any]:
 
 def digest(group: Group, index: int) -> dict[str, str]:
     """Return a hash of every part of a lane's state."""
-    lane, replay = group.lanes[index], group.lanes[index].replay
+    lane, replay, actor = group.lanes[index], group.lanes[index].replay, group.lanes[index].actor
+    assert isinstance(replay, FrameReplay)
+    assert actor is not None
     slots = np.arange(min(replay.added, replay.capacity))
 
     def of(*arrays: np.ndarray) -> str:
@@ -145,9 +120,9 @@ def digest(group: Group, index: int) -> dict[str, str]:
         "frames": of(np.asarray(replay.store.take(slots[:, None]))),
         "columns": of(*(column[slots] for column in columns)),
         "priorities": "" if replay.priorities is None else of(*replay.priorities.arrays().values()),
-        "stack": of(lane.observation),
-        "counters": f"{lane.step} {lane.episodes} {replay.added} {lane._return} {lane.chain.hex()}",
-        "history": of(*(np.frombuffer(episode, np.uint8) for segment in lane.history() for episode in segment)),
+        "stack": of(actor.observation),
+        "counters": f"{lane.step} {lane.episodes} {replay.added} {actor._return} {actor.chain.hex()}",
+        "history": of(*(np.frombuffer(episode, np.uint8) for segment in actor.history for episode in segment)),
         "metrics": json.dumps(group.metrics(index), sort_keys=True),
     }
 
@@ -157,6 +132,7 @@ def check_exact(cells: Sequence[tuple[str, int]], stop: int, end: int, **options
     straight = group_of(cells, **options)
     straight.begin()
     advance(straight, stop)
+    straight.settle()
     checkpoints = [saved(straight, index) for index in range(len(cells))]
     again = resumed(cells, checkpoints, **options)
     for index in range(len(cells)):
@@ -193,11 +169,13 @@ def test_lost_lives_are_terminals_that_are_rebuilt(tiny: None, stop: int) -> Non
     group = group_of(cells, lives=True)
     group.begin()
     ended = advance(group, 300)
-    lane = group.lanes[0]
-    assert lane.replay.terminal.sum() > sum(index == 0 for index, _ in ended)  # lives, and the games' ends
-    (after,) = np.flatnonzero(lane.replay.terminal)[:1] + 1
-    assert lane.replay.depth[after] == 0
-    assert sum(len(own) for own in lane.history()[-1]) <= 300
+    replay, actor = group.lanes[0].replay, group.lanes[0].actor
+    assert isinstance(replay, FrameReplay)
+    assert replay.terminal.sum() > sum(index == 0 for index, _ in ended)  # lives, and the games' ends
+    (after,) = np.flatnonzero(replay.terminal)[:1] + 1
+    assert replay.depth[after] == 0
+    assert actor is not None
+    assert sum(len(own) for own in actor.history[-1]) <= 300
     group.close()
 
 
@@ -229,7 +207,9 @@ def test_prioritized_lanes_draw_by_what_their_updates_reported(tiny: None) -> No
     group.begin()
     advance(group, 240)
     group.settle()
-    priorities = group.lanes[0].replay.priorities
+    replay = group.lanes[0].replay
+    assert isinstance(replay, FrameReplay)
+    priorities = replay.priorities
     assert priorities is not None
     priorities.add_until(240)
     leaves = priorities.arrays()["leaves"][:240]

@@ -17,7 +17,8 @@ from suite.records.record import Run, effective_state, find_runs, read_run
 from suite.running.group import Group
 from suite.running.recorder import Recording
 
-CELL = ("--task", "smoke", "--network", "nature_cnn", "--games", "Pong", "--seeds", "0")
+pytestmark = pytest.mark.usefixtures("tiny_everywhere")
+CELL = ("--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0")
 
 
 def suite(*arguments: str) -> Result:
@@ -56,7 +57,7 @@ def content(run: Run) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+def finished(tiny_everywhere: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A short run of one cell: 1,600 agent steps, 275 gradient steps."""
     out = tmp_path_factory.mktemp("finished")
     return out, suite("run", *CELL, "--frames", "6400", "--method", "magnitude_pruning", "--out", str(out), "--json")
@@ -136,6 +137,7 @@ def test_status_of_a_run_killed_before_its_first_status(tmp_path: Path, finished
     assert suite("status", str(tmp_path / "nowhere")).exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_does_not_stop_the_training(tmp_path: Path) -> None:
     with start(tmp_path, *CELL, "--frames", "400") as process:
         assert process.stdout is not None
@@ -146,6 +148,7 @@ def test_a_reader_that_leaves_does_not_stop_the_training(tmp_path: Path) -> None
     assert read_run(find_runs(tmp_path)[0]).status.state == "done"
 
 
+@pytest.mark.slow
 def test_a_lane_is_the_same_alone_and_beside_others(tmp_path: Path) -> None:
     short = (*CELL[:-2], "--frames", "3200")
     alone, beside = tmp_path / "alone", tmp_path / "beside"
@@ -156,8 +159,9 @@ def test_a_lane_is_the_same_alone_and_beside_others(tmp_path: Path) -> None:
     assert content(read_run(one)) != content(read_run(other))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["vmap", "unrolled"])
-def test_games_of_different_action_counts_share_one_program(tmp_path: Path, tiny: None, form: str) -> None:
+def test_games_of_different_action_counts_share_one_program(tmp_path: Path, form: str) -> None:
     cells = ("--task", "smoke", "--network", "tiny", "--seeds", "0", "--frames", "4800", "--lanes", "2")
     loop, shared = tmp_path / "loop", tmp_path / "shared"
     assert suite("run", *cells, "--out", str(loop)).exit_code == 0
@@ -173,6 +177,7 @@ def test_games_of_different_action_counts_share_one_program(tmp_path: Path, tiny
         assert losses[2:] == pytest.approx([row.values.get("loss") for row in alone.diagnostics][2:], rel=0.3)
 
 
+@pytest.mark.slow
 def test_dense_and_pruned_share_their_random_numbers(tmp_path: Path) -> None:
     # Pruning begins at gradient step 200, after the 75 of this budget: until then the two are one run.
     short = (*CELL, "--frames", "3200", "--method", "dense,magnitude_pruning")
@@ -182,6 +187,7 @@ def test_dense_and_pruned_share_their_random_numbers(tmp_path: Path) -> None:
     assert content(one) == content(other)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_marked_and_the_next_command_completes_it(
     tmp_path: Path, finished: tuple[Path, Result]
 ) -> None:
@@ -205,6 +211,7 @@ def test_a_killed_run_is_marked_and_the_next_command_completes_it(
     assert kept.count(1) >= len(killed.episodes)
 
 
+@pytest.mark.slow
 def test_sigterm_stops_cleanly_and_can_be_taken_up(tmp_path: Path) -> None:
     process = start(tmp_path, *CELL)
     path = wait_for_frames(tmp_path, 1600)
@@ -218,6 +225,7 @@ def test_sigterm_stops_cleanly_and_can_be_taken_up(tmp_path: Path) -> None:
     assert 1600 <= run.status.frames < 16_000
 
 
+@pytest.mark.slow
 def test_a_locked_cell_is_skipped_with_a_line(tmp_path: Path) -> None:
     process = start(tmp_path, *CELL)
     wait_for_frames(tmp_path, 800)
@@ -229,6 +237,7 @@ def test_a_locked_cell_is_skipped_with_a_line(tmp_path: Path) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_two_processes_share_out_the_cells_of_one_directory(tmp_path: Path) -> None:
     arguments = (*CELL[:-1], "0-2", "--frames", "2400", "--lanes", "1")
     processes = [start(tmp_path, *arguments) for _ in range(2)]
@@ -339,9 +348,9 @@ def test_a_damaged_run_directory_is_named(tmp_path: Path, finished: tuple[Path, 
     (copy / "status.json").write_text("{")
     arguments = (*CELL, "--frames", "6400", "--method", "magnitude_pruning", "--out", str(tmp_path))
     result = suite("run", *arguments)
-    assert result.exit_code == 4
-    assert "status.json is damaged" in result.stderr
-    assert "Move this run directory away" in result.stderr
+    assert result.exit_code == 5
+    assert "status.json is damaged" in result.stdout
+    assert "Move this run directory away" in result.stdout
     assert sorted(path.name for path in copy.iterdir()) == ["spec.json", "status.json"]
     assert "damaged" in suite("status", str(tmp_path)).stdout
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suite.contracts import registry
 from suite.errors import ExitCode, UsageError
 from suite.learning.build import build
 from suite.running.request import Request, parse_games, parse_seeds, resolve
@@ -78,6 +79,24 @@ def test_the_smoke_task_scales_settings_down_and_says_so() -> None:
     assert (agent["warm_up"], agent["replay_capacity"], agent["epsilon_decay"]) == (500, 4000, 500)
     assert (agent["target_update_period"], method["mask_period"]) == (200, 20)
     assert spec.departures == {}
+
+
+def test_a_method_departs_from_its_own_card_whatever_is_chosen_for_all() -> None:
+    both, one = resolve(
+        Request(
+            "smoke",
+            methods=("magnitude_pruning", "rigl"),
+            settings=("method.sparsity=0.9", "method.rigl.sparsity=0.8"),
+        )
+    )
+    published = registry.card("method", "rigl").settings["sparsity"].value
+    assert published not in (0.9, 0.8)
+    assert (one.spec.methods[0].settings["sparsity"], one.departures) == (0.8, {"method.rigl.sparsity": published})
+    assert both.departures == {"method.magnitude_pruning.sparsity": published}
+    (back,) = resolve(
+        Request("smoke", methods=("rigl",), settings=("method.sparsity=0.9", f"method.rigl.sparsity={published}"))
+    )
+    assert (back.spec.methods[0].settings["sparsity"], back.departures) == (published, {})
 
 
 def test_departures_name_the_published_value() -> None:
@@ -181,7 +200,7 @@ def test_tasks_are_complete_and_the_reference_scores_are_the_published_ones() ->
 def test_the_offline_task_is_the_papers() -> None:
     task = load_task("offline5")
     assert (len(task.games), task.family, task.unit) == (17, "offline", "gradient steps")
-    assert (task.budget.frames, task.agent_steps(task.budget.frames)) == (200 * 62_500, 12_500_000)
+    assert (task.budget.length, task.agent_steps(task.budget.length)) == (200 * 62_500, 12_500_000)
     assert task.data is not None
     assert (task.data.reading, task.data.fraction) == ("blocks", 0.05)
     assert task.evaluation is not None
@@ -196,7 +215,7 @@ def test_the_offline_task_is_the_papers() -> None:
 def test_the_tasks_of_continuous_control_are_those_of_the_cited_code(name: str, version: str) -> None:
     task = load_task(name)
     assert task.games == ("HalfCheetah", "Hopper", "Walker2d", "Ant", "Humanoid")
-    assert (task.budget.frames, len(task.default_seeds), task.unit) == (1_000_000, 10, "environment steps")
+    assert (task.budget.length, len(task.default_seeds), task.unit) == (1_000_000, 10, "environment steps")
     assert (task.mujoco.version, task.mujoco.max_episode_steps) == (version, 1000)
     assert task.evaluation is not None
     assert (task.evaluation.every, task.evaluation.episodes, task.evaluation.epsilon) == (10_000, 30, 0.0)
@@ -223,8 +242,8 @@ def test_atari_100k_is_that_of_the_published_runner() -> None:
     task, extended = load_task("atari100k"), load_task("atari100k-extended")
     assert task.games == extended.games
     assert len(task.games) == 26
-    assert task.agent_steps(task.budget.frames) == 100_000
-    assert (extended.budget.frames, extended.evaluation) == (40_000_000, None)
+    assert task.agent_steps(task.budget.length) == 100_000
+    assert (extended.budget.length, extended.evaluation) == (40_000_000, None)
     environment = task.atari
     assert environment == extended.environment
     assert (environment.sticky_action_probability, environment.no_op_max) == (0.0, 30)

@@ -84,7 +84,7 @@ def made(run_holder, spec_maker, tmp_path_factory):
     if not MADE:
         folder = tmp_path_factory.mktemp("downloads")
         hostile = spec_maker(agent=SPOKEN, methods=("rigl",))
-        short = spec_maker(frames=load_task("smoke").budget.frames // 2)
+        short = spec_maker(frames=load_task("smoke").budget.length // 2)
         for spec, level in ((spec_maker(), 1.0), (spec_maker(methods=("redo",)), 0.7), (hostile, 0.4), (short, 0.5)):
             for game in load_task("smoke").games:
                 for seed in range(3):
@@ -305,7 +305,7 @@ def test_the_curves_of_a_game_are_means_over_seeds(made):
     found, files = made
     data = found.data["smoke"]
     for row in numbers(files, "smoke/games/Pong-curves"):
-        index = row["frames"] // data.task.budget.iteration_frames - 1
+        index = row["frames"] // data.task.budget.iteration_length - 1
         own = [one for one in data.runs_of(row["config_id"]) if one.game == "Pong" and one.finished]
         assert row["mean_return"] == pytest.approx(sum(one.iterations[index] for one in own) / len(own))
 
@@ -318,7 +318,7 @@ def test_the_curve_and_the_hashes_of_a_run_are_those_of_its_page(made):
         stem = links.run("smoke", config_id, "Pong", 0).removesuffix("-0.html")
         rows = numbers(files, f"{stem}-curves")
         for one in runs:
-            step = data.task.budget.iteration_frames
+            step = data.task.budget.iteration_length
             own = [(row["frames"], row["mean_return"]) for row in rows if row["seed"] == one.seed]
             assert own == [((index + 1) * step, mean) for index, mean in one.iterations.items()]
             if own:

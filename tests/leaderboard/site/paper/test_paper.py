@@ -16,19 +16,10 @@ from suite.errors import UsageError
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """The database of the published curves alone: ten complete entries of an official task."""
-    folder = tmp_path_factory.mktemp("published")
-    (folder / "none").mkdir()
-    ingest([folder / "none"], folder / "results.sqlite")
-    return folder / "results.sqlite"
-
-
-@pytest.fixture(scope="module")
-def kit(published):
-    """The kit of the published curves, at column width."""
-    out = published.parent / "kit"
-    return out, write_kit(published, "atari40m", out)
+def kit(published_database, tmp_path_factory):
+    """The kit of the published curves, ten complete entries of an official task, at column width."""
+    out = tmp_path_factory.mktemp("published") / "kit"
+    return out, write_kit(published_database, "atari40m", out)
 
 
 @pytest.fixture
@@ -117,9 +108,9 @@ def test_rows_have_as_many_cells_as_the_table_has_columns(kit):
             assert len(re.findall(r"(?<!\\)&", row)) + 1 == len(columns), row
 
 
-def test_bold_are_those_that_may_be_the_first_and_not_the_best_number(kit, published):
+def test_bold_are_those_that_may_be_the_first_and_not_the_best_number(kit, published_database):
     out, _ = kit
-    with ResultStore.open(published) as store, store.snapshot() as snapshot:
+    with ResultStore.open(published_database) as store, store.snapshot() as snapshot:
         data = report.task_data(snapshot, writing.load_task("atari40m"))
     page = report.task_page(data)
     rankings = writing._rankings(page, data)
@@ -131,8 +122,8 @@ def test_bold_are_those_that_may_be_the_first_and_not_the_best_number(kit, publi
     assert bold[0].startswith(r"\textbf{IQN $\cdot$ Impala$^\dagger$} & \textbf{5.05} &")
 
 
-def test_two_that_may_be_the_first_are_bold_as_two_and_an_unranked_better_number_is_not(published):
-    with ResultStore.open(published) as store, store.snapshot() as snapshot:
+def test_two_that_may_be_the_first_are_bold_as_two_and_an_unranked_better_number_is_not(published_database):
+    with ResultStore.open(published_database) as store, store.snapshot() as snapshot:
         data = report.task_data(snapshot, writing.load_task("atari40m"))
     page = report.task_page(data)
     rankings = writing._rankings(page, data)

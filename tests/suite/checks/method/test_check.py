@@ -12,6 +12,8 @@ from suite.checks.method.check import Report, check
 from suite.cli.main import cli
 from suite.contracts import registry
 
+pytestmark = pytest.mark.slow
+
 HEAD = """
 import itertools, random
 import jax, jax.numpy as jnp

@@ -11,8 +11,9 @@ import pytest
 from ale_py import roms
 
 from suite.errors import UnfitEnvironment
-from suite.experience.envs.atari import AtariEnvs, emulator_options
+from suite.experience.envs.atari import AtariEnvs
 from suite.tasks import ATARI, GAMES, load_task
+from suite.tasks.environments import emulator_options
 
 TASK = load_task("atari40m")
 

@@ -23,9 +23,10 @@ from suite.experience.logs.dataset import OfflineData
 from suite.experience.logs.layout import Place, file_name
 from suite.experience.logs.manifest import manifest_path
 
+pytestmark = pytest.mark.usefixtures("tiny_everywhere")
 GENERATE = (
     *("data", "generate", "--task", "smoke", "--game", "Breakout", "--runs", "1", "--frames", "2400"),
-    *("--network", "nature_cnn", "--set", "agent.warm_up=600", "--rows-per-checkpoint", "100", "--threads", "1"),
+    *("--network", "tiny", "--set", "agent.warm_up=600", "--rows-per-checkpoint", "100", "--threads", "1"),
 )
 """600 agent steps of random play: six checkpoints."""
 
@@ -156,7 +157,7 @@ def test_a_log_without_a_manifest_is_told_how_to_get_one(kit: SimpleNamespace, t
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def generated(tiny_everywhere: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("generated")
     result = suite(*GENERATE, "--out", out)
     assert result.exit_code == 0, result.output
@@ -186,6 +187,7 @@ def test_generating_again_does_nothing(generated: Path, kit: SimpleNamespace) ->
     assert len(list((generated / "runs").rglob("spec.json"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_while_it_writes_it_goes_on_to_the_same_files(
     generated: Path, kit: SimpleNamespace, tmp_path: Path, number: int

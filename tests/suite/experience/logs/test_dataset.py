@@ -23,6 +23,7 @@ from suite.experience.logs.layout import Place
 from suite.experience.logs.manifest import read_manifest
 from suite.experience.logs.sample import READINGS, Reading, Selection, make_plan, sample_path
 from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.stores import HostFrames
 
 PLAN = DataPlan(
     capacity=1,
@@ -176,7 +177,7 @@ def test_windows_are_those_of_a_replay(make_log: Callable[..., Any], kit: Simple
     episodes = "....T" * 4 + "..X" * 3 + ".T" * 2 + "......X.........."
     log = make_log(episodes, [200])
     data = built(log, Selection("checkpoints", 1.0))
-    replay = FrameReplay.on_host(100, (84, 84), 4)
+    replay = FrameReplay(100, 4, HostFrames(100, (84, 84)))
     real = [row for row, end in enumerate(log.ends) if end != "p"]
     for row in real:
         end = log.ends[row]

@@ -24,6 +24,7 @@ from suite.experience.logs.layout import Place, Row, file_name
 from suite.experience.logs.manifest import find_manifest, verify_run
 from suite.experience.logs.sample import Selection, make_plan, sample_path
 from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.stores import HostFrames
 from suite.records.record import Actions, Attempt, CellFile, Episode, ProvenanceFile, StatusFile
 from suite.rng import Streams
 from suite.running.provenance import environment_of
@@ -204,7 +205,7 @@ def test_its_windows_are_those_of_the_runs_replay(played: Played, tmp_path: Path
     place, selection = Place(tmp_path, "Breakout", 2), Selection("checkpoints", 1.0)
     build(make_plan(place, manifest, selection))
     data = OfflineData.open(sample_path(place, selection))
-    replay = FrameReplay.on_host(1000, (84, 84), 4)
+    replay = FrameReplay(1000, 4, HostFrames(1000, (84, 84)))
     for frame, action, reward, end in played.transitions:
         replay.add(frame, action, min(1.0, reward), terminal=end == "T", truncated=end == "X")
     real = [row for row, (*_, end) in enumerate(expected_rows(played)[:STEPS]) if end != "p"]
@@ -231,6 +232,7 @@ def test_a_second_call_writes_nothing_and_another_log_is_not_overwritten(
     assert kit.tree(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_goes_on_to_the_same_files(
     played: Played,
     tmp_path: Path,
@@ -240,7 +242,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_files(
 ) -> None:
     rows = [Row(frame, action, min(1.0, reward), end == "T") for frame, action, reward, end in expected_rows(played)]
 
-    def from_memory(run: Any, task: Any, actions: Any, first: int, look: Any) -> Generator[Row, None, None]:
+    def from_memory(run: Any, task: Any, actions: Any, first: int, monitor: Any) -> Generator[Row, None, None]:
         yield from rows[first:]
 
     monkeypatch.setattr(generate, "_rows", from_memory)  # the emulator takes longest: one of it is in the next test

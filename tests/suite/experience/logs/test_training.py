@@ -12,7 +12,9 @@ import pytest
 
 from suite.records.record import Run, find_runs, read_run
 
-RUN = (sys.executable, "-m", "suite", "run", "--task", "smoke-offline", "--network", "nature_cnn")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_everywhere")]
+
+RUN = (sys.executable, "-m", "suite", "run", "--task", "smoke-offline", "--network", "tiny")
 SHORT = ("--games", "Pong", "--frames", "60", "--checkpoint-every", "20", "--method", "magnitude_pruning")
 
 

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from suite.errors import SuiteError
 from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.stores import HostFrames
 
 STACK = 4
 
 
 def filled(ends: str, capacity: int) -> FrameReplay:
     """Fill a ring: `.` goes on, `T` terminates, `X` is truncated; frame t holds t + 1, the reward is t."""
-    replay = FrameReplay.on_host(capacity, (1, 1), STACK)
+    replay = FrameReplay(capacity, STACK, HostFrames(capacity, (1, 1)))
     for t, end in enumerate(ends):
         frame = np.full((1, 1), t + 1, np.uint8)
         replay.add(frame, t % 3, float(t), terminal=end == "T", truncated=end == "X")

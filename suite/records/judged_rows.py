@@ -1,0 +1,166 @@
+"""The rows of a record, judged: steps, seeds, evaluations, checkpoints, actions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from suite.errors import BadData
+from suite.records.inconsistency import Inconsistency
+from suite.records.record import Actions, Episode, EvaluationRow, Run
+from suite.records.schedule import by_segment, due_steps, is_complete, stream_name, trajectory_of
+from suite.records.score import by_evaluation, scored
+from suite.rng import Streams
+from suite.tasks import GAMES, Evaluation, Task
+
+
+def of_steps(run: Run, task: Task) -> Iterator[Inconsistency]:
+    """Yield what is wrong with lengths and with where the episodes end."""
+    status, cap = run.status, task.environment.max_episode_steps
+    if status.frames != status.agent_steps * task.units_per_step or status.frames > run.cell.spec.frames:
+        yield _steps(f"{status.agent_steps} steps and {status.frames} {task.unit} do not fit")
+    for logged in (run.episodes, run.evaluation):
+        if any(one.attempt > other.attempt for one, other in itertools.pairwise(logged)):
+            yield _steps("an earlier attempt follows a later one")
+    rows: tuple[Episode | EvaluationRow, ...] = (*run.episodes, *run.evaluation)
+    if bad := next((row for row in rows if not 1 <= row.length <= cap), None):
+        text = f"episode {bad.episode} has {bad.length} steps; 1 to {cap} are possible"
+        yield Inconsistency("record.length", text)
+    if bad := next((row for row in rows if row.frame != row.agent_step * task.units_per_step), None):
+        yield _steps(f"episode {bad.episode}: step {bad.agent_step} and {bad.frame} {task.unit} do not fit")
+    if task.data is not None:
+        if run.episodes:
+            yield _steps("an offline run plays no training episodes")
+        return
+    last = run.episodes[-1].agent_step if run.episodes else 0
+    if last > status.agent_steps:
+        yield _steps(f"its episodes take {last} steps of {status.agent_steps}")
+    if status.agent_steps - last > cap:
+        yield _steps(f"its episodes end at step {last}, {status.agent_steps} were taken")
+    if status.episodes != len(run.episodes):
+        yield _steps(f"it says {status.episodes} episodes and lists {len(run.episodes)}")
+
+
+def _steps(message: str) -> Inconsistency:
+    return Inconsistency("record.steps", message)
+
+
+def of_seeds(run: Run, task: Task) -> Iterator[Inconsistency]:
+    """Yield the first emulator seed that is not the one that the cell assigns."""
+    streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
+    for index, segment in enumerate(by_segment(run.episodes, task)):
+        expected = streams.emulator_seed(index)
+        if wrong := next((row for row in segment if row.emulator_seed != expected), None):
+            text = f"episode {wrong.episode} has seed {wrong.emulator_seed}, not {expected}"
+            yield Inconsistency("record.seeds", text)
+            return
+    for row in run.evaluation:
+        if row.emulator_seed != streams.emulator_seed(row.episode, stream_name(row.agent_step)):
+            text = f"evaluation episode {row.episode} at step {row.agent_step}: another seed"
+            yield Inconsistency("record.seeds", text)
+            return
+
+
+def of_evaluation(run: Run, task: Task) -> Iterator[Inconsistency]:
+    """Yield evaluations that were not due or are not whole; of all of a finished run."""
+    evaluation = task.evaluation
+    if evaluation is None:
+        if run.evaluation:
+            yield Inconsistency("record.evaluation", f"{task.id} has no evaluations")
+        return
+    last = min(run.status.frames, run.cell.spec.frames) // task.units_per_step
+    due = due_steps(evaluation, trajectory_of(run.cell.spec), last)
+    held = [step for step, _ in itertools.groupby(run.evaluation, key=lambda row: row.agent_step)]
+    wanted = due if run.status.state == "done" else due[: len(held)]
+    if held != wanted:
+        text = f"{len(held)} evaluations, {len(due)} are due, or out of order"
+        yield Inconsistency("record.evaluation", text)
+        return
+    for step, rows in itertools.groupby(run.evaluation, key=lambda row: row.agent_step):
+        if not is_whole(evaluation, list(rows)) and (run.status.state == "done" or step != held[-1]):
+            yield Inconsistency("record.evaluation", f"the evaluation at step {step} is not whole")
+            return
+
+
+def is_whole(evaluation: Evaluation, rows: Sequence[EvaluationRow]) -> bool:
+    """Return whether these are the episodes of one evaluation, in order: enough of them, and none too many."""
+    lengths = {row.episode: row.length for row in rows}
+    without_last = {number: lengths[number] for number in list(lengths)[:-1]}
+    in_order = [row.episode for row in rows] == list(range(len(rows)))
+    return in_order and is_complete(evaluation, lengths) and not is_complete(evaluation, without_last)
+
+
+def of_checkpoints(run: Run) -> Iterator[Inconsistency]:
+    """Yield what is wrong with the hashes at checkpoints: none at the end, out of order, or the same after updates."""
+    rows = run.checkpoints
+    if run.status.state == "done" and (not rows or rows[-1].agent_step != run.status.agent_steps):
+        yield Inconsistency("record.checkpoints", "there is no checkpoint of its last step")
+    for one, other in itertools.pairwise(rows):
+        if one.agent_step >= other.agent_step or one.updates > other.updates:
+            text = f"step {one.agent_step} with {one.updates} updates precedes {other.agent_step} with {other.updates}"
+            yield Inconsistency("record.checkpoints", text)
+            return
+        if one.learner == other.learner and one.updates != other.updates:
+            text = f"one learner at {one.updates} and at {other.updates} updates"
+            yield Inconsistency("record.checkpoints", text)
+            return
+
+
+def of_diagnostics(run: Run, task: Task) -> Iterator[Inconsistency]:
+    """Yield the first diagnosis of a finished run that was due and is not there; bundles keep only some of them."""
+    last, every = run.status.agent_steps, max(1, task.agent_steps(task.diagnostics_every))
+    found = {row.agent_step for row in run.diagnostics}
+    missing = [step for step in (*range(every, last, every), last) if step not in found]
+    if missing:
+        text = f"{len(missing)} rows of diagnostics are missing, the first at step {missing[0]}"
+        yield Inconsistency("record.diagnostics", text)
+
+
+def of_actions(run: Run, task: Task) -> Iterator[Inconsistency]:
+    """Yield what is wrong with the actions of scored episodes; a remark if the run has none at all."""
+    if run.status.state != "done":
+        return
+    evaluated = by_evaluation(task)
+    counted = {row.episode for row in scored(task, run.cell.spec.frames, run.episodes)} if not evaluated else set()
+    if not counted and not (evaluated and scored(task, run.cell.spec.frames, run.evaluation)):
+        return
+    try:
+        logs = run.actions()
+        if not logs and not any(row.actions for row in run.evaluation):
+            yield Inconsistency("record.no_actions", "no episode has its actions")
+        elif evaluated:
+            _unpack_evaluation(run, task)
+        else:
+            _unpack_logs(run, task, logs, counted)
+    except BadData as error:
+        yield Inconsistency("record.actions", error.problem)
+
+
+def _unpack_evaluation(run: Run, task: Task) -> None:
+    """Unpack the actions of every evaluation episode that the score counts."""
+    environment = task.environment
+    width = environment.action_bytes(GAMES[run.cell.game])
+    for row in scored(task, run.cell.spec.frames, run.evaluation):
+        if row.length > environment.max_episode_steps:
+            raise BadData(f"evaluation episode {row.episode} is longer than can be")  # nor is as much unpacked
+        actions = row.unpack(width)
+        if environment.numbered_actions:
+            _check_range(actions, run.cell.game, row.episode)
+
+
+def _unpack_logs(run: Run, task: Task, logs: Mapping[int, Actions], counted: set[int]) -> None:
+    """Unpack every action log; each scored episode, and those of its segment before it, must have one."""
+    for segment in by_segment(run.episodes, task):
+        last = max((index for index, row in enumerate(segment) if row.episode in counted), default=-1)
+        for row in segment[: last + 1]:
+            if row.episode not in logs:
+                raise BadData(f"episode {row.episode} has no actions")
+    for number, log in logs.items():
+        if number >= len(run.episodes):
+            raise BadData(f"there are actions of episode {number}, which does not exist")
+        _check_range(log.unpack(run.episodes[number].length), run.cell.game, number)
+
+
+def _check_range(actions: bytes, game: str, episode: int) -> None:
+    if actions and max(actions) >= GAMES[game].actions:
+        raise BadData(f"episode {episode} has action {max(actions)}, which {game} does not have")

@@ -1,0 +1,118 @@
+"""A plan in words and as a JSON document, and the exit code for how its cells ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from suite.contracts.card import written
+from suite.durations import duration
+from suite.errors import ExitCode
+from suite.learning.build import full_updates
+from suite.records.outcome import Outcome
+from suite.running.machine import device_description
+from suite.running.plan import Plan
+from suite.running.preflight import unscored
+from suite.running.request import Resolved
+from suite.tasks import Task
+from suite.tasks.configuration import Cell
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """Return the plan for machines."""
+    return {
+        "schema": "suite.plan/1",
+        "task": plan.task.key,
+        "out": str(plan.out),
+        "games": list(plan.games),
+        "seeds": list(plan.seeds),
+        "lanes": plan.lanes,
+        "cells": [_cell(cell, state) for cell, state in plan.existing.items()]
+        + [_cell(job.cell, "to run") for job in plan.jobs],
+        "cells_to_run": len(plan.jobs),
+        "replay": str(plan.placement),
+        "lane_bytes": plan.lane_bytes,
+        "memory_bytes": plan.memory[0],
+        "device_memory_bytes": plan.memory[1],
+        "disk_bytes": plan.disk,
+        "projected_seconds": round(plan.seconds, 1),
+        "configurations": [_configuration(plan, item) for item in plan.resolved],
+    }
+
+
+def text(plan: Plan) -> str:
+    """Return the plan for people."""
+    lines = [
+        f"{plan.task.title} ({plan.task.key}): {plan.total} cells, {len(plan.jobs)} to run, {plan.lanes} at a time",
+        *([f"data    {plan.resolved[0].spec.dataset}, from {plan.data}"] if plan.data is not None else []),
+        f"games   {', '.join(plan.games)}",
+        f"seeds   {', '.join(map(str, plan.seeds))}",
+        f"out     {plan.out.resolve()}",
+        f"memory  {plan.memory[0] / 2**30:.2f} GiB at the peak"
+        + (f" and {plan.memory[1] / 2**30:.2f} GiB on the device" if plan.memory[1] else "")
+        + f", {plan.lane_bytes / 2**30:.2f} GiB the largest lane; replay: {plan.placement}",
+        f"disk    {plan.disk / 2**30:.2f} GiB at most, nearly all of it checkpoints",
+        f"time    {duration(plan.seconds)} on {device_description()}: a rough figure from operation counts",
+    ]
+    for item in plan.resolved:
+        entry = _configuration(plan, item)
+        shortened = "  SHORTENED BUDGET: ranks nowhere" if item.spec.shortened else ""
+        lines += [
+            "",
+            f"{entry['config_id']}  {entry['label']}{shortened}",
+            _budget_text(plan.task, entry["frames"], entry["agent_steps"]),
+            f"  gradient steps   {entry['updates']:,} (schedules: {entry['nominal_updates']:,} at the full budget)",
+            f"  parameters       {entry['parameters']:,} with {entry['actions']} actions",
+        ]
+        lines += [f"  {name:<16} gradient step {value:,}" for name, value in entry["milestones"].items()]
+        published = {path: written(value) for path, value in item.departures.items()}
+        lines += [f"  departs from the published {path} = {value}" for path, value in published.items()]
+        lines.append(f"  time a cell      {duration(sum(plan.costs.seconds(item.spec)))}")
+        lines += [f"  {notice}" for notice in (unscored(plan, item),) if notice]
+    return "\n".join(lines)
+
+
+def exit_code(plan: Plan, outcomes: Sequence[Outcome], *, interrupted: bool) -> int:
+    """Return the documented exit code for how the cells ended."""
+    states = [outcome.state for outcome in outcomes] + list(plan.existing.values())
+    if interrupted and (len(outcomes) < len(plan.jobs) or "interrupted" in states):
+        return ExitCode.INTERRUPTED
+    if ExitCode.UNFIT in [outcome.error for outcome in outcomes]:
+        return ExitCode.UNFIT
+    if "failed" in states or "diverged" in states:
+        return ExitCode.CELLS_FAILED
+    if "locked" in states and "done" not in [outcome.state for outcome in outcomes]:
+        return ExitCode.LOCKED
+    return ExitCode.DONE
+
+
+def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
+    import jax
+
+    spec = item.spec
+    programs = plan.costs.programs(spec)
+    steps = plan.task.agent_steps(spec.frames)
+    return {
+        "config_id": spec.config_id,
+        "label": spec.label,
+        "frames": spec.frames,
+        "shortened": spec.shortened,
+        "agent_steps": steps,
+        "updates": programs.plan.updates_by(steps),
+        "nominal_updates": full_updates(plan.task, programs.plan),
+        "actions": plan.costs.widest.actions,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(programs.shapes().params)),
+        "milestones": programs.milestones,
+        "departures": item.departures,
+        "seconds_per_cell": round(sum(plan.costs.seconds(spec)), 1),
+        "spec": spec.model_dump(mode="json"),
+    }
+
+
+def _budget_text(task: Task, frames: int, steps: int) -> str:
+    counted = f"  {task.unit:<16} {frames:,}"
+    return counted if task.units_per_step == 1 else f"{counted} = {steps:,} agent steps"
+
+
+def _cell(cell: Cell, state: str) -> dict[str, Any]:
+    return {"config_id": cell.spec.config_id, "game": cell.game, "seed": cell.seed, "state": state, "path": cell.path}

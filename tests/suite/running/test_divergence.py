@@ -1,0 +1,131 @@
+"""Training that leaves the numbers is a result of its cell alone, whatever the agent and the task."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from suite.cli.main import cli
+from suite.contracts.agent import Feedback
+from suite.records.claims import check
+from suite.records.record import find_runs, read_run
+from suite.records.score import score_of_rows
+from suite.running.group import Group
+from suite.tasks import GAMES, load_task
+
+RUNAWAY = "agent.learning_rate=1e30"
+
+
+def run(out: Path, *arguments: str) -> Any:
+    return CliRunner().invoke(cli, ["run", *arguments, "--out", str(out), "--json"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--task", "smoke", "--agent", "rainbow", "--games", "Pong", "--frames", "3200"),
+        ("--task", "smoke100k", "--agent", "dqn", "--games", "Pong"),
+        ("--task", "smoke-mujoco", "--agent", "sac", "--games", "Hopper"),
+        ("--task", "smoke-mujoco", "--agent", "ppo", "--games", "Hopper"),
+    ],
+    ids=lambda arguments: "-".join(arguments[1:4:2]),
+)
+@pytest.mark.usefixtures("tiny")
+def test_a_runaway_learning_rate_ends_diverged_with_its_score_and_is_not_tried_again(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    network = () if "smoke-mujoco" in arguments else ("--network", "tiny")
+    command = (*arguments, *network, "--seeds", "0-1", "--set", RUNAWAY)
+    done = run(tmp_path, *command)
+    assert done.exit_code == 5, done.output
+    runs = [read_run(path) for path in find_runs(tmp_path)]
+    assert [one.status.state for one in runs] == ["diverged", "diverged"]
+    for one in runs:
+        assert one.status.message.startswith("Training left the numbers by agent step")
+        assert check(one, "diverged").score == one.status.summary.score
+        if "smoke100k" in arguments:
+            assert one.status.summary.score == GAMES["Pong"].random_score == -20.7
+    before = {path: (path / "status.json").read_bytes() for path in find_runs(tmp_path)}
+    again = run(tmp_path, *command)
+    assert "Nothing to do" in again.output
+    assert {path: (path / "status.json").read_bytes() for path in find_runs(tmp_path)} == before
+
+
+def test_where_policies_are_evaluated_a_diverged_run_counts_as_a_random_one() -> None:
+    evaluated = [SimpleNamespace(frame=400_000, value=7.0)] * 100
+    assert score_of_rows(load_task("atari100k"), "Breakout", "done", 400_000, evaluated) == (7.0, 100)  # type: ignore[type-var]
+    assert score_of_rows(load_task("atari100k"), "Breakout", "diverged", 400_000, evaluated) == (1.7, 0)  # type: ignore[type-var]
+    assert score_of_rows(load_task("mujoco"), "Hopper", "diverged", 10_000, []) == (None, 0)
+
+
+def test_where_training_is_scored_a_diverged_run_counts_with_what_it_played_last() -> None:
+    played = [SimpleNamespace(frame=frame, value=float(frame)) for frame in (1_000_000, 2_400_000, 2_900_000)]
+    found = score_of_rows(load_task("atari40m"), "Breakout", "diverged", 3_000_000, played)  # type: ignore[type-var]
+    assert found == (2_650_000.0, 2)
+
+
+class Lane:
+    """A lane that notes which priorities reached its replay."""
+
+    def __init__(self) -> None:
+        self.actor = SimpleNamespace(
+            explore=lambda step, epsilon: None, observation=np.zeros(1), next_seed=None, begin=lambda seen: None
+        )
+        self.set: list[list[float]] = []
+        self.replay = SimpleNamespace(reprioritize=lambda values: self.set.append(values.tolist()))
+
+    def sample(self, updates: int) -> str:
+        return "batch"
+
+
+class Learners:
+    """Two learners, of which the second gives no numbers from its second update on."""
+
+    def __init__(self) -> None:
+        self.updates = 0
+
+    def update(self, updates: int, samplers: dict[int, Any]) -> None:
+        for sampler in samplers.values():
+            sampler()
+        self.updates += 1
+
+    def feedback(self, lane: int) -> Feedback:
+        broken = lane == 1 and self.updates >= 2
+        return Feedback(metrics={}, priorities=np.asarray([np.nan if broken else float(self.updates)]))  # type: ignore[arg-type]
+
+    def states(self, updates: int) -> int:
+        return 0
+
+    def sync(self) -> None: ...
+
+    def act(self, lanes: list[int], observations: list[Any], step: int) -> list[Any]:
+        return [np.asarray([np.nan if lane == 1 else 0.5], np.float32) for lane in lanes]
+
+
+def group_of(lanes: list[Lane]) -> Group:
+    plan = SimpleNamespace(replay="prioritized", warm_up=0, target_update_period=0, updates_by=lambda step: step)
+    return Group(plan, lanes, Learners(), SimpleNamespace(idle="idle"))  # type: ignore[arg-type]
+
+
+def test_priorities_that_are_no_numbers_break_their_own_lane_alone() -> None:
+    lanes = [Lane(), Lane()]
+    group = group_of(lanes)
+    for step in (1, 2, 3, 4):
+        group.step = step
+        group._learn()
+    group.settle()
+    assert lanes[0].set == [[1.0], [2.0], [3.0], [4.0]]
+    assert lanes[1].set == [[1.0]]
+    assert group.broken == {1}
+    assert group.active == {0, 1}
+
+
+def test_an_action_that_is_no_number_is_not_taken() -> None:
+    group = group_of([Lane(), Lane()])
+    group.plan.epsilon = lambda step: 0.0  # type: ignore[method-assign]
+    first, second = group._actions()
+    assert (first.tolist(), second) == ([0.5], "idle")
+    assert group.broken == {1}
