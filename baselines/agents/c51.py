@@ -7,18 +7,22 @@ import jax.numpy as jnp
 
 from baselines.losses.distributional import categorical_q_learning, expectation
 from baselines.parts import distributional
-from baselines.parts.value_based import Penalty, data_plan
-from suite.contracts.agent import Agent, DataPlan, MakeEncoder
-from suite.contracts.card import Value
+from baselines.parts.value_based import EpsilonSettings, Penalty, SupportSettings, data_plan
+from suite.contracts.agent import Agent, DataPlan
+from suite.contracts.encoder import MakeEncoder
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+class C51Settings(EpsilonSettings, SupportSettings):
+    """Settings of C51."""
+
+
+def make(settings: C51Settings, network: MakeEncoder, actions: int) -> Agent:
     """Build C51 for `actions` discrete actions, with the replay, the steps and the support of its settings."""
     return build(settings, network, actions, data_plan(settings))
 
 
 def build(
-    settings: dict[str, Value],
+    settings: SupportSettings,
     network: MakeEncoder,
     actions: int,
     plan: DataPlan,
@@ -44,7 +48,7 @@ def build(
     return distributional.build(settings, network, actions, support.size, means, loss, plan)
 
 
-def atoms(settings: dict[str, Value]) -> jax.Array:
+def atoms(settings: SupportSettings) -> jax.Array:
     """Return the returns float32 [N] that a distribution's atoms stand for."""
-    bound = float(settings["v_max"])
-    return jnp.linspace(-bound, bound, int(settings["atoms"]))
+    bound = settings.v_max
+    return jnp.linspace(-bound, bound, settings.atoms)

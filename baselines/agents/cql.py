@@ -6,19 +6,24 @@ import jax
 
 from baselines.agents import dqn
 from baselines.losses.conservative import conservative
-from baselines.parts.value_based import Penalty, adam, offline_plan
-from suite.contracts.agent import Agent, MakeEncoder
-from suite.contracts.card import Value
+from baselines.parts.value_based import LossSettings, Penalty, adam, offline_plan
+from suite.contracts.agent import Agent
+from suite.contracts.encoder import MakeEncoder
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+class CQLSettings(LossSettings):
+    """Settings of CQL."""
+
+    conservatism: float
+
+
+def make(settings: CQLSettings, network: MakeEncoder, actions: int) -> Agent:
     """Build CQL for `actions` discrete actions."""
-    return dqn.build(settings, network, actions, adam(settings), offline_plan(settings), penalty(settings))
+    return dqn.build(settings, network, actions, adam(settings), offline_plan(settings), penalty(settings.conservatism))
 
 
-def penalty(settings: dict[str, Value]) -> Penalty:
-    """Return the conservative penalty of a state's values, times its factor."""
-    scale = float(settings["conservatism"])
+def penalty(scale: float) -> Penalty:
+    """Return the conservative penalty of a state's values, times a factor."""
 
     def scaled(q: jax.Array, a: jax.Array, legal: jax.Array) -> jax.Array:
         return scale * conservative(q, a, legal)

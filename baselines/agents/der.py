@@ -7,19 +7,22 @@ from dataclasses import replace
 import jax.numpy as jnp
 
 from baselines.parts.composed import Parts, build
-from baselines.parts.value_based import adam, data_plan
-from suite.contracts.agent import Agent, MakeEncoder
-from suite.contracts.card import Value
-
-NO_EPSILON: dict[str, Value] = {"epsilon_train": 0.0, "epsilon_decay": 1}
+from baselines.parts.value_based import PrioritySettings, SupportSettings, adam, data_plan
+from suite.contracts.agent import Agent
+from suite.contracts.encoder import MakeEncoder
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+class DERSettings(PrioritySettings, SupportSettings):
+    """Settings of DER."""
+
+    noise: float
+
+
+def make(settings: DERSettings, network: MakeEncoder, actions: int) -> Agent:
     """Build DER for `actions` discrete actions."""
-    limit = float(settings["v_max"])
+    limit = settings.v_max
     parts = Parts(
-        support=jnp.linspace(-limit, limit, int(settings["atoms"])),
-        sigma=float(settings["noise"]),
+        support=jnp.linspace(-limit, limit, settings.atoms),
+        sigma=settings.noise,
     )
-    plan = data_plan(settings | NO_EPSILON)
-    return build(parts, network, actions, adam(settings), replace(plan, noisy=True))
+    return build(parts, network, actions, adam(settings), replace(data_plan(settings), noisy=True))

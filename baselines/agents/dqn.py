@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from baselines.losses.value import huber, q_learning, squared
+from baselines.losses.value import LOSSES, q_learning
 from baselines.networks.heads import QNetwork
-from baselines.parts.value_based import Penalty, adam, data_plan, mean_taken, unit_outputs
-from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
-from suite.contracts.card import Value
+from baselines.parts.value_based import (
+    EpsilonSettings,
+    LossSettings,
+    Penalty,
+    adam,
+    data_plan,
+    mean_taken,
+    unit_outputs,
+)
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params
+from suite.contracts.encoder import MakeEncoder
 
-LOSSES = {"mse": squared, "huber": huber}
+
+class DQNSettings(EpsilonSettings, LossSettings):
+    """Settings of DQN."""
+
+    optimizer: Literal["adam", "rmsprop"]
+    rmsprop_decay: float
+    rmsprop_epsilon: float
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+def make(settings: DQNSettings, network: MakeEncoder, actions: int) -> Agent:
     """Build DQN for `actions` discrete actions."""
-    optimizer = rmsprop if settings["optimizer"] == "rmsprop" else adam
-    return build(settings, network, actions, optimizer(settings), data_plan(settings))
+    optimizer = rmsprop(settings) if settings.optimizer == "rmsprop" else adam(settings)
+    return build(settings, network, actions, optimizer, data_plan(settings))
 
 
-def rmsprop(settings: dict[str, Value]) -> optax.GradientTransformationExtraArgs:
+def rmsprop(settings: DQNSettings) -> optax.GradientTransformationExtraArgs:
     """Return TensorFlow 1's centered RMSProp: mean squares start at 1, epsilon is added to the variance."""
     return optax.rmsprop(
-        float(settings["learning_rate"]),
-        decay=float(settings["rmsprop_decay"]),
-        eps=float(settings["rmsprop_epsilon"]),
+        settings.learning_rate,
+        decay=settings.rmsprop_decay,
+        eps=settings.rmsprop_epsilon,
         initial_scale=1.0,
         eps_in_sqrt=True,
         centered=True,
@@ -35,7 +51,7 @@ def rmsprop(settings: dict[str, Value]) -> optax.GradientTransformationExtraArgs
 
 
 def build(
-    settings: dict[str, Value],
+    settings: LossSettings,
     network: MakeEncoder,
     actions: int,
     optimizer: optax.GradientTransformation,
@@ -45,7 +61,7 @@ def build(
     """Build an agent that learns one value for each action; kernels start Xavier-uniform, biases at zero."""
     kernel_init = nn.initializers.xavier_uniform()
     q_network = QNetwork(network(kernel_init=kernel_init), actions, kernel_init)
-    element_loss = LOSSES[str(settings["loss"])]
+    element_loss = LOSSES[settings.loss]
 
     def q_values(params: Params, observation: jax.Array, legal: jax.Array) -> jax.Array:
         return jnp.where(legal, jnp.asarray(q_network.apply(params, observation)), -jnp.inf)
@@ -75,4 +91,4 @@ def build(
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(q_network, params, observation)
 
-    return Agent(init, act, update, optimizer, plan, activations, q_network.connections)
+    return Agent(init, act, update, optimizer, plan, activations, q_network.layers)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from baselines.losses.distributional import greedy_quantiles, midpoints, quantile_huber
 from baselines.networks.heads import ImplicitQuantileNetwork
-from baselines.parts.value_based import adam, data_plan, fan_in_uniform, greedy, unit_outputs
-from suite.contracts.agent import Agent, ApplyGradients, Batch, Feedback, Learner, MakeEncoder, Params
-from suite.contracts.card import Value
+from baselines.parts.value_based import EpsilonSettings, adam, data_plan, fan_in_uniform, greedy, unit_outputs
+from suite.contracts.agent import Agent, ApplyGradients, Batch, Feedback, Learner, Params
+from suite.contracts.encoder import MakeEncoder
 from suite.errors import UsageError
 
 Sampler = Callable[[Params, jax.Array, jax.Array, int], tuple[jax.Array, jax.Array]]
@@ -24,9 +25,20 @@ Policy = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 NOTED_LEVELS = 8
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+class IQNSettings(EpsilonSettings):
+    """Settings of IQN."""
+
+    kappa: float
+    online_samples: int
+    target_samples: int
+    action_samples: int
+    embedding_size: int
+    levels: Literal["batch", "transition"]
+
+
+def make(settings: IQNSettings, network: MakeEncoder, actions: int) -> Agent:
     """Build IQN for `actions` discrete actions."""
-    select, samples = int(settings["action_samples"]), int(settings["target_samples"])
+    select, samples = settings.action_samples, settings.target_samples
 
     def target(sampler: Sampler, params: Params, batch: Batch, key: jax.Array) -> jax.Array:
         values, _ = sampler(params, batch.s_t, key, select + samples)
@@ -37,7 +49,7 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
 
 
 def build(
-    settings: dict[str, Value], network: MakeEncoder, actions: int, target: Target, policy: Policy | None = None
+    settings: IQNSettings, network: MakeEncoder, actions: int, target: Target, policy: Policy | None = None
 ) -> Agent:
     """Build an agent that regresses sampled quantiles of the online network on `target`.
 
@@ -45,15 +57,15 @@ def build(
     """
     plan = data_plan(settings)
     kernel_init = fan_in_uniform()
-    kappa, online_samples = float(settings["kappa"]), int(settings["online_samples"])
-    action_samples, shared = int(settings["action_samples"]), settings["levels"] == "batch"
+    kappa, online_samples = settings.kappa, settings.online_samples
+    action_samples, shared = settings.action_samples, settings.levels == "batch"
     encoder = network(kernel_init=kernel_init)
     if not (hasattr(encoder, "torso") and hasattr(encoder, "final")):
         raise UsageError(
             "Quantile levels enter before the network's dense layer, and this network has no `torso` and `final`.",
             "Choose nature_cnn or impala, or give the network's module these two methods.",
         )
-    implicit = ImplicitQuantileNetwork(encoder, actions, int(settings["embedding_size"]), kernel_init)
+    implicit = ImplicitQuantileNetwork(encoder, actions, settings.embedding_size, kernel_init)
 
     def sampler(params: Params, observation: jax.Array, key: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
         size = observation.shape[0]
@@ -96,4 +108,4 @@ def build(
         return unit_outputs(implicit, params, observation, midpoints(NOTED_LEVELS)[None])
 
     chosen, evaluate = (act, None) if policy is None else (act_by_policy, act)
-    return Agent(init, chosen, update, adam(settings), plan, activations, implicit.connections, evaluate)
+    return Agent(init, chosen, update, adam(settings), plan, activations, implicit.layers, evaluate)

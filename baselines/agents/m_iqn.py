@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 
 from baselines.agents import iqn
 from baselines.losses.distributional import munchausen_bonus, scaled_log_policy, soft_quantiles
-from suite.contracts.agent import Agent, Batch, MakeEncoder, Params
-from suite.contracts.card import Value
+from suite.contracts.agent import Agent, Batch, Params
+from suite.contracts.encoder import MakeEncoder
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+class MIQNSettings(iqn.IQNSettings):
+    """Settings of M-IQN."""
+
+    temperature: float
+    munchausen_scale: float
+    log_policy_floor: float
+    acting: Literal["greedy", "policy"]
+
+
+def make(settings: MIQNSettings, network: MakeEncoder, actions: int) -> Agent:
     """Build M-IQN for `actions` discrete actions; the policy is that of the target network's mean values."""
-    select, samples = int(settings["action_samples"]), int(settings["target_samples"])
-    temperature, scale = float(settings["temperature"]), float(settings["munchausen_scale"])
-    floor = float(settings["log_policy_floor"])
+    select, samples = settings.action_samples, settings.target_samples
+    temperature, scale = settings.temperature, settings.munchausen_scale
+    floor = settings.log_policy_floor
 
     def transition_target(
         q_tm1: jax.Array,
@@ -47,4 +58,4 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         logits = scaled_log_policy(q, temperature, legal) / temperature
         return jax.random.categorical(key, logits).astype(jnp.int32)
 
-    return iqn.build(settings, network, actions, target, draw if settings["acting"] == "policy" else None)
+    return iqn.build(settings, network, actions, target, draw if settings.acting == "policy" else None)

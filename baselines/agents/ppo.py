@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -19,20 +20,10 @@ from baselines.losses.policy import (
 )
 from baselines.losses.value import squared
 from baselines.networks.heads import QNetwork
-from baselines.parts.value_based import unit_outputs
-from suite.contracts.agent import (
-    Agent,
-    ApplyGradients,
-    Batch,
-    Connection,
-    DataPlan,
-    Feedback,
-    Learner,
-    MakeEncoder,
-    Params,
-    Trajectory,
-)
-from suite.contracts.card import Value
+from baselines.parts.value_based import AdamSettings, unit_outputs
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params, Trajectory
+from suite.contracts.encoder import Layer, MakeEncoder, nested
+from suite.contracts.goals import Goal
 from suite.errors import UsageError
 
 INITIAL_STD = 0.35
@@ -40,6 +31,26 @@ MEAN_SCALE = 0.1
 VALUE_BOUND = 0.03
 VARIANCE_FLOOR = 1e-3
 ADVANTAGE_FLOOR = 1e-8
+
+
+class PPOSettings(AdamSettings):
+    """Settings of PPO."""
+
+    decay_updates: int
+    gradient_norm: float
+    gamma: float
+    gae_lambda: float
+    ratio_clip: float
+    value_weight: float
+    entropy_weight: float
+    kernel_l2: float
+    observation_clip: float
+    reward_clip: float
+    hidden_units: int
+    hidden_layers: int
+    trajectory_length: int
+    passes: int
+    batch_size: int
 
 
 class Moments(NamedTuple):
@@ -97,18 +108,15 @@ class PPONetwork(nn.Module):
         return mean, jnp.broadcast_to(nn.softplus(self.raw_std), mean.shape)
 
     @property
-    def connections(self) -> tuple[Connection, ...]:
-        """Those of both parts."""
-        return tuple(
-            Connection(f"{part}/{source}", f"{part}/{target}")
-            for part in ("actor", "value")
-            for source, target in getattr(self, part).connections
-        )
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of both parts, each a network of its own, and the deviations."""
+        own = (nested(getattr(self, part).layers, part, network=part) for part in ("actor", "value"))
+        return *itertools.chain.from_iterable(own), Layer("raw_std", "other")
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+def make(settings: PPOSettings, network: MakeEncoder, actions: int) -> Agent:
     """Build PPO for `actions` action dimensions; hidden kernels start orthogonal, biases at zero."""
-    units = (int(settings["hidden_units"]),) * int(settings["hidden_layers"])
+    units = (settings.hidden_units,) * settings.hidden_layers
     orthogonal = nn.initializers.orthogonal()
     networks = PPONetwork(
         actor=QNetwork(
@@ -120,10 +128,11 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         actions=actions,
     )
     plan = _plan(settings)
-    gae_decay, clip = float(settings["gae_lambda"]), float(settings["ratio_clip"])
-    value_weight, entropy_weight = float(settings["value_weight"]), float(settings["entropy_weight"])
-    kernel_l2 = float(settings["kernel_l2"])
-    observation_clip, reward_clip = float(settings["observation_clip"]), float(settings["reward_clip"])
+    decay = settings.decay_updates
+    gae_decay, clip = settings.gae_lambda, settings.ratio_clip
+    value_weight, entropy_weight = settings.value_weight, settings.entropy_weight
+    kernel_l2 = settings.kernel_l2
+    observation_clip, reward_clip = settings.observation_clip, settings.reward_clip
 
     apply: Any = networks.apply
 
@@ -210,11 +219,12 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         _optimizer(settings, plan),
         plan,
         activations,
-        networks.connections,
+        networks.layers,
         evaluate,
         statistics,
         acting,
         prepare,
+        goals=(Goal("share of the learning rate's decay", lambda updates: min(1.0, updates / decay)),),
     )
 
 
@@ -222,27 +232,27 @@ def _small_uniform(key: jax.Array, shape: Any, dtype: Any = None, out_sharding: 
     return jax.random.uniform(key, shape, dtype, -VALUE_BOUND, VALUE_BOUND)
 
 
-def _optimizer(settings: dict[str, Value], plan: DataPlan) -> optax.GradientTransformation:
+def _optimizer(settings: PPOSettings, plan: DataPlan) -> optax.GradientTransformation:
     """Return Adam behind a bound on all gradients' norm, its step size falling with every trajectory, to 0."""
-    highest, decay = float(settings["learning_rate"]), int(settings["decay_updates"])
+    highest, decay = settings.learning_rate, settings.decay_updates
 
     def step_size(count: jax.Array) -> jax.Array:
         before = count // plan.updates_per_period * plan.updates_per_period
         return highest * jnp.maximum(0.0, 1 - before / decay)
 
     return optax.chain(
-        optax.clip_by_global_norm(float(settings["gradient_norm"])),
+        optax.clip_by_global_norm(settings.gradient_norm),
         optax.adam(
             step_size,
-            b1=float(settings["adam_b1"]),
-            b2=float(settings["adam_b2"]),
-            eps=float(settings["adam_epsilon"]),
+            b1=settings.adam_b1,
+            b2=settings.adam_b2,
+            eps=settings.adam_epsilon,
         ),
     )
 
 
-def _plan(settings: dict[str, Value]) -> DataPlan:
-    length, batch_size = int(settings["trajectory_length"]), int(settings["batch_size"])
+def _plan(settings: PPOSettings) -> DataPlan:
+    length, batch_size = settings.trajectory_length, settings.batch_size
     if length % batch_size:
         raise UsageError(
             f"agent.batch_size = {batch_size} does not divide agent.trajectory_length = {length}: some rows of a pass "
@@ -253,10 +263,10 @@ def _plan(settings: dict[str, Value]) -> DataPlan:
         capacity=length,
         batch_size=batch_size,
         n_step=1,
-        gamma=float(settings["gamma"]),
+        gamma=settings.gamma,
         warm_up=0,
         update_period=length,
-        updates_per_period=int(settings["passes"]) * (length // batch_size),
+        updates_per_period=settings.passes * (length // batch_size),
         target_update_period=0,
         epsilon_train=0.0,
         epsilon_decay=1,

@@ -7,13 +7,21 @@ import jax.numpy as jnp
 
 from baselines.losses.distributional import greedy_quantiles, midpoints, quantile_huber
 from baselines.parts.distributional import build
-from suite.contracts.agent import Agent, MakeEncoder
-from suite.contracts.card import Value
+from baselines.parts.value_based import EpsilonSettings, PrioritySettings, data_plan
+from suite.contracts.agent import Agent
+from suite.contracts.encoder import MakeEncoder
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+class QRDQNSettings(EpsilonSettings, PrioritySettings):
+    """Settings of QR-DQN."""
+
+    quantiles: int
+    kappa: float
+
+
+def make(settings: QRDQNSettings, network: MakeEncoder, actions: int) -> Agent:
     """Build QR-DQN for `actions` discrete actions."""
-    count, kappa = int(settings["quantiles"]), float(settings["kappa"])
+    count, kappa = settings.quantiles, settings.kappa
     levels = midpoints(count)
 
     def means(quantiles: jax.Array) -> jax.Array:
@@ -30,4 +38,4 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         target = r_t + discount_t * greedy_quantiles(quantiles_t.T, quantiles_t.T, legal)
         return quantile_huber(quantiles_tm1[a_tm1], levels, target, kappa)
 
-    return build(settings, network, actions, count, means, loss)
+    return build(settings, network, actions, count, means, loss, data_plan(settings))

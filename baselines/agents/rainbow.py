@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from baselines.agents import c51
-from suite.contracts.agent import Agent, MakeEncoder
-from suite.contracts.card import Value
+from baselines.parts.value_based import PrioritySettings
+from suite.contracts.agent import Agent
+from suite.contracts.encoder import MakeEncoder
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+class RainbowSettings(c51.C51Settings, PrioritySettings):
+    """Settings of Rainbow."""
+
+
+def make(settings: RainbowSettings, network: MakeEncoder, actions: int) -> Agent:
     """Build Rainbow for `actions` discrete actions: C51 under the settings of this card."""
     return c51.make(settings, network, actions)

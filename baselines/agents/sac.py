@@ -7,6 +7,7 @@ of the same step size.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -18,22 +19,30 @@ from flax import linen as nn
 from baselines.losses.policy import kernel_squares, soft_q_target, tanh_gaussian_log_prob, temperature_loss
 from baselines.losses.value import squared
 from baselines.networks.heads import DistributionNetwork, QNetwork
-from baselines.parts.value_based import adam, unit_outputs
-from suite.contracts.agent import (
-    Agent,
-    ApplyGradients,
-    Batch,
-    Connection,
-    DataPlan,
-    Feedback,
-    Learner,
-    MakeEncoder,
-    Params,
-)
-from suite.contracts.card import Value
+from baselines.parts.value_based import AdamSettings, adam, unit_outputs
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params
+from suite.contracts.encoder import Layer, MakeEncoder, nested
 
 CRITIC_WEIGHT = 0.5
 CRITICS = ("critic1", "critic2")
+
+
+class SACSettings(AdamSettings):
+    """Settings of SAC."""
+
+    gamma: float
+    tau: float
+    reward_scale: float
+    kernel_l2: float
+    target_entropy: float
+    initial_alpha: float
+    hidden_units: int
+    hidden_layers: int
+    batch_size: int
+    replay_capacity: int
+    warm_up: int
+    update_period: int
+    updates_per_period: int
 
 
 class SACNetwork(nn.Module):
@@ -64,19 +73,16 @@ class SACNetwork(nn.Module):
         return jnp.stack([self.critic1(inputs)[:, 0], self.critic2(inputs)[:, 0]])
 
     @property
-    def connections(self) -> tuple[Connection, ...]:
-        """Those of the three parts."""
-        return tuple(
-            Connection(f"{part}/{source}", f"{part}/{target}")
-            for part in ("actor", *CRITICS)
-            for source, target in getattr(self, part).connections
-        )
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of the three parts, each a network of its own, and the temperature."""
+        own = (nested(getattr(self, part).layers, part, network=part) for part in ("actor", *CRITICS))
+        return *itertools.chain.from_iterable(own), Layer("log_alpha", "other")
 
 
-def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+def make(settings: SACSettings, network: MakeEncoder, actions: int) -> Agent:
     """Build SAC for `actions` action dimensions; kernels start Xavier-uniform, biases at zero."""
     kernel_init = nn.initializers.xavier_uniform()
-    units = (int(settings["hidden_units"]),) * int(settings["hidden_layers"])
+    units = (settings.hidden_units,) * settings.hidden_layers
 
     def encoder() -> nn.Module:
         made: nn.Module = network(units=units, activation="relu", kernel_init=kernel_init)
@@ -86,10 +92,10 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
         actor=DistributionNetwork(encoder(), actions, 2, kernel_init),
         critic1=QNetwork(encoder(), 1, kernel_init),
         critic2=QNetwork(encoder(), 1, kernel_init),
-        initial_log_alpha=math.log(float(settings["initial_alpha"])),
+        initial_log_alpha=math.log(settings.initial_alpha),
     )
-    reward_scale, tau = float(settings["reward_scale"]), float(settings["tau"])
-    kernel_l2, target_entropy = float(settings["kernel_l2"]), float(settings["target_entropy"]) * actions
+    reward_scale, tau = settings.reward_scale, settings.tau
+    kernel_l2, target_entropy = settings.kernel_l2, settings.target_entropy * actions
 
     apply: Any = networks.apply
 
@@ -152,18 +158,18 @@ def make(settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agen
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(networks, params, observation)
 
-    return Agent(init, act, update, adam(settings), _plan(settings), activations, networks.connections, evaluate)
+    return Agent(init, act, update, adam(settings), _plan(settings), activations, networks.layers, evaluate)
 
 
-def _plan(settings: dict[str, Value]) -> DataPlan:
+def _plan(settings: SACSettings) -> DataPlan:
     return DataPlan(
-        capacity=int(settings["replay_capacity"]),
-        batch_size=int(settings["batch_size"]),
+        capacity=settings.replay_capacity,
+        batch_size=settings.batch_size,
         n_step=1,
-        gamma=float(settings["gamma"]),
-        warm_up=int(settings["warm_up"]),
-        update_period=int(settings["update_period"]),
-        updates_per_period=int(settings["updates_per_period"]),
+        gamma=settings.gamma,
+        warm_up=settings.warm_up,
+        update_period=settings.update_period,
+        updates_per_period=settings.updates_per_period,
         target_update_period=0,
         epsilon_train=0.0,
         epsilon_decay=1,

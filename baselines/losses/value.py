@@ -26,3 +26,7 @@ def huber(td_error: jax.Array) -> jax.Array:
     """Return x**2 / 2 up to |x| = 1 and |x| - 1/2 beyond (Huber 1964), Dopamine's `huber_loss` with delta 1."""
     size = jnp.abs(td_error)
     return jnp.where(size <= 1.0, 0.5 * jnp.square(td_error), size - 0.5)
+
+
+LOSSES = {"mse": squared, "huber": huber}
+"""The losses of a TD error, by the name that cards have for them."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+def make(settings: Settings, context: Context) -> Method:
     """Build the identity; it has no settings."""
     return Method("dense")

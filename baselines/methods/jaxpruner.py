@@ -9,15 +9,15 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from baselines.methods.magnitude_pruning import refreshes
+from baselines.methods.magnitude_pruning import refreshes, sparsity_goal
 from baselines.methods.masks import Masks, apply_masks
 from suite.contracts.agent import Learner, Params
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
 from suite.errors import UnfitEnvironment
 
@@ -25,15 +25,26 @@ ID = "jaxpruner"
 INSTALL = "pip install git+https://github.com/google-research/jaxpruner"
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class JaxPrunerSettings(Settings):
+    """Settings of JaxPruner's pruners."""
+
+    algorithm: Literal["magnitude", "random", "saliency", "global_magnitude", "global_saliency"]
+    sparsity: float
+    distribution: Literal["erk", "uniform"]
+    start_fraction: float
+    end_fraction: float
+    mask_period: int
+
+
+def make(settings: JaxPrunerSettings, context: Context) -> Method:
     """Build the method; UnfitEnvironment if JaxPruner is not installed."""
     package = _jaxpruner()
-    start = round(float(settings["start_fraction"]) * context.total_updates)
-    end = round(float(settings["end_fraction"]) * context.total_updates)
-    due = refreshes(ID, start, end, int(settings["mask_period"]))
+    start = round(settings.start_fraction * context.total_updates)
+    end = round(settings.end_fraction * context.total_updates)
+    due = refreshes(ID, start, end, settings.mask_period)
     updater = _updater(package, settings, start, end)
-    is_global = str(settings["algorithm"]).startswith("global_")
-    targets = float(settings["sparsity"]) if is_global else updater.sparsity_distribution_fn(context.shapes)
+    is_global = settings.algorithm.startswith("global_")
+    targets = settings.sparsity if is_global else updater.sparsity_distribution_fn(context.shapes)
 
     def init(key: jax.Array, params: Params) -> Masks:
         return _boolean(updater.init_state(params).masks)
@@ -54,6 +65,7 @@ def make(settings: dict[str, Value], context: Context) -> Method:
         refresh=refresh,
         masks=lambda masks: masks,
         milestones={"pruning starts": due[0], "pruning ends": due[-1]},
+        goals=(sparsity_goal(settings.sparsity, start, end, due),),
     )
 
 
@@ -61,15 +73,15 @@ def _boolean(masks: Any) -> Masks:
     return jax.tree.map(lambda mask: mask.astype(bool), masks)
 
 
-def _updater(package: Any, settings: dict[str, Value], start: int, end: int) -> Any:
+def _updater(package: Any, settings: JaxPrunerSettings, start: int, end: int) -> Any:
     config = importlib.import_module("ml_collections").ConfigDict  # JaxPruner requires it
     return package.create_updater_from_config(
         config(
             {
-                "algorithm": settings["algorithm"],
-                "sparsity": settings["sparsity"],
-                "dist_type": settings["distribution"],
-                "update_freq": settings["mask_period"],
+                "algorithm": settings.algorithm,
+                "sparsity": settings.sparsity,
+                "dist_type": settings.distribution,
+                "update_freq": settings.mask_period,
                 "update_start_step": start,
                 "update_end_step": end,
             }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
 
 ID = "l2_features"
 TINY = 1e-12
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+def make(settings: Settings, context: Context) -> Method:
     """Build the method; it has no settings."""
     return Method(ID, features=unit_length)
 

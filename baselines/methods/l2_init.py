@@ -9,16 +9,22 @@ import optax
 
 from baselines.methods.layers import in_a_network
 from suite.contracts.agent import Params
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
 
 ID = "l2_init"
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class L2InitSettings(Settings):
+    """Settings of L2 Init."""
+
+    coefficient: float
+
+
+def make(settings: L2InitSettings, context: Context) -> Method:
     """Build the method, whose state is the initial parameters; `coefficient` * (now - then) is added to gradients."""
-    coefficient = float(settings["coefficient"])
-    inside = in_a_network(context.shapes)
+    coefficient = settings.coefficient
+    inside = in_a_network(context)
 
     def wrap(optimizer: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
         def update(

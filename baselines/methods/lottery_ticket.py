@@ -17,7 +17,7 @@ import numpy as np
 
 from baselines.methods.masks import Masks, apply_masks, full_masks
 from suite.contracts.agent import Params
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
 from suite.errors import BadData, UsageError
 
@@ -27,9 +27,15 @@ PARAMS = "learner.params"
 METHODS = "learner.methods"
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class LotteryTicketSettings(Settings):
+    """Settings of the lottery ticket."""
+
+    ticket: str
+
+
+def make(settings: LotteryTicketSettings, context: Context) -> Method:
     """Build the method."""
-    ticket = str(settings["ticket"])
+    ticket = settings.ticket
     if not CONFIG_ID.fullmatch(ticket):
         given = f"{ticket!r} is not the config_id of a run" if ticket else "needs the config_id of a pruned run"
         raise UsageError(

@@ -16,6 +16,7 @@ import numpy as np
 
 from baselines.methods.layers import networks
 from suite.contracts.agent import Params
+from suite.contracts.method import Context
 
 Masks = Any
 """A tree like the parameters: a boolean array for each kernel, None for a bias."""
@@ -27,15 +28,15 @@ HIGHEST = 2**BITS - 1
 BLOCK = 1024
 
 
-def layer_sparsities(shapes: Params, sparsity: float, distribution: str) -> Any:
+def layer_sparsities(context: Context, sparsity: float, distribution: str) -> Any:
     """Return each kernel's share of zeros (a tree of floats) for a total `sparsity`: `uniform`, or `erk`.
 
     Where there are several networks, as SAC's actor and critics, each has that sparsity in total.
     """
-    leaves, structure = jax.tree.flatten(shapes)
-    of = jax.tree.leaves(networks(shapes), is_leaf=lambda leaf: leaf is None)
+    leaves, structure = jax.tree.flatten(context.shapes)
     found: list[float | None] = [sparsity if leaf.ndim > 1 else None for leaf in leaves]
-    for network in dict.fromkeys(of) if distribution == "erk" else ():
+    of = jax.tree.leaves(networks(context), is_leaf=lambda leaf: leaf is None) if distribution == "erk" else []
+    for network in dict.fromkeys(of):
         own = [index for index, leaf in enumerate(leaves) if leaf.ndim > 1 and of[index] == network]
         for index, value in zip(own, erk_sparsities([leaves[i].shape for i in own], sparsity), strict=True):
             found[index] = value
@@ -91,14 +92,16 @@ def largest_masks(params: Params, keep: Any) -> Masks:
     return top_masks(magnitude_scores(params), keep)
 
 
-def globally_largest_masks(params: Params, count: jax.Array | np.int32) -> Masks:
-    """Return masks of the `count` largest weights of all kernels together, each divided by its kernel's L2 norm.
+def globally_largest_masks(params: Params, count: jax.Array | np.int32, normalized: bool = True) -> Masks:
+    """Return masks of the `count` largest weights of all kernels together.
 
-    Ties go to the earlier kernel in the tree's order, which sorts names. A kernel may lose all its weights.
+    Each is divided by its kernel's L2 norm before, if `normalized`. Ties go to the earlier kernel in the tree's order,
+    which sorts names. A kernel may lose all its weights.
     """
     kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
-    normalized = [(leaf / (jnp.sqrt(jnp.sum(jnp.square(leaf))) + NORM_FLOOR)).reshape(-1) for leaf in kernels]
-    return split_by_kernel(largest(jnp.concatenate(normalized), count), params)
+    if normalized:
+        kernels = [leaf / (jnp.sqrt(jnp.sum(jnp.square(leaf))) + NORM_FLOOR) for leaf in kernels]
+    return split_by_kernel(largest(jnp.concatenate([leaf.reshape(-1) for leaf in kernels]), count), params)
 
 
 def random_masks(key: jax.Array, params: Params, keep: Any) -> Masks:

@@ -5,21 +5,26 @@ Everything but the choice of weights is that of `magnitude_pruning`. A pruned we
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from baselines.methods.magnitude_pruning import gradual_pruning
+from baselines.methods.magnitude_pruning import GradualPruningSettings, gradual_pruning
 from baselines.methods.masks import Masks, Scores, random_scores, top_masks
 from suite.contracts.agent import Params
-from suite.contracts.card import Value
 from suite.contracts.method import Context, Method
 
 ID = "random_pruning"
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class RandomPruningSettings(GradualPruningSettings):
+    """Settings of random pruning."""
+
+    distribution: Literal["erk", "uniform"]
+
+
+def make(settings: RandomPruningSettings, context: Context) -> Method:
     """Build the method."""
     return gradual_pruning(ID, settings, context, _choose)
 

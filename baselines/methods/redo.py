@@ -9,10 +9,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from baselines.methods.layers import by_name, due_after_every_period
+from baselines.methods.layers import PeriodSettings, due_after_every_period
 from baselines.methods.moments import zero_moments
 from suite.contracts.agent import Learner
-from suite.contracts.card import Value
+from suite.contracts.encoder import by_name, connections_of
 from suite.contracts.method import Context, Method, Signal, View
 from suite.errors import UsageError
 
@@ -20,28 +20,37 @@ ID = "redo"
 TINY = 1e-9
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class ReDoSettings(PeriodSettings):
+    """Settings of ReDo."""
+
+    threshold: float
+    statistics_batch: int
+
+
+def make(settings: ReDoSettings, context: Context) -> Method:
     """Build the method for the units of every layer that feeds exactly one other."""
-    if not context.connections:
+    connections = connections_of(context.shapes, context.layers)
+    if not connections:
         raise UsageError(
-            f"{ID} needs to know which layer feeds which, and this network declares no connections.",
-            "Choose another network, or declare them in its `connections`.",
+            f"{ID} needs layers whose units feed one other layer alone, and this network declares none.",
+            "Choose another network, or declare them with `feeds` in its `layers`.",
         )
+    norms = {source: [layer.name for layer in context.layers if layer.of == source] for source in connections}
     due = due_after_every_period(ID, settings, context)
-    threshold, count = float(settings["threshold"]), int(settings["statistics_batch"])
+    threshold, count = settings.threshold, settings.statistics_batch
 
     def intervene(key: jax.Array, learner: Learner, view: View, signal: Signal) -> Learner:
         assert view.states is not None
         outputs = view.activations(learner.params, view.states[:count])
-        dormant = {source: dormancy(outputs[source]) <= threshold for source, _ in context.connections}
+        dormant = {source: dormancy(outputs[source]) <= threshold for source in connections}
         params, fresh = by_name(learner.params), by_name(view.fresh(key))
         recycled: dict[str, jax.Array | None] = dict.fromkeys(params)
         for source, units in dormant.items():
             for name in params:
-                if name.startswith((f"{source}/", f"{source}_norm/")):
+                if name.startswith(tuple(f"{layer}/" for layer in (source, *norms[source]))):
                     params[name] = jnp.where(units, fresh[name], params[name])
             recycled[f"{source}/kernel"] = units[None, :]
-        for source, target in context.connections:
+        for source, target in connections.items():
             name = f"{target}/kernel"
             inputs = inputs_of(dormant[source], params[name].shape[-2])[:, None]
             params[name] = jnp.where(inputs, 0, params[name])

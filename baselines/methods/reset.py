@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
-from baselines.methods.layers import due_after_every_period, in_layers
+from baselines.methods.layers import Layers, PeriodSettings, due_after_every_period, in_layers
 from baselines.methods.moments import zero_moments
 from suite.contracts.agent import Learner, Params
-from suite.contracts.card import Value
 from suite.contracts.method import Context, Method, Signal, View
 
 ID = "reset"
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class ResetSettings(PeriodSettings):
+    """Settings of resets."""
+
+    layers: Layers
+    moments: Literal["kernels", "all", "none"]
+
+
+def make(settings: ResetSettings, context: Context) -> Method:
     """Build the method; replay, target network and the optimizer's step count stay as they are."""
     due = due_after_every_period(ID, settings, context)
-    chosen = in_layers(context.shapes, str(settings["layers"]), f"method.{ID}.layers")
-    forgotten = _forgotten(context.shapes, chosen, str(settings["moments"]))
+    chosen = in_layers(context, settings.layers, f"method.{ID}.layers")
+    forgotten = _forgotten(context.shapes, chosen, settings.moments)
 
     def intervene(key: jax.Array, learner: Learner, view: View, signal: Signal) -> Learner:
         params = jax.tree.map(lambda old, new, reset: new if reset else old, learner.params, view.fresh(key), chosen)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from baselines.methods.masks import random_scores
-from baselines.methods.sparse_training import dynamic_sparse_training
-from suite.contracts.card import Value
+from baselines.methods.sparse_training import DynamicSparseSettings, dynamic_sparse_training
 from suite.contracts.method import Context, Method
 
 ID = "set"
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+def make(settings: DynamicSparseSettings, context: Context) -> Method:
     """Build the method."""
     return dynamic_sparse_training(ID, settings, context, random_scores)

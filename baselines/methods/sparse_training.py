@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ from baselines.methods.masks import (
 )
 from baselines.methods.moments import zero_moments
 from suite.contracts.agent import Learner, Params
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
 from suite.errors import UsageError
 
@@ -38,9 +38,24 @@ Growth = Callable[[jax.Array, Params], Scores]
 """From a key and the dense gradients to scores: the highest among the weights that are not there begin to live."""
 
 
-def sparse_training(method: str, settings: dict[str, Value], context: Context) -> Method:
+class SparseSettings(Settings):
+    """Settings of training with masks that stay."""
+
+    sparsity: float
+    distribution: Literal["erk", "uniform"]
+
+
+class DynamicSparseSettings(SparseSettings):
+    """Settings of training with masks that are rewired."""
+
+    drop_fraction: float
+    end_fraction: float
+    mask_period: int
+
+
+def sparse_training(method: str, settings: SparseSettings, context: Context) -> Method:
     """Build a method whose masks are drawn at initialization and stay."""
-    sparsities = layer_sparsities(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
+    sparsities = layer_sparsities(context, settings.sparsity, settings.distribution)
     keep = keep_counts(context.shapes, sparsities, 1.0)
     return Method(
         method,
@@ -51,21 +66,21 @@ def sparse_training(method: str, settings: dict[str, Value], context: Context) -
     )
 
 
-def dynamic_sparse_training(method: str, settings: dict[str, Value], context: Context, growth: Growth) -> Method:
+def dynamic_sparse_training(method: str, settings: DynamicSparseSettings, context: Context, growth: Growth) -> Method:
     """Build a method that replaces a share of the weights at every due step, which has no update of the weights.
 
     The share falls along a cosine from `drop_fraction` at the first gradient step to 0 at the end.
     """
-    end = round(float(settings["end_fraction"]) * context.total_updates)
-    period = int(settings["mask_period"])
+    end = round(settings.end_fraction * context.total_updates)
+    period = settings.mask_period
     if period > end:
         raise UsageError(
             f"method.{method}.mask_period = {period} never falls within gradient steps 1 to {end}.",
             "Rewire more often, or for longer.",
         )
-    sparsities = layer_sparsities(context.shapes, float(settings["sparsity"]), str(settings["distribution"]))
+    sparsities = layer_sparsities(context, settings.sparsity, settings.distribution)
     live = keep_counts(context.shapes, sparsities, 1.0)
-    initial = float(settings["drop_fraction"])
+    initial = settings.drop_fraction
 
     def refresh(key: jax.Array, learner: Learner, gradients: Params, stay: Any) -> Learner:
         return rewired(method, learner, growth(key, gradients), stay)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from baselines.methods.sparse_training import sparse_training
-from suite.contracts.card import Value
+from baselines.methods.sparse_training import SparseSettings, sparse_training
 from suite.contracts.method import Context, Method
 
 ID = "static_sparse"
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+def make(settings: SparseSettings, context: Context) -> Method:
     """Build the method."""
     return sparse_training(ID, settings, context)

@@ -6,19 +6,26 @@ import jax
 import optax
 
 from baselines.methods.layers import in_a_network
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
 from suite.errors import UsageError
 
 ID = "weight_decay"
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
+class WeightDecaySettings(Settings):
+    """Settings of weight decay."""
+
+    coefficient: float
+    decoupled: bool
+
+
+def make(settings: WeightDecaySettings, context: Context) -> Method:
     """Build the method: `coefficient` * parameters is added to gradients, or decoupled, to what is subtracted."""
-    coefficient = float(settings["coefficient"])
-    inside = in_a_network(context.shapes)
+    coefficient = settings.coefficient
+    inside = in_a_network(context)
     mask = None if all(jax.tree.leaves(inside)) else inside
-    if not settings["decoupled"]:
+    if not settings.decoupled:
         return Method(ID, wrap=lambda optimizer: optax.chain(optax.add_decayed_weights(coefficient, mask), optimizer))
     if context.learning_rate <= 0:
         raise UsageError(

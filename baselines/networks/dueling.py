@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from baselines.networks.heads import encoder_connections
+from baselines.networks.heads import encoder_layers
 from baselines.networks.noisy import NoisyDense
 from baselines.networks.norms import normalized
-from suite.contracts.agent import Connection, bare_encoder, changed_features, record_units
+from suite.contracts.encoder import Layer, bare_encoder, changed_features, record_units
 
 HIDDEN = 512
 
@@ -80,10 +80,13 @@ class DuelingNetwork(nn.Module):
         return changed_features(encoder, record_units(self, "dense", nn.relu(x)))
 
     @property
-    def connections(self) -> tuple[Connection, ...]:
-        """Those within the encoder: its dense layer feeds two others, value and advantage.
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of the encoder and of the head: the features feed two layers, value and advantage.
 
-        With noise, what feeds the dense layer feeds two kernels of it, and is left out as well.
+        With noise, what fed the encoder's dense layer feeds two kernels of the noisy one, and so none alone.
         """
-        left_out = {"encoder/dense"} if self.sigma is not None else set()
-        return tuple(pair for pair in encoder_connections(self.encoder, after="") if pair.target not in left_out)
+        heads = Layer("head/advantage", "head"), Layer("head/value", "head")
+        layers = encoder_layers(self.encoder, features="")
+        if self.sigma is None:
+            return *layers, *heads
+        return *layers, Layer("dense", "dense"), Layer("dense_norm", "norm", of="dense"), *heads

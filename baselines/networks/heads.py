@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.contracts.agent import Connection, record_units
+from suite.contracts.encoder import Layer, declared_layers, nested, record_units
 
 
 class QNetwork(nn.Module):
@@ -26,9 +26,9 @@ class QNetwork(nn.Module):
         return nn.Dense(self.actions, kernel_init=self.kernel_init, name="head")(features)
 
     @property
-    def connections(self) -> tuple[Connection, ...]:
-        """Those of the encoder, whose features feed the head."""
-        return encoder_connections(self.encoder)
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of the encoder, whose features feed the head, and the head."""
+        return *encoder_layers(self.encoder), Layer("head", "head")
 
 
 class DistributionNetwork(nn.Module):
@@ -47,9 +47,9 @@ class DistributionNetwork(nn.Module):
         return flat.reshape((-1, self.actions, self.atoms))
 
     @property
-    def connections(self) -> tuple[Connection, ...]:
-        """Those of the encoder, whose features feed the head."""
-        return encoder_connections(self.encoder)
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of the encoder, whose features feed the head, and the head."""
+        return *encoder_layers(self.encoder), Layer("head", "head")
 
 
 class ImplicitQuantileNetwork(nn.Module):
@@ -75,12 +75,12 @@ class ImplicitQuantileNetwork(nn.Module):
         return nn.Dense(self.actions, kernel_init=self.kernel_init, name="head")(features)
 
     @property
-    def connections(self) -> tuple[Connection, ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """Those of the encoder: its feature maps still feed its dense layer alone, each unit times a factor.
 
-        The embedding's units are left out: the kernel rows that they feed belong to the feature maps.
+        The embedding's units feed nothing of their own: the kernel rows that they feed belong to the feature maps.
         """
-        return encoder_connections(self.encoder)
+        return *encoder_layers(self.encoder), Layer("embedding", "dense"), Layer("head", "head")
 
 
 def cosines(levels: jax.Array, count: int) -> jax.Array:
@@ -88,11 +88,9 @@ def cosines(levels: jax.Array, count: int) -> jax.Array:
     return jnp.cos(jnp.pi * jnp.arange(1, count + 1, dtype=jnp.float32) * levels[..., None])
 
 
-def encoder_connections(encoder: nn.Module, after: str = "head") -> tuple[Connection, ...]:
-    """Return an encoder's connections, as they are called in a network that has it as `encoder`.
+def encoder_layers(encoder: nn.Module, features: str = "head") -> tuple[Layer, ...]:
+    """Return an encoder's layers, as they are called in a network that has it as `encoder`.
 
-    `after`: the one layer that its features feed; empty if there are several, and that connection is left out.
+    `features`: the one layer that its features feed; empty if there are several.
     """
-    pairs = getattr(encoder, "connections", ())
-    named = ((one, f"encoder/{other}" if other else after) for one, other in pairs)
-    return tuple(Connection(f"encoder/{one}", target) for one, target in named if target)
+    return nested(declared_layers(encoder), "encoder", features=features)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +12,20 @@ from jax.nn.initializers import Initializer
 
 from baselines.networks.max_pool import max_pool
 from baselines.networks.norms import normalized
-from suite.contracts.agent import record_units
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
+from suite.contracts.encoder import FEATURES, Layer, nested, record_units
 
 STACKS = (16, 32, 32)
-FEATURES = 512
+UNITS = 512
 BLOCKS = 2
+
+
+class ImpalaSettings(Settings):
+    """Settings of the Impala network."""
+
+    width: int
+    layer_norm: bool
+    variant: Literal["A", "B", "C", "D"]
 
 
 class Block(nn.Module):
@@ -51,6 +60,19 @@ class Stack(nn.Module):
         return x
 
 
+def stack_layers(*, layer_norm: bool) -> Iterator[Layer]:
+    """Yield the layers of a stack; the input of a block is what the last convolution before it put out."""
+    yield Layer("conv", "convolution")
+    before = "conv"
+    for block in (f"block{index}" for index in range(BLOCKS)):
+        yield Layer(f"{block}/conv0", "convolution", feeds=f"{block}/conv1")
+        yield Layer(f"{block}/conv1", "convolution")
+        if layer_norm:
+            yield Layer(f"{block}/input_norm", "norm", of=before)
+            yield Layer(f"{block}/conv0_norm", "norm", of=f"{block}/conv0")
+        before = f"{block}/conv1"
+
+
 class Impala(nn.Module):
     """Three stacks, their `channels` times `width`, and a dense layer of as many `features`.
 
@@ -61,7 +83,7 @@ class Impala(nn.Module):
     kernel_init: Initializer
     layer_norm: bool = False
     channels: tuple[int, int, int] = STACKS
-    features: int = FEATURES
+    features: int = UNITS
 
     def setup(self) -> None:
         """Name the layers."""
@@ -87,25 +109,28 @@ class Impala(nn.Module):
         return record_units(self, "dense", nn.relu(self._normalized("dense", self.dense(flat))))
 
     @property
-    def connections(self) -> tuple[tuple[str, str], ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """The first convolution of a block feeds the second alone; what joins the skip path feeds all that follows."""
-        blocks = (f"stack{stack}/block{block}" for stack in range(len(STACKS)) for block in range(BLOCKS))
-        return (*((f"{block}/conv0", f"{block}/conv1") for block in blocks), ("dense", ""))
+        own = tuple(stack_layers(layer_norm=self.layer_norm))
+        stacks = (layer for stack in range(len(STACKS)) for layer in nested(own, f"stack{stack}"))
+        last = f"stack{len(STACKS) - 1}/block{BLOCKS - 1}/conv1"
+        norms = (Layer("stacks_norm", "norm", of=last), Layer("dense_norm", "norm", of="dense"))
+        return (*stacks, Layer("dense", "dense", feeds=FEATURES), *(norms if self.layer_norm else ()))
 
     def _normalized(self, layer: str, x: jax.Array) -> jax.Array:
         return jnp.asarray(getattr(self, f"{layer}_norm")(x)) if self.layer_norm else x
 
 
-def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:
+def make(settings: ImpalaSettings, *, kernel_init: Initializer) -> nn.Module:
     """Build the encoder from its card's settings; `kernel_init` is for the stacks' entry and the dense layer."""
-    width = int(settings["width"])
-    channels, features = _VARIANTS[str(settings.get("variant", "A"))](width)
-    return Impala(width, kernel_init, bool(settings.get("layer_norm", False)), channels, features)
+    width = settings.width
+    channels, features = _VARIANTS[settings.variant](width)
+    return Impala(width, kernel_init, settings.layer_norm, channels, features)
 
 
 _VARIANTS: dict[str, Callable[[int], tuple[tuple[int, int, int], int]]] = {
-    "A": lambda width: (STACKS, FEATURES),
-    "B": lambda width: ((32, 64, 64), FEATURES * width),
-    "C": lambda width: ((32, 64, 64), FEATURES // 2 * width),
-    "D": lambda width: (STACKS, FEATURES * width),
+    "A": lambda width: (STACKS, UNITS),
+    "B": lambda width: ((32, 64, 64), UNITS * width),
+    "C": lambda width: ((32, 64, 64), UNITS // 2 * width),
+    "D": lambda width: (STACKS, UNITS * width),
 }

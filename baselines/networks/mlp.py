@@ -6,10 +6,16 @@ import jax
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.contracts.agent import record_units
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
+from suite.contracts.encoder import FEATURES, Layer, record_units
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
+
+
+class MLPSettings(Settings):
+    """Settings of the perceptron."""
+
+    width: int
 
 
 class MLP(nn.Module):
@@ -23,25 +29,25 @@ class MLP(nn.Module):
     def __call__(self, observation: jax.Array) -> jax.Array:
         """Map float32 [B, D] to float32 features [B, F], the last layer's units."""
         x = observation
-        for layer, units in zip(self._layers(), self.units, strict=True):
+        for layer, units in zip(self._names(), self.units, strict=True):
             x = nn.Dense(units, kernel_init=self.kernel_init, name=layer)(x)
             x = record_units(self, layer, ACTIVATIONS[self.activation](x))
         return x
 
     @property
-    def connections(self) -> tuple[tuple[str, str], ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """Every layer feeds the next one alone."""
-        layers = self._layers()
-        return tuple(zip(layers, (*layers[1:], ""), strict=True))
+        names = self._names()
+        return tuple(Layer(name, "dense", feeds) for name, feeds in zip(names, (*names[1:], FEATURES), strict=True))
 
-    def _layers(self) -> tuple[str, ...]:
+    def _names(self) -> tuple[str, ...]:
         return tuple(f"dense{number}" for number in range(1, len(self.units) + 1))
 
 
-def make(settings: dict[str, Value], *, units: tuple[int, ...], activation: str, kernel_init: Initializer) -> nn.Module:
+def make(settings: MLPSettings, *, units: tuple[int, ...], activation: str, kernel_init: Initializer) -> nn.Module:
     """Build one network from its card's settings; every kernel starts from `kernel_init`, every bias at zero.
 
     `units`: of each layer at width 1. `activation`: `relu` or `tanh`.
     """
-    width = int(settings["width"])
+    width = settings.width
     return MLP(tuple(count * width for count in units), activation, kernel_init)

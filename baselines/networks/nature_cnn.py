@@ -7,10 +7,18 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.contracts.agent import record_units
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
+from suite.contracts.encoder import FEATURES, Layer, record_units
 
-FEATURES = 512
+UNITS = 512
+
+
+class NatureSettings(Settings):
+    """Settings of the Nature network."""
+
+    width: int
+    layer_norm: bool
+    scale_dense: bool
 
 
 class NatureCNN(nn.Module):
@@ -22,7 +30,7 @@ class NatureCNN(nn.Module):
     width: int
     kernel_init: Initializer
     layer_norm: bool = False
-    features: int = FEATURES
+    features: int = UNITS
 
     def setup(self) -> None:
         """Name the layers."""
@@ -30,7 +38,7 @@ class NatureCNN(nn.Module):
         self.conv2 = self._conv(channels=64, size=4, stride=2)
         self.conv3 = self._conv(channels=64, size=3, stride=1)
         self.dense = nn.Dense(self.features, kernel_init=self.kernel_init)
-        for layer in ("conv1", "conv2", "conv3", "dense") if self.layer_norm else ():
+        for layer in self._normalized():
             setattr(self, f"{layer}_norm", nn.LayerNorm())
 
     def __call__(self, observation: jax.Array) -> jax.Array:
@@ -49,9 +57,18 @@ class NatureCNN(nn.Module):
         return self._units("dense", flat)
 
     @property
-    def connections(self) -> tuple[tuple[str, str], ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """Every layer feeds the next one alone."""
-        return (("conv1", "conv2"), ("conv2", "conv3"), ("conv3", "dense"), ("dense", ""))
+        return (
+            Layer("conv1", "convolution", feeds="conv2"),
+            Layer("conv2", "convolution", feeds="conv3"),
+            Layer("conv3", "convolution", feeds="dense"),
+            Layer("dense", "dense", feeds=FEATURES),
+            *(Layer(f"{layer}_norm", "norm", of=layer) for layer in self._normalized()),
+        )
+
+    def _normalized(self) -> tuple[str, ...]:
+        return ("conv1", "conv2", "conv3", "dense") if self.layer_norm else ()
 
     def _conv(self, *, channels: int, size: int, stride: int) -> nn.Conv:
         return nn.Conv(
@@ -69,8 +86,8 @@ class NatureCNN(nn.Module):
         return record_units(self, layer, nn.relu(x))
 
 
-def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:
+def make(settings: NatureSettings, *, kernel_init: Initializer) -> nn.Module:
     """Build the encoder from its card's settings; every kernel starts from `kernel_init`, every bias at zero."""
-    width = int(settings["width"])
-    features = FEATURES * width if settings.get("scale_dense", False) else FEATURES
-    return NatureCNN(width, kernel_init, bool(settings.get("layer_norm", False)), features)
+    width = settings.width
+    features = UNITS * width if settings.scale_dense else UNITS
+    return NatureCNN(width, kernel_init, settings.layer_norm, features)

@@ -1,4 +1,4 @@
-"""What the Atari 100k agents share: Rainbow's parts (Hessel et al. 2018), each on or off, as Dopamine's full Rainbow.
+"""Rainbow's parts (Hessel et al. 2018), each on or off, as Atari 100k agents have them from Dopamine's full Rainbow.
 
 Always on: dueling networks (Wang et al. 2016) and double Q-learning (van Hasselt et al. 2016).
 """
@@ -17,7 +17,8 @@ from baselines.losses.distributional import cross_entropy, expectation, project
 from baselines.losses.value import huber
 from baselines.networks.dueling import DuelingNetwork
 from baselines.parts.value_based import Penalty, greedy, priorities_from, unit_outputs
-from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params
+from suite.contracts.encoder import MakeEncoder
 from suite.errors import UsageError
 
 
@@ -101,7 +102,7 @@ def build(parts: Parts, network: MakeEncoder, actions: int, optimizer: Any, plan
         optimizer,
         plan,
         activations,
-        dueling_network.connections,
+        dueling_network.layers,
         evaluate if own_exploration else None,
     )
 

@@ -1,4 +1,4 @@
-"""What C51 and QR-DQN share: N numbers for each action from one head, and a loss of those of the taken action."""
+"""The head that C51 and QR-DQN share, N numbers for each action, and the loss of those of the taken action."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import jax.numpy as jnp
 
 from baselines.networks.heads import DistributionNetwork
 from baselines.parts.value_based import (
+    AdamSettings,
     adam,
-    data_plan,
     fan_in_uniform,
     greedy,
     mean_taken,
     priorities_from,
     unit_outputs,
 )
-from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, MakeEncoder, Params
-from suite.contracts.card import Value
+from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params
+from suite.contracts.encoder import MakeEncoder
 
 Means = Callable[[jax.Array], jax.Array]
 """From the head's numbers, float32 [..., N], to the expected returns [...] that they stand for."""
@@ -27,19 +27,15 @@ TransitionLoss = Callable[[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array
 
 
 def build(
-    settings: dict[str, Value],
+    settings: AdamSettings,
     network: MakeEncoder,
     actions: int,
     atoms: int,
     means: Means,
     transition_loss: TransitionLoss,
-    plan: DataPlan | None = None,
+    plan: DataPlan,
 ) -> Agent:
-    """Build an agent with `atoms` numbers for each action, which acts greedily on their `means`.
-
-    `plan`: that of the settings if there is none.
-    """
-    plan = data_plan(settings) if plan is None else plan
+    """Build an agent with `atoms` numbers for each action, which acts greedily on their `means`."""
     kernel_init = fan_in_uniform()
     distribution = DistributionNetwork(network(kernel_init=kernel_init), actions, atoms, kernel_init)
 
@@ -72,4 +68,4 @@ def build(
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(distribution, params, observation)
 
-    return Agent(init, act, update, adam(settings), plan, activations, distribution.connections)
+    return Agent(init, act, update, adam(settings), plan, activations, distribution.layers)

@@ -192,6 +192,9 @@ def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
     without = sum(run.finished and run.score is None for run in runs)
     if without:
         notes.append(f"{without} without an episode in the scored window")
+    missed = Counter(text for run in runs for text in run.unreached)
+    for text, count in missed.items():
+        notes.append(f"not reached{'' if count == len(runs) else f' in {count} of {len(runs)} runs'}: {text}")
     return tuple(notes)
 
 

@@ -1,4 +1,4 @@
-"""What the pages show, as frozen values: templates loop over them and format, nothing more."""
+"""Values that the pages show, frozen: templates loop over them and format, nothing more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much every run moves the interquartile mean, and the standard error that follows.
+"""Influence of every run on the interquartile mean, and the standard error that follows.
 
 A trimmed mean reacts to a run as the mean of the winsorized values does: values below the lowest or above the highest
 that is kept count as those. With w the winsorized scores, k the share of the weight that is kept, T games and R_g runs

@@ -1,4 +1,4 @@
-"""Which runs to make next: where one more tells the most per hour, until differences of a given size are found."""
+"""Plans of runs: where one more tells the most per hour, until differences of a given size are found."""
 
 from __future__ import annotations
 

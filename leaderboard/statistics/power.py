@@ -1,4 +1,4 @@
-"""How many runs a difference needs to be found."""
+"""Power: how many runs a difference needs to be found."""
 
 from __future__ import annotations
 

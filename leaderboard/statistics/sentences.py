@@ -1,4 +1,4 @@
-"""What a comparison says, in words: the verdict first, then what it rests on and what to mind."""
+"""Sentences of a comparison: the verdict first, then what it rests on and what to mind."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
 
 from suite.contracts.card import Value
+from suite.contracts.encoder import Layer, MakeEncoder
+from suite.contracts.goals import Goal
 
 Params = Any
 """A pytree of arrays, as flax names it."""
-_UNITS = "_units"
 
 
 class Batch(NamedTuple):
@@ -79,18 +79,6 @@ class Feedback(NamedTuple):
 
     metrics: dict[str, jax.Array]
     priorities: jax.Array | None = None
-
-
-class Connection(NamedTuple):
-    """A layer whose units feed exactly one other layer; a layer is named by the path of its parameters.
-
-    `source`: say `encoder/conv1`, with parameters `kernel` (units on the last axis) and `bias`. `target`: the layer
-    whose kernel has these units on its last axis but one. Where a feature map of P positions was flattened in between,
-    unit u of U is the target's inputs u, u + U, u + 2 U, ... (P of them).
-    """
-
-    source: str
-    target: str
 
 
 class ApplyGradients(Protocol):
@@ -158,7 +146,7 @@ class Agent(NamedTuple):
     `optimizer`: the published optimizer, which the suite wraps.
     `activations(params, observation)`: what units put out, after their non-linearity, for uint8 [B, height, width,
     stack]: float32 [B, ..., units] by layer, of the layers that have a non-linearity of their own.
-    `connections`: of the layers whose units can be recycled; see `Connection`.
+    `layers`: every layer of the agent's network, with its role and what it feeds; see `Layer`.
     `evaluate`: as `act`, without exploration of the agent's own; None if there is none in `act`.
 
     In continuous control observations are float32 [B, D] and actions float32 [B, A]; `legal` is of no use there.
@@ -166,6 +154,7 @@ class Agent(NamedTuple):
     `acting(learner)`: what `act` and `evaluate` get as `params`; None: the learner's parameters.
     `prepare(learner, trajectory)`: for on-policy agents; the learner with its statistics brought up to date, and the
     batch of all T rows from which the updates' rows are taken.
+    `goals`: numbers that its schedules are to reach; what a run does not reach of them is said and recorded.
 
     Parameters that depend on the number of actions have them on their last axis, action-major: that is where one
     program for several games pads them with zeros. What is padded never receives a gradient if illegal actions are
@@ -178,57 +167,17 @@ class Agent(NamedTuple):
     optimizer: Any
     plan: DataPlan
     activations: Callable[[Params, jax.Array], dict[str, jax.Array]]
-    connections: tuple[Connection, ...]
+    layers: tuple[Layer, ...]
     evaluate: Callable[[Params, jax.Array, jax.Array, jax.Array], jax.Array] | None = None
     statistics: Callable[[jax.Array], Any] | None = None
     acting: Callable[[Learner], Any] | None = None
     prepare: Callable[[Learner, Trajectory], tuple[Learner, Batch]] | None = None
+    goals: tuple[Goal, ...] = ()
 
 
 class MakeAgent(Protocol):
-    """What an entry point in the group `suite.agents` is."""
+    """What the registry makes of an entry point in the group `suite.agents`."""
 
-    def __call__(self, settings: dict[str, Value], network: MakeEncoder, actions: int) -> Agent:
+    def __call__(self, values: Mapping[str, Value], network: MakeEncoder, actions: int) -> Agent:
         """Build the agent for `actions` discrete actions, or action dimensions, from its card's resolved settings."""
         ...
-
-
-class MakeEncoder(Protocol):
-    """A network with its settings filled in: observation to features, in the initialization that the agent wants."""
-
-    def __call__(self, **initializers: Any) -> Any:
-        """Return a flax module that maps uint8 [B, height, width, stack] to float32 features [B, F].
-
-        For `Agent.connections` it has a property `connections`: pairs of its own layers' names, source and target, the
-        target being empty where the features are meant. For `Agent.activations` it calls `record_units`.
-        Agents that work between feature maps and features want two more methods, of which the whole is made:
-        `torso(observation)`, the flattened feature maps float32 [B, D], and `final(flat)`, from [..., D] to [..., F].
-        """
-        ...
-
-
-def bare_encoder(encoder: Any) -> Any:
-    """Return an encoder without what methods put around it: its own settings are attributes of that."""
-    return getattr(encoder, "inner", encoder)
-
-
-def changed_features(encoder: Any, features: jax.Array) -> jax.Array:
-    """Return features float32 [..., F] as methods want them, where an agent computed them in the encoder's place."""
-    change = getattr(encoder, "change", None)
-    return features if change is None else jnp.asarray(change(features))
-
-
-def record_units(module: Any, layer: str, units: jax.Array) -> jax.Array:
-    """Note what the units of a layer of this flax module put out, float32 [B, ..., units], and return it unchanged.
-
-    Costs nothing but where `recorded_units` asks for it.
-    """
-    if not module.is_initializing():
-        module.sow("activations", layer + _UNITS, units)
-    return units
-
-
-def recorded_units(collections: Mapping[str, Any]) -> dict[str, jax.Array]:
-    """Return what was noted, by layer, from the variables of `apply(..., mutable=["activations"])`."""
-    leaves = jax.tree_util.tree_leaves_with_path(collections.get("activations", {}), is_leaf=lambda x: type(x) is tuple)
-    return {"/".join(str(key.key) for key in path).removesuffix(_UNITS): units[-1] for path, units in leaves}

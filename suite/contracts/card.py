@@ -16,6 +16,15 @@ Value = bool | int | float | str
 """A setting's value: a JSON scalar."""
 
 
+class Settings(BaseModel):
+    """A component's settings as its factory takes them: a subclass has one field for each setting on the card.
+
+    The annotation of a factory's first parameter names the class, and the suite fills it in from the resolved values.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
 class Setting(BaseModel):
     """One published setting: its value and everything a reader needs to trust it."""
 

@@ -16,8 +16,10 @@ import jax
 import numpy as np
 import optax
 
-from suite.contracts.agent import ApplyGradients, Batch, Connection, Learner, Params
+from suite.contracts.agent import ApplyGradients, Batch, Learner, Params
 from suite.contracts.card import Value
+from suite.contracts.encoder import Layer
+from suite.contracts.goals import Goal
 
 State = Any
 """A method's own pytree of arrays; `()` if it has none."""
@@ -92,6 +94,7 @@ class Method:
     `source`: the config_id of a run of the same game and seed to start from, in the same output directory.
     `adopt(state, arrays)`: host side; the state, given the arrays of that run's last checkpoint by name.
     `milestones`: gradient steps that `--dry-run` names.
+    `goals`: numbers that it promises; what a run does not reach of them, and of `due`, is said and recorded.
     """
 
     id: str
@@ -109,6 +112,7 @@ class Method:
     source: str = ""
     adopt: Callable[[State, Mapping[str, Any]], State] = _same_state
     milestones: Mapping[str, int] | None = None
+    goals: tuple[Goal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +120,20 @@ class Context:
     """What a method may know of the run: never the game.
 
     `total_updates`: nominal gradient steps of the task's full budget. `shapes`: the parameter tree as shapes and
-    dtypes. `connections`: which layer feeds which, see `Agent`. `learning_rate`: the agent's.
+    dtypes. `layers`: what each layer is and which it feeds; `layers_of` and `connections_of` of the network contract
+    answer from them. `learning_rate`: the agent's.
     """
 
     total_updates: int
     shapes: Params
-    connections: tuple[Connection, ...] = ()
+    layers: tuple[Layer, ...] = ()
     learning_rate: float = 0.0
 
 
 class MakeMethod(Protocol):
-    """What an entry point in the group `suite.methods` is."""
+    """What the registry makes of an entry point in the group `suite.methods`."""
 
-    def __call__(self, settings: dict[str, Value], context: Context) -> Method:
+    def __call__(self, values: Mapping[str, Value], context: Context) -> Method:
         """Build the method from the resolved settings of its card."""
         ...
 

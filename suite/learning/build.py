@@ -1,4 +1,4 @@
-"""From a spec to a compiled configuration: the only place where agent, network and methods meet."""
+"""The build of a configuration, from a spec to programs: the only place where agent, network and methods meet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import jax
 from flax import linen as nn
 
 from suite.contracts import registry
-from suite.contracts.agent import Agent, DataPlan
+from suite.contracts.agent import Agent, DataPlan, Params
+from suite.contracts.encoder import Layer, declared_layers
 from suite.contracts.method import Context, Method
 from suite.experience.domains import domain_of
 from suite.experience.observations import Frames, Inputs, Vectors
@@ -54,22 +55,26 @@ def build(spec: Spec, game: Game) -> tuple[Agent, tuple[Method, ...]]:
 
 
 def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Method, ...]]:
-    task = load_task(spec.task)
     network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
-    agent: Agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
-    context = Context(
-        total_updates=full_updates(task, agent.plan),
-        shapes=_shapes(inputs, agent),
-        connections=agent.connections,
-        learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
-    )
-    methods = tuple(_method(component, context) for component in spec.methods)
+    agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
+    methods = methods_for(agent, spec, inputs)
     changes = [method.features for method in methods if method.features is not None]
     if changes:
         agent = registry.load("agent", spec.agent.id)(
             dict(spec.agent.settings), lambda **initializers: _Changed(network(**initializers), tuple(changes)), actions
         )
     return agent, methods
+
+
+def methods_for(agent: Agent, spec: Spec, inputs: Inputs) -> tuple[Method, ...]:
+    """Return the methods of a spec around an agent."""
+    context = Context(
+        total_updates=full_updates(load_task(spec.task), agent.plan),
+        shapes=shapes_of(agent, inputs),
+        layers=agent.layers,
+        learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
+    )
+    return tuple(_method(component, context) for component in spec.methods)
 
 
 class _Changed(nn.Module):
@@ -83,9 +88,9 @@ class _Changed(nn.Module):
         nn.share_scope(self, self.inner)
 
     @property
-    def connections(self) -> tuple[tuple[str, str], ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """Those of the encoder."""
-        return getattr(self.inner, "connections", ())
+        return declared_layers(self.inner)
 
     def __call__(self, observation: jax.Array) -> jax.Array:
         """Map uint8 [B, height, width, stack] to float32 features [B, F]."""
@@ -114,12 +119,19 @@ def full_updates(task: Task, plan: DataPlan) -> int:
     return plan.nominal_updates(task.agent_steps(task.budget.length))
 
 
+def unreached(spec: Spec, game: Game) -> tuple[str, ...]:
+    """Return what a run of the configuration will not reach of its agent and methods, a sentence each; () as a rule."""
+    task, programs = load_task(spec.task), programs_for(spec, game)
+    updates, full = (programs.plan.updates_by(task.agent_steps(frames)) for frames in (spec.frames, task.budget.length))
+    return programs.unreached(spec.agent.id, updates, full)
+
+
 def _method(component: Component, context: Context) -> Method:
-    method: Method = registry.load("method", component.id)(dict(component.settings), context)
-    return method
+    return registry.load("method", component.id)(dict(component.settings), context)
 
 
-def _shapes(inputs: Inputs, agent: Agent) -> object:
+def shapes_of(agent: Agent, inputs: Inputs) -> Params:
+    """Return an agent's parameters as shapes and dtypes."""
     return jax.eval_shape(lambda key: agent.init(key, inputs.network(inputs.blank())), jax.random.key(0))
 
 

@@ -12,6 +12,7 @@ from suite.checks.method.trial import quick_compilation
 from suite.contracts import registry
 from suite.contracts.agent import Agent, Batch
 from suite.contracts.card import Value
+from suite.contracts.encoder import FEATURES, Layer
 from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 
 OBSERVATION = (3, 3, 2)
@@ -34,6 +35,10 @@ class TinyEncoder(nn.Module):
     def __call__(self, observation: jax.Array) -> jax.Array:
         x = observation.astype(jnp.float32).reshape((observation.shape[0], -1)) / 255.0
         return nn.relu(nn.Dense(5, kernel_init=self.kernel_init, name="dense")(x))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return (Layer("dense", "dense", feeds=FEATURES),)
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
 """Every baseline has a card with a source for each setting, and can be built from it."""
 
+import importlib.util
+import tomllib
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +37,49 @@ def test_cards_are_complete(kind: registry.Kind, name: str) -> None:
         assert bounded, "a range, so that a slip is refused before it costs a week"
 
 
+@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+def test_classes_of_settings_have_the_fields_of_the_cards(kind: registry.Kind, name: str) -> None:
+    annotated = registry.settings_class(registry.entry(kind, name).load())
+    assert annotated is not None
+    fields = {key: field.annotation for key, field in annotated.model_fields.items()}
+    assert {key: kind_of(annotation) for key, annotation in fields.items()} == {
+        key: (type(setting.value), () if isinstance(setting.value, bool) else setting.choices)
+        for key, setting in registry.card(kind, name).settings.items()
+    }
+    assert all(field.is_required() for field in annotated.model_fields.values()), (
+        "the card alone says what is published"
+    )
+
+
+def kind_of(annotation: Any) -> tuple[type, tuple[str, ...]]:
+    """The type of a field, and its choices if it is one of some words."""
+    return (str, get_args(annotation)) if get_origin(annotation) is Literal else (annotation, ())
+
+
+def test_descriptions_stand_once() -> None:
+    """A field that a card's base gives word for word is not given again."""
+    bases = 0
+    for kind, name in COMPONENTS:
+        path = Path(importlib.util.find_spec(registry.entry(kind, name).module).origin).with_suffix(".toml")
+        content = tomllib.loads(path.read_text())
+        if "base" not in content:
+            continue
+        bases += 1
+        base = Path(importlib.util.find_spec(content["base"]).origin).with_suffix(".toml")
+        described = tomllib.loads(base.read_text())["settings"]
+        for key, fields in content["settings"].items():
+            again = {field for field, value in fields.items() if described.get(key, {}).get(field) == value}
+            assert again <= {"value"}, f"{path}: {key}"
+    assert bases == 16
+
+
 @pytest.mark.parametrize("network", ["impala", "nature_cnn"])
 def test_published_settings_build(network: str, published: Callable) -> None:
     encoder = partial(registry.load("network", network), published("network", network))
     agent = registry.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)
     observation = jax.ShapeDtypeStruct((1, 84, 84, 4), jnp.uint8)
     params, legal = jax.eval_shape(agent.init, jax.random.key(0), observation), jnp.ones(6, jnp.bool_)
-    context = Context(agent.plan.nominal_updates(10_000_000), params, agent.connections, 6.25e-5)
+    context = Context(agent.plan.nominal_updates(10_000_000), params, agent.layers, 6.25e-5)
     for name in (name for kind, name in COMPONENTS if kind == "method" and name not in ("lottery_ticket", "jaxpruner")):
         method = registry.load("method", name)(published("method", name), context)
         assert isinstance(method, Method)

@@ -17,6 +17,7 @@ from baselines.losses.distributional import expectation, midpoints
 from baselines.networks.heads import DistributionNetwork, ImplicitQuantileNetwork, QNetwork
 from suite.contracts import registry
 from suite.contracts.agent import Agent
+from suite.contracts.encoder import FEATURES, Layer
 from suite.experience.envs.base import TimeStep
 from suite.experience.observations import Frames
 from suite.experience.replay.frames import FrameReplay
@@ -84,6 +85,10 @@ class TinyEncoder(nn.Module):
 
     def final(self, flat: jax.Array) -> jax.Array:
         return nn.relu(self.dense(flat))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return (Layer("dense", "dense", feeds=FEATURES),)
 
 
 @dataclass

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from suite.contracts.encoder import FEATURES, Layer
+
 
 class Tiny(nn.Module):
     kernel_init: nn.initializers.Initializer
@@ -24,6 +26,10 @@ class Tiny(nn.Module):
     def __call__(self, observation: jax.Array) -> jax.Array:
         x = observation[:, ::6, ::6].astype(jnp.float32).reshape((observation.shape[0], -1)) / 255.0
         return nn.relu(nn.Dense(16, kernel_init=self.kernel_init, name="dense")(x))
+
+    @property
+    def layers(self):
+        return (Layer("dense", "dense", feeds=FEATURES),)
 
 
 def make(settings, *, kernel_init):

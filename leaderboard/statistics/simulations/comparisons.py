@@ -1,4 +1,4 @@
-"""How often tests, ranks and plans are right: simulated boards with the noise of published scores.
+"""Error rates of tests, ranks and plans: simulated boards with the noise of published scores.
 
 `python -m leaderboard.statistics.simulations.comparisons --out FILE` repeats the tables of docs/comparisons.md. Every
 simulated board has its own key, so that the numbers depend on neither the number of processes nor on their order.

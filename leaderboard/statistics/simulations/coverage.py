@@ -1,4 +1,4 @@
-"""How often intervals hold the truth: simulated entries with the noise of published scores.
+"""Coverage of intervals: simulated entries with the noise of published scores.
 
 `ci/simulate` repeats the tables of docs/statistics.md. Worlds are the means and spreads between runs of Dopamine's ten
 published entries, on the 15 games of `atari40m` and on four other draws of 15 games; the noise "atari 100k" is a world

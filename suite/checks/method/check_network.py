@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from suite.contracts.agent import record_units
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
+from suite.contracts.encoder import FEATURES, Layer, record_units
 
 STRIDE = 12
 
@@ -37,11 +37,11 @@ class CheckNetwork(nn.Module):
         return record_units(self, "dense", nn.relu(self.dense(x)))
 
     @property
-    def connections(self) -> tuple[tuple[str, str], ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """Every layer feeds the next one alone."""
-        return (("conv", "dense"), ("dense", ""))
+        return Layer("conv", "convolution", feeds="dense"), Layer("dense", "dense", feeds=FEATURES)
 
 
-def make(settings: dict[str, Value], *, kernel_init: Initializer) -> nn.Module:
+def make(settings: Settings, *, kernel_init: Initializer) -> nn.Module:
     """Build the encoder; it has no settings."""
     return CheckNetwork(kernel_init)

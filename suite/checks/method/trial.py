@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.contracts import registry
-from suite.contracts.agent import Agent, Learner
+from suite.contracts.agent import Agent, Learner, Params
 from suite.contracts.card import Card, Value
 from suite.contracts.method import Context, Method, due_examples, init_learner, wrap_optimizer
 from suite.errors import BadData, SuiteError
 from suite.experience.domains import domain_of
+from suite.experience.observations import Frames, Vectors
 from suite.experience.samples import Rows, Windows
 from suite.learning import build
 from suite.learning.programs import Programs
@@ -134,7 +135,8 @@ def stand_ins(cards: Sequence[Card]) -> list[str]:
 class Trial:
     """A combination of methods on an agent and the check's network (or another), for a number of actions.
 
-    `methods`: as on the command line, `A+B`; empty for none at all. `settings`: as for `--set`.
+    `methods`: as on the command line, `A+B`; empty for none at all. `settings`: as for `--set`. `disguise`: from the
+    agent and its parameters' shapes to another one, around which the methods are built.
     """
 
     methods: str
@@ -143,6 +145,7 @@ class Trial:
     settings: tuple[str, ...] = ()
     network: str = NETWORK
     batch_size: int = BATCH_SIZE
+    disguise: Callable[[Agent, Params], Agent] | None = None
 
     @cached_property
     def _spec(self) -> Spec:
@@ -162,7 +165,15 @@ class Trial:
 
     @cached_property
     def _built(self) -> tuple[Agent, tuple[Method, ...]]:
-        return build.build(self._spec, self.game)
+        agent, methods = build.build(self._spec, self.game)
+        if self.disguise is None:
+            return agent, methods
+        disguised = self.disguise(agent, build.shapes_of(agent, self._inputs))
+        return disguised, build.methods_for(disguised, self._spec, self._inputs)
+
+    @property
+    def _inputs(self) -> Frames | Vectors:
+        return domain_of(load_task(self.task)).inputs(self.game)
 
     @property
     def built(self) -> tuple[Method, ...]:
@@ -174,7 +185,7 @@ class Trial:
         """What the methods were told."""
         agent, _ = self._built
         rate = float(self._spec.agent.settings.get("learning_rate", 0.0))
-        return Context(self.total_updates, self.programs.shapes().params, agent.connections, rate)
+        return Context(self.total_updates, self.programs.shapes().params, agent.layers, rate)
 
     def method_settings(self, name: str) -> dict[str, Value]:
         """Return the settings that one of the methods was built with."""
@@ -189,7 +200,7 @@ class Trial:
     def programs(self) -> Programs:
         """The compiled side."""
         agent, methods = self._built
-        return build.compiled(agent, methods, domain_of(load_task(self.task)).inputs(self.game), self.game.actions)
+        return build.compiled(agent, methods, self._inputs, self.game.actions)
 
     @property
     def task(self) -> str:

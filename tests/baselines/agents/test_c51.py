@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from baselines.networks import impala, nature_cnn
 from baselines.networks.heads import DistributionNetwork
 from baselines.parts.value_based import fan_in_uniform
 from suite.contracts import registry
+from suite.contracts.encoder import connections_of
 from suite.contracts.method import init_learner
 from suite.learning.batching import crop_to, pad_to
 
@@ -20,7 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 OBSERVATION = (3, 3, 2)
 ACTIONS = 4
 WIDE = 18
-MODULES = {"impala": impala, "nature_cnn": nature_cnn}
 
 
 class TinyEncoder(nn.Module):
@@ -173,13 +172,15 @@ def test_published_data_plans(published, random_batch) -> None:
 @pytest.mark.parametrize("atoms", [51, 200])
 def test_parameter_counts(name: str, width: int, count: int, atoms: int) -> None:
     kernel_init = fan_in_uniform()
-    network = DistributionNetwork(MODULES[name].make({"width": width}, kernel_init=kernel_init), 18, atoms, kernel_init)
+    network = DistributionNetwork(
+        registry.load("network", name)({"width": width}, kernel_init=kernel_init), 18, atoms, kernel_init
+    )
     observation = jax.ShapeDtypeStruct((2, 84, 84, 4), jnp.uint8)
     params = jax.eval_shape(network.init, jax.random.key(0), observation)
     extra = (atoms - 51) * 18 * (512 + 1)
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count + extra
     assert jax.eval_shape(network.apply, params, observation).shape == (2, 18, atoms)
-    assert network.connections[-1] == ("encoder/dense", "head")
+    assert connections_of(params, network.layers)["encoder/dense"] == "head"
 
 
 def test_initialization_is_dopamines() -> None:

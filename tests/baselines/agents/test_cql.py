@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from baselines.agents.cql_c51 import CQLC51Settings
 from baselines.losses.conservative import conservative
 from baselines.parts import composed
 from baselines.parts.value_based import adam, offline_plan
@@ -162,7 +163,7 @@ def test_without_a_penalty_it_is_the_agent_that_it_is_made_of(name: str, setting
     elif not settings:
         plain = build("c51", published)
     else:
-        values = published("agent", "cql_c51")
+        values = CQLC51Settings(**published("agent", "cql_c51"))
         parts = composed.Parts(support=jnp.linspace(-10, 10, 51))
         plain = composed.build(parts, Table, ACTIONS, adam(values), offline_plan(values))
     target = init(agent, 1)

@@ -11,7 +11,8 @@ from flax import linen as nn
 
 from baselines.networks.noisy import factor
 from suite.contracts import registry
-from suite.contracts.agent import Batch, Learner, record_units
+from suite.contracts.agent import Batch, Learner
+from suite.contracts.encoder import FEATURES, Layer, connections_of, layers_of, record_units
 from suite.contracts.method import init_learner
 from suite.errors import UsageError
 from suite.experience.observations import Frames
@@ -44,8 +45,11 @@ class Encoder(nn.Module):
         return nn.relu(self.dense(self.torso(observation)))
 
     @property
-    def connections(self):
-        return (("zeroth", "first"), ("first", "dense"), ("dense", ""))
+    def layers(self):
+        return (
+            Layer("first", "convolution", feeds="dense"),
+            Layer("dense", "dense", feeds=FEATURES),
+        )
 
 
 def build(published, actions: int = ACTIONS, encoder=Encoder, **settings):
@@ -222,8 +226,11 @@ def test_published_plan_and_names(published) -> None:
     assert (plan.update_period, plan.updates_per_period, plan.target_update_period) == (1, 1, 2_000)
     assert (plan.replay, plan.importance_exponent, plan.noisy) == ("prioritized", 0.5, True)
     assert [plan.epsilon(step) for step in (0, 1_600, 50_000)] == [0, 0, 0]
-    assert agent.connections == (("encoder/zeroth", "encoder/first"),)
     params = jax.eval_shape(lambda: init_params(agent))
+    assert connections_of(params, agent.layers) == {}, "what fed the dense layer feeds two kernels of the noisy one"
+    assert {layer.name for layer in layers_of(params, agent.layers).values()} == {
+        *("encoder/first", "dense", "head/advantage", "head/value"),
+    }
     units = jax.eval_shape(agent.activations, params, jnp.zeros((2, *OBSERVATION), jnp.uint8))
     assert {name: leaf.shape for name, leaf in units.items()} == {"encoder/first": (2, 6), "dense": (2, 512)}
 

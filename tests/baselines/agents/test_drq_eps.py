@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from baselines.networks import nature_cnn
 from suite.contracts import registry
 from suite.contracts.agent import Batch, Learner
+from suite.contracts.encoder import connections_of
 from suite.contracts.method import init_learner
 from suite.experience.observations import Frames
 from suite.experience.samples import Windows
@@ -162,7 +162,7 @@ def test_acting_does_not_augment_and_ignores_the_key(published, random_batch) ->
 
 
 def test_published_plan_and_parameters(published) -> None:
-    agent = build(published, MANY, partial(nature_cnn.make, {"width": 1}))
+    agent = build(published, MANY, partial(registry.load("network", "nature_cnn"), {"width": 1}))
     plan = agent.plan
     assert (plan.capacity, plan.batch_size, plan.n_step, plan.warm_up) == (1_000_000, 32, 10, 1_600)
     assert (plan.update_period, plan.updates_per_period, plan.target_update_period) == (1, 1, 1)
@@ -178,16 +178,16 @@ def test_published_plan_and_parameters(published) -> None:
         "encoder/conv3": 64,
         "encoder/dense": 512,
     }
-    assert agent.connections == (
-        ("encoder/conv1", "encoder/conv2"),
-        ("encoder/conv2", "encoder/conv3"),
-        ("encoder/conv3", "encoder/dense"),
-    )
+    assert connections_of(params, agent.layers) == {
+        "encoder/conv1": "encoder/conv2",
+        "encoder/conv2": "encoder/conv3",
+        "encoder/conv3": "encoder/dense",
+    }
 
 
 def test_an_update_has_no_control_flow(published, update_program) -> None:
     # XLA's CPU compiler runs convolutions inside scan, map or cond ten times slower.
-    agent = build(published, encoder=partial(nature_cnn.make, {"width": 1}))
+    agent = build(published, encoder=partial(registry.load("network", "nature_cnn"), {"width": 1}))
     program = update_program(agent)
     assert "conv_general_dilated" in program
     assert not any(word in program for word in ("scan[", "while[", "cond["))

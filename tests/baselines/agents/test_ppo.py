@@ -12,6 +12,7 @@ from scipy import stats
 from suite.contracts import registry
 from suite.contracts.agent import Agent, Batch, Learner, Trajectory
 from suite.contracts.card import Value
+from suite.contracts.encoder import connections_of
 from suite.contracts.method import Context, View, due_signals, gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
 
@@ -344,7 +345,7 @@ def test_finds_the_way_to_the_origin() -> None:
 
 
 def method(name: str, agent: Agent, params, **changes: Value):
-    context = Context(20, jax.eval_shape(lambda: params), agent.connections, 0.01)
+    context = Context(20, jax.eval_shape(lambda: params), agent.layers, 0.01)
     return registry.load("method", name)(published("method", name) | changes, context)
 
 
@@ -388,7 +389,7 @@ def test_redo_recycles_dead_units_of_both_parts() -> None:
             own["kernel"], own["bias"] = own["kernel"].at[:, unit].set(0), own["bias"].at[unit].set(0)
     methods = (method("redo", agent, params, period=2, threshold=0.0, statistics_batch=STEPS),)
     _, after = intervened(agent, methods, params, 1)
-    assert len(agent.connections) == 4
+    assert len(connections_of(params, agent.layers)) == 4
     for part, squash in (("actor", np.tanh), ("value", partial(np.maximum, 0))):
         old, new = params["params"][part], after.params["params"][part]
         for layer, unit in dead:

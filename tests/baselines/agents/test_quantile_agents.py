@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from baselines.networks import impala, nature_cnn
 from baselines.networks.heads import ImplicitQuantileNetwork, cosines
 from baselines.parts.value_based import fan_in_uniform
 from suite.contracts import registry
-from suite.contracts.agent import record_units
+from suite.contracts.encoder import connections_of, record_units
 from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
 from suite.learning.batching import crop_to, pad_to
@@ -24,7 +23,6 @@ OBSERVATION = (3, 3, 2)
 ACTIONS = 4
 WIDE = 18
 SMALL = {"online_samples": 5, "target_samples": 7, "action_samples": 3, "embedding_size": 6}
-MODULES = {"impala": impala, "nature_cnn": nature_cnn}
 
 
 class SplitEncoder(nn.Module):
@@ -132,6 +130,26 @@ def test_implicit_losses_equal_numpy(name: str, levels: str, published, random_b
     taken = [values[row, :, action].mean() for row, action in enumerate(np.asarray(batch.a_tm1))]
     np.testing.assert_allclose(feedback.metrics["mean_q"], np.mean(taken), rtol=1e-4, atol=1e-6)
     assert feedback.priorities is None
+
+
+@pytest.mark.parametrize("name", ["iqn", "m_iqn"])
+def test_published_levels_are_drawn_for_every_transition(name: str, published) -> None:
+    assert published("agent", name)["levels"] == "transition"
+
+
+@pytest.mark.parametrize("name", ["iqn", "m_iqn"])
+def test_levels_of_their_own_divide_the_variance_by_the_batch(name: str, published, random_batch) -> None:
+    """B equal transitions: the loss is a mean of B independent draws, or B times the same draw."""
+    batch = jax.tree.map(lambda rows: jnp.repeat(rows[:1], len(rows), axis=0), random_batch(0)._replace(legal=()))
+    batch = batch._replace(legal=jnp.ones(ACTIONS, jnp.bool_))
+    size, keys, variances = len(batch.a_tm1), jax.random.split(jax.random.key(3), 2000), {}
+    for levels in ("batch", "transition"):
+        agent = build(name, published, levels=levels)
+        update = partial(agent.update, apply_gradients=with_gradients)
+        learner = fresh_learner(agent)
+        losses = jax.jit(jax.vmap(lambda key, u=update, at=learner: u(at, batch, key)[1].metrics["loss"]))(keys)
+        variances[levels] = np.var(np.asarray(losses, np.float64), ddof=1)
+    np.testing.assert_allclose(variances["batch"] / variances["transition"], size, rtol=0.25)
 
 
 def test_quantile_losses_equal_numpy(published, random_batch) -> None:
@@ -245,7 +263,9 @@ def test_learning_lowers_the_loss(name: str, published, random_batch) -> None:
 @pytest.mark.parametrize("name", ["c51", "rainbow", "qr_dqn", "iqn", "m_iqn"])
 def test_an_update_has_no_control_flow(name: str, published, update_program) -> None:
     # XLA's CPU compiler runs convolutions inside scan, map or cond ten times slower.
-    agent = registry.load("agent", name)(published("agent", name), partial(nature_cnn.make, {"width": 1}), ACTIONS)
+    agent = registry.load("agent", name)(
+        published("agent", name), partial(registry.load("network", "nature_cnn"), {"width": 1}), ACTIONS
+    )
     program = update_program(agent)
     assert "conv_general_dilated" in program
     assert not any(word in program for word in ("scan[", "while[", "cond["))
@@ -283,11 +303,11 @@ def test_cosines_by_hand() -> None:
 def test_parameter_counts(name: str, width: int, count: int) -> None:
     kernel_init = fan_in_uniform()
     network = ImplicitQuantileNetwork(
-        MODULES[name].make({"width": width}, kernel_init=kernel_init), 18, 64, kernel_init
+        registry.load("network", name)({"width": width}, kernel_init=kernel_init), 18, 64, kernel_init
     )
     observation, levels = jax.ShapeDtypeStruct((2, 84, 84, 4), jnp.uint8), jax.ShapeDtypeStruct((1, 32), jnp.float32)
     params = jax.eval_shape(network.init, jax.random.key(0), observation, levels)
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
     assert jax.eval_shape(network.apply, params, observation, levels).shape == (2, 32, 18)
     assert set(params["params"]) == {"encoder", "embedding", "head"}
-    assert network.connections[-1] == ("encoder/dense", "head")
+    assert connections_of(params, network.layers)["encoder/dense"] == "head"

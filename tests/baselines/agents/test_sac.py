@@ -11,6 +11,7 @@ import pytest
 from suite.contracts import registry
 from suite.contracts.agent import Agent, Batch, Learner
 from suite.contracts.card import Value
+from suite.contracts.encoder import connections_of
 from suite.contracts.method import Context, View, due_signals, gradient_step, init_learner, wrap_optimizer
 
 pytestmark = pytest.mark.slow
@@ -296,7 +297,7 @@ def kernels(tree):
 
 
 def method(name: str, agent: Agent, params, **changes: Value):
-    context = Context(20, jax.eval_shape(lambda: params), agent.connections, 0.01)
+    context = Context(20, jax.eval_shape(lambda: params), agent.layers, 0.01)
     return registry.load("method", name)(published("method", name) | changes, context)
 
 
@@ -335,7 +336,7 @@ def test_redo_recycles_dead_units_of_every_part() -> None:
         for name, units in jax.jit(agent.activations)(params, states).items()
     )
     _, after = intervened(agent, methods, params, 1, states)
-    assert len(agent.connections) == 6
+    assert len(connections_of(params, agent.layers)) == 6
     for part in GROUPS:
         old, new = params["params"][part], after.params["params"][part]
         for layer, unit in (("dense1", 2), ("dense2", 5)):

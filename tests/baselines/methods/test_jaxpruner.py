@@ -11,10 +11,11 @@ import optax
 import pytest
 
 from baselines.methods import jaxpruner as adapter
-from baselines.methods import magnitude_pruning
+from suite.contracts import registry
 from suite.contracts.agent import Learner
-from suite.contracts.method import Context, Method, due_signals, gradient_step, init_learner
+from suite.contracts.method import Method, due_signals, gradient_step, init_learner
 from suite.errors import UnfitEnvironment, UsageError
+from tests.support.layers import context_of
 
 STEPS = 24
 SETTINGS = {
@@ -45,8 +46,8 @@ def gradients(count: int):
 def make() -> Callable[..., Method]:
     """Return a function from changed settings to the method; skips where JaxPruner is not installed."""
     pytest.importorskip("jaxpruner", reason=f"JaxPruner is not installed ({adapter.INSTALL})")
-    context = Context(STEPS, jax.eval_shape(lambda: jax.tree.map(jnp.asarray, PARAMS)))
-    return lambda **settings: adapter.make(SETTINGS | settings, context)
+    context = context_of(STEPS, jax.eval_shape(lambda: jax.tree.map(jnp.asarray, PARAMS)))
+    return lambda **settings: registry.load("method", "jaxpruner")(SETTINGS | settings, context)
 
 
 def train(method: Method, optimizer: optax.GradientTransformation) -> list[Learner]:
@@ -98,8 +99,8 @@ def test_every_step_equals_jaxpruner_alone(make: Callable, algorithm: str, distr
 
 
 def test_magnitude_equals_our_own(make: Callable) -> None:
-    context = Context(STEPS, jax.eval_shape(lambda: jax.tree.map(jnp.asarray, PARAMS)))
-    theirs, ours = make(), magnitude_pruning.make(SETTINGS, context)
+    context = context_of(STEPS, jax.eval_shape(lambda: jax.tree.map(jnp.asarray, PARAMS)))
+    theirs, ours = make(), registry.load("method", "magnitude_pruning")(SETTINGS, context)
     assert (theirs.due, theirs.milestones) == (ours.due, ours.milestones)
     for one, other in zip(train(theirs, optax.sgd(0.1)), train(ours, optax.sgd(0.1)), strict=True):
         jax.tree.map(np.testing.assert_array_equal, one.methods[theirs.id], other.methods[ours.id])
@@ -134,5 +135,5 @@ def test_jax_itself_is_left_alone(make: Callable) -> None:
 def test_a_missing_package_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jaxpruner", None)
     with pytest.raises(UnfitEnvironment, match=r"pip install git\+https") as caught:
-        adapter.make(SETTINGS, Context(STEPS, PARAMS))
+        registry.load("method", "jaxpruner")(SETTINGS, context_of(STEPS, PARAMS))
     assert caught.value.exit_code == 3

@@ -8,12 +8,13 @@ import numpy as np
 import optax
 import pytest
 
-from baselines.methods.lottery_ticket import make
 from suite.contracts import registry
 from suite.contracts.agent import Learner
 from suite.contracts.method import Context, adopt, gradient_step, init_learner
 from suite.errors import BadData, SuiteError, UsageError
 from suite.running.checkpointing import learner_arrays
+
+make = registry.load("method", "lottery_ticket")
 
 TICKET = "0123456789abcdef"
 PARAMS = {

@@ -10,12 +10,15 @@ import numpy as np
 import optax
 import pytest
 
-from baselines.methods.magnitude_pruning import make, sparsity_fraction
+from baselines.methods.magnitude_pruning import sparsity_fraction
 from baselines.methods.masks import layer_sparsities
 from suite.contracts import registry
 from suite.contracts.agent import Learner
-from suite.contracts.method import Context, due_signals, gradient_step, init_learner
+from suite.contracts.method import due_signals, gradient_step, init_learner
 from suite.errors import UsageError
+from tests.support.layers import context_of
+
+make = registry.load("method", "magnitude_pruning")
 
 DATA = Path(__file__).parents[2] / "data"
 VECTORS = {**np.load(DATA / "jaxpruner_magnitude.npz"), **np.load(DATA / "jaxpruner_sparse.npz")}
@@ -66,7 +69,7 @@ def start(params, optimizer, method) -> Learner:
 def test_every_step_equals_jaxpruner(run: str) -> None:
     distribution, optimizer = RUNS[run]
     params = jax.tree.map(jnp.asarray, vector_tree("in/params"))
-    method = make(SETTINGS | {"distribution": distribution}, Context(STEPS, shapes_of(params)))
+    method = make(SETTINGS | {"distribution": distribution}, context_of(STEPS, shapes_of(params)))
     learner, step = start(params, optimizer, method), stepper(optimizer, method)
     for count in range(STEPS):
         learner = step(learner, vector_tree(f"in/grads/{count:02}"), due_signals([method], count))
@@ -91,7 +94,7 @@ def test_every_step_equals_jaxpruner(run: str) -> None:
 
 def test_schedule_equals_jaxpruner() -> None:
     params = vector_tree("in/params")
-    method = make(SETTINGS, Context(STEPS, shapes_of(params)))
+    method = make(SETTINGS, context_of(STEPS, shapes_of(params)))
     due = [count in method.due for count in range(STEPS)]
     np.testing.assert_array_equal(due, VECTORS["schedule/is_update_freq4_start4_end16"])
     found = [0.95 * sparsity_fraction(count, 4, 16) for count in range(STEPS)]
@@ -104,7 +107,7 @@ def test_order_within_a_due_step() -> None:
     a = jnp.array([[1.0, 1.0, 1.0, 5.0]])
     params = {"kernel": jnp.array([[4.0, 3.0, 2.0, 1.0]])}
     settings = SETTINGS | {"sparsity": 0.5, "start_fraction": 0.0, "end_fraction": 0.1, "mask_period": 2}
-    method, optimizer = make(settings, Context(10, shapes_of(params))), optax.sgd(0.1)
+    method, optimizer = make(settings, context_of(10, shapes_of(params))), optax.sgd(0.1)
     learner, step = start(params, optimizer, method), stepper(optimizer, method)
     gradient = jax.grad(lambda params: 0.5 * (jnp.sum(a * params["kernel"]) - 24.0) ** 2)
 
@@ -125,7 +128,7 @@ def test_sparsity_is_exact_and_masks_only_shrink(distribution: str) -> None:
     settings = SETTINGS | {
         "sparsity": 0.95, "distribution": distribution, "start_fraction": 0.2, "end_fraction": 0.8, "mask_period": 5,
     }  # fmt: skip
-    context = Context(100, shapes_of(params))
+    context = context_of(100, shapes_of(params))
     method, optimizer = make(settings, context), optax.adam(1e-2)
     learner, step = start(params, optimizer, method), stepper(optimizer, method)
     rng = np.random.default_rng(1)
@@ -152,7 +155,7 @@ def test_sparsity_is_exact_and_masks_only_shrink(distribution: str) -> None:
         kept = sum(int(mask["kernel"].sum()) for mask in learner.methods[method.id].values())
         assert kept == round(0.05 * sum(leaf.size for leaf in jax.tree.leaves(params) if leaf.ndim > 1))
         return
-    final = layer_sparsities(context.shapes, 0.95, distribution)
+    final = layer_sparsities(context, 0.95, distribution)
     for layer, mask in learner.methods[method.id].items():
         size = mask["kernel"].size
         assert int(mask["kernel"].sum()) == max(1, round(size * (1 - final[layer]["kernel"])))
@@ -168,7 +171,7 @@ def test_sparsity_is_exact_on_the_real_networks(network: str, distribution: str,
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape, np.float32)), shapes)
     sizes = [leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim > 1]
     settings = published("method", "magnitude_pruning") | {"distribution": distribution}
-    method = make(settings, Context(2_500_000, shapes))
+    method = make(settings, context_of(2_500_000, shapes))
     learner = Learner(params, params, (), {method.id: method.init(jax.random.key(0), params)})
     refresh = jax.jit(method.refresh)
     for updates, sparsity in {500_000: 0.95 * sparsity_fraction(500_000, 500_000, 2_000_000), 2_000_000: 0.95}.items():
@@ -186,7 +189,7 @@ def test_sparsity_is_exact_on_the_real_networks(network: str, distribution: str,
 def test_published_schedule() -> None:
     shapes = {"kernel": jax.ShapeDtypeStruct((1000, 1000), jnp.float32)}
     settings = SETTINGS | {"sparsity": 0.95, "start_fraction": 0.2, "end_fraction": 0.8, "mask_period": 1000}
-    method = make(settings, Context(2_500_000, shapes))
+    method = make(settings, context_of(2_500_000, shapes))
     assert method.milestones == {"pruning starts": 500_000, "pruning ends": 2_000_000}
     assert not any(count in method.due for count in (0, 499_000, 499_999, 500_001, 2_001_000))
     staircase = {600_000: 0.178, 800_000: 0.464, 1_000_000: 0.669, 1_500_000: 0.915, 2_000_000: 0.950}
@@ -196,10 +199,37 @@ def test_published_schedule() -> None:
     assert int(method.signal(500_000)["kernel"]) == 1_000_000 - 2  # 0.95e6 * (1 - (1 - 1 / 1.5e6)**3)
 
 
+def test_one_shot_pruning_is_one_refresh_wherever_it_falls() -> None:
+    """JaxPruner's OneShotSchedule: all of the sparsity at that very step, no multiple of a period."""
+    shapes = {"kernel": jax.ShapeDtypeStruct((20, 20), jnp.float32)}
+    settings = SETTINGS | {"start_fraction": 0.35, "end_fraction": 0.35, "distribution": "uniform", "sparsity": 0.95}
+    method = make(settings, context_of(20, shapes))
+    assert (method.due, method.milestones) == (range(7, 8), {"pruning starts": 7, "pruning ends": 7})
+    assert int(method.signal(7)["kernel"]) == 20
+    (goal,) = method.goals
+    assert (goal.after(7), goal.after(8), goal.asked) == (0.0, 0.95, 0.95)
+
+
+def test_global_raw_masks_are_the_largest_weights_of_all() -> None:
+    rng = np.random.default_rng(4)
+    params = {"a": {"kernel": rng.normal(size=(6, 5))}, "b": {"kernel": 9 * rng.normal(size=(40, 3))}}
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
+    settings = SETTINGS | {"distribution": "global_raw", "sparsity": 0.8}
+    method = make(settings, context_of(STEPS, shapes_of(params)))
+    learner = start(params, optax.sgd(0.0), method)
+    masks = method.refresh(jax.random.key(0), learner, params, method.signal(STEPS)).methods[method.id]
+    weights = np.concatenate([np.abs(np.asarray(params[name]["kernel"])).ravel() for name in "ab"])
+    limit = np.sort(weights)[-30]  # a fifth of 150 stays
+    found = np.concatenate([np.asarray(masks[name]["kernel"]).ravel() for name in "ab"])
+    np.testing.assert_array_equal(found, weights >= limit)
+    normalized = make(settings | {"distribution": "global"}, context_of(STEPS, shapes_of(params)))
+    other = normalized.refresh(jax.random.key(0), learner, params, normalized.signal(STEPS)).methods[method.id]
+    assert int(jnp.sum(other["a"]["kernel"])) > int(jnp.sum(masks["a"]["kernel"]))
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"start_fraction": 0.8, "end_fraction": 0.8}, "start_fraction"),
         ({"start_fraction": 0.9, "end_fraction": 0.8}, "start_fraction"),
         ({"mask_period": 1000}, "mask_period"),
     ],
@@ -207,4 +237,4 @@ def test_published_schedule() -> None:
 def test_impossible_schedules_are_refused(changes: dict[str, float], word: str) -> None:
     shapes = {"kernel": jax.ShapeDtypeStruct((2, 2), jnp.float32)}
     with pytest.raises(UsageError, match=word):
-        make(SETTINGS | changes, Context(STEPS, shapes))
+        make(SETTINGS | changes, context_of(STEPS, shapes))

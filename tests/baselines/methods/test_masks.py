@@ -24,6 +24,7 @@ from baselines.methods.masks import (
     random_scores,
     top,
 )
+from tests.support.layers import context_of
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -89,10 +90,10 @@ def test_uniform_and_dense_allocations() -> None:
         }
         for name, shape in SHAPES["small"].items()
     }
-    uniform = layer_sparsities(tree, 0.9, "uniform")
+    uniform = layer_sparsities(context_of(1, tree), 0.9, "uniform")
     assert jax.tree.leaves(uniform) == [0.9] * 4
     assert all(layer["bias"] is None for layer in uniform.values())
-    assert jax.tree.leaves(layer_sparsities(tree, 0.0, "erk")) == [0.0] * 4
+    assert jax.tree.leaves(layer_sparsities(context_of(1, tree), 0.0, "erk")) == [0.0] * 4
     keep = keep_counts(tree, uniform, 0.5)
     assert [int(count) for count in jax.tree.leaves(keep)] == [round(leaf.size * 0.55) for leaf in kernels(tree)]
 

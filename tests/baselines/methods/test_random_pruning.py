@@ -10,8 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from baselines.methods import magnitude_pruning, random_pruning
-from suite.contracts.method import Context, due_signals, gradient_step, init_learner
+from baselines.methods import random_pruning
+from suite.contracts import registry
+from suite.contracts.method import due_signals, gradient_step, init_learner
+from tests.support.layers import context_of
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -25,9 +27,9 @@ jitted_survivors = jax.jit(random_pruning.survivors)
 
 def test_masks_shrink_to_the_exact_counts_of_magnitude_pruning(published) -> None:
     settings = published("method", "random_pruning") | {"mask_period": 4}
-    context = Context(UPDATES, jax.eval_shape(lambda: PARAMS))
-    method = random_pruning.make(settings, context)
-    twin = magnitude_pruning.make(settings, context)
+    context = context_of(UPDATES, jax.eval_shape(lambda: PARAMS))
+    method = registry.load("method", "random_pruning")(settings, context)
+    twin = registry.load("method", "magnitude_pruning")(settings, context)
     assert (method.id, method.due, method.milestones) == ("random_pruning", twin.due, twin.milestones)
     optimizer = optax.with_extra_args_support(optax.adam(0.1))
     learner = init_learner(PARAMS, optimizer, [method], jax.random.key(0))

@@ -9,17 +9,22 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.methods.redo import ID, dormancy, inputs_of, make
-from baselines.networks import impala, nature_cnn
+from baselines.methods.redo import ID, dormancy, inputs_of
 from baselines.networks.heads import QNetwork
-from suite.contracts.agent import Connection, recorded_units
+from suite.contracts import registry
+from suite.contracts.encoder import Layer, connections_of, recorded_units
 from suite.contracts.method import Context, Method, View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("quick")
+make = registry.load("method", "redo")
 
 SETTINGS = {"threshold": 0.0, "period": 5, "statistics_batch": 2, "end_fraction": 1.0}
-CONNECTIONS = (Connection("conv", "dense"), Connection("dense", "head"))
+LAYERS = (
+    Layer("conv", "convolution", feeds="dense"),
+    Layer("dense", "dense", feeds="head"),
+    Layer("head", "head"),
+)
 STEPS = 20
 
 
@@ -65,8 +70,8 @@ def hand_learner(method: Method, params=None):
     return learner._replace(opt_state=(adam._replace(mu=filled(adam.mu, 1.0), nu=filled(adam.nu, 1.0)), ()))
 
 
-def made(connections=CONNECTIONS, **changes):
-    return make(SETTINGS | changes, Context(STEPS, jax.eval_shape(hand_params), connections))
+def made(layers=LAYERS, **changes):
+    return make(SETTINGS | changes, Context(STEPS, jax.eval_shape(hand_params), layers))
 
 
 def test_score_is_the_mean_output_over_the_layers_mean() -> None:
@@ -146,16 +151,18 @@ def test_repeating_a_channel_over_neighbouring_inputs_would_cut_live_units() -> 
 class Bench:
     """A network of the suite on small screens, with units that can be killed."""
 
-    def __init__(self, module, size: int, **changes) -> None:
+    def __init__(self, name: str, size: int, **changes) -> None:
         kernel_init = nn.initializers.xavier_uniform()
-        self.network = QNetwork(module.make({"width": 1, **changes}, kernel_init=kernel_init), 3, kernel_init)
+        encoder = registry.load("network", name)({"width": 1, **changes}, kernel_init=kernel_init)
+        self.network = QNetwork(encoder, 3, kernel_init)
         self.states = jax.random.randint(jax.random.key(1), (2, size, size, 2), 0, 256).astype(jnp.uint8)
         shapes = jax.eval_shape(self.network.init, jax.random.key(0), self.states)
         self.params, self.fresh = (random_params(shapes, seed) for seed in range(2))
         for leaf in ("bias", "scale"):
             self.fresh = fill(self.fresh, leaf, float(leaf == "scale"))
         self.q_values = jax.jit(self.network.apply)
-        self.method = make(SETTINGS, Context(STEPS, shapes, self.network.connections))
+        self.method = make(SETTINGS, Context(STEPS, shapes, self.network.layers))
+        self.connections = connections_of(shapes, self.network.layers)
         self._recycle = jax.jit(self._recycled)
 
     def activations(self, params, observation):
@@ -202,12 +209,12 @@ def find(params, layer: str):
 
 @pytest.fixture(scope="module")
 def nature() -> Bench:
-    return Bench(nature_cnn, 12)
+    return Bench("nature_cnn", 12)
 
 
 @pytest.fixture(scope="module")
 def residual() -> Bench:
-    return Bench(impala, 9)
+    return Bench("impala", 9)
 
 
 def assert_recycled(bench: Bench, source: str, target: str, units, before, after) -> None:
@@ -223,7 +230,7 @@ def assert_recycled(bench: Bench, source: str, target: str, units, before, after
 def test_dead_units_are_replaced_without_a_change_of_function(name: str, request: pytest.FixtureRequest) -> None:
     bench: Bench = request.getfixturevalue(name)
     before, dead = bench.params, {}
-    for index, (source, _) in enumerate(bench.network.connections):
+    for index, (source, _) in enumerate(bench.connections.items()):
         units = np.zeros(find(before, source)["bias"].size, bool)
         units[[index % 3, 7 + index]] = True
         before, dead[source] = bench.kill(before, source, units), units
@@ -231,7 +238,7 @@ def test_dead_units_are_replaced_without_a_change_of_function(name: str, request
     dormant = {source: np.asarray(scores[source]) <= 0 for source in dead}
     assert all(np.all(dormant[source] >= dead[source]) for source in dead)
     after = bench.recycle(before)
-    for source, target in bench.network.connections:
+    for source, target in bench.connections.items():
         assert_recycled(bench, source, target, dormant[source], before, after)
     np.testing.assert_allclose(
         bench.q_values(after, bench.states), bench.q_values(before, bench.states), rtol=1e-5, atol=1e-6
@@ -245,7 +252,7 @@ def test_dead_units_are_replaced_without_a_change_of_function(name: str, request
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_any_dead_units_of_a_residual_network(residual: Bench, data: st.DataObject) -> None:
-    source, target = data.draw(st.sampled_from(residual.network.connections))
+    source, target = data.draw(st.sampled_from([*residual.connections.items()]))
     size = find(residual.params, source)["bias"].size
     units = np.zeros(size, bool)
     units[data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=size))] = True
@@ -263,7 +270,7 @@ def test_any_dead_units_of_a_residual_network(residual: Bench, data: st.DataObje
 )
 def test_the_public_codes_next_layer_is_fed_by_live_units(residual: Bench, source: str, published: str) -> None:
     """Its list has four of a stack's five convolutions, so that the fourth's successor is the next stack's entry."""
-    assert published != dict(residual.network.connections)[source] == source.replace("conv0", "conv1")
+    assert published != residual.connections[source] == source.replace("conv0", "conv1")
     units = np.arange(find(residual.params, source)["bias"].size) < 8
     before = residual.kill(residual.params, source, units)
     wrong = jax.tree.map(lambda leaf: leaf, before)
@@ -277,7 +284,7 @@ def test_the_public_codes_next_layer_is_fed_by_live_units(residual: Bench, sourc
 
 
 def test_a_units_normalization_is_initialized_with_it() -> None:
-    bench = Bench(nature_cnn, 8, layer_norm=True)
+    bench = Bench("nature_cnn", 8, layer_norm=True)
     before = jax.tree.map(lambda leaf: leaf, bench.params)
     norm = find(before, "encoder/conv2_norm")
     norm["bias"] = norm["bias"].at[5].set(-1e6)
@@ -331,7 +338,7 @@ def test_other_methods_states_do_not_count() -> None:
 
 
 def test_what_cannot_work_is_refused() -> None:
-    with pytest.raises(UsageError, match="connections"):
-        made(connections=())
+    with pytest.raises(UsageError, match="feed one other layer alone"):
+        made(layers=tuple(layer._replace(feeds="") for layer in LAYERS))
     with pytest.raises(UsageError, match=f"method.{ID}.period"):
         made(period=STEPS)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from baselines.methods import l2_features, l2_init, weight_decay
+from baselines.methods import l2_features
 from suite.contracts import registry
-from suite.contracts.method import Context, gradient_step, init_learner, wrap_optimizer
+from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
 from suite.experience.observations import Frames
 from suite.experience.samples import Windows
@@ -23,6 +23,7 @@ from suite.learning.programs import Programs
 from suite.rng import Streams
 from suite.running.request import Request, resolve
 from suite.tasks import Game
+from tests.support.layers import context_of
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -30,16 +31,16 @@ RATE = 0.1
 EPSILON = 1e-3
 PARAMS = {"kernel": jnp.array([[1.0, -2.0], [0.5, 4.0]]), "bias": jnp.array([3.0, -1.0])}
 GRADIENTS = {"kernel": jnp.array([[0.3, 0.0], [-0.2, 0.1]]), "bias": jnp.array([0.0, 0.4])}
-CONTEXT = Context(100, jax.eval_shape(lambda: PARAMS), learning_rate=RATE)
+CONTEXT = context_of(100, jax.eval_shape(lambda: PARAMS), learning_rate=RATE)
 SGD, ADAM = optax.sgd(RATE), optax.adam(RATE, eps=EPSILON)
 
 
 def decay(coefficient: float, *, decoupled: bool):
-    return weight_decay.make({"coefficient": coefficient, "decoupled": decoupled}, CONTEXT)
+    return registry.load("method", "weight_decay")({"coefficient": coefficient, "decoupled": decoupled}, CONTEXT)
 
 
 def pull(coefficient: float):
-    return l2_init.make({"coefficient": coefficient}, CONTEXT)
+    return registry.load("method", "l2_init")({"coefficient": coefficient}, CONTEXT)
 
 
 def started(optimizer, *methods):
@@ -94,8 +95,9 @@ def test_decoupled_decay_equals_adamw() -> None:
 
 
 def test_decoupled_decay_needs_a_learning_rate() -> None:
+    decoupled = partial(registry.load("method", "weight_decay"), {"coefficient": 0.1, "decoupled": True})
     with pytest.raises(UsageError, match="learning rate"):
-        weight_decay.make({"coefficient": 0.1, "decoupled": True}, Context(100, CONTEXT.shapes))
+        decoupled(context_of(100, CONTEXT.shapes))
 
 
 def test_l2_init_pulls_to_the_initial_values() -> None:

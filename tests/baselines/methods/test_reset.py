@@ -8,11 +8,14 @@ import numpy as np
 import optax
 import pytest
 
-from baselines.methods.layers import by_name
 from baselines.methods.moments import zero_moments
-from baselines.methods.reset import make
-from suite.contracts.method import Context, Method, View, due_signals, gradient_step, init_learner
+from suite.contracts import registry
+from suite.contracts.encoder import by_name
+from suite.contracts.method import Method, View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
+from tests.support.layers import context_of
+
+make = registry.load("method", "reset")
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -43,7 +46,7 @@ def params_of(key):
 
 
 def made(**changes) -> Method:
-    return make(SETTINGS | changes, Context(STEPS, jax.eval_shape(params_of, jax.random.key(0))))
+    return make(SETTINGS | changes, context_of(STEPS, jax.eval_shape(params_of, jax.random.key(0))))
 
 
 def learner_of(method: Method, optimizer):
@@ -134,11 +137,11 @@ def test_moments_are_found_in_any_optimizer() -> None:
 
 def test_published_schedule(published) -> None:
     shapes = jax.eval_shape(params_of, jax.random.key(0))
-    method = make(published("method", "reset"), Context(2_500_000, shapes))
+    method = make(published("method", "reset"), context_of(2_500_000, shapes))
     assert [*method.due][:2] == [99_999, 199_999]
     assert [*method.due][-1] == 2_399_999  # one at 2.5 million would leave a network that nobody trains
     assert method.milestones == {"first reset": 100_000, "last reset": 2_400_000}
-    half = make(published("method", "reset") | {"end_fraction": 0.5}, Context(2_500_000, shapes))
+    half = make(published("method", "reset") | {"end_fraction": 0.5}, context_of(2_500_000, shapes))
     assert [*half.due][-1] == 1_199_999
 
 
@@ -146,4 +149,4 @@ def test_what_cannot_work_is_refused() -> None:
     with pytest.raises(UsageError, match=r"method\.reset\.period"):
         made(period=STEPS)
     with pytest.raises(UsageError, match=r"method\.reset\.layers"):
-        make(SETTINGS, Context(STEPS, {"params": {"other": {"kernel": jax.ShapeDtypeStruct((2, 2), jnp.float32)}}}))
+        make(SETTINGS, context_of(STEPS, {"params": {"other": {"kernel": jax.ShapeDtypeStruct((2, 2), jnp.float32)}}}))

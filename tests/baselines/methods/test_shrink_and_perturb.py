@@ -6,11 +6,13 @@ import numpy as np
 import optax
 import pytest
 
-from baselines.methods import reset
-from baselines.methods.layers import by_name
-from baselines.methods.shrink_and_perturb import make
-from suite.contracts.method import Context, View, due_signals, gradient_step, init_learner
+from suite.contracts import registry
+from suite.contracts.encoder import by_name
+from suite.contracts.method import View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
+from tests.support.layers import context_of
+
+make = registry.load("method", "shrink_and_perturb")
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -49,7 +51,7 @@ def view_of(gradients=None):
     ],
 )
 def test_formula(layers: str, prefixes: tuple[str, ...]) -> None:
-    method = make(SETTINGS | {"layers": layers}, Context(STEPS, shapes()))
+    method = make(SETTINGS | {"layers": layers}, context_of(STEPS, shapes()))
     optimizer = optax.with_extra_args_support(optax.adam(0.1))
     before = init_learner(params_of(jax.random.key(0)), optimizer, [method], jax.random.key(0))
     key = jax.random.key(3)
@@ -66,7 +68,8 @@ def test_formula(layers: str, prefixes: tuple[str, ...]) -> None:
 
 def test_with_resets_of_the_other_layers_as_in_bbf() -> None:
     again = {"period": 4, "layers": "dense", "moments": "kernels", "end_fraction": 1.0}
-    methods = [make(SETTINGS, Context(STEPS, shapes())), reset.make(again, Context(STEPS, shapes()))]
+    context = context_of(STEPS, shapes())
+    methods = [make(SETTINGS, context), registry.load("method", "reset")(again, context)]
     optimizer = optax.with_extra_args_support(optax.sgd(1.0))
     step = jax.jit(
         lambda learner, gradients, signals: gradient_step(optimizer, methods, signals, jax.random.key(7), view_of)(
@@ -87,8 +90,8 @@ def test_with_resets_of_the_other_layers_as_in_bbf() -> None:
 
 
 def test_published_schedule(published) -> None:
-    method = make(published("method", "shrink_and_perturb"), Context(2_500_000, shapes()))
+    method = make(published("method", "shrink_and_perturb"), context_of(2_500_000, shapes()))
     assert [*method.due][:2] == [39_999, 79_999]
     assert len(method.due) == 62
     with pytest.raises(UsageError, match=r"method\.shrink_and_perturb\.period"):
-        make(SETTINGS | {"period": STEPS}, Context(STEPS, shapes()))
+        make(SETTINGS | {"period": STEPS}, context_of(STEPS, shapes()))

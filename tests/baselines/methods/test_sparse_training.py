@@ -29,6 +29,7 @@ from suite.contracts import registry
 from suite.contracts.agent import Learner
 from suite.contracts.method import Context, Method, due_signals, gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
+from tests.support.layers import layers_by_name
 
 DATA = Path(__file__).parents[2] / "data"
 VECTORS = {**np.load(DATA / "jaxpruner_magnitude.npz"), **np.load(DATA / "jaxpruner_sparse.npz")}
@@ -66,7 +67,8 @@ def make(name: str, context: Context, **changes: Any) -> Method:
 
 
 def context_of(params: Any, updates: int = STEPS) -> Context:
-    return Context(updates, jax.eval_shape(lambda: params))
+    shapes = jax.eval_shape(lambda: params)
+    return Context(updates, shapes, layers_by_name(shapes))
 
 
 def stepper(optimizer: Any, method: Method) -> Callable:
@@ -95,7 +97,7 @@ def test_every_step_equals_jaxpruner(run: str) -> None:
     name, optimizer = RUNS[run]
     params = jax.tree.map(jnp.asarray, vector_tree("in/params"))
     context = context_of(params)
-    keep = keep_counts(context.shapes, layer_sparsities(context.shapes, 0.9, "erk"), 1.0)
+    keep = keep_counts(context.shapes, layer_sparsities(context, 0.9, "erk"), 1.0)
     method = replace(make(name, context), init=lambda key, params: top_masks(recorded_scores("init"), keep))
     learner, step = start(params, optimizer, method), stepper(optimizer, method)
     assert_masks_are_recorded(learner.methods[name], run, 0)
@@ -134,7 +136,7 @@ def test_counts_never_change_and_what_is_masked_is_zero(name: str, published: Ca
     optimizer = optax.adam(1e-2)
     learner, step = start(params, optimizer, method), stepper(optimizer, method)
     initial = jax.tree.map(lambda mask: int(mask.sum()), learner.methods[name])
-    sparsities = layer_sparsities(context_of(params).shapes, 0.95, "erk")
+    sparsities = layer_sparsities(context_of(params), 0.95, "erk")
     assert initial == jax.tree.map(
         lambda leaf, zeros: zeros if zeros is None else keep_count(leaf.size, zeros), params, sparsities
     )
@@ -185,7 +187,7 @@ def test_sparsity_is_exact_on_the_real_networks(network: str, distribution: str,
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape, np.float32)), shapes)
     settings = published("method", "rigl") | {"distribution": distribution}
-    method = registry.load("method", "rigl")(settings, Context(2_500_000, shapes))
+    method = registry.load("method", "rigl")(settings, Context(2_500_000, shapes, layers_by_name(shapes)))
     assert method.milestones == {"rewiring starts": 5_000, "rewiring ends": 2_000_000}
     masks = jax.jit(method.init)(jax.random.key(1), params)
     learner = Learner(method.project(masks, params), params, (), {"rigl": masks})

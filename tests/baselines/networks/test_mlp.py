@@ -8,9 +8,11 @@ from flax import linen as nn
 
 from baselines.methods.l2_features import unit_length
 from baselines.networks.heads import QNetwork
-from baselines.networks.mlp import make
-from suite.contracts.agent import Connection, recorded_units
+from suite.contracts import registry
+from suite.contracts.encoder import FEATURES, Layer, connections_of, recorded_units
 from suite.learning.build import _Changed
+
+make = registry.load("network", "mlp")
 
 KERNEL_INIT = nn.initializers.xavier_uniform()
 
@@ -58,10 +60,8 @@ def test_kernels_start_as_the_agent_wants() -> None:
 def test_every_layer_feeds_the_next_one(units: tuple[int, ...]) -> None:
     network = QNetwork(mlp(units=units), 2, KERNEL_INIT)
     layers = [f"encoder/dense{number}" for number in range(1, len(units) + 1)]
-    assert network.connections == tuple(
-        Connection(source, target) for source, target in zip(layers, [*layers[1:], "head"], strict=True)
-    )
     params = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 2)))["params"]
+    assert connections_of(params, network.layers) == dict(zip(layers, [*layers[1:], "head"], strict=True))
     assert sorted(params["encoder"]) == sorted(layer.removeprefix("encoder/") for layer in layers)
 
 
@@ -72,4 +72,4 @@ def test_methods_may_change_its_features() -> None:
     plain = mlp().apply(params, observation)  # the same names
     norms = np.linalg.norm(plain, axis=1, keepdims=True)
     np.testing.assert_allclose(network.apply(params, observation), plain / norms, rtol=1e-5)
-    assert network.connections == (("dense1", "dense2"), ("dense2", ""))
+    assert network.layers == mlp().layers == (Layer("dense1", "dense", "dense2"), Layer("dense2", "dense", FEATURES))

@@ -11,19 +11,19 @@ import pytest
 from flax import linen as nn
 
 from baselines.methods.masks import full_masks
-from baselines.networks import impala, nature_cnn
 from baselines.networks.heads import QNetwork
-from suite.contracts.agent import recorded_units
+from suite.contracts import registry
 from suite.contracts.card import Value
+from suite.contracts.encoder import connections_of, recorded_units
 
-MODULES = {"impala": impala, "nature_cnn": nature_cnn}
+NETWORKS = ("impala", "nature_cnn")
 TABLE = json.loads((Path(__file__).parents[2] / "data" / "param_counts_erk.json").read_text())
 OBSERVATION = jax.ShapeDtypeStruct((2, 84, 84, 4), jnp.uint8)
 
 
 def q_network(name: str, width: int = 1, actions: int = 18) -> QNetwork:
     kernel_init = nn.initializers.xavier_uniform()
-    return QNetwork(MODULES[name].make({"width": width}, kernel_init=kernel_init), actions, kernel_init)
+    return QNetwork(registry.load("network", name)({"width": width}, kernel_init=kernel_init), actions, kernel_init)
 
 
 def shapes(name: str, width: int = 1, actions: int = 18):
@@ -66,7 +66,7 @@ def test_parameter_counts(name: str, width: int, count: int) -> None:
 def test_parameter_counts_of_variants(name: str, settings: dict[str, Value], counts: tuple[int, ...]) -> None:
     for width, count in zip((1, 3, 5), counts, strict=True):
         kernel_init = nn.initializers.xavier_uniform()
-        encoder = MODULES[name].make({"width": width} | settings, kernel_init=kernel_init)
+        encoder = registry.load("network", name)({"width": width} | settings, kernel_init=kernel_init)
         found = jax.eval_shape(QNetwork(encoder, 18, kernel_init).init, jax.random.key(0), OBSERVATION)
         assert sum(leaf.size for leaf in jax.tree.leaves(found)) == count
 
@@ -118,7 +118,7 @@ def test_initialization_is_dopamines() -> None:
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim == 1)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_two_seeds_differ_in_every_kernel(name: str) -> None:
     differ = jax.tree.map(lambda a, b: a.ndim == 1 or np.mean(np.asarray(a) != b) > 0.99, *initialized(name))
     assert all(jax.tree.leaves(differ))
@@ -139,7 +139,7 @@ NORMS = {
 def random_small(name: str, *, layer_norm: bool):
     """Return a network for screens of 12 x 12, parameters and observations; kernels do not depend on `layer_norm`."""
     kernel_init = nn.initializers.xavier_uniform()
-    encoder = MODULES[name].make({"width": 1, "layer_norm": layer_norm}, kernel_init=kernel_init)
+    encoder = registry.load("network", name)({"width": 1, "layer_norm": layer_norm}, kernel_init=kernel_init)
     network = QNetwork(encoder, 3, kernel_init)
     observation = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 4), dtype=np.uint8)
     shapes = jax.eval_shape(network.init, jax.random.key(0), observation)
@@ -151,11 +151,13 @@ def random_small(name: str, *, layer_norm: bool):
     return network, jax.tree.map(draw, shapes), observation
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_layer_norm_adds_scales_and_biases_and_nothing_else(name: str) -> None:
     kernel_init = nn.initializers.xavier_uniform()
     networks = [
-        QNetwork(MODULES[name].make({"width": 1, "layer_norm": on}, kernel_init=kernel_init), 18, kernel_init)
+        QNetwork(
+            registry.load("network", name)({"width": 1, "layer_norm": on}, kernel_init=kernel_init), 18, kernel_init
+        )
         for on in (False, True)
     ]
     plain, normed = (
@@ -166,7 +168,7 @@ def test_layer_norm_adds_scales_and_biases_and_nothing_else(name: str) -> None:
     sizes = NORMS[name] | {"encoder/dense_norm": 512}
     added = {key: leaf.shape for key, leaf in normed.items() if key not in plain}
     assert added == {f"{norm}/{leaf}": (size,) for norm, size in sizes.items() for leaf in ("scale", "bias")}
-    assert networks[0].connections == networks[1].connections
+    assert networks[0].layers == tuple(layer for layer in networks[1].layers if layer.role != "norm")
     masks = full_masks({key: jnp.zeros(leaf.shape) for key, leaf in normed.items() if "_norm" in key})
     assert all(mask is None for mask in masks.values())
 
@@ -174,16 +176,18 @@ def test_layer_norm_adds_scales_and_biases_and_nothing_else(name: str) -> None:
 def test_layer_norm_leaves_the_draws_of_kernels() -> None:
     observation = jnp.zeros((1, 8, 8, 1), jnp.uint8)
     plain, normed = (
-        jax.jit(nature_cnn.make({"width": 1, "layer_norm": on}, kernel_init=nn.initializers.xavier_uniform()).init)(
-            jax.random.key(0), observation
-        )["params"]
+        jax.jit(
+            registry.load("network", "nature_cnn")(
+                {"width": 1, "layer_norm": on}, kernel_init=nn.initializers.xavier_uniform()
+            ).init
+        )(jax.random.key(0), observation)["params"]
         for on in (False, True)
     )
     for layer, leaves in plain.items():
         jax.tree.map(np.testing.assert_array_equal, leaves, normed[layer])
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_relu_follows_a_normalization(name: str) -> None:
     network, params, observation = random_small(name, layer_norm=True)
     _, state = jax.jit(lambda params: network.apply(params, observation, capture_intermediates=True))(params)
@@ -203,11 +207,13 @@ def test_every_relu_follows_a_normalization(name: str) -> None:
         layer = norm.removesuffix("_norm")
         if layer in units:
             np.testing.assert_allclose(units[layer], np.maximum(after, 0), rtol=1e-5, atol=1e-6)
-    assert {source for source, _ in network.connections} <= {*units}
-    assert {f"{source}_norm" for source, _ in network.connections} <= {*NORMS[name], "encoder/dense_norm"}
+    feeds = connections_of(params, network.layers)
+    assert {*feeds} <= {*units}
+    norms = {layer.of: layer.name for layer in network.layers if layer.role == "norm" and layer.of in feeds}
+    assert norms == {source: f"{source}_norm" for source in feeds}
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_without_layer_norm_nothing_is_normalized(name: str) -> None:
     network, params, observation = random_small(name, layer_norm=False)
     assert "rsqrt" not in str(jax.make_jaxpr(network.apply)(params, observation))
@@ -216,7 +222,7 @@ def test_without_layer_norm_nothing_is_normalized(name: str) -> None:
 
 
 def test_pixels_are_scaled_to_one() -> None:
-    encoder = nature_cnn.make({"width": 1}, kernel_init=nn.initializers.constant(1e-3))
+    encoder = registry.load("network", "nature_cnn")({"width": 1}, kernel_init=nn.initializers.constant(1e-3))
     observation = jnp.full((1, 84, 84, 4), 255, jnp.uint8)
     params = jax.jit(encoder.init)(jax.random.key(0), observation)
     _, state = encoder.apply(params, observation, capture_intermediates=True)

@@ -6,18 +6,21 @@ import numpy as np
 import optax
 import pytest
 
-from baselines.methods.layers import by_name, in_layers, networks
+from baselines.methods.layers import in_layers, networks
 from baselines.methods.masks import erk_sparsities, layer_sparsities
+from suite.contracts.encoder import by_name
+from suite.contracts.method import Context
 from suite.errors import UsageError
 from suite.learning.build import build, programs_for
 from suite.rng import Streams
 from suite.running.request import Request, resolve
-from suite.tasks import MUJOCO
+from suite.tasks import GAMES, MUJOCO
 
 
-def shapes_of(agent: str, width: int = 1):
+def context_of(agent: str, width: int = 1) -> Context:
     spec = resolve(Request("mujoco", agent, width=width))[0].spec
-    return programs_for(spec, MUJOCO["HalfCheetah"]).shapes().params
+    programs = programs_for(spec, MUJOCO["HalfCheetah"])
+    return Context(1, programs.shapes().params, build(spec, MUJOCO["HalfCheetah"])[0].layers)
 
 
 def named(tree) -> dict:
@@ -36,8 +39,8 @@ def named(tree) -> dict:
     ],
 )
 def test_each_network_has_the_whole_sparsity_spread_by_itself(agent: str, expected: dict) -> None:
-    shapes = shapes_of(agent, width=5)
-    sparsities, kernels = named(layer_sparsities(shapes, 0.95, "erk")), by_name(shapes)
+    context = context_of(agent, width=5)
+    sparsities, kernels = named(layer_sparsities(context, 0.95, "erk")), by_name(context.shapes)
     for network, densities in expected.items():
         own = [f"{network}/encoder/dense1/kernel", f"{network}/encoder/dense2/kernel", f"{network}/head/kernel"]
         np.testing.assert_allclose([1 - sparsities[name] for name in own], densities, rtol=0.006)
@@ -48,23 +51,25 @@ def test_each_network_has_the_whole_sparsity_spread_by_itself(agent: str, expect
 
 
 def test_a_temperature_is_of_no_network_and_a_value_based_tree_is_one() -> None:
-    of = named(networks(shapes_of("sac")))
+    of = named(networks(context_of("sac")))
     assert of["log_alpha"] is None
     assert {value for name, value in of.items() if name != "log_alpha"} == {"actor", "critic1", "critic2"}
-    atari = programs_for(resolve(Request("smoke", "der", "nature_cnn"))[0].spec, MUJOCO["Hopper"]).shapes().params
+    spec = resolve(Request("smoke", "der", "nature_cnn"))[0].spec
+    shapes = programs_for(spec, GAMES["Pong"]).shapes().params
+    atari = Context(1, shapes, build(spec, GAMES["Pong"])[0].layers)
     assert set(named(networks(atari)).values()) == {""}
 
 
 @pytest.mark.parametrize(("agent", "beside"), [("sac", "log_alpha"), ("ppo", "raw_std")])
 def test_layers_are_those_of_every_network(agent: str, beside: str) -> None:
-    shapes = shapes_of(agent)
-    last = {name for name, chosen in named(in_layers(shapes, "last", "method.reset.layers")).items() if chosen}
-    assert last == {name for name in by_name(shapes) if "/head/" in name}
-    everything = named(in_layers(shapes, "all", "method.reset.layers"))
+    context = context_of(agent)
+    last = {name for name, chosen in named(in_layers(context, "last", "method.reset.layers")).items() if chosen}
+    assert last == {name for name in by_name(context.shapes) if "/head/" in name}
+    everything = named(in_layers(context, "all", "method.reset.layers"))
     assert [name for name, chosen in everything.items() if not chosen] == [beside]
-    assert named(in_layers(shapes, "dense", "method.reset.layers")) == everything
+    assert named(in_layers(context, "dense", "method.reset.layers")) == everything
     with pytest.raises(UsageError, match="names no layer"):
-        in_layers(shapes, "convolutions", "method.reset.layers")
+        in_layers(context, "convolutions", "method.reset.layers")
 
 
 @pytest.mark.parametrize("method", ["weight_decay", "l2_init"])

@@ -44,6 +44,17 @@ def fill(root, run_maker, spec, games=FAST, seeds=(0, 1), **rest):
             run_maker(root, spec, game, seed, **rest)
 
 
+def test_what_runs_did_not_reach_stands_beside_their_entry(tmp_path, run_maker, spec_maker, page):
+    text = "magnitude_pruning: sparsity 0.763 is reached, not 0.95."
+    pruned, dense = spec_maker(methods=("magnitude_pruning",)), spec_maker(methods=("dense",))
+    fill(tmp_path / "runs", run_maker, pruned, unreached=(text,))
+    run_maker(tmp_path / "runs", dense, "Pong", 0)
+    run_maker(tmp_path / "runs", dense, "Breakout", 0, unreached=("dqn: learns nothing.",))
+    notes = {row.entry.config_id: row.notes for row in page(tmp_path / "runs").full.standings}
+    assert notes[pruned.config_id] == (f"not reached: {text}",)
+    assert notes[dense.config_id] == ("not reached in 1 of 2 runs: dqn: learns nothing.",)
+
+
 def test_a_complete_entry_has_everything(runs, page):
     found = page(runs)
     (row,) = found.full.standings

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 from baselines.methods.masks import apply_masks, keep_counts, largest_masks, layer_sparsities
 from suite.cli.main import cli
 from suite.contracts import registry
+from suite.contracts.method import Context
 from suite.errors import BadData
 from suite.learning.build import build
 from suite.learning.policy import Policy, load_policy
@@ -128,8 +129,9 @@ def test_baselines_sparse_and_dense_agree(network: str) -> None:
     agent, _ = build(resolved.spec, GAMES["Boxing"])
     params = jax.jit(agent.init)(jax.random.key(1), jnp.zeros((1, 84, 84, 4), jnp.uint8))
     act = jax.jit(agent.act)
-    shapes = jax.eval_shape(lambda: params)
-    params = apply_masks(params, largest_masks(params, keep_counts(shapes, layer_sparsities(shapes, 0.95, "erk"), 1.0)))
+    context = Context(1, jax.eval_shape(lambda: params), agent.layers)
+    keep = keep_counts(context.shapes, layer_sparsities(context, 0.95, "erk"), 1.0)
+    params = apply_masks(params, largest_masks(params, keep))
     named = {
         jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)

@@ -17,7 +17,11 @@ pytestmark = pytest.mark.slow
 HEAD = """
 import itertools, random
 import jax, jax.numpy as jnp
+from suite.contracts.card import Settings
 from suite.contracts.method import Method
+
+class Typed(Settings):
+    pass
 
 def each(params, function):
     return jax.tree.map(function, params)
@@ -33,8 +37,8 @@ FLAWS = {
     "unread": (
         "return Method(NAME, features=lambda x: x + call(x))",
         NUMBER.format("idle"),
-        "settings",
-        "idle is never read",
+        "card",
+        "Typed of the method 'unread' does not take its settings: idle: Extra inputs are not permitted",
     ),
     "calls_back": ("return Method(NAME, features=lambda x: x + call(x))", "", "programs", "calls back to the host"),
     "divides": (
@@ -87,6 +91,13 @@ FLAWS = {
         "checkpoint",
         "differs where a run went on from a checkpoint",
     ),
+    "knows_names": (
+        "return Method(NAME, project=lambda state, params: jax.tree_util.tree_map_with_path("
+        "lambda path, leaf: leaf * 0.5 if 'conv' in str(path) else leaf, params))",
+        "",
+        "layers",
+        "comes out otherwise where layers have other names: find layers by their roles",
+    ),
     "counts_units": (
         "return Method(NAME, project=lambda state, params: each(params, lambda x: x * (1 - 0.01 * x.shape[-1])))",
         "",
@@ -123,7 +134,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir(parents=True)
     (source / "__init__.py").write_text("")
     for name, (body, card, _, _) in FLAWS.items():
-        code = f"{HEAD}\nNAME = {name!r}\n{HELPERS}\ndef make(settings, context):\n    {body}\n"
+        settings = "settings: Typed" if name == "unread" else "settings"
+        code = f"{HEAD}\nNAME = {name!r}\n{HELPERS}\ndef make({settings}, context):\n    {body}\n"
         (source / f"{name}.py").write_text(code)
         (source / f"{name}.toml").write_text(f'id = "{name}"\nversion = 1\ntitle = "x"\nsummary = "y."\n{card}\n')
     return folder

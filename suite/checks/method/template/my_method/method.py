@@ -12,15 +12,23 @@ import jax
 import jax.numpy as jnp
 
 from suite.contracts.agent import Learner, Params
-from suite.contracts.card import Value
+from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method, View
 
 ID = "my_method"
 
 
-def make(settings: dict[str, Value], context: Context) -> Method:
-    """Build the method from the settings in `method.toml`; called once, outside of any compiled program."""
-    factor, shrink, period = float(settings["factor"]), float(settings["shrink"]), int(settings["period"])
+class MySettings(Settings):
+    """The settings in `method.toml`, one field each: the suite fills them in, and a misspelt one fails in mypy."""
+
+    factor: float
+    shrink: float
+    period: int
+
+
+def make(settings: MySettings, context: Context) -> Method:
+    """Build the method; called once, outside of any compiled program."""
+    factor, shrink, period = settings.factor, settings.shrink, settings.period
 
     def init(key: jax.Array, params: Params) -> Any:
         """Return the state: for each kernel its limit, for a bias nothing. It is kept in every checkpoint."""
