@@ -195,8 +195,11 @@ def test_an_iteration_without_an_episode_is_a_gap(tmp_path, page, run_maker, spe
     from suite.records.record import Episode
 
     def episodes(frames):
-        rest = {"attempt": 1, "episode": 0, "agent_step": 1, "length": 1, "end": "terminated", "emulator_seed": 0}
-        return [Episode(frame=frame, **{"return": frame / 1000}, **rest) for frame in frames]
+        rest = {"attempt": 1, "length": 1, "end": "terminated", "emulator_seed": 0}
+        return [
+            Episode(frame=frame, episode=i, agent_step=i + 1, **{"return": frame / 1000}, **rest)
+            for i, frame in enumerate(frames)
+        ]
 
     spec = spec_maker()
     for game in FAST:
