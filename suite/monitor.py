@@ -1,4 +1,4 @@
-"""Who watches work that takes long: is told what is worth a line and how far it is, and may have it stopped."""
+"""The monitor of work that takes long: hears what is worth a line and how far it is, and may have it stopped."""
 
 from __future__ import annotations
 

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,26 +45,67 @@ def test_the_readme_says_how_often_runs_were_killed() -> None:
     assert killed in text("README.md")
 
 
-def test_the_tables_of_comparisons_are_those_of_the_simulation() -> None:
-    found = record("ci/nightly/comparisons.json")
-    tables = found["tables"]
-    ranks: dict[str, list[str]] = {}
+def seeds(row: dict[str, Any]) -> str:
+    runs = row["runs"]
+    return " and ".join(map(str, runs)) if isinstance(runs, list) else str(runs)
+
+
+def comparison_rows(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return the rows of all tables of docs/comparisons.md as it should show them, in their order."""
+    ranks: dict[tuple[str, str], dict[str, str]] = {}
     for row in tables["ranks"]:
         cell = f"{percent(row['simultaneous coverage'])} (width {row['mean width']:.1f})"
-        ranks.setdefault(f"| {row['noise']} | {row['runs']} |", []).append(cell)
-    columns = ("permutation, studentised", "permutation, plain", "interval of the difference", "percentile interval")
+        ranks.setdefault((row["noise"], seeds(row)), {})[row["scenario"]] = cell
+    names = ("all equal", "two groups", "spaced")
+    found = [[*key, *(cells.get(name, "") for name in names)] for key, cells in ranks.items()]
+    tests = ("permutation, studentised", "permutation, plain", "interval of the difference", "percentile interval")
+    found += [[row["noise"], seeds(row), *(percent(row[name]) for name in tests)] for row in tables["false positives"]]
+    found += [
+        [row["noise"], percent(row["effect"]), seeds(row), *(percent(row[name]) for name in tests)]
+        for row in tables["power"]
+    ]
+    looks = (
+        *("unadjusted, 3 to 10", "adjusted, 3 to 10", "adjusted, 2 to 50", "unadjusted, planned"),
+        *("adjusted, planned", "unadjusted, 10", "adjusted, 10"),
+    )
+    found += [
+        [row["noise"], percent(row["effect"]), *(percent(row[name]) for name in looks)] for row in tables["looks"]
+    ]
+    for row in tables["plans"]:
+        shown = [f"{percent(row[f'{kind} power'])} ({row[f'{kind} seeds']:.1f})" for kind in ("plain", "shipped")]
+        found.append([row["noise"], percent(row["effect"]), seeds(row), *shown])
+    return [f"| {' | '.join(cells)} |" for cells in found]
 
-    def pairs(rows: Iterable[dict[str, Any]]) -> list[str]:
-        return [
-            f"| {row['noise']} | {row['runs']} | {' | '.join(percent(row[name]) for name in columns)} |" for row in rows
-        ]
 
-    expected = [f"{key} {' | '.join(cells)} |" for key, cells in ranks.items()]
-    expected += pairs(tables["false positives"]) + pairs(tables["power"])
+def test_the_tables_of_comparisons_are_those_of_the_simulation() -> None:
+    found = record("ci/nightly/comparisons.json")
     document = (ROOT / "docs/comparisons.md").read_text(encoding="utf-8")
     shown = document.partition("## How often it is right")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| .*\d \|.*\|$", shown, re.MULTILINE) == expected
-    options = found["command"].partition(" --")[2]  # a record keeps the name that its module had then
-    command = f"python -m leaderboard.statistics.simulations.comparisons --{options} --out ci/nightly/comparisons.json"
-    assert command in shown
+    assert re.findall(r"^\| .*\d.*\|$", shown, re.MULTILINE) == comparison_rows(found["tables"])
+    assert f"{found['command']} --out ci/nightly/comparisons.json" in shown
     assert f"{found['figures']['cpu_s']} CPU seconds" in shown
+    assert found["policy"] == STATISTICS_POLICY.name
+
+
+def test_the_tables_of_statistics_are_those_of_the_simulation() -> None:
+    found = record("ci/nightly/coverage.json")
+    methods = ("percentile", "inflated", "influence t", "deviation t", "studentized", "shipped")
+    metrics = ("iqm", "iqm_rliable", "mean", "median", "optimality_gap", "profile", "poi")
+    expected = []
+    for row in found["tables"]["methods"]:
+        cells = [f"{100 * row[name][0]:.1f}" for name in methods]
+        cells.append(f"{row['percentile'][2]:.3f}, {row['shipped'][2]:.3f}")
+        expected.append([row["noise"], *cells, row])
+    for row in found["tables"]["metrics"]:
+        cells = [f"{100 * row[name][0]:.1f} ({100 * row[name][1]:.1f})" for name in metrics]
+        expected.append([row["noise"], *cells, row])
+    lines = [f"| {row['runs']} | {100 * row['missing']:.0f} % | {' | '.join(cells)} |" for *cells, row in expected]
+    lines += [
+        f"| {row['runs']} | {100 * row['rliable']:+.2f} | {100 * row['exact']:+.2f} |"
+        for row in found["tables"]["bias"]
+    ]
+    document = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+    for line in lines:
+        assert line in document
+    assert found["command"] in document
+    assert found["policy"] == STATISTICS_POLICY.name

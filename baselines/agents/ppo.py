@@ -23,6 +23,7 @@ from baselines.networks.heads import QNetwork
 from baselines.parts.value_based import AdamSettings, unit_outputs
 from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params, Trajectory
 from suite.contracts.encoder import Layer, MakeEncoder, nested
+from suite.contracts.goals import Goal
 from suite.errors import UsageError
 
 INITIAL_STD = 0.35
@@ -127,6 +128,7 @@ def make(settings: PPOSettings, network: MakeEncoder, actions: int) -> Agent:
         actions=actions,
     )
     plan = _plan(settings)
+    decay = settings.decay_updates
     gae_decay, clip = settings.gae_lambda, settings.ratio_clip
     value_weight, entropy_weight = settings.value_weight, settings.entropy_weight
     kernel_l2 = settings.kernel_l2
@@ -222,6 +224,7 @@ def make(settings: PPOSettings, network: MakeEncoder, actions: int) -> Agent:
         statistics,
         acting,
         prepare,
+        goals=(Goal("share of the learning rate's decay", lambda updates: min(1.0, updates / decay)),),
     )
 
 

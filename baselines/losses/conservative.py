@@ -1,4 +1,4 @@
-"""What keeps offline agents from trusting actions that their data lack, for a single transition."""
+"""Conservative losses, which keep offline agents from trusting actions that their data lack; for one transition."""
 
 from __future__ import annotations
 

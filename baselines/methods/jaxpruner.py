@@ -14,7 +14,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from baselines.methods.magnitude_pruning import refreshes
+from baselines.methods.magnitude_pruning import refreshes, sparsity_goal
 from baselines.methods.masks import Masks, apply_masks
 from suite.contracts.agent import Learner, Params
 from suite.contracts.card import Settings
@@ -65,6 +65,7 @@ def make(settings: JaxPrunerSettings, context: Context) -> Method:
         refresh=refresh,
         masks=lambda masks: masks,
         milestones={"pruning starts": due[0], "pruning ends": due[-1]},
+        goals=(sparsity_goal(settings.sparsity, start, end, due),),
     )
 
 

@@ -92,14 +92,16 @@ def largest_masks(params: Params, keep: Any) -> Masks:
     return top_masks(magnitude_scores(params), keep)
 
 
-def globally_largest_masks(params: Params, count: jax.Array | np.int32) -> Masks:
-    """Return masks of the `count` largest weights of all kernels together, each divided by its kernel's L2 norm.
+def globally_largest_masks(params: Params, count: jax.Array | np.int32, normalized: bool = True) -> Masks:
+    """Return masks of the `count` largest weights of all kernels together.
 
-    Ties go to the earlier kernel in the tree's order, which sorts names. A kernel may lose all its weights.
+    Each is divided by its kernel's L2 norm before, if `normalized`. Ties go to the earlier kernel in the tree's order,
+    which sorts names. A kernel may lose all its weights.
     """
     kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
-    normalized = [(leaf / (jnp.sqrt(jnp.sum(jnp.square(leaf))) + NORM_FLOOR)).reshape(-1) for leaf in kernels]
-    return split_by_kernel(largest(jnp.concatenate(normalized), count), params)
+    if normalized:
+        kernels = [leaf / (jnp.sqrt(jnp.sum(jnp.square(leaf))) + NORM_FLOOR) for leaf in kernels]
+    return split_by_kernel(largest(jnp.concatenate([leaf.reshape(-1) for leaf in kernels]), count), params)
 
 
 def random_masks(key: jax.Array, params: Params, keep: Any) -> Masks:

@@ -1,4 +1,4 @@
-"""What the Atari 100k agents share: Rainbow's parts (Hessel et al. 2018), each on or off, as Dopamine's full Rainbow.
+"""Rainbow's parts (Hessel et al. 2018), each on or off, as Atari 100k agents have them from Dopamine's full Rainbow.
 
 Always on: dueling networks (Wang et al. 2016) and double Q-learning (van Hasselt et al. 2016).
 """

@@ -1,4 +1,4 @@
-"""What C51 and QR-DQN share: N numbers for each action from one head, and a loss of those of the taken action."""
+"""The head that C51 and QR-DQN share, N numbers for each action, and the loss of those of the taken action."""
 
 from __future__ import annotations
 

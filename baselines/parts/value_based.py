@@ -1,4 +1,4 @@
-"""What the value-based agents share: optimizer, data plan, initialization, and how they act and report."""
+"""The frame of value-based agents: optimizer, data plan, initialization, and how they act and report."""
 
 from __future__ import annotations
 

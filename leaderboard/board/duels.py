@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from leaderboard.board import learning
@@ -20,7 +21,7 @@ from leaderboard.board.views import Entry, TaskPage
 from leaderboard.board.workers import spread
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores
-from leaderboard.statistics.pairs import Comparison, Verdict, compare, holm, verdict
+from leaderboard.statistics.pairs import Comparison, Verdict, compare, judged
 
 ENTRIES = 10
 """How many entries of a board are all set against each other, best first: 45 pairs at most."""
@@ -36,7 +37,8 @@ SECONDS_EACH = 0.15
 class Duel:
     """A pair of entries, the one that stands higher on the board first.
 
-    `p` is adjusted (Holm) for all `pairs` of the board that are shown; `verdict` rests on it. `area` is how far the
+    `p` and `p_equal` are adjusted for every look and (Holm) for all `pairs` of the board that are shown; `verdict`
+    rests on them. `area` is how far the
     IQM curve of A lies above that of B on average; None where the two have no complete iteration in common.
     """
 
@@ -44,6 +46,7 @@ class Duel:
     b: Entry
     comparison: Comparison
     p: float
+    p_equal: float
     pairs: int
     verdict: Verdict
     area: Estimate | None = None
@@ -59,14 +62,26 @@ def duels(task: TaskPage, data: TaskData) -> tuple[Duel, ...]:
     chosen = pairs_shown(list(entries), data)
     ids = dict.fromkeys(itertools.chain.from_iterable(chosen))
     scores = {config_id: normalized_scores(data.runs_of(config_id)) for config_id in ids}
-    compared = spread(_compare, [(scores[a], scores[b]) for a, b in chosen], SECONDS_EACH * len(chosen))
-    found = dict(zip(chosen, compared, strict=True))
-    adjusted = holm({key: item.p for key, item in found.items()})
+    compared = spread(
+        partial(_compare, planned=len(data.task.default_seeds)),
+        [(scores[a], scores[b]) for a, b in chosen],
+        SECONDS_EACH * len(chosen),
+    )
+    found = judged(dict(zip(chosen, compared, strict=True)))
     frames = data.task.budget.length
     curves = {config_id: learning.curve_scores(data.task, data.runs_of(config_id), frames) for config_id in ids}
     areas = learning.areas_between(data.task, curves, found, frames)
     return tuple(
-        Duel(entries[a], entries[b], item, adjusted[a, b], len(found), verdict(item, adjusted[a, b]), areas.get((a, b)))
+        Duel(
+            entries[a],
+            entries[b],
+            item.comparison,
+            item.p,
+            item.p_equal,
+            len(found),
+            item.verdict,
+            areas.get((a, b)),
+        )
         for (a, b), item in found.items()
     )
 
@@ -96,8 +111,8 @@ def _without_methods(spec: Mapping[str, Any]) -> str:
     return json.dumps({name: value for name, value in spec.items() if name != "methods"}, sort_keys=True)
 
 
-def _compare(pair: tuple[Scores, Scores]) -> Comparison:
-    return compare(*pair)
+def _compare(pair: tuple[Scores, Scores], planned: int) -> Comparison:
+    return compare(*pair, planned=planned)
 
 
 def all_duels(report: Report) -> dict[str, tuple[Duel, ...]]:
@@ -110,15 +125,25 @@ def table(task: TaskPage, pairs: Sequence[Duel]) -> Table:
     """Return the comparisons in full, a row for each pair."""
     names = (
         "config_id_a", "config_id_b", "a", "b", "iqm_a", "iqm_b", "difference", "low", "high", "improvement",
-        "improvement_low", "improvement_high", "p", "p_holm", "margin", "verdict_on_a", "seeds_min", "seeds_max",
-        "seeds_needed", "area_difference", "area_low", "area_high",
+        "improvement_low", "improvement_high", "p", "look", "p_looks", "p_holm", "p_equal_holm", "margin",
+        "verdict_on_a", "seeds_min", "seeds_max", "seeds_needed", "area_difference", "area_low", "area_high",
     )  # fmt: skip
     rows = tuple(
         (
             *(duel.a.config_id, duel.b.config_id, duel.a.label, duel.b.label, item.a, item.b),
             *(item.difference.value, item.difference.low, item.difference.high),
             *(item.improvement.value, item.improvement.low, item.improvement.high),
-            *(item.p, duel.p, item.margin, duel.verdict, *item.seeds, item.seeds_needed),
+            *(
+                item.p,
+                item.look,
+                item.p_looks,
+                duel.p,
+                duel.p_equal,
+                item.margin,
+                duel.verdict,
+                *item.seeds,
+                item.seeds_needed,
+            ),
             *((duel.area.value, duel.area.low, duel.area.high) if duel.area else (None, None, None)),
         )
         for duel in pairs

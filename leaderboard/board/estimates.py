@@ -30,7 +30,7 @@ CURVE = "curve"
 AREA = "area"
 """What the mean height of a learning curve is asked for by."""
 
-METRICS = ("iqm", "iqm_corrected", "median", "mean", "optimality_gap")
+METRICS = ("iqm", "iqm_rliable", "median", "mean", "optimality_gap")
 """The aggregates of final scores that pages show."""
 
 POLICY = STATISTICS_POLICY

@@ -1,4 +1,4 @@
-"""What one forward pass of an encoder costs: floating-point operations, dense, and with the zeros left out.
+"""Floating-point operations of an encoder's forward pass: dense, and with the zeros left out.
 
 A multiplication and an addition count as two; biases, activations, pooling, normalization and the agent's output head
 (a few percent at most with one value for each action) are left out. Zeros save what is counted here only on hardware

@@ -90,8 +90,10 @@ def _departures(spec: Mapping[str, Any] | None, published: Mapping[str, Value]) 
 
 
 def _setting(spec: Mapping[str, Any], path: str) -> Value:
-    """Return a setting's value in a spec by its path: `agent.gamma`, `method.redo.threshold`."""
+    """Return a setting's value in a spec by its path: `agent.gamma`, `method.redo.threshold`, `precision`."""
     kind, _, rest = path.partition(".")
+    if not rest:
+        return str(spec.get(kind, "unknown"))
     if kind == "method":
         name, _, rest = rest.partition(".")
         components = [method for method in spec.get("methods", ()) if method["id"] == name]

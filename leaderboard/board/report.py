@@ -1,4 +1,4 @@
-"""From the database to what the pages show. Pure: the same database gives the same values."""
+"""The report: what the pages show, from the database. Pure: the same database gives the same values."""
 
 from __future__ import annotations
 

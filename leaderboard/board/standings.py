@@ -20,7 +20,7 @@ from leaderboard.statistics import ranks
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
 from leaderboard.statistics.intervals import Estimate
-from leaderboard.statistics.metrics import Scores, balanced
+from leaderboard.statistics.metrics import Scores, balanced, iqm_rliable
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
@@ -146,6 +146,7 @@ def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping
         entry=entry,
         ranking=None,
         estimate=estimate,
+        rliable=None if scores is None else iqm_rliable(scores),
         bar=None,
         why=_why(estimate, seeds, needed, len(counted) - len(scored)) if needed else "no common scale",
         balanced=scores is None or balanced(scores),
@@ -174,8 +175,9 @@ def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless:
             return f"incomplete {len(seeds)}/{needed}"
         return f"incomplete: {scoreless} run{'s' * (scoreless > 1)} without a score"
     if estimate.low is None:
-        fewest = STATISTICS_POLICY.minimum_seeds
-        return f"needs {fewest} seeds or more" if max(seeds.values()) < fewest else "no spread between seeds"
+        fewest, games = STATISTICS_POLICY.minimum_seeds, math.ceil(STATISTICS_POLICY.seeded * needed)
+        enough = sum(count >= fewest for count in seeds.values()) >= games
+        return "no spread between seeds" if enough else f"needs {fewest} seeds in {games} games or more"
     return ""
 
 
@@ -190,6 +192,9 @@ def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
     without = sum(run.finished and run.score is None for run in runs)
     if without:
         notes.append(f"{without} without an episode in the scored window")
+    missed = Counter(text for run in runs for text in run.unreached)
+    for text, count in missed.items():
+        notes.append(f"not reached{'' if count == len(runs) else f' in {count} of {len(runs)} runs'}: {text}")
     return tuple(notes)
 
 

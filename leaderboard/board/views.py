@@ -1,4 +1,4 @@
-"""What the pages show, as frozen values: templates loop over them and format, nothing more."""
+"""Values that the pages show, frozen: templates loop over them and format, nothing more."""
 
 from __future__ import annotations
 
@@ -68,6 +68,8 @@ class Tick:
 class Standing:
     """A row of the standings. `estimate` is None where the entry has no aggregate; `why` says what is missing.
 
+    `rliable` is the interquartile mean as rliable trims it, which stands beside the board's.
+
     `ranking` is None for those that are not ranked. `level` says how far the least proven of its runs is proven:
     `claimed`, `recomputed`, `replayed`, `rerun`, or `published`. `seconds` and `updates` are those of one run.
     """
@@ -75,6 +77,7 @@ class Standing:
     entry: Entry
     ranking: Ranking | None
     estimate: Estimate | None
+    rliable: float | None
     bar: Bar | None
     why: str
     balanced: bool

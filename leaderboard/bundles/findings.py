@@ -1,4 +1,4 @@
-"""What a check can find: every code with its severity, its meaning and what to do; `docs/submitting.md` lists them."""
+"""Findings of a check: every code with its severity, its meaning and what to do; `docs/submitting.md` lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far results are proven: the words, once for checks, the database and the pages."""
+"""Levels of proof: the words, once for checks, the database and the pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the board asks of a run beyond its record: sound versions, and speeds, dates and returns that are possible."""
+"""The board's demands on a run beyond its record: sound versions; speeds, dates and returns that are possible."""
 
 from __future__ import annotations
 

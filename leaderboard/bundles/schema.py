@@ -1,4 +1,4 @@
-"""What the files of a bundle hold, as closed models; their JSON Schemas are published in `schemas/`."""
+"""Schemas of the files of a bundle, as closed models; their JSON Schemas are published in `schemas/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runs of a bundle are together: complete, each once, and none the copy of another."""
+"""Checks of the runs of a bundle together: complete, each once, and none the copy of another."""
 
 from __future__ import annotations
 

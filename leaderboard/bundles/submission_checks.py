@@ -1,4 +1,4 @@
-"""What people say about their runs: the text is checked for how it reads, not for what it says."""
+"""Checks of what people say about their runs: how the text reads, not what it says."""
 
 from __future__ import annotations
 

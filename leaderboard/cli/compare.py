@@ -16,7 +16,7 @@ from leaderboard.cli.options import database_option
 if TYPE_CHECKING:
     from leaderboard.board.entries import Competitor
     from leaderboard.statistics.intervals import Estimate
-    from leaderboard.statistics.pairs import Comparison
+    from leaderboard.statistics.pairs import Comparison, Judged
 
 EXAMPLES = """\b
 Examples:
@@ -36,34 +36,48 @@ Examples:
     type=click.FloatRange(0, 1, min_open=True),
     default=0.05,
     show_default=True,
-    help="Share of the second entry's score below which a difference does not matter.",
+    help="Share of the lower score below which a difference does not matter.",
+)
+@click.option(
+    "--planned",
+    type=click.IntRange(2, 1_000),
+    help="Seeds a game that were decided on before any was run; the task's own unless given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def compare(names: tuple[str, ...], db: Path, task: str | None, everyone: bool, margin: float, as_json: bool) -> None:
+def compare(
+    names: tuple[str, ...],
+    db: Path,
+    task: str | None,
+    everyone: bool,
+    margin: float,
+    planned: int | None,
+    as_json: bool,
+) -> None:
     """Compare entries of a board: a verdict first, then the numbers behind it.
 
     A and B are labels of the board, words of one label alone, or ids of configurations or their beginnings. Differences
-    are those of A less B. Of more than two entries every pair is compared, with p adjusted for all of them.
+    are those of A less B. Of more than two entries every pair is compared, with p adjusted for all of them. p counts
+    every look: with other seeds than the planned number it takes more to be sure.
     """
     chosen = _chosen(names, db, task, everyone=everyone)
-    pairs = _compared(chosen, margin)
+    pairs = _compared(chosen, margin, planned)
     areas = _areas(chosen, pairs)
     if as_json:
         click.echo(json.dumps(_document(chosen, pairs, areas, margin)))
         return
     alone = len(pairs) == 1
-    lines = _pair(chosen, pairs[0, 1][0], areas.get((0, 1))) if alone else _table(chosen, pairs, areas)
+    lines = _pair(chosen, pairs[0, 1].comparison, areas.get((0, 1))) if alone else _table(chosen, pairs, areas)
     for line in itertools.chain(lines, _caveats(chosen)):
         click.echo(line)
 
 
-_Pairs = dict[tuple[int, int], tuple["Comparison", float]]
+_Pairs = dict[tuple[int, int], "Judged"]
 _Areas = dict[tuple[int, int], "Estimate"]
 
 
 def _chosen(names: Sequence[str], db: Path, task: str | None, *, everyone: bool) -> list[Competitor]:
     from leaderboard.board.entries import find, read_boards, scoreless
-    from leaderboard.statistics.metrics import iqm_corrected
+    from leaderboard.statistics.metrics import iqm
     from suite.errors import UsageError
 
     boards = read_boards(db, task)
@@ -75,7 +89,7 @@ def _chosen(names: Sequence[str], db: Path, task: str | None, *, everyone: bool)
             raise scoreless(next(iter(boards.values()))[0].task, task)
         if len(chosen) < 2:
             raise UsageError(f"{task} has fewer than two complete entries.", "Run more; see `suite plan`.")
-        return sorted(chosen, key=lambda item: (-iqm_corrected(item.scores), item.label))
+        return sorted(chosen, key=lambda item: (-iqm(item.scores), item.label))
     if len(names) < 2:
         raise UsageError("Two entries or more are compared.", "Name them, or give --all --task NAME.")
     chosen = find(names, boards)
@@ -87,16 +101,20 @@ def _chosen(names: Sequence[str], db: Path, task: str | None, *, everyone: bool)
     return chosen
 
 
-def _compared(chosen: Sequence[Competitor], margin: float) -> _Pairs:
+def _compared(chosen: Sequence[Competitor], margin: float, planned: int | None) -> _Pairs:
     """Return the comparison of each pair, by their places, with its p adjusted for all of them."""
     from leaderboard.statistics import pairs
 
-    found = {
-        (i, j): pairs.compare(chosen[i].scores, chosen[j].scores, margin=margin)
-        for i, j in itertools.combinations(range(len(chosen)), 2)
-    }
-    adjusted = pairs.holm({key: item.p for key, item in found.items()})
-    return {key: (item, adjusted[key]) for key, item in found.items()}
+    seeds = len(chosen[0].task.default_seeds) if planned is None else planned
+    growing = [not item.configuration.published for item in chosen]
+    return pairs.judged(
+        {
+            (i, j): pairs.compare(
+                chosen[i].scores, chosen[j].scores, margin=margin, planned=seeds, growing=(growing[i], growing[j])
+            )
+            for i, j in itertools.combinations(range(len(chosen)), 2)
+        }
+    )
 
 
 def _areas(chosen: Sequence[Competitor], pairs: _Pairs) -> _Areas:
@@ -104,7 +122,7 @@ def _areas(chosen: Sequence[Competitor], pairs: _Pairs) -> _Areas:
     from leaderboard.board import learning
 
     found: _Areas = {}
-    for games, alike in itertools.groupby(pairs, key=lambda pair: pairs[pair][0].games):
+    for games, alike in itertools.groupby(pairs, key=lambda pair: pairs[pair].comparison.games):
         places = {(str(i), str(j)): (i, j) for i, j in alike}
         curves = {
             f"{i}": learning.curve_scores(item.task, item.runs, item.configuration.frames, games)
@@ -134,6 +152,8 @@ def _pair(chosen: Sequence[Competitor], item: Comparison, area: Estimate | None)
         yield f"  {'difference of mean heights':<{width}}  {_estimate(area, signed)}"
     yield f"  {'P(A better than B)':<{width}}  {_estimate(item.improvement, '{:.2f}'.format)}"
     yield f"  {'permutation p':<{width}}  {p_text(item.p)}"
+    if item.look != "only":
+        yield f"  {'p over all looks':<{width}}  {p_text(item.p_looks)}"
     yield f"  {'practically equal within':<{width}}  \N{PLUS-MINUS SIGN}{item.margin:.3f}"
     yield f"  {'seeds a game for power 0.8':<{width}}  {item.seeds_needed or 'unknown, or more than 1,000'}"
     yield ""
@@ -153,32 +173,35 @@ def _pair(chosen: Sequence[Competitor], item: Comparison, area: Estimate | None)
 
 def _table(chosen: Sequence[Competitor], pairs: _Pairs, areas: _Areas) -> Iterator[str]:
     """Yield the lines of several pairs: groups first where all are complete, then a row for each pair."""
-    from leaderboard.statistics.pairs import verdict
     from leaderboard.statistics.ranks import rank
     from leaderboard.statistics.sentences import p_text, remarks, signed
 
-    established = sum(verdict(item, p) in ("better", "worse") for item, p in pairs.values())
-    yield f"{established} of {len(pairs)} pairs differ beyond doubt (p adjusted for all {len(pairs)}, Holm)."
+    established = sum(item.verdict in ("better", "worse") for item in pairs.values())
+    looks = "" if all(item.comparison.look == "only" for item in pairs.values()) else " and for every look"
+    yield f"{established} of {len(pairs)} pairs differ beyond doubt (p adjusted for all {len(pairs)}, Holm{looks})."
     width = max(len(item.label) for item in chosen)
     if len({tuple(sorted(item.scores)) for item in chosen}) == 1:
         rankings = list(rank({f"{i:06}": item.scores for i, item in enumerate(chosen)}).values())
-        yield f"\n{'entry':<{width}}  group  rank"
+        wide = max(5, *(len(found.group) for found in rankings))
+        yield f"\n{'entry':<{width}}  {'group':<{wide}}  rank"
         for place in sorted(range(len(chosen)), key=lambda i: (rankings[i].ordinal, chosen[i].label)):
             found = rankings[place]
             span = f"{found.low}" if found.low == found.high else f"{found.low}-{found.high}"
-            yield f"{chosen[place].label:<{width}}  {found.group:<5}  {span}"
+            yield f"{chosen[place].label:<{width}}  {found.group:<{wide}}  {span}"
     names = f"{'A':<{width}}  {'B':<{width}}"
     yield f"\n{names}  {'A - B':>8}  {'95 % interval':>18}  {'p (Holm)':>9}  {'heights':>8}  A is"
-    for (i, j), (item, p) in pairs.items():
-        low, high = item.difference.low, item.difference.high
+    for (i, j), item in pairs.items():
+        difference = item.comparison.difference
+        low, high = difference.low, difference.high
         span = "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
         yield (
-            f"{chosen[i].label:<{width}}  {chosen[j].label:<{width}}  {signed(item.difference.value):>8}  {span:>18}  "
-            f"{p_text(p):>9}  {signed(areas[i, j].value) if (i, j) in areas else '':>8}  {verdict(item, p)}"
+            f"{chosen[i].label:<{width}}  {chosen[j].label:<{width}}  {signed(difference.value):>8}  {span:>18}  "
+            f"{p_text(item.p):>9}  {signed(areas[i, j].value) if (i, j) in areas else '':>8}  {item.verdict}"
         )
+    yield "intervals: each pair's own, not adjusted for the number of pairs"
     if areas:
         yield "heights: difference of the mean heights of the two learning curves; its interval is in --json"
-    counts = Counter(remark for item, _ in pairs.values() for remark in remarks(item))
+    counts = Counter(remark for item in pairs.values() for remark in remarks(item.comparison))
     yield from (f"{remark} ({count} of {len(pairs)} pairs)" for remark, count in counts.items())
 
 
@@ -198,25 +221,28 @@ def _document(chosen: Sequence[Competitor], pairs: _Pairs, areas: _Areas, margin
     """Return everything as plain values; pairs name entries by their ids."""
     from dataclasses import asdict
 
-    from leaderboard.statistics.pairs import verdict
     from leaderboard.statistics.sentences import remarks, sentence
 
     rows = []
-    for (i, j), (item, p) in pairs.items():
+    for (i, j), judged in pairs.items():
+        item, p = judged.comparison, judged.p
         rows.append(
             {
                 "a": chosen[i].configuration.config_id,
                 "b": chosen[j].configuration.config_id,
-                "verdict": verdict(item, p),
-                "sentence": sentence(item, chosen[i].label, chosen[j].label, p=p, pairs=len(pairs)),
+                "verdict": judged.verdict,
+                "sentence": sentence(
+                    item, chosen[i].label, chosen[j].label, p=p, p_equal=judged.p_equal, pairs=len(pairs)
+                ),
                 "remarks": remarks(item),
                 "p_holm": p,
+                "p_equal_holm": judged.p_equal,
                 "area_difference": asdict(areas[i, j]) if (i, j) in areas else None,
                 **{("iqm_" + key if key in ("a", "b") else key): value for key, value in asdict(item).items()},
             }
         )
     return {
-        "schema": "leaderboard.compare/1",
+        "schema": "leaderboard.compare/2",
         "task": chosen[0].task.key,
         "margin": margin,
         "entries": [

@@ -1,1 +1,1 @@
-"""From the database to a folder of static pages."""
+"""The site: a folder of static pages from the database."""

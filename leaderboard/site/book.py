@@ -1,4 +1,4 @@
-"""What every kind of page is made with: the report, and one strict environment for all templates."""
+"""The book that every kind of page is made with: the report, and one strict environment for all templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where every page lives: paths relative to the site's root. Pages link to each other through these alone."""
+"""Paths of all pages, relative to the site's root. Pages link to each other through these alone."""
 
 from __future__ import annotations
 

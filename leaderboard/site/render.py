@@ -1,4 +1,4 @@
-"""From the database to a folder of plain pages that needs neither a network nor JavaScript."""
+"""Rendering: a folder of plain pages that needs neither a network nor JavaScript."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ STANDINGS = (
     Column("rank_high", "Rank, high"),
     Column("iqm", "IQM"),
     *INTERVAL,
+    Column("iqm_rliable", "IQM, rliable's"),
     Column("level", "Level"),
     Column("games", "Games"),
     Column("seeds_low", "Seeds, fewest"),
@@ -108,7 +109,7 @@ def budget(task: TaskPage, board: Board) -> str:
 
 
 def paper(task: TaskPage, board: Board) -> Table:
-    """Return a board for LaTeX; bold are the entries of the best group, not the best number alone.
+    """Return a board for LaTeX; bold are all that may be the best, not the best number alone.
 
     Entries without an aggregate are left out; where none has one, the table shows what they cost.
     """
@@ -126,7 +127,7 @@ def paper(task: TaskPage, board: Board) -> Table:
         )
         for row in rows
     )
-    bold = frozenset((i, 2) for i, row in enumerate(rows) if row.ranking is not None and row.ranking.group == "A")
+    bold = frozenset((i, 2) for i, row in enumerate(rows) if row.ranking is not None and row.ranking.best)
     caption = f"{task.title}: interquartile mean of human-normalized scores with 95 % intervals over seeds."
     return Table(f"{task.name}-standings", f"{caption}{budget(task, board)}", PAPER, cells, bold)
 
@@ -252,6 +253,7 @@ def _standing(row: Standing) -> tuple[Cell, ...]:
         *entry_cells(row.entry),
         *((ranking.group, ranking.ordinal, ranking.low, ranking.high) if ranking else (None,) * 4),
         *estimate_cells(row.estimate),
+        row.rliable,
         row.level,
         row.games,
         _low(row.seeds),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
 from leaderboard.statistics.curves import iqm_curve
 from leaderboard.statistics.intervals import Estimate, iqm_estimate
-from leaderboard.statistics.metrics import Array, Scores, balanced, iqm, mean, median, optimality_gap
+from leaderboard.statistics.metrics import Array, Scores, balanced, iqm, iqm_rliable, mean, median, optimality_gap
 
 __all__ = [
     "STATISTICS_POLICY",
@@ -17,6 +17,7 @@ __all__ = [
     "iqm",
     "iqm_curve",
     "iqm_estimate",
+    "iqm_rliable",
     "mean",
     "median",
     "optimality_gap",

@@ -11,7 +11,8 @@ class Policy:
 
     `trim` is the share left out at each end of an interquartile mean, `level` what intervals promise to cover,
     `final_repetitions` and `curve_repetitions` how many resamples a final score and a point of a curve get,
-    `minimum_seeds` the runs that at least one game needs before anything is said about spread.
+    `minimum_seeds` the runs that the share `seeded` of the games need, and `spread` the share of the games whose runs
+    have to differ (in two games at least, where there are two), before anything is said about spread.
     """
 
     name: str
@@ -20,6 +21,8 @@ class Policy:
     final_repetitions: int
     curve_repetitions: int
     minimum_seeds: int
+    seeded: float
+    spread: float
 
 
-STATISTICS_POLICY = Policy("stats-v2", 0.25, 0.95, 20_000, 2_000, 2)
+STATISTICS_POLICY = Policy("stats-v3", 0.25, 0.95, 20_000, 2_000, 2, 0.75, 0.25)

@@ -25,7 +25,7 @@ Curves = Mapping[str, Array]
 def iqm_curve(curves: Curves, policy: Policy = STATISTICS_POLICY) -> list[Estimate]:
     """Return the IQM at every point with pointwise intervals; no value may be missing (see `complete_points`)."""
     layout = lay_out(curves, trim=policy.trim)
-    if not carries(layout.sizes, policy):
+    if not carries(layout, policy):
         return [Estimate(value, None, None) for value in trimmed_means(layout).tolist()]
     return [interval(found, policy) for found in of_points(layout, policy, policy.curve_repetitions, "curve")]
 
@@ -42,7 +42,7 @@ def area_under_curve(
     kept = complete_points(curves)
     factors = _trapezes(kept, positions)
     layout = lay_out(_only(curves, kept), trim=policy.trim)
-    if not carries(layout.sizes, policy):
+    if not carries(layout, policy):
         return Estimate(float((trimmed_means(layout) * factors).sum()), None, None)
     return interval(of_sum(layout, factors, policy, policy.curve_repetitions, "area"), policy)
 
@@ -70,7 +70,7 @@ def areas_between(
         kept = complete_points(entries[a], entries[b])
         factors = _trapezes(kept, positions)
         first, second = (lay_out(_only(entries[name], kept), trim=policy.trim) for name in (a, b))
-        if not carries(first.sizes, policy) or not carries(second.sizes, policy):
+        if not carries(first, policy) or not carries(second, policy):
             value = ((trimmed_means(first) - trimmed_means(second)) * factors).sum()
             found[a, b] = Estimate(float(value), None, None)
             continue

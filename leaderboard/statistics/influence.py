@@ -1,4 +1,4 @@
-"""How much every run moves the interquartile mean, and the standard error that follows.
+"""Influence of every run on the interquartile mean, and the standard error that follows.
 
 A trimmed mean reacts to a run as the mean of the winsorized values does: values below the lowest or above the highest
 that is kept count as those. With w the winsorized scores, k the share of the weight that is kept, T games and R_g runs
@@ -18,14 +18,14 @@ import numpy as np
 from leaderboard.statistics.metrics import Array, Layout, Scores, lay_out
 
 
-def iqm_influence(scores: Scores, *, floored: bool = True) -> tuple[float, dict[str, Array]]:
+def iqm_influence(scores: Scores) -> tuple[float, dict[str, Array]]:
     """Return the interquartile mean and the influence of every run on it, in the order of `scores`' own runs.
 
     Influences have the unit of the scores and sum to zero within each game; adding d to run r of game g moves the
-    interquartile mean by about d / (k T R_g) where the run is kept. `floored` is that of `metrics.lay_out`. Raises
-    ValueError for a game without a run and for values that are not finite.
+    interquartile mean by about d / (k T R_g) where the run is kept. Raises ValueError for a
+    game without a run and for values that are not finite.
     """
-    layout = lay_out(scores, floored=floored)
+    layout = lay_out(scores)
     value, low, high, kept = bounds(layout)
     influences = {}
     for name in sorted(scores):
@@ -34,15 +34,15 @@ def iqm_influence(scores: Scores, *, floored: bool = True) -> tuple[float, dict[
     return value, influences
 
 
-def standard_error(scores: Scores, *, floored: bool = True) -> float | None:
+def standard_error(scores: Scores) -> float | None:
     """Return the standard error of the interquartile mean; None where no game has two runs or none of them differ."""
-    _, influences = iqm_influence(scores, floored=floored)
+    _, influences = iqm_influence(scores)
     return error_of(influences)[0]
 
 
-def degrees_of_freedom(scores: Scores, *, floored: bool = True) -> float | None:
+def degrees_of_freedom(scores: Scores) -> float | None:
     """Return Welch and Satterthwaite's degrees of freedom of that standard error; None where there is no error."""
-    _, influences = iqm_influence(scores, floored=floored)
+    _, influences = iqm_influence(scores)
     return error_of(influences)[1]
 
 

@@ -45,7 +45,7 @@ def iqm_estimate(scores: Scores, policy: Policy = STATISTICS_POLICY) -> Estimate
 def estimate(metric_name: str, scores: Scores, policy: Policy = STATISTICS_POLICY) -> Estimate:
     """Return a metric of final scores, [runs] for each game, with its intervals.
 
-    `metric_name` is "iqm", "iqm_corrected", "mean", "optimality_gap" or "median". Raises ValueError for another, for a
+    `metric_name` is "iqm", "iqm_rliable", "mean", "optimality_gap" or "median". Raises ValueError for another, for a
     game without a run and for values that are not finite.
     """
     if metric_name == "median":
@@ -54,18 +54,18 @@ def estimate(metric_name: str, scores: Scores, policy: Policy = STATISTICS_POLIC
         capped = {name: np.minimum(values, 1.0) for name, values in scores.items()}
         return _shortfall(estimate("mean", capped, policy))
     layout = _layout(metric_name, scores, policy)
-    if not carries(layout.sizes, policy):
+    if not carries(layout, policy):
         return Estimate(float(trimmed_means(layout)[0]), None, None)
     return interval(of_points(layout, policy, policy.final_repetitions, metric_name)[0], policy)
 
 
 def difference_estimate(metric_name: str, a: Scores, b: Scores, policy: Policy = STATISTICS_POLICY) -> Estimate:
-    """Return the metric of `a` minus that of `b` with its intervals: "iqm", "iqm_corrected" or "mean".
+    """Return the metric of `a` minus that of `b` with its intervals: "iqm", "iqm_rliable" or "mean".
 
     The two are independent: they share no runs.
     """
     first, second = (_layout(metric_name, scores, policy) for scores in (a, b))
-    if not carries(first.sizes, policy) or not carries(second.sizes, policy):
+    if not carries(first, policy) or not carries(second, policy):
         return Estimate(float(trimmed_means(first)[0] - trimmed_means(second)[0]), None, None)
     # the same scores on both sides must not draw the same resample
     twin = "/twin" if first.sizes == second.sizes and np.array_equal(first.rows, second.rows) else ""
@@ -96,17 +96,28 @@ def interval(found: Replicates, policy: Policy = STATISTICS_POLICY) -> Estimate:
     return _with_ends(found.value, (low, high), np.quantile(found.conventional, tails).tolist())
 
 
-def carries(sizes: Sequence[int], policy: Policy = STATISTICS_POLICY) -> bool:
-    """Return whether numbers of runs can carry an interval: some game must have the policy's minimum."""
-    return max(sizes) >= policy.minimum_seeds
+def carries(layout: Layout, policy: Policy = STATISTICS_POLICY) -> bool:
+    """Return whether runs can carry an interval: enough games have the policy's minimum of them, and enough differ.
+
+    One game with a second run says little about the spread of the others (see docs/statistics.md for how little).
+    """
+    games = len(layout.sizes)
+    blocks = np.split(layout.rows, layout.starts[1:])
+    differing = sum(bool((np.ptp(block, axis=0) > 0).any()) for block in blocks)
+    return seeded(layout.sizes, policy) and differing >= min(games, max(2, policy.spread * games))
+
+
+def seeded(sizes: Sequence[int], policy: Policy = STATISTICS_POLICY) -> bool:
+    """Return whether enough games have the policy's minimum of runs."""
+    return sum(size >= policy.minimum_seeds for size in sizes) >= policy.seeded * len(sizes)
 
 
 def _layout(metric_name: str, scores: Scores, policy: Policy) -> Layout:
-    if metric_name in ("iqm", "iqm_corrected"):
-        return lay_out(scores, floored=metric_name == "iqm", trim=policy.trim)
+    if metric_name in ("iqm", "iqm_rliable"):
+        return lay_out(scores, floored=metric_name == "iqm_rliable", trim=policy.trim)
     if metric_name == "mean":
         return lay_out(scores, trim=0.0)
-    raise ValueError(f"no metric {metric_name!r} with an interval: use iqm, iqm_corrected, mean, ...")
+    raise ValueError(f"no metric {metric_name!r} with an interval: use iqm, iqm_rliable, mean, ...")
 
 
 def _median(scores: Scores, policy: Policy) -> Estimate:
@@ -116,7 +127,7 @@ def _median(scores: Scores, policy: Policy) -> Estimate:
     """
     layout = lay_out(scores, trim=0.0)
     value = metrics.median(scores)
-    if not carries(layout.sizes, policy):
+    if not carries(layout, policy):
         return Estimate(value, None, None)
     samples, usual = game_means(layout, policy, policy.final_repetitions, "median")
     values = np.median(samples, axis=0)

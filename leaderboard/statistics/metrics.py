@@ -1,7 +1,8 @@
 """Aggregates over games and runs: the numbers themselves, without their uncertainty.
 
 Definitions are rliable's (Agarwal et al. 2021), kept equal to it by tests wherever every game has as many runs as any
-other. Beyond it, games may have different numbers of runs: each game then weighs the same.
+other; of the interquartile mean there are two, rliable's and the one that the board shows, which trims exactly. Beyond
+it, games may have different numbers of runs: each game then weighs the same.
 
 Scores are a mapping from game to the values of its runs, shape [runs].
 """
@@ -47,13 +48,13 @@ def balanced(scores: Scores) -> bool:
     return len({len(values) for values in scores.values()}) == 1
 
 
-def lay_out(scores: Scores, *, floored: bool = True, trim: float = TRIM) -> Layout:
+def lay_out(scores: Scores, *, floored: bool = False, trim: float = TRIM) -> Layout:
     """Return the runs in an order that depends on nothing but their values.
 
-    `floored` asks for rliable's trim where every game has the same number n / games of runs: floor(trim n) whole runs
-    at each end. Otherwise, and with unequal numbers, exactly `trim` of the weight goes at each end, parts of runs
-    included. Values have shape [runs] or [runs, points]. Raises ValueError for a game without a run and for values
-    that are not finite.
+    Exactly `trim` of the weight goes at each end, parts of runs included; every game weighs the same. `floored` asks
+    for rliable's trim where every game has the same number n / games of runs: floor(trim n) whole runs at each end.
+    Values have shape [runs] or [runs, points]. Raises ValueError for a game without a run and for values that are not
+    finite.
     """
     if not scores or not all(len(values) for values in scores.values()):
         raise ValueError("every game needs a run")
@@ -74,19 +75,20 @@ def lay_out(scores: Scores, *, floored: bool = True, trim: float = TRIM) -> Layo
 
 
 def iqm(scores: Scores) -> float:
-    """Return the interquartile mean over all runs of all games: the mean without the floor(n / 4) lowest and highest.
+    """Return the interquartile mean over all runs of all games: that of exactly the middle half, parts of runs too.
 
-    With unequal numbers of runs every game weighs the same, and exactly a quarter of the weight goes on each side.
+    It means the same at every number of runs; every game weighs the same.
     """
     return _trimmed_mean(lay_out(scores))
 
 
-def iqm_corrected(scores: Scores) -> float:
-    """Return the interquartile mean that leaves out exactly a quarter of the weight on each side, parts of runs too.
+def iqm_rliable(scores: Scores) -> float:
+    """Return the interquartile mean as rliable computes it: the mean without the floor(n / 4) lowest and highest runs.
 
-    It estimates the same at every number of runs, where the floored one keeps 52 % of 5 x 15 runs and 50 % of 20 x 15.
+    It keeps 52 % of 5 x 15 runs and 50 % of 20 x 15, so that it moves with the number of runs. With unequal numbers of
+    runs, which rliable does not know, it is `iqm`.
     """
-    return _trimmed_mean(lay_out(scores, floored=False))
+    return _trimmed_mean(lay_out(scores, floored=True))
 
 
 def mean(scores: Scores) -> float:

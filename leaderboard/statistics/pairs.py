@@ -5,24 +5,31 @@ Differences are always those of the first entry less the second, which is the re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
-from leaderboard.statistics.intervals import Estimate
-from leaderboard.statistics.metrics import Array, Scores, iqm, iqm_corrected
-from leaderboard.statistics.permutation import comparable_iqms, holm, permutation_p, same_design
-from leaderboard.statistics.power import seeds_needed, student_quantile, unit_variances
+from leaderboard.statistics.intervals import Estimate, carries
+from leaderboard.statistics.looks import Look, adjusted_p, look_at
+from leaderboard.statistics.metrics import Array, Scores, iqm, lay_out
+from leaderboard.statistics.permutation import PERMUTATIONS, holm, permutation_p
+from leaderboard.statistics.power import seeds_needed, student_quantile, student_tail, unit_variances
 from leaderboard.statistics.proportions import poi_estimate
 
-__all__ = ["Comparison", "GameDifference", "Verdict", "compare", "holm", "verdict"]
+__all__ = ["Comparison", "GameDifference", "Judged", "Verdict", "compare", "holm", "judged", "verdict"]
+
+Key = TypeVar("Key", bound=Hashable)
 
 MARGIN = 0.05
-"""Entries are practically equal where their interquartile means differ by less than this share of the reference's."""
+"""Entries are practically equal where their interquartile means differ by less than this share of the smaller one."""
+
+RESOLVED = 10
+"""Where fewer relabellings than that went as far, the tail of Student's t says more about p than their number."""
 
 FEWEST_SEEDS = 5
 """With fewer runs in some game a comparison is preliminary."""
@@ -50,21 +57,26 @@ class GameDifference:
 class Comparison:
     """All that is said about a pair.
 
-    `a` and `b` are the interquartile means over the common `games`, `corrected` says that they are not the board's but
-    those with exact trimming, `left_out` names games that only one entry has. `improvement` is the probability that a
-    run of the first is above one of the second. `margin` is absolute. `seeds` are the lowest and highest numbers of
-    runs of a game. `seeds_needed` is how many runs a game, of each entry, find with power 0.8 a difference as large as
-    the one seen, or as the margin if that is larger; None: more than 1,000, or nothing is known about spread.
+    `a` and `b` are the interquartile means over the common `games`, `left_out` names games that only one entry has.
+    `improvement` is the probability that a run of the first is above one of the second. `p` is that of the test,
+    `p_looks` what it is worth at this `look` among all looks (see `looks`), and `p_equal` that of the means being
+    further apart than the `margin`, which is absolute, adjusted alike. `identical` says that both have the same scores,
+    run by run. `seeds` are the lowest and highest numbers of runs of a game. `seeds_needed` is how many runs a game, of
+    each entry, find with power 0.8 a difference as large as the one seen, or as the margin if that is larger; None:
+    more than 1,000, or nothing is known about spread.
     """
 
     games: tuple[str, ...]
     left_out: tuple[str, ...]
     a: float
     b: float
-    corrected: bool
     difference: Estimate
     improvement: Estimate
     p: float
+    p_looks: float
+    p_equal: float
+    look: Look
+    identical: bool
     margin: float
     by_game: tuple[GameDifference, ...]
     seeds: tuple[int, int]
@@ -82,61 +94,129 @@ class Comparison:
         return self.seeds[0] < FEWEST_SEEDS
 
 
-def compare(a: Scores, b: Scores, *, margin: float = MARGIN) -> Comparison:
+def compare(
+    a: Scores,
+    b: Scores,
+    *,
+    margin: float = MARGIN,
+    planned: int | None = None,
+    growing: tuple[bool, bool] = (True, True),
+) -> Comparison:
     """Compare two entries, human-normalized scores [runs] by game, on the games that both have.
 
-    `margin` is a share of the second's interquartile mean. The result depends on nothing but the scores and the margin.
-    Raises ValueError where no game is common.
+    `margin` is a share of the smaller of both interquartile means. `planned` is how many seeds a game were decided on
+    before any was run, and `growing` says which sides may get more; without the former it is the only look. The result
+    depends on nothing but the arguments. Raises ValueError where no game is common.
     """
     games = tuple(sorted(set(a) & set(b)))
     if not games:
         raise ValueError("the entries have no game in common")
     left_out = tuple(sorted(set(a) ^ set(b)))
     a, b = ({name: scores[name] for name in games} for scores in (a, b))
-    left, right = comparable_iqms(a, b)
-    floored = same_design(a, b)
-    influences = [iqm_influence(scores, floored=floored)[1] for scores in (a, b)]
-    wide, counts = abs(right) * margin, [len(scores[name]) for scores in (a, b) for name in games]
+    left, right = iqm(a), iqm(b)
+    influences = [iqm_influence(scores)[1] for scores in (a, b)]
+    wide, counts = min(abs(left), abs(right)) * margin, [len(scores[name]) for scores in (a, b) for name in games]
+    errors = [_known_error(*side) for side in zip((a, b), influences, strict=True)]
+    p, look = _p(a, b, left - right, errors), look_at(itertools.compress((a, b), growing), planned)
     return Comparison(
         games=games,
         left_out=left_out,
         a=left,
         b=right,
-        corrected=not floored,
-        difference=welch_interval(left - right, *(error_of(item) for item in influences)),
+        difference=welch_interval(left - right, *errors),
         improvement=_improvement(a, b),
-        p=permutation_p(a, b),
+        p=p,
+        p_looks=adjusted_p(p, look),
+        p_equal=adjusted_p(_p_equal(left - right, wide, errors), look),
+        look=look,
+        identical=all(np.array_equal(np.sort(a[name]), np.sort(b[name])) for name in games),
         margin=wide,
-        by_game=_by_game(a, b, floored=floored),
+        by_game=_by_game(a, b),
         seeds=(min(counts), max(counts)),
-        seeds_needed=_seeds_needed(max(abs(left - right), wide), influences),
+        seeds_needed=_seeds_needed(max(abs(left - right), wide), influences, planned),
     )
 
 
-def verdict(comparison: Comparison, p: float | None = None) -> Verdict:
-    """Return what can be said; `p` stands for the pair's own where it was adjusted for several pairs.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A comparison among others: both its p adjusted for all of them (Holm), and the verdict."""
 
-    A difference that is established (p below 0.05) goes before practical equality: both can hold, with many runs.
+    comparison: Comparison
+    p: float
+    p_equal: float
+    verdict: Verdict
+
+
+def judged(comparisons: Mapping[Key, Comparison]) -> dict[Key, Judged]:
+    """Return comparisons that were made together with their verdicts."""
+    p = holm({key: item.p_looks for key, item in comparisons.items()})
+    equal = holm({key: item.p_equal for key, item in comparisons.items()})
+    return {
+        key: Judged(item, p[key], equal[key], verdict(item, p[key], equal[key])) for key, item in comparisons.items()
+    }
+
+
+def verdict(comparison: Comparison, p: float | None = None, p_equal: float | None = None) -> Verdict:
+    """Return what can be said; both p stand for the pair's own where they were adjusted for several pairs.
+
+    Without an interval nothing can be: one run a game on either side says nothing about other runs. A difference that
+    is established (p below 0.05) goes before practical equality: both can hold, with many runs.
     """
-    if (comparison.p if p is None else p) < 1 - STATISTICS_POLICY.level:
+    if comparison.difference.low is None:
+        return "open"
+    if (comparison.p_looks if p is None else p) < 1 - STATISTICS_POLICY.level:
         return "better" if comparison.difference.value > 0 else "worse"
-    return "equal" if comparison.within_margin else "open"
+    return "equal" if (comparison.p_equal if p_equal is None else p_equal) < 1 - STATISTICS_POLICY.level else "open"
 
 
-def welch_interval(
-    value: float, first: tuple[float | None, float | None], second: tuple[float | None, float | None]
-) -> Estimate:
+_Error = tuple[float | None, float | None]
+"""A standard error with its degrees of freedom; both None where they are unknown."""
+
+
+def welch_interval(value: float, first: _Error, second: _Error) -> Estimate:
     """Return Welch's interval around a difference, from each side's standard error and its degrees of freedom.
 
     Without ends where one of them is unknown.
     """
+    known = _welch(first, second)
+    if known is None:
+        return Estimate(value, None, None)
+    half = float(student_quantile((1 + STATISTICS_POLICY.level) / 2, known[1])) * known[0]
+    return Estimate(value, value - half, value + half)
+
+
+def _welch(first: _Error, second: _Error) -> tuple[float, float] | None:
+    """Return the standard error of a difference with Welch and Satterthwaite's degrees of freedom."""
     known = [(error**2, freedom) for error, freedom in (first, second) if error is not None and freedom is not None]
     if len(known) < 2:
-        return Estimate(value, None, None)
+        return None
     squared = sum(part for part, _ in known)
-    freedom = squared**2 / sum(part**2 / degrees for part, degrees in known)
-    half = float(student_quantile((1 + STATISTICS_POLICY.level) / 2, freedom)) * squared**0.5
-    return Estimate(value, value - half, value + half)
+    return squared**0.5, squared**2 / sum(part**2 / degrees for part, degrees in known)
+
+
+def _p(a: Scores, b: Scores, difference: float, errors: Sequence[_Error]) -> float:
+    """Return the permutation p; of one too small for the relabellings, the tail of Student's t.
+
+    With the smaller side's degrees of freedom, which errs on the side of larger p.
+    """
+    p, known = permutation_p(a, b), _welch(errors[0], errors[1])
+    if known is None or p > RESOLVED / PERMUTATIONS:
+        return p
+    freedom = min(degrees for _, degrees in errors if degrees is not None)
+    return min(p, 2 * student_tail(abs(difference) / known[0], freedom))
+
+
+def _p_equal(difference: float, margin: float, errors: Sequence[_Error]) -> float:
+    """Return how well a difference beyond the margin fits: below 0.05 where the whole interval lies within."""
+    known = _welch(errors[0], errors[1])
+    if known is None or abs(difference) >= margin:
+        return 1.0
+    return 2 * student_tail((margin - abs(difference)) / known[0], known[1])
+
+
+def _known_error(scores: Scores, influences: Mapping[str, Array]) -> _Error:
+    """Return the standard error of an interquartile mean and its degrees of freedom; None without enough runs."""
+    return error_of(influences) if carries(lay_out(scores)) else (None, None)
 
 
 def _improvement(a: Scores, b: Scores) -> Estimate:
@@ -145,13 +225,12 @@ def _improvement(a: Scores, b: Scores) -> Estimate:
     return Estimate(found.value, found.low, found.high)
 
 
-def _by_game(a: Scores, b: Scores, *, floored: bool) -> tuple[GameDifference, ...]:
+def _by_game(a: Scores, b: Scores) -> tuple[GameDifference, ...]:
     """Return all games, what drives the difference first."""
-    measure = iqm if floored else iqm_corrected
-    whole_a, whole_b = measure(a), measure(b)
+    whole_a, whole_b = iqm(a), iqm(b)
     rows = []
     for name in a:
-        kept_a, kept_b = measure({**a, name: b[name]}), measure({**b, name: a[name]})
+        kept_a, kept_b = iqm({**a, name: b[name]}), iqm({**b, name: a[name]})
         rows.append(
             GameDifference(
                 game=name,
@@ -166,13 +245,15 @@ def _by_game(a: Scores, b: Scores, *, floored: bool) -> tuple[GameDifference, ..
     return tuple(sorted(rows, key=lambda row: (-abs(row.share), row.game)))
 
 
-def _mean_error(values: Array) -> tuple[float | None, float | None]:
+def _mean_error(values: Array) -> _Error:
     """Return a mean's standard error and degrees of freedom; None where runs do not differ."""
     if len(values) < 2 or not np.ptp(values) > 0:
         return None, None
     return float(np.std(values, ddof=1)) / len(values) ** 0.5, float(len(values) - 1)
 
 
-def _seeds_needed(difference: float, influences: Sequence[Mapping[str, Array]]) -> int | None:
+def _seeds_needed(difference: float, influences: Sequence[Mapping[str, Array]], planned: int | None) -> int | None:
     first, second = (unit_variances(item) for item in influences)
-    return None if first is None or second is None else seeds_needed(difference, first, second)
+    if first is None or second is None:
+        return None
+    return seeds_needed(difference, first, second, planned=planned, freedom=[error_of(item)[1] for item in influences])

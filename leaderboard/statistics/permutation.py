@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.statistics.influence import contributions
-from leaderboard.statistics.metrics import Array, Scores, balanced, iqm, iqm_corrected, lay_out
+from leaderboard.statistics.metrics import Array, Scores, lay_out
 
 PERMUTATIONS = 20_000
 """Random relabellings of a pair; the smallest possible p is 1 in one more than that."""
@@ -24,21 +24,6 @@ _CHUNK = 256
 _VERSION = "permutation-1"
 
 _Key = TypeVar("_Key", bound=Hashable)
-
-
-def same_design(*entries: Scores) -> bool:
-    """Return whether all entries have one and the same number of runs in every game."""
-    return all(balanced(scores) for scores in entries) and len({_numbers(scores)[0] for scores in entries}) == 1
-
-
-def comparable_iqms(a: Scores, b: Scores) -> tuple[float, float]:
-    """Return two interquartile means that may be subtracted.
-
-    Those of the board where both entries have one number of runs, else the corrected ones: the board's trims by whole
-    runs and so moves by up to some percent with their number.
-    """
-    measure = iqm if same_design(a, b) else iqm_corrected
-    return measure(a), measure(b)
 
 
 def permutation_p(a: Scores, b: Scores, *, studentised: bool = True, permutations: int = PERMUTATIONS) -> float:
@@ -54,13 +39,13 @@ def permutation_p(a: Scores, b: Scores, *, studentised: bool = True, permutation
         raise ValueError("both entries need the same games")
     if (_numbers(a), _content(a)) > (_numbers(b), _content(b)):
         a, b = b, a
-    names, floored = sorted(a), same_design(a, b)
+    names = sorted(a)
     pooled = np.concatenate([np.sort(np.concatenate([a[name], b[name]])) for name in names]) + 0.0
     order = np.argsort(pooled, kind="stable")
     sizes = [len(a[name]) + len(b[name]) for name in names]
     game = np.repeat(np.arange(len(names)), sizes)
     studentised = studentised and any(len(scores[name]) > 1 for scores in (a, b) for name in names)
-    sides = [_Side.of(scores, game, order, pooled, floored=floored, studentised=studentised) for scores in (a, b)]
+    sides = [_Side.of(scores, game, order, pooled, studentised=studentised) for scores in (a, b)]
     seen = _statistic(sides, _seen(a, b)[order, None])[0] * (1 - 1e-9)
     dealt = _deal(tuple(zip(_numbers(a), _numbers(b), strict=True)), permutations)
     beyond = 0
@@ -107,10 +92,9 @@ class _Side:
         order: NDArray[np.intp],
         pooled: Array,
         *,
-        floored: bool,
         studentised: bool,
     ) -> _Side:
-        layout = lay_out(scores, floored=floored)
+        layout = lay_out(scores)
         able = studentised and max(layout.sizes) > 1
         shares = contributions(layout.sizes) if able else [0.0] * len(layout.sizes)
         return cls(
@@ -169,7 +153,7 @@ def _seen(a: Scores, b: Scores) -> Array:
     return np.concatenate(blocks)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def _deal(design: tuple[tuple[int, int], ...], permutations: int) -> NDArray[np.bool_]:
     """Return which pooled runs go to the first entry, [pooled runs, permutations], games one after the other."""
     key = hashlib.sha256(f"{_VERSION}\n{design!r}".encode()).digest()[:16]

@@ -1,4 +1,4 @@
-"""Which runs to make next: where one more tells the most per hour, until differences of a given size are found."""
+"""Plans of runs: where one more tells the most per hour, until differences of a given size are found."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from leaderboard.statistics.influence import iqm_influence
-from leaderboard.statistics.metrics import Scores, iqm_corrected
-from leaderboard.statistics.power import MOST_SEEDS, POWER, quantiles, seeds_needed
+from leaderboard.statistics.metrics import Scores, iqm
+from leaderboard.statistics.power import MOST_SEEDS, POWER, caution, quantiles, seeds_needed
 
 OWN_RUNS = 3
 """With fewer runs in a game an entry's own variance there says less than what entries have in common."""
@@ -99,11 +99,14 @@ def next_cells(
     First come games that an entry lacks, entries with the fewest of them first; then the task's own seeds, `others` are
     entries whose runs count for variances alone. Both, and all further seeds, go by gain per hour. The share is of the
     entry's interquartile mean, or of the median of all entries' where that is larger; two entries that both reach their
-    targets tell such a difference apart with probability `power`. The result depends on no order of its arguments.
+    targets tell such a difference apart with probability `power`, at a look with as many seeds as `default_seeds` or,
+    which takes more, at another (see `looks`). Variances are raised by what few runs make them too small by. The result
+    depends on no order of its arguments.
     """
     spreads = _spreads({**(others or {}), **{key: item.scores for key, item in candidates.items()}}, games)
     states = {
-        key: _State.of(key, candidates[key], games, spreads, detect=detect, power=power) for key in sorted(candidates)
+        key: _State.of(key, candidates[key], games, spreads, detect=detect, power=power, planned=len(default_seeds))
+        for key in sorted(candidates)
     }
     hours = _hours(candidates, games)
     cells: list[PlannedCell] = []
@@ -132,17 +135,28 @@ class _State:
 
     @classmethod
     def of(
-        cls, key: str, candidate: Candidate, games: Sequence[str], spreads: _Spreads, *, detect: float, power: float
+        cls,
+        key: str,
+        candidate: Candidate,
+        games: Sequence[str],
+        spreads: _Spreads,
+        *,
+        detect: float,
+        power: float,
+        planned: int,
     ) -> _State:
         scale = max(spreads.scales.get(key, 0.0), spreads.typical)
         found = {name: spreads.of(key, name, scale) for name in sorted(games)}
         variances = {name: variance for name, (variance, _) in found.items()}
         counted: Mapping[str, Sized] = candidate.scores or candidate.seeds
         runs = {name: len(counted.get(name, ())) for name in sorted(games)}
-        seeds = seeds_needed(detect * scale, variances, variances, power=power)
+        wide = caution([(variance, spreads.freedom(key, name)) for name, variance in variances.items()]) ** 0.5
+        asked = seeds_needed(detect * scale / wide, variances, variances, power=power, planned=planned)
+        seeds = None if asked is None else max(asked, planned)
         known = all(runs.values())
         squared = sum(variances[name] / runs[name] for name in runs) if known else None
-        needed = 2**0.5 * float(quantiles(seeds or MOST_SEEDS, [*variances.values()] * 2, power=power))
+        parts = [*variances.values()] * 2
+        needed = wide * 2**0.5 * float(quantiles(seeds or MOST_SEEDS, parts, power=power, planned=planned))
         bases: dict[str, Basis] = {name: basis for name, (_, basis) in found.items()}
         worst = max(bases.values(), key=("own", "pooled", "assumed").index)
         need = Need(detect * scale / needed, None if squared is None else squared**0.5, seeds, worst)
@@ -188,6 +202,14 @@ class _Spreads:
     typical: float
     games: int
 
+    def freedom(self, key: str, game: str) -> float | None:
+        """Return the degrees of freedom of an entry's variance in a game; None where it is nobody's measurement."""
+        runs = self.own.get((key, game), (0.0, 0))[1]
+        if runs >= OWN_RUNS:
+            return runs - 1
+        known = sum(count - 1 for (_, name), (_, count) in self.own.items() if name == game)
+        return known or None
+
     def of(self, key: str, game: str, scale: float) -> tuple[float, Basis]:
         """Return what one run of a game adds to an entry's squared error, and where that comes from."""
         variance, runs = self.own.get((key, game), (0.0, 0))
@@ -210,7 +232,7 @@ def _spreads(entries: Mapping[str, Scores], games: Sequence[str]) -> _Spreads:
         scores = {name: entries[key][name] for name in sorted(games) if len(entries[key].get(name, ()))}
         if not scores:
             continue
-        scales[key] = abs(iqm_corrected(scores))
+        scales[key] = abs(iqm(scores))
         for name, values in iqm_influence(scores)[1].items():
             if len(values) > 1 and np.ptp(scores[name]) > 0:  # runs that all agree do so by chance
                 own[key, name] = float(np.var(values, ddof=1)) * (len(scores) / len(games)) ** 2, len(values)
@@ -244,7 +266,8 @@ def _priority(cell: PlannedCell, state: _State) -> tuple[int, int, float, float,
     """Return what offers are sorted by, the first to be run first."""
     place = ("game", "seed", "precision").index(cell.reason)
     missing = state.missing() if cell.reason == "game" else 0
-    return place, missing, -cell.rate, cell.hours or 0.0, cell.entry, cell.game
+    rate = float(f"{cell.rate:.9g}")  # equal gains may differ in the last bits
+    return place, missing, -rate, cell.hours or 0.0, cell.entry, cell.game
 
 
 def _smallest_missing(seeds: set[int]) -> int:

@@ -19,7 +19,7 @@ from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
 
 from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
 from leaderboard.statistics.influence import error_of
-from leaderboard.statistics.intervals import Estimate, carries
+from leaderboard.statistics.intervals import Estimate, seeded
 from leaderboard.statistics.metrics import Array, Layout, Scores, lay_out, pairwise_wins, probability_of_improvement
 from leaderboard.statistics.resampling import key_of, resamples
 
@@ -31,7 +31,7 @@ def profile_estimates(scores: Scores, taus: Array, policy: Policy = STATISTICS_P
     above = (layout.rows > taus).astype(np.float64)
     blocks = np.split(above, layout.starts[1:])
     values = np.mean([block.mean(axis=0) for block in blocks], axis=0).tolist()
-    if not carries(layout.sizes, policy):
+    if not seeded(layout.sizes, policy):
         return [Estimate(value, None, None) for value in values]
     usual = _profile_percentiles(layout, above, policy)
     normal = float(ndtri((1 + policy.level) / 2))
@@ -49,7 +49,7 @@ def poi_estimate(a: Scores, b: Scores, policy: Policy = STATISTICS_POLICY) -> Es
     """
     value = probability_of_improvement(a, b)
     layouts = (lay_out(a), lay_out(b))
-    if not all(carries(layout.sizes, policy) for layout in layouts):
+    if not all(seeded(layout.sizes, policy) for layout in layouts):
         return Estimate(value, None, None)
     wins = pairwise_wins(a, b)
     influences = {}

@@ -1,11 +1,16 @@
 """Ranks that say how sure they are: intervals with simultaneous coverage, and groups that cannot be told apart.
 
-Of every two entries the difference of interquartile means is divided by its standard error (influence functions,
-Welch's degrees of freedom) and the resulting t brought to the normal scale. Two entries count as told apart where that
+Of every two entries the difference of interquartile means is divided by its standard error (influence functions) and
+the resulting t, with the smaller of both sides' degrees of freedom, brought to the normal scale. Welch's would do where
+all errors are about right; that of two or three seeds, of which some fail, is often far too small, and an entry with
+many seeds beside it lends degrees of freedom that the error does not have. Two entries count as told apart where that
 exceeds what the largest of all pairs exceeds in 5 % of boards on which all entries are equal; pairs that are settled
-leave, and the bar falls for the rest (step-down, Romano and Wolf 2005). An entry's rank then lies between one more
-than the entries told apart above it, and the number of entries less those told apart below it (Mogstad, Romano, Shaikh
-and Wilhelm 2024): all these intervals together hold in at least 95 % of boards.
+leave, and the bar falls for the rest (step-down, Romano and Wolf 2005). An entry's rank then lies between one more than
+the entries told apart above it, and the number of entries less those told apart below it (Mogstad, Romano, Shaikh and
+Wilhelm 2024): all these intervals together hold in at least 95 % of boards.
+
+Letters show the same pairs (a compact letter display, Piepho 2004): two entries share a letter exactly where they are
+not told apart. Whether they do depends on the two and on the bar, not on whom else they are compared with.
 """
 
 from __future__ import annotations
@@ -20,8 +25,8 @@ from numpy.typing import NDArray
 
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
-from leaderboard.statistics.metrics import Array, Scores
-from leaderboard.statistics.permutation import same_design
+from leaderboard.statistics.intervals import carries
+from leaderboard.statistics.metrics import Array, Scores, lay_out
 
 DRAWS = 20_000
 """Simulated boards of equal entries that the bar is read from."""
@@ -29,9 +34,9 @@ DRAWS = 20_000
 FEWEST_DRAWS, ROOM = 2_000, 20_000_000
 """Boards of more than 45 entries get fewer, so that pairs times boards stay within this room, but never fewer."""
 
-INFLATION = 1.12
-"""What the bar is raised by. Standard errors from five runs a game are some percent too small on real scores; with this
-factor all intervals together hold in at least 95 % of simulated boards (`comparison_simulation`)."""
+INFLATION = 1.03
+"""What the bar is raised by: where entries differ in every game, standard errors are some percent too small. Chosen on
+Dopamine's scores; on those of Atari 100k all intervals hold together without it (docs/comparisons.md)."""
 
 _VERSION = "ranks-1"
 
@@ -40,35 +45,48 @@ _VERSION = "ranks-1"
 class Ranking:
     """Where an entry stands.
 
-    `group`: down the board by interquartile mean, an entry opens a new group when it is told apart from the entry that
-    opened the current one. `low` and `high` bound its rank, 1 is best. `ordinal` is its place by the point estimate
+    `letters`: it shares one of them with every entry that it is not told apart from, and none with any other; A is the
+    highest on the board. `low` and `high` bound its rank, 1 is best. `ordinal` is its place by the point estimate
     alone. `tied` names the entries that it is not told apart from.
     """
 
-    group: str
+    letters: tuple[str, ...]
     low: int
     high: int
     ordinal: int
     tied: tuple[str, ...] = ()
 
+    @property
+    def group(self) -> str:
+        """Its letters in a row, three or more that follow each other as their ends: A, AB, A\N{EN DASH}C."""
+        shown = ""
+        for run in _consecutive([_number(letter) for letter in self.letters]):
+            names = [_letter(number) for number in run]
+            shown += f"{names[0]}\N{EN DASH}{names[-1]}" if len(names) > 2 else "".join(names)
+        return shown
 
-def rank(entries: Mapping[str, Scores]) -> dict[str, Ranking]:
+    @property
+    def best(self) -> bool:
+        """Whether no entry is told apart above it: the first rank cannot be excluded."""
+        return self.low == 1
+
+
+def rank(entries: Mapping[str, Scores], *, draws: int = DRAWS) -> dict[str, Ranking]:
     """Return the ranking of entries, scores [runs] by game, under their own keys and in their order.
 
-    The interquartile means are the board's if all entries have one number of runs, else the corrected ones (see
-    `permutation.comparable_iqms`). An entry without an error (no game with two runs, or runs that do not differ) is
-    told apart from none. The result depends on nothing but the scores. Raises ValueError where games differ.
+    An entry whose runs carry no interval (see `intervals.carries`) is told apart from
+    none. The result depends on nothing but the scores. Raises ValueError where games differ.
     """
     if len({tuple(sorted(scores)) for scores in entries.values()}) > 1:
         raise ValueError("ranked entries need the same games")
     names = sorted(entries)
     values, errors, freedom = _moments([entries[name] for name in names])
-    above = told_apart(values, errors, freedom)
+    above = told_apart(values, errors, freedom, draws=draws)
     order = sorted(range(len(names)), key=lambda i: (-values[i], names[i]))
-    groups = _groups(order, above)
+    display = letters(order, ~(above | above.T))
     found = {
         name: Ranking(
-            group=groups[i],
+            letters=display[i],
             low=1 + int(above[:, i].sum()),
             high=len(names) - int(above[i].sum()),
             ordinal=1 + int((values > values[i]).sum()),
@@ -86,6 +104,7 @@ def told_apart(
     *,
     level: float = STATISTICS_POLICY.level,
     inflation: float = INFLATION,
+    draws: int = DRAWS,
 ) -> NDArray[np.bool_]:
     """Return, [i, j], whether entry i is better than j beyond doubt; infinite errors are never.
 
@@ -96,10 +115,9 @@ def told_apart(
     if len(known) < 2:
         return above
     i, j = (known[side] for side in np.triu_indices(len(known), 1))
-    squared = errors[i] ** 2 + errors[j] ** 2
-    degrees = squared**2 / (errors[i] ** 4 / freedom[i] + errors[j] ** 4 / freedom[j])
-    scores = normal_scale((values[i] - values[j]) / np.sqrt(squared), degrees)
-    apart = _step_down(np.abs(scores), _equal_boards(errors[known]), level, inflation)
+    apart_by = (values[i] - values[j]) / np.hypot(errors[i], errors[j])
+    scores = normal_scale(apart_by, np.minimum(freedom[i], freedom[j]))
+    apart = _step_down(np.abs(scores), _equal_boards(errors[known], draws), level, inflation)
     above[i, j] = apart & (scores > 0)
     above[j, i] = apart & (scores < 0)
     return above
@@ -117,10 +135,10 @@ def normal_scale(t: Array, degrees: Array) -> Array:
 
 def _moments(entries: Sequence[Scores]) -> tuple[Array, Array, Array]:
     """Return the interquartile means, their errors (infinite where unknown) and the errors' degrees of freedom."""
-    floored, rows = same_design(*entries), []
+    rows = []
     for scores in entries:
-        value, influences = iqm_influence(scores, floored=floored)
-        error, degrees = error_of(influences)
+        value, influences = iqm_influence(scores)
+        error, degrees = error_of(influences) if carries(lay_out(scores)) else (None, None)
         rows.append((value, np.inf, 1.0) if error is None or degrees is None else (value, error, degrees))
     values, errors, freedom = np.array(rows, dtype=np.float64).reshape(-1, 3).T
     return values, errors, freedom
@@ -138,10 +156,10 @@ def _step_down(scores: Array, equal: NDArray[np.float32], level: float, inflatio
     return apart
 
 
-def _equal_boards(errors: Array) -> NDArray[np.float32]:
+def _equal_boards(errors: Array, draws: int = DRAWS) -> NDArray[np.float32]:
     """Return the absolute normal deviates of all pairs on boards of equal entries, [pairs, draws]."""
     i, j = np.triu_indices(len(errors), 1)
-    draws = min(DRAWS, max(FEWEST_DRAWS, ROOM // len(i)))
+    draws = min(draws, max(FEWEST_DRAWS, ROOM // len(i)))
     normal = _normal(len(errors))[:, :draws] * errors[:, None].astype(np.float32)
     found = normal[i]
     found -= normal[j]
@@ -162,20 +180,50 @@ def _normal(entries: int) -> NDArray[np.float32]:
     return deviates
 
 
-def _groups(order: Sequence[int], above: NDArray[np.bool_]) -> dict[int, str]:
-    """Return the letter of each entry, going down the board."""
-    groups, opener, number = {}, -1, -1
-    for i in order:
-        if opener < 0 or above[opener, i]:
-            opener, number = i, number + 1
-        groups[i] = letters(number)
-    return groups
+def letters(order: Sequence[int], tied: NDArray[np.bool_]) -> dict[int, tuple[str, ...]]:
+    """Return the letters of each entry: any two share one exactly where they are `tied` [entries, entries].
+
+    Down the board, `order` best first, every tied pair without a letter in common gets a new one, which goes to all
+    further entries that are tied with everyone who has it.
+    """
+    groups: list[list[int]] = []
+    for place, i in enumerate(order):
+        partners = [j for j in order[place + 1 :] if tied[i, j]]
+        for j in partners:
+            if not any(i in group and j in group for group in groups):
+                groups.append(_grown([i, j], order, tied))
+        if not any(i in group for group in groups):
+            groups.append([i])
+    place_of = {i: place for place, i in enumerate(order)}
+    groups.sort(key=lambda group: sorted(place_of[i] for i in group))
+    return {i: tuple(_letter(n) for n, group in enumerate(groups) if i in group) for i in order}
 
 
-def letters(number: int) -> str:
-    """Return the name of a group: 0 is A, 25 is Z, 26 is AA, as columns of a spreadsheet."""
-    name, rest = "", number + 1
-    while rest:
-        rest, digit = divmod(rest - 1, 26)
-        name = chr(ord("A") + digit) + name
-    return name
+def _grown(group: list[int], order: Sequence[int], tied: NDArray[np.bool_]) -> list[int]:
+    """Return a group with all entries, best first, that are tied with everyone in it."""
+    for k in order:
+        if k not in group and all(tied[k, i] for i in group):
+            group.append(k)
+    return group
+
+
+def _consecutive(numbers: Sequence[int]) -> list[list[int]]:
+    """Return rising numbers in runs without a gap."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs
+
+
+def _letter(number: int) -> str:
+    """Return the name of a group: 0 is A, 25 is Z, 26 is A1, so that names in a row stay apart."""
+    series, place = divmod(number, 26)
+    return f"{chr(ord('A') + place)}{series or ''}"
+
+
+def _number(letter: str) -> int:
+    """Return the number of the group with this name."""
+    return 26 * int(letter[1:] or 0) + ord(letter[0]) - ord("A")

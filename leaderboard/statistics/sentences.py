@@ -1,22 +1,38 @@
-"""What a comparison says, in words: the verdict first, then what it rests on and what to mind."""
+"""Sentences of a comparison: the verdict first, then what it rests on and what to mind."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from leaderboard.statistics import looks
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.pairs import FEWEST_SEEDS, Comparison, verdict
 
 MINUS = "\N{MINUS SIGN}"
 
+NO_INTERVAL = (
+    f"No interval and no verdict: both sides need {STATISTICS_POLICY.minimum_seeds} runs in "
+    f"{100 * STATISTICS_POLICY.seeded:g} % of the games, and runs that differ in several games."
+)
 
-def sentence(comparison: Comparison, a: str, b: str, *, p: float | None = None, pairs: int = 1) -> str:
+
+def sentence(
+    comparison: Comparison,
+    a: str,
+    b: str,
+    *,
+    p: float | None = None,
+    p_equal: float | None = None,
+    pairs: int = 1,
+) -> str:
     """Return the verdict on entries called `a` and `b` as one sentence.
 
-    `p` is the pair's own adjusted for `pairs` that were tested together, if they are more than one.
+    `p` and `p_equal` are the pair's own adjusted for `pairs` that were tested together, if they are more than one.
     """
-    difference, adjusted = comparison.difference, comparison.p if p is None else p
-    found = verdict(comparison, adjusted)
-    among = "" if pairs == 1 else f" over {pairs} pairs"
-    evidence = f"permutation p {p_text(adjusted)}{among}"
+    difference, adjusted = comparison.difference, comparison.p_looks if p is None else p
+    found = verdict(comparison, adjusted, p_equal)
+    evidence = f"{_span(difference, _adjustments(comparison, pairs))}{_evidence(comparison, adjusted, pairs)}"
     if found in ("better", "worse"):
         way = "higher" if difference.value > 0 else "lower"
         small = ", and practically equal all the same" if comparison.within_margin else ""
@@ -25,16 +41,16 @@ def sentence(comparison: Comparison, a: str, b: str, *, p: float | None = None, 
             small = f" by the interquartile mean{small}, and {other} by the probability of improvement"
         return (
             f"{a} is {found} than {b}{small}: its interquartile mean is {abs(difference.value):.3f} {way}"
-            f"{_relative(comparison)} ({_span(difference)}{evidence})."
+            f"{_relative(comparison)} ({evidence})."
         )
     if found == "equal":
         return (
             f"{a} and {b} are practically equal: the difference of their interquartile means is less than "
-            f"{comparison.margin:.3f}, the margin ({_span(difference)}{evidence})."
+            f"{comparison.margin:.3f}, the margin ({evidence})."
         )
     return (
         f"It cannot be told which of {a} and {b} is better: the difference is {signed(difference.value)} "
-        f"({_span(difference)}{evidence}); {_missing(comparison)}."
+        f"({evidence}); {_missing(comparison)}."
     )
 
 
@@ -42,19 +58,23 @@ def remarks(comparison: Comparison) -> tuple[str, ...]:
     """Return what has to be minded with a comparison, a sentence each."""
     found = []
     if comparison.left_out:
+        games = len(comparison.games)
         found.append(
-            f"Compared on the {len(comparison.games)} games that both have; left out, because only one has them: "
-            f"{', '.join(comparison.left_out)}."
+            f"Compared on the {f'{games} games' if games > 1 else 'one game'} that both have; left out, because only "
+            f"one has them: {', '.join(comparison.left_out)}."
         )
-    if comparison.corrected:
-        found.append(
-            "The numbers of runs differ, so that both interquartile means are the corrected ones (exactly a quarter "
-            "trimmed on each side), not the board's."
-        )
+    if comparison.identical:
+        found.append("Both entries have the same scores, run by run: hardly two experiments.")
     if comparison.preliminary:
         found.append(f"Preliminary: some game has fewer than {FEWEST_SEEDS} runs.")
     if comparison.difference.low is None:
-        found.append("No interval: runs of one seed, or runs that do not differ, say nothing about spread.")
+        found.append(NO_INTERVAL)
+    elif comparison.look == "other":
+        found.append(
+            "Not the number of seeds that was planned: whoever looks after every seed finds something sooner or later, "
+            "so that p counts every look from "
+            f"{looks.FEWEST} to {looks.MOST} seeds. That takes about twice the seeds of the planned look."
+        )
     if _contradicts(comparison):
         found.append(
             "The interquartile means and the probability of improvement point in different directions: the verdict "
@@ -82,13 +102,32 @@ def _relative(comparison: Comparison) -> str:
     return f", {100 * share:.0f} % of {comparison.b:.3f}".replace("-", MINUS)
 
 
-def _span(difference: Estimate) -> str:
+def _adjustments(comparison: Comparison, pairs: int) -> list[str]:
+    """Return what p is adjusted for, in words."""
+    found = [] if pairs == 1 else [f"{pairs} pairs"]
+    if comparison.look == "planned":
+        found.append("looks at other numbers of seeds")
+    if comparison.look == "other":
+        found.append("every look on the way")
+    return found
+
+
+def _evidence(comparison: Comparison, adjusted: float, pairs: int) -> str:
+    reasons = " and ".join(_adjustments(comparison, pairs))
+    return f"permutation p {p_text(adjusted)}{f', adjusted for {reasons}' if reasons else ''}"
+
+
+def _span(difference: Estimate, adjustments: Sequence[str]) -> str:
+    """Return the interval in words; it is that of this pair and this look, which is said where p is not."""
     if difference.low is None or difference.high is None:
         return ""
-    return f"95 % interval {signed(difference.low)} to {signed(difference.high)}, "
+    own = "unadjusted " if adjustments else ""
+    return f"{own}95 % interval {signed(difference.low)} to {signed(difference.high)}, "
 
 
 def _missing(comparison: Comparison) -> str:
+    if comparison.difference.low is None:
+        return "too few runs to say how sure that is"
     target = max(abs(comparison.difference.value), comparison.margin)
     if comparison.seeds_needed is None:
         return f"how many seeds would find a difference of {target:.3f} is unknown, or more than a thousand"

@@ -1,4 +1,4 @@
-"""Which submissions count, which come first, and which row of a cell stands: all rules of precedence, and nothing else.
+"""Precedence: which submissions count, which come first, and which row of a cell stands.
 
 They look only at what is stored, never at when it came in, so that any order of ingests ends in the same standing.
 """

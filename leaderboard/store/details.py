@@ -1,4 +1,4 @@
-"""What a run recorded in detail, as the store keeps it: compressed, diagnostics thinned, read back as plain values."""
+"""Details of a run as the store keeps them: compressed, diagnostics thinned, read back as plain values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How SQLite is opened here: durable, patient, transactions that begin where we say; its errors turned into ours."""
+"""SQLite's engine: durable, patient, transactions that begin where we say; its errors turned into ours."""
 
 from __future__ import annotations
 

@@ -76,6 +76,11 @@ class StoredRun:
         return self.submissions[0] if self.submissions else None
 
     @property
+    def unreached(self) -> tuple[str, ...]:
+        """What the run did not reach of its methods and schedules, a sentence each."""
+        return tuple(map(str, self.provenance.get("unreached", ())))
+
+    @property
     def finished(self) -> bool:
         """Whether the run is a result."""
         return self.state in record.FINISHED

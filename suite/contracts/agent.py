@@ -14,6 +14,7 @@ import jax
 
 from suite.contracts.card import Value
 from suite.contracts.encoder import Layer, MakeEncoder
+from suite.contracts.goals import Goal
 
 Params = Any
 """A pytree of arrays, as flax names it."""
@@ -153,6 +154,7 @@ class Agent(NamedTuple):
     `acting(learner)`: what `act` and `evaluate` get as `params`; None: the learner's parameters.
     `prepare(learner, trajectory)`: for on-policy agents; the learner with its statistics brought up to date, and the
     batch of all T rows from which the updates' rows are taken.
+    `goals`: numbers that its schedules are to reach; what a run does not reach of them is said and recorded.
 
     Parameters that depend on the number of actions have them on their last axis, action-major: that is where one
     program for several games pads them with zeros. What is padded never receives a gradient if illegal actions are
@@ -170,6 +172,7 @@ class Agent(NamedTuple):
     statistics: Callable[[jax.Array], Any] | None = None
     acting: Callable[[Learner], Any] | None = None
     prepare: Callable[[Learner, Trajectory], tuple[Learner, Batch]] | None = None
+    goals: tuple[Goal, ...] = ()
 
 
 class MakeAgent(Protocol):

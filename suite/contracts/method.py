@@ -19,6 +19,7 @@ import optax
 from suite.contracts.agent import ApplyGradients, Batch, Learner, Params
 from suite.contracts.card import Value
 from suite.contracts.encoder import Layer
+from suite.contracts.goals import Goal
 
 State = Any
 """A method's own pytree of arrays; `()` if it has none."""
@@ -93,6 +94,7 @@ class Method:
     `source`: the config_id of a run of the same game and seed to start from, in the same output directory.
     `adopt(state, arrays)`: host side; the state, given the arrays of that run's last checkpoint by name.
     `milestones`: gradient steps that `--dry-run` names.
+    `goals`: numbers that it promises; what a run does not reach of them, and of `due`, is said and recorded.
     """
 
     id: str
@@ -110,6 +112,7 @@ class Method:
     source: str = ""
     adopt: Callable[[State, Mapping[str, Any]], State] = _same_state
     milestones: Mapping[str, int] | None = None
+    goals: tuple[Goal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an observation is to lanes and to programs: stacked frames, or a vector."""
+"""Observations as lanes and programs take them: stacked frames, or a vector."""
 
 from __future__ import annotations
 

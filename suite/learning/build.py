@@ -1,4 +1,4 @@
-"""From a spec to a compiled configuration: the only place where agent, network and methods meet."""
+"""The build of a configuration, from a spec to programs: the only place where agent, network and methods meet."""
 
 from __future__ import annotations
 
@@ -117,6 +117,13 @@ class _Changed(nn.Module):
 def full_updates(task: Task, plan: DataPlan) -> int:
     """Return the gradient steps that schedules are written for: the task's full budget times the replay ratio."""
     return plan.nominal_updates(task.agent_steps(task.budget.length))
+
+
+def unreached(spec: Spec, game: Game) -> tuple[str, ...]:
+    """Return what a run of the configuration will not reach of its agent and methods, a sentence each; () as a rule."""
+    task, programs = load_task(spec.task), programs_for(spec, game)
+    updates, full = (programs.plan.updates_by(task.agent_steps(frames)) for frames in (spec.frames, task.budget.length))
+    return programs.unreached(spec.agent.id, updates, full)
 
 
 def _method(component: Component, context: Context) -> Method:

@@ -1,4 +1,4 @@
-"""How jax is set up before it starts: threads, determinism, the cache of compiled programs."""
+"""Jax's set-up before it starts: threads, determinism, precision, the cache of compiled programs."""
 
 from __future__ import annotations
 
@@ -10,26 +10,63 @@ from pathlib import Path
 DETERMINISTIC_FLAGS = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 """Sums in a fixed order, and no kernel chosen by a stopwatch, whose choice another process might not repeat."""
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+MATMUL_PRECISION = {"float32": "highest", "tf32": "tensorfloat32"}
+"""What jax calls a spec's precision of matrix products and convolutions; a CPU computes both alike."""
+PINNED = {
+    "jax_enable_x64": False,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    "jax_high_dynamic_range_gumbel": False,
+    "jax_softmax_custom_jvp": False,
+    "jax_disable_jit": False,
+    "jax_disable_most_optimizations": False,
+}
+"""Switches of jax that change bits: they are as the protocol has them, whatever the environment says."""
+OVERRIDES = ("NVIDIA_TF32_OVERRIDE",)
+"""Variables with which libraries below jax go against the precision that they are asked for: they are taken away."""
+SWITCHES = ("JAX_", "XLA_", "LIBTPU_INIT_ARGS", "CUBLAS_", "CUDNN_", "TF_XLA_", "TF_CUDNN_", "ONEDNN_", "DNNL_")
+HARMLESS = ("JAX_COMPILATION_CACHE_", "JAX_PERSISTENT_CACHE_", "JAX_PLATFORM", "JAX_LOG", "XLA_PYTHON_CLIENT_")
+"""How variables begin that may change bits, and of these, those that say where and not what is computed."""
 
 
-def prepare(threads: int | None, *, deterministic: bool) -> None:
+def prepare(threads: int | None, *, deterministic: bool, precision: str = "float32") -> None:
     """Set jax up for a run; must come before jax computes anything, and changes nothing after that.
 
     `threads`: those of one CPU program, on which its sums and so its bits depend; default: what NPROC says, which XLA
-    reads, else the cores of this process.
+    reads, else the cores of this process. `precision`: a spec's.
     """
     os.environ["NPROC"] = str(threads or cpu_threads())
     if deterministic:
         flags = os.environ.get("XLA_FLAGS", "").split()
         os.environ["XLA_FLAGS"] = " ".join(flags + [flag for flag in DETERMINISTIC_FLAGS if flag not in flags])
+    for name in OVERRIDES:
+        os.environ.pop(name, None)
     import jax
 
+    for name, value in {**PINNED, "jax_default_matmul_precision": MATMUL_PRECISION[precision]}.items():
+        jax.config.update(name, value)  # type: ignore[no-untyped-call]
     # A call that computes in its own thread costs half of one that hands over, and lanes bring threads of their own.
     jax.config.update("jax_cpu_enable_async_dispatch", False)  # type: ignore[no-untyped-call]
     if CACHE_VARIABLE not in os.environ and (cache := _cache_directory()) is not None:
         jax.config.update("jax_compilation_cache_dir", str(cache))  # type: ignore[no-untyped-call]
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)  # type: ignore[no-untyped-call]
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)  # type: ignore[no-untyped-call]
+
+
+def switches() -> str:
+    """Return the environment's variables that may change bits and are neither pinned nor set here, in one line."""
+    pinned = {*(name.upper() for name in PINNED), "JAX_DEFAULT_MATMUL_PRECISION"}
+    found = {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(SWITCHES) and not name.startswith(HARMLESS) and name not in pinned
+    }
+    own = [flag for flag in found.pop("XLA_FLAGS", "").split() if flag not in DETERMINISTIC_FLAGS]
+    if own:
+        found["XLA_FLAGS"] = " ".join(own)
+    return " ".join(f"{name}={value}" for name, value in found.items())
 
 
 def cpu_threads() -> int:

@@ -1,4 +1,4 @@
-"""What a configuration's programs cost in operations and in memory, by the compiler's own count."""
+"""Costs of a configuration's programs in operations and in memory, by the compiler's own count."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.contracts.agent import Agent, Batch, Feedback, Learner, Trajectory
+from suite.contracts.goals import shortfall
 from suite.contracts.method import (
     Method,
     Signal,
@@ -94,6 +95,16 @@ class Programs:
     def sources(self) -> dict[str, str]:
         """The runs that a fresh learner takes something over from: method id to config_id."""
         return {method.id: method.source for method in self._methods if method.source}
+
+    def unreached(self, agent: str, updates: int, full: int) -> tuple[str, ...]:
+        """Return a sentence on each component of which a run of `updates` gradient steps does not reach all.
+
+        `agent`: its name. `full`: the gradient steps of a run of the task's full budget.
+        """
+        nothing = () if updates else (f"{agent}: learns nothing: the run ends before the first gradient step.",)
+        of_agent = shortfall(agent, range(0), self._agent.goals, updates, full)
+        of_methods = (shortfall(each.id, each.due, each.goals, updates, full) for each in self._methods)
+        return nothing + tuple(filter(None, (of_agent, *of_methods)))
 
     @property
     def milestones(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a record says was run, judged: a specification that `suite run` makes, its departures, its environment.
+"""A record's specification, judged: does `suite run` make it, are its departures true, is its environment the task's?
 
 Cards and the task's file are enough for that; no component is imported, and nothing is started.
 """
@@ -16,12 +16,13 @@ from suite.errors import SuiteError
 from suite.records.inconsistency import Inconsistency, brief
 from suite.records.record import Attempt, Run
 from suite.tasks import GAMES, Task
-from suite.tasks.configuration import Component, Spec
+from suite.tasks.configuration import PRECISION, Component, Spec
 from suite.tasks.environments import MEASURED, UNCOUNTED, fingerprint, library_of, options_of
 from suite.tasks.specification import (
     SEEDS,
     Dataset,
     components,
+    data_departures,
     departures,
     doubled,
     fits,
@@ -149,8 +150,10 @@ def _of_departures(run: Run, task: Task, parts: Sequence[Part], data: Dataset | 
             free |= {path_of(kind, used.id, key) for key in used.settings}
         else:
             expected |= departures(card, kind, task, used.settings)
-    if data is not None and task.data is not None:
-        expected |= data.departures(task.data)
+    if data is not None:
+        expected |= data_departures(task, data._asdict())
+    if run.cell.spec.precision != PRECISION.value:
+        expected["precision"] = PRECISION.value
     different = {key for key, _ in run.cell.departures.items() ^ expected.items()} - free
     if different:
         yield Inconsistency("protocol.departures", f"it is not so: {', '.join(sorted(different)[:20])}")

@@ -10,7 +10,6 @@ from suite.records.inconsistency import Inconsistency
 from suite.records.record import Actions, Episode, EvaluationRow, Run
 from suite.records.schedule import by_segment, due_steps, is_complete, stream_name, trajectory_of
 from suite.records.score import by_evaluation, scored
-from suite.rng import Streams
 from suite.tasks import GAMES, Evaluation, Task
 
 
@@ -47,6 +46,8 @@ def _steps(message: str) -> Inconsistency:
 
 def of_seeds(run: Run, task: Task) -> Iterator[Inconsistency]:
     """Yield the first emulator seed that is not the one that the cell assigns."""
+    from suite.rng import Streams  # numpy
+
     streams = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed)
     for index, segment in enumerate(by_segment(run.episodes, task)):
         expected = streams.emulator_seed(index)

@@ -1,4 +1,4 @@
-"""How a cell ended, and who is told of it and of the way there."""
+"""Outcomes of cells, and those who are told of them and of the way there."""
 
 from __future__ import annotations
 

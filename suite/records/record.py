@@ -61,13 +61,15 @@ class Attempt(_Row):
     """One attempt's provenance: enough to say where a number comes from.
 
     `resumed_at`: the agent step of the checkpoint that it went on from, 0 if it started the cell. `execution`: how it
-    was computed, and in what company; bits may depend on it, results do not.
+    was computed, and in what company; bits may depend on it, results do not. `unreached`: what the whole run does not
+    reach of its methods and schedules, a sentence each; left out of the file where there is nothing to say.
     """
 
     attempt: int = Field(ge=1)
     started_at: str
     resumed_at: int = Field(default=0, ge=0)
     execution: dict[str, str | int | bool] = {}
+    unreached: tuple[str, ...] = Field(default=(), exclude_if=lambda texts: not texts)
     command: tuple[str, ...] = ()
     suite_version: str
     git: dict[str, str | bool | None]

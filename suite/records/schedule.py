@@ -1,4 +1,4 @@
-"""Which episodes belong together and which evaluations are due: what readers of a record know without a learner."""
+"""The schedule of a run, without a learner: episodes that belong together, evaluations that are due."""
 
 from __future__ import annotations
 

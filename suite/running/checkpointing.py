@@ -89,8 +89,8 @@ class Checkpoint:
                 "The checkpoint was written with other logged data.",
                 "Go on with the data that provenance.json names, or delete the checkpoints to start the cell anew.",
             )
-        for name in ("threads", "deterministic"):
-            before, now = self.state.execution.get(name), execution[name]
+        for name in ("threads", "deterministic", "switches"):
+            before, now = self.state.execution.get(name, "none"), execution.get(name, "none")
             if before != now:
                 monitor.say(f"{name} was {before}, is {now}: bits may come out otherwise than before")
 

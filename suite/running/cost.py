@@ -1,4 +1,4 @@
-"""What cells take, roughly: seconds from operation counts and a matrix product timed just now, memory, and disk."""
+"""Rough costs of cells: seconds from operation counts and a matrix product timed just now, memory, and disk."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 from suite.contracts.card import written
 from suite.durations import duration
 from suite.errors import ExitCode
-from suite.learning.build import full_updates
+from suite.learning.build import full_updates, unreached
 from suite.records.outcome import Outcome
 from suite.running.machine import device_description
 from suite.running.plan import Plan
@@ -64,7 +64,8 @@ def text(plan: Plan) -> str:
             f"  gradient steps   {entry['updates']:,} (schedules: {entry['nominal_updates']:,} at the full budget)",
             f"  parameters       {entry['parameters']:,} with {entry['actions']} actions",
         ]
-        lines += [f"  {name:<16} gradient step {value:,}" for name, value in entry["milestones"].items()]
+        lines += [_milestone(name, value, entry["updates"]) for name, value in entry["milestones"].items()]
+        lines += [f"  NOT REACHED      {missed}" for missed in entry["unreached"]]
         published = {path: written(value) for path, value in item.departures.items()}
         lines += [f"  departs from the published {path} = {value}" for path, value in published.items()]
         lines.append(f"  time a cell      {duration(sum(plan.costs.seconds(item.spec)))}")
@@ -103,10 +104,15 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
         "actions": plan.costs.widest.actions,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(programs.shapes().params)),
         "milestones": programs.milestones,
+        "unreached": list(unreached(spec, plan.costs.widest)),
         "departures": item.departures,
         "seconds_per_cell": round(sum(plan.costs.seconds(spec)), 1),
         "spec": spec.model_dump(mode="json"),
     }
+
+
+def _milestone(name: str, value: int, updates: int) -> str:
+    return f"  {name:<16} gradient step {value:,}{'' if value <= updates else ', after the end of the run'}"
 
 
 def _budget_text(task: Task, frames: int, steps: int) -> str:

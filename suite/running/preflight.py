@@ -1,4 +1,4 @@
-"""What is checked before a run: environments, sources, a place to write, memory; and the lines that are said first."""
+"""Checks before a run: environments, sources, a place to write, memory; and the lines that are said first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from suite.durations import duration
 from suite.errors import UnfitEnvironment
 from suite.experience.replay.placement import Placement
-from suite.learning.build import programs_for
+from suite.learning.build import programs_for, unreached
 from suite.records.predecessors import check_source
 from suite.records.schedule import due_steps
 from suite.records.score import by_evaluation
@@ -40,7 +40,10 @@ def preflight(plan: Plan, image: str) -> list[str]:
     ]
     if plan.jobs:
         lines.append(f"Projected: {duration(plan.seconds)} in all, a rough figure.{_first_try(plan)}")
-    return lines + list(dict.fromkeys(filter(None, (unscored(plan, item) for item in plan.resolved))))
+    for item in plan.resolved:
+        lines += [f"NOT REACHED: {text}" for text in unreached(item.spec, plan.costs.widest)]
+    lines += filter(None, (unscored(plan, item) for item in plan.resolved))
+    return list(dict.fromkeys(lines))
 
 
 def unscored(plan: Plan, item: Resolved) -> str:

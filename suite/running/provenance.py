@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, git state, hardware, driver, image, ROM hash, environment fingerprint."""
+"""Provenance of a number: versions, git state, hardware, driver, image, ROM hash, environment fingerprint."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import suite
+from suite.learning.build import unreached
 from suite.learning.device import processors
 from suite.records.record import Attempt
 from suite.tasks import GAMES, Game, Task, load_task
@@ -33,6 +34,7 @@ def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, st
         started_at=utc_now(),
         resumed_at=resumed_at,
         execution=execution,
+        unreached=unreached(cell.spec, GAMES[cell.game]),
         command=tuple(map(_printable, sys.argv[1:])),
         suite_version=suite.__version__,
         git=_git(),

@@ -1,9 +1,9 @@
-"""From what a user asks for to canonical specs: published settings, the task's overrides, then the user's own."""
+"""Requests of users resolved to specs: published settings, the task's overrides, then the user's own."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from suite.contracts import registry
 from suite.contracts.card import Card, Setting, Value
 from suite.errors import UsageError, unknown_name
 from suite.tasks import Task, game, load_task
-from suite.tasks.configuration import Component, Spec
-from suite.tasks.specification import SEEDS, departures, doubled, fits, path_of, published, quarrel
+from suite.tasks.configuration import PRECISION, Component, Precision, Spec
+from suite.tasks.specification import SEEDS, data_departures, departures, doubled, fits, path_of, published, quarrel
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,11 @@ def resolve(request: Request) -> list[Resolved]:
     chosen = _parse_settings(request.settings)
     if request.width is not None:
         chosen["network.width"] = str(request.width)
-    used: set[str] = set()
-    resolved = [_resolve_one(task, request, combination, chosen, used) for combination in combinations]
+    resolved = [_resolve_one(task, request, combination, chosen) for combination in combinations]
+    known = {path for combination in combinations for path in _paths(task, request, combination)}
     for path in chosen:
-        if path not in used:
-            known = sorted({known for combination in combinations for known in _paths(request, combination)})
-            raise unknown_name("setting", path, known)
+        if path not in known:
+            raise unknown_name("setting", path, sorted(known))
     return resolved
 
 
@@ -87,9 +86,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(seeds))
 
 
-def _resolve_one(
-    task: Task, request: Request, combination: tuple[str, ...], chosen: dict[str, str], used: set[str]
-) -> Resolved:
+def _resolve_one(task: Task, request: Request, combination: tuple[str, ...], chosen: Mapping[str, str]) -> Resolved:
     if name := doubled(combination):
         raise UsageError(f"--method names {name} twice in one combination.", "Name each method once.")
     _refuse_senseless([registry.card("method", name) for name in combination])
@@ -100,10 +97,18 @@ def _resolve_one(
     departing: dict[str, Value] = {}
     for kind, name in [*named, *(("method", name) for name in combination)]:
         card = registry.card(kind, name)
-        settings = _settings(card, kind, task, chosen, used)
+        settings = _settings(card, kind, task, chosen)
         parts.append(Component(id=card.id, version=card.version, card=card.digest, settings=settings))
         departing |= departures(card, kind, task, settings)
     agent, network, *methods = parts
+    precision = _precision(chosen)
+    if precision != PRECISION.value:
+        departing["precision"] = PRECISION.value
+    dataset = None
+    if request.data is not None:
+        data = _data_settings(task, chosen)
+        dataset = _dataset(request.data, data, agent)
+        departing |= data_departures(task, data)
     frames = _budget(task, request.frames)
     spec = Spec(
         task=task.id,
@@ -113,13 +118,14 @@ def _resolve_one(
         agent=agent,
         network=network,
         methods=tuple(methods),
-        dataset=None if request.data is None else _dataset(task, request.data, agent, chosen, used, departing),
+        precision=precision,
+        dataset=dataset,
     )
     return Resolved(spec, departing)
 
 
-def _settings(card: Card, kind: registry.Kind, task: Task, chosen: dict[str, str], used: set[str]) -> dict[str, Value]:
-    """Return a component's settings, the chosen ones in place; `used` gets their paths.
+def _settings(card: Card, kind: registry.Kind, task: Task, chosen: Mapping[str, str]) -> dict[str, Value]:
+    """Return a component's settings, the chosen ones in place.
 
     Of `method.sparsity` and `method.rigl.sparsity` the second, which names its method, holds.
     """
@@ -127,34 +133,37 @@ def _settings(card: Card, kind: registry.Kind, task: Task, chosen: dict[str, str
     for key, setting in card.settings.items():
         for path in dict.fromkeys((f"{kind}.{key}", path_of(kind, card.id, key))):
             if path in chosen:
-                used.add(path)
                 settings[key] = setting.check(path, _parse_value(chosen[path], setting))
     return settings
 
 
-def _dataset(
-    task: Task, data: Path, agent: Component, chosen: dict[str, str], used: set[str], departing: dict[str, Value]
-) -> str:
-    """Return the identity of the data that an offline task trains on."""
+def _precision(chosen: Mapping[str, str]) -> Precision:
+    value = PRECISION.check("precision", chosen.get("precision", PRECISION.value))
+    return "tf32" if value == "tf32" else "float32"
+
+
+def _data_settings(task: Task, chosen: Mapping[str, str]) -> dict[str, Value]:
+    """Return which share of logged data an offline task trains on, the chosen settings in place."""
     if task.data is None:
         raise UsageError(f"--data makes no sense: {task.id} is no offline task.", "Leave it out.")
-    from suite.experience.domains.offline import identity_of  # takes a second: jax
-    from suite.experience.logs.sample import Selection
-
     settings: dict[str, Value] = task.data.model_dump()
     for name, usual in settings.items():
-        path = f"data.{name}"
+        path, kind = f"data.{name}", type(usual)
         if path in chosen:
-            used.add(path)
-            kind = type(usual)
             try:
                 settings[name] = kind(chosen[path])
             except ValueError as error:
                 what = {"str": "word", "int": "whole number", "float": "number"}[kind.__name__]
                 raise UsageError(f"{path} = {chosen[path]} is no {what}.", "See `suite data sample --help`.") from error
-            if settings[name] != usual:
-                departing[path] = usual
-    return identity_of(data, Selection(**settings, n_step=int(agent.settings["n_step"])))  # type: ignore[arg-type]
+    return settings
+
+
+def _dataset(directory: Path, settings: Mapping[str, Value], agent: Component) -> str:
+    """Return the identity of the data of these settings in a directory, for this agent."""
+    from suite.experience.domains.offline import identity_of  # takes a second: jax
+    from suite.experience.logs.sample import Selection
+
+    return identity_of(directory, Selection(**settings, n_step=int(agent.settings["n_step"])))  # type: ignore[arg-type]
 
 
 def _refuse_unfit(task: Task, kind: registry.Kind, name: str) -> None:
@@ -174,8 +183,10 @@ def _refuse_senseless(cards: Sequence[Card]) -> None:
         raise UsageError(f"{one} and {other} cannot be combined: {reason}.", "Choose one of the two.")
 
 
-def _paths(request: Request, combination: tuple[str, ...]) -> list[str]:
-    paths = ["data.reading", "data.fraction", "data.seed"] if load_task(request.task).data is not None else []
+def _paths(task: Task, request: Request, combination: tuple[str, ...]) -> list[str]:
+    """Return every path that can be set; `data.` only where there is data."""
+    paths = [f"data.{name}" for name in task.data.model_dump()] if task.data and request.data else []
+    paths.append("precision")
     paths += [f"agent.{key}" for key in registry.card("agent", str(request.agent)).settings]
     paths += [f"network.{key}" for key in registry.card("network", str(request.network)).settings]
     for name in combination:

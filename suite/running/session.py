@@ -11,6 +11,7 @@ from typing import Protocol
 
 from suite.errors import ExitCode, Stopped, SuiteError
 from suite.experience.domains import domain_of
+from suite.learning.build import unreached
 from suite.learning.programs import Programs
 from suite.records.learner_arrays import all_finite, learner_arrays_of
 from suite.records.record import State
@@ -154,6 +155,7 @@ class Session:
         message = ""
         if recording.differs_at is not None:
             message = f"From agent step {recording.differs_at} on, it differs from what an earlier attempt recorded."
+        message = " ".join(filter(None, (message, *unreached(recording.cell.spec, self._members[index].game))))
         if group.step in recording.store.steps():  # before the status: who finds "done" finds one checkpoint
             recording.store.keep_only(group.step)
         recording.status("done", message=message, summary=summary)

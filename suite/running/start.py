@@ -1,4 +1,4 @@
-"""How cells start in lockstep: their programs compiled, learners and lanes begun or brought to their checkpoints."""
+"""The start of cells in lockstep: programs compiled, learners and lanes begun or brought to their checkpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.experience.envs.base import Envs
 from suite.experience.replay.placement import Placement
 from suite.learning.batching import Form
 from suite.learning.build import programs_for
-from suite.learning.device import cpu_threads, is_deterministic
+from suite.learning.device import cpu_threads, is_deterministic, switches
 from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.learning.programs import Programs
 from suite.monitor import Monitor
@@ -123,6 +123,7 @@ def execution_of(members: Sequence[Member], options: Options, domain: Domain) ->
         "lanes": len(members),
         "group": " ".join(f"{member.recording.cell.game}/{member.seed}" for member in members),
         "replay": str(options.placement),
+        **({"switches": found} if (found := switches()) else {}),
         **domain.execution([member.game for member in members], [member.seed for member in members]),
     }
 

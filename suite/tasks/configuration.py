@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from suite.contracts.card import Value
+from suite.contracts.card import Setting, Value
 
 SCHEMA_VERSION = 1
+Precision = Literal["float32", "tf32"]
+PRECISION = Setting(
+    value="float32",
+    doc="Of matrix products and convolutions, on devices that can do less than float32.",
+    source="arXiv 2402.12479 names none; jax rounds to TF32 on NVIDIA GPUs since Ampere unless it is told otherwise",
+    choices=get_args(Precision),
+)
 
 
 class Component(BaseModel):
@@ -29,6 +36,7 @@ class Spec(BaseModel):
     """A configuration: what is run, without the game and the seed. Equal specs are the same question.
 
     Lanes, device, paths and host never enter; a shortened budget does, so that it can never be mixed with the full one.
+    `precision` of matrix products and convolutions: that of float32 on every device, which is the protocol's, or TF32.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,7 +48,7 @@ class Spec(BaseModel):
     agent: Component
     network: Component
     methods: tuple[Component, ...]
-    precision: Literal["float32"] = "float32"
+    precision: Precision = "float32"
     dataset: str | None = None
 
     def canonical(self) -> str:

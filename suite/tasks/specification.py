@@ -1,4 +1,4 @@
-"""What `suite run` makes of a task, an agent, a network and methods: the rules of specifications, from cards alone.
+"""The rules of specifications, from cards alone: what `suite run` makes of task, agent, network and methods.
 
 `suite.running.request` makes specifications by them, and `suite.records.inconsistencies` judges by them what is found.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from suite.contracts.card import Card, Value
 from suite.contracts.registry import Kind
 from suite.tasks.configuration import Component, Spec
-from suite.tasks.task import Data, Task
+from suite.tasks.task import Task
 
 SEEDS = range(10_000)
 """The seeds that a cell can have."""
@@ -66,6 +66,12 @@ def quarrel(cards: Sequence[Card]) -> tuple[str, str, str] | None:
     return None
 
 
+def data_departures(task: Task, settings: Mapping[str, Any]) -> dict[str, Value]:
+    """Return the task's value of each choice of logged data that differs from it, by the choice's path."""
+    usual = {} if task.data is None else task.data.model_dump()
+    return {f"data.{name}": value for name, value in usual.items() if settings[name] != value}
+
+
 class Dataset(NamedTuple):
     """What the identity of logged data says: see `suite.experience.logs.sample`."""
 
@@ -81,10 +87,6 @@ class Dataset(NamedTuple):
         if found is None or (found["reading"] == "episodes") != (found["index"] is None):
             return None
         return cls(found["reading"], float(found["fraction"]), int(found["seed"]), int(found["n_step"] or 1))
-
-    def departures(self, data: Data) -> dict[str, Value]:
-        """Return the task's value of each choice that differs from it, by its path."""
-        return {f"data.{name}": value for name, value in data.model_dump().items() if getattr(self, name) != value}
 
 
 _IDENTITY = re.compile(

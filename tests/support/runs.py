@@ -91,6 +91,7 @@ def open_run(
     started_at: str = "2026-01-01T00:00:00Z",
     reached: int | None = None,
     sparsity: float = 0.0,
+    unreached: tuple[str, ...] = (),
 ) -> Iterator[Path]:
     """Write one attempt and hold its lock while the context lasts. `score` replaces the true one in the summary."""
     writer = RunWriter.open(root, Cell(spec, game, seed), departures or {})
@@ -112,6 +113,7 @@ def open_run(
                 hardware={},
                 environment={"ale": "0.12.1"},
                 environment_fingerprint=fingerprint,
+                unreached=unreached,
             )
         )
         for row in episodes:

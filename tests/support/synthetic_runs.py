@@ -267,9 +267,14 @@ class SyntheticRun:
         attempt = 2 if self.resumed_at else 1
         seconds = round(self.reached / 900 * (1 + 0.1 * self.source.random()), 3)
         zeros = self._sparsity(self.reached)
+        score = math.fsum(returns) / len(returns) if len(returns) >= needed else None
+        if state == "diverged" and _evaluated(self.task):  # there is no policy left: it counts as a random one
+            score, scored = self.setting.game.random_score, 0
+        else:
+            scored = len(returns)
         summary = {
-            "score": math.fsum(returns) / len(returns) if len(returns) >= needed else None,
-            "scored_episodes": len(returns),
+            "score": score,
+            "scored_episodes": scored,
             "parameters": self.entry.parameters,
             "active_parameters": int(self.entry.parameters * (1 - zeros)),
             "sparsity": zeros,

@@ -1,4 +1,4 @@
-"""What the pages of coverage show, and the same as tables for machines and for papers."""
+"""Tables of coverage, for the pages, for machines and for papers."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ WIDEST = 6
 
 
 def standings(task: TaskPage, board: Board, rankings: Mapping[str, Ranking]) -> Table:
-    """Return the standings for print: the best group in bold, which is all that cannot be told apart from the first.
+    """Return the standings for print: in bold all whose rank may be the first.
 
     `rankings` are by configuration; entries without one are not in bold whatever their number, and without any there
     are no such columns. A dagger marks numbers that others published.
@@ -35,7 +35,7 @@ def standings(task: TaskPage, board: Board, rankings: Mapping[str, Ranking]) -> 
             cells += [None if ranking is None else ranking.group, places]
         cells += [span(row.seeds, "whole"), span(row.sparsity, "percent"), span(row.parameters)]
         rows.append(tuple(None if cell == NONE else cell for cell in cells))
-        if ranking is not None and ranking.group == "A":
+        if ranking is not None and ranking.best:
             bold |= {(index, 0), (index, 1)}
     return Table(f"{task.name} standings", caption(task, board), tuple(columns), tuple(rows), frozenset(bold))
 

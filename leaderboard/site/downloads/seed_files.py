@@ -1,4 +1,4 @@
-"""What the pages of runs offer to take away: one set of files for all seeds of an entry in a game."""
+"""Files that the pages of runs offer to take away: one set for all seeds of an entry in a game."""
 
 from __future__ import annotations
 

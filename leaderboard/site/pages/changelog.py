@@ -1,4 +1,4 @@
-"""What changed, from the database alone: submissions and runs by the day on which they came."""
+"""The changelog, from the database alone: submissions and runs by the day on which they came."""
 
 from __future__ import annotations
 

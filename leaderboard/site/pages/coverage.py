@@ -1,4 +1,4 @@
-"""Which cells there are: entries by games, what is missing, and which runs would tell the most next."""
+"""Coverage of cells: entries by games, what is missing, and which runs would tell the most next."""
 
 from __future__ import annotations
 

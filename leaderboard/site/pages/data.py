@@ -1,4 +1,4 @@
-"""What can be downloaded: the database itself, every run, and the tables of every task."""
+"""Downloads: the database itself, every run, and the tables of every task."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def values(duel: Duel, curves: dict[str, Curve]) -> dict[str, Any]:
     ]
     return {
         "duel": duel,
-        "sentence": sentence(item, a.label, b.label, p=duel.p, pairs=duel.pairs),
+        "sentence": sentence(item, a.label, b.label, p=duel.p, p_equal=duel.p_equal, pairs=duel.pairs),
         "remarks": remarks(item),
         "strip": _strip(duel),
         "rows": [(row, _span(row.difference, place)) for row in item.by_game],
@@ -143,6 +143,7 @@ def _strip(duel: Duel) -> list[tuple[str, str, str]]:
         *_heights(duel),
         ("probability of improvement", fixed(item.improvement.value), _interval(item.improvement, 2)),
         ("permutation p", p_text(item.p), ""),
+        *[("p over all looks", p_text(item.p_looks), "")] * (item.look != "only"),
         (f"p over {duel.pairs} pairs (Holm)", p_text(duel.p), ""),
         ("seeds a game", "\N{EN DASH}".join(map(str, dict.fromkeys(item.seeds))), ""),
         ("seeds for power 0.8", str(item.seeds_needed or "more than 1,000"), ""),

@@ -26,7 +26,7 @@ from leaderboard.statistics.metrics import Scores, profile
 SIZES = {"profiles": (900, 380, 3), "profiles-narrow": (400, 340, 1)}
 """Name to width, height and the legend's columns: one chart for wide windows, one for phones."""
 
-HEADS = ("IQM", "IQM, exact trim", "Median", "Mean", "Optimality gap")
+HEADS = ("IQM", "IQM, rliable's", "Median", "Mean", "Optimality gap")
 """What the metrics are called, in their order."""
 
 SHOWN = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)

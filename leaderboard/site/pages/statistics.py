@@ -1,4 +1,4 @@
-"""How the statistics are made."""
+"""The page that says how the statistics are made."""
 
 from __future__ import annotations
 

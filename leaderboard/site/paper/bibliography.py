@@ -1,4 +1,4 @@
-"""What to cite: BibTeX entries of the papers that cards name, and of what every number rests on."""
+"""The bibliography: BibTeX entries of the papers that cards name, and of what every number rests on."""
 
 from __future__ import annotations
 

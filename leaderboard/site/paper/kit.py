@@ -125,8 +125,8 @@ def _tables(page: TaskPage, rankings: Mapping[str, ranks.Ranking], pairs: Sequen
         table = printed.pairs(page, pairs)
         words = (
             f"{page.title}: differences of IQMs, with 95% intervals (Welch, influence functions), the probability of "
-            f"improvement and a stratified permutation p, adjusted for all {len(pairs)} pairs (Holm). In bold: "
-            f"established at 5%."
+            f"improvement and a stratified permutation p, adjusted for looks at other numbers of seeds and for all "
+            f"{len(pairs)} pairs (Holm); intervals are not. In bold: established at 5%."
         )
         found["table-pairs"] = _float("table*", _fitted(table), words, "pairs", small=True)
     return found
@@ -160,7 +160,7 @@ def _figures(
     if complete:
         rows = [_row(row, rankings) for row in complete]
         spec = figures.interval_spec(rows, "IQM, human-normalized", width=width, row_height=12)
-        words = "Letters are groups that cannot be told apart. " if rankings else ""
+        words = "Entries that share a letter cannot be told apart. " if rankings else ""
         found["intervals"] = charts.pdf(spec), f"{_n(page)} {words}Hollow marks: published by others."
     if first := [duel for duel in pairs if duel.a is pairs[0].a]:
         rows = [Row.of(duel.b, duel.comparison.improvement) for duel in first]
@@ -205,8 +205,8 @@ def _bold(page: TaskPage, rankings: Mapping[str, ranks.Ranking]) -> str:
     if not rankings:
         return "No entry is in bold: nothing is ranked." + _dagger(page)
     return (
-        "In bold: the group of the best, of which no entry can be told apart from the first; rank intervals hold "
-        "simultaneously (max-t)." + _dagger(page)
+        "Entries that share a letter cannot be told apart. In bold: those whose rank may be the first; rank intervals "
+        "hold simultaneously (max-t)." + _dagger(page)
     )
 
 

@@ -1,4 +1,4 @@
-"""How often tests and ranks are right: simulated boards with the noise of published scores.
+"""Error rates of tests, ranks and plans: simulated boards with the noise of published scores.
 
 `python -m leaderboard.statistics.simulations.comparisons --out FILE` repeats the tables of docs/comparisons.md. Every
 simulated board has its own key, so that the numbers depend on neither the number of processes nor on their order.
@@ -7,9 +7,6 @@ simulated board has its own key, so that the numbers depend on neither the numbe
 from __future__ import annotations
 
 import argparse
-import csv
-import functools
-import gzip
 import hashlib
 import itertools
 import json
@@ -17,32 +14,38 @@ import multiprocessing
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtr  # type: ignore[import-untyped]
 
+from leaderboard.statistics import looks
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
+from leaderboard.statistics.looks import adjusted_p
 from leaderboard.statistics.metrics import Array, Scores, iqm
 from leaderboard.statistics.pairs import welch_interval
 from leaderboard.statistics.permutation import permutation_p
+from leaderboard.statistics.power import seeds_needed, unit_variances
 from leaderboard.statistics.ranks import rank
+from leaderboard.statistics.simulations.worlds import ALIKE, RIVALS, board, entries, middle, stream
 from suite.running.provenance import hardware
-from suite.tasks import human_normalized, load_task
-
-TASK, ITERATION = "atari40m", 39
-"""The games, and the iteration of 1M frames whose mean returns are the scores: the last of 40M frames."""
 
 ENTRIES = 10
 """Entries of a simulated board."""
 
-RESAMPLES = 1_000
+RESAMPLES = 500
 """Resamples of the conventional percentile interval."""
+
+DEALINGS = 2_000
+"""Relabellings of a simulated pair: enough to tell whether p is below 0.05."""
+
+DRAWS = 2_000
+"""Boards of equal entries that the bar of a simulated board is read from; real ones get ten times as many."""
 
 SCENARIOS: dict[str, tuple[float, ...]] = {
     "all equal": (1.0,) * ENTRIES,
@@ -51,133 +54,155 @@ SCENARIOS: dict[str, tuple[float, ...]] = {
 }
 """What the entries of a board multiply every score with: 10 % between groups, 5 % between neighbours."""
 
-NOISES = ("real", "long tails", "collapse")
-
 RUNS = (3, 5, 10)
 """Runs of each entry in each game."""
+
+MIXES = ((2, 10), (3, 10))
+"""Runs that the entries of a board have in turn."""
+
+PLANNED = 5
+"""The seeds a game that are planned where looks are simulated."""
+
+LOOKS = (3, 10)
+"""The fewest and the most seeds of who looks after every seed for a while."""
+
+MOST_PLANNED = 40
+"""Where a plan asks for more seeds than that, it is carried out with so many."""
+
+EFFECTS = {"atari 100k": 0.2, "rivals 100k": 0.2, "collapse": 0.3}
+"""By which share the second entry is better where power is measured; 0.1 in other noises."""
+
+BLOCK = 100
+"""Pairs that are looked at, or planned for, at a time."""
 
 _Job = tuple[str, dict[str, Any], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Population:
-    """What boards are drawn from: means and spreads between runs [entries, games], and standardized residuals.
-
-    `real` residuals are those of each cell over its own spread; `long` over that of its game, common to all entries in
-    proportion to the means: cells whose five runs happened to agree do not shorten the tails there.
-    """
-
-    names: tuple[str, ...]
-    games: tuple[str, ...]
-    means: Array
-    spreads: Array
-    real: Array
-    long: Array
-
-
-@functools.cache
-def population() -> Population:
-    """Return the published scores of ten entries on the task's games: five runs of each cell."""
-    cells: dict[tuple[str, str], list[float]] = defaultdict(list)
-    games = tuple(sorted(load_task(TASK).games))
-    file = resources.files("leaderboard") / "data" / "dopamine_atari_train_returns.csv.gz"
-    with file.open("rb") as raw, gzip.open(raw, "rt", newline="") as text:
-        for row in csv.DictReader(text):
-            if int(row["iteration"]) != ITERATION or row["game"] not in games or row["network"].endswith("legacy"):
-                continue
-            score = human_normalized(row["game"], float(row["mean_train_return"]))
-            assert score is not None
-            cells[f"{row['agent']} {row['network']}", row["game"]].append(score)
-    names = tuple(sorted({name for name, _ in cells}))
-    scores = np.array([[cells[name, game] for game in games] for name in names])
-    runs = scores.shape[2]
-    means, spreads = scores.mean(axis=2), scores.std(axis=2, ddof=1)
-    residuals = (scores - means[:, :, None]) * (runs / (runs - 1)) ** 0.5
-    common = np.abs(means) * np.sqrt(((spreads / np.abs(means)) ** 2).mean(axis=0))
-    real, long = (residuals / spread[:, :, None] for spread in (spreads, common))
-    return Population(names, games, means, spreads, real.ravel() / real.std(), long.ravel() / long.std())
-
-
-def board(key: str, runs: int, noise: str, factors: Sequence[float], *, base: int = 0) -> list[Scores]:
-    """Return entries that differ by a factor on every score and nothing else, drawn from published entry `base`.
-
-    `noise` is one of `NOISES`; with `collapse` 15 of 100 runs end with the score of a random policy.
-    """
-    source = _source(key)
-    found = population()
-    residuals = source.choice(
-        found.long if noise == "long tails" else found.real, (len(factors), len(found.games), runs)
-    )
-    scores = found.means[base][:, None] + found.spreads[base][:, None] * residuals
-    scores *= np.array(factors)[:, None, None]
-    if noise == "collapse":
-        scores[source.random(scores.shape) < 0.15] = 0.0
-    return [dict(zip(found.games, entry, strict=True)) for entry in scores]
-
-
-def rival(key: str, runs: int, *, base: int, other: int) -> list[Scores]:
-    """Return an entry like published entry `base`, and one like `other`, scaled to the same expected aggregate.
-
-    They differ in every game, in both directions, and not in the mean of their interquartile means.
-    """
-    source = _source(key)
-    found = population()
-    scores = [_drawn(source, index, (runs,)) for index in (base, other)]
-    factor = expected(base, runs) / expected(other, runs)
-    return [dict(zip(found.games, entry, strict=True)) for entry in (scores[0], factor * scores[1])]
-
-
-@functools.cache
-def expected(entry: int, runs: int, repetitions: int = 4_000) -> float:
-    """Return the mean of the interquartile mean of a published entry at some number of runs a game."""
-    scores = _drawn(_source(f"expected/{entry}/{runs}"), entry, (repetitions, runs)).transpose(1, 0, 2)
-    return float(_middle(scores.reshape(repetitions, -1)).mean())
-
-
-def pair_errors(key: str, runs: int, noise: str, effect: float) -> dict[str, bool]:
-    """Return which tests find a difference between two entries; the second is better by the share `effect`.
-
-    `noise` is one of `NOISES`, or `rivals` for entries that differ in every game (see `rival`).
-    """
-    index = int.from_bytes(hashlib.sha256(key.encode()).digest()[16:20], "little")
-    base, other = index % ENTRIES, (index + 1 + index // ENTRIES % (ENTRIES - 1)) % ENTRIES
-    if noise == "rivals":
-        first, second = rival(key, runs, base=base, other=other)
-        second = {name: (1 + effect) * values for name, values in second.items()}
-    else:
-        first, second = board(key, runs, noise, (1.0, 1 + effect), base=base)
+def pair_errors(key: str, runs: Sequence[int], noise: str, effect: float) -> dict[str, float]:
+    """Return which tests find a difference between two entries; the second is better by the share `effect`."""
+    first, second = board(key, runs, noise, (1.0, 1 + effect), base=_base(key, noise))
     errors = [error_of(iqm_influence(scores)[1]) for scores in (first, second)]
     interval = welch_interval(iqm(first) - iqm(second), *errors)
     return {
-        "permutation, studentised": permutation_p(first, second) < 0.05,
-        "permutation, plain": permutation_p(first, second, studentised=False) < 0.05,
+        "permutation, studentised": _p(first, second) < 0.05,
+        "permutation, plain": _p(first, second, studentised=False) < 0.05,
         "interval of the difference": not _covers(interval.low, interval.high),
         "percentile interval": not _covers(*_percentiles(key, first, second)),
     }
 
 
-def rank_errors(key: str, runs: int, noise: str, scenario: str) -> dict[str, float]:
-    """Return whether all rank intervals of a board hold together, their mean width, and the number of groups."""
+def rank_errors(key: str, runs: Sequence[int], noise: str, scenario: str) -> dict[str, float]:
+    """Return whether all rank intervals of a board hold together, their mean width, and the number of letters."""
     factors = SCENARIOS[scenario]
-    index = int.from_bytes(hashlib.sha256(key.encode()).digest()[16:20], "little")
-    entries = board(key, runs, noise, factors, base=index % ENTRIES)
-    rankings = list(rank({f"{i:02}": scores for i, scores in enumerate(entries)}).values())
+    scores = board(key, runs, noise, factors, base=_base(key, noise))
+    rankings = list(rank({f"{i:02}": entry for i, entry in enumerate(scores)}, draws=DRAWS).values())
     best = [1 + sum(other > factor for other in factors) for factor in factors]
     worst = [ENTRIES - sum(other < factor for other in factors) for factor in factors]
     sound = all(r.low <= first and r.high >= last for r, first, last in zip(rankings, best, worst, strict=True))
     return {
         "simultaneous coverage": float(sound),
         "mean width": float(np.mean([r.high - r.low + 1 for r in rankings])),
-        "groups": float(len({r.group for r in rankings})),
+        "letters": float(len({letter for r in rankings for letter in r.letters})),
     }
+
+
+def look_errors(key: str, noise: str, effect: float) -> dict[str, float]:
+    """Return the shares of `BLOCK` pairs in which who adds a seed and looks again until something is found finds it.
+
+    Looks are after every seed from the fewest to the most that are covered, or from 3 to 10, or the planned one alone.
+    p is that of Student's t with Welch's degrees of freedom, which the permutation test agrees with to a percent.
+    """
+    sides = pair_of_blocks(key, noise, effect, looks.MOST, _base(key, noise))
+    found = {runs: _t_test(*(side[..., :runs] for side in sides))[0] for runs in range(looks.FEWEST, looks.MOST + 1)}
+    adjusted = {
+        runs: np.array([adjusted_p(p, "planned" if runs == PLANNED else "other") for p in each.tolist()])
+        for runs, each in found.items()
+    }
+    few = range(LOOKS[0], LOOKS[1] + 1)
+    return {
+        "unadjusted, 3 to 10": _ever(found, few),
+        "adjusted, 3 to 10": _ever(adjusted, few),
+        "adjusted, 2 to 50": _ever(adjusted, found),
+        "unadjusted, planned": _ever(found, [PLANNED]),
+        "adjusted, planned": _ever(adjusted, [PLANNED]),
+        "unadjusted, 10": _ever(found, [10]),
+        "adjusted, 10": _ever(adjusted, [10]),
+    }
+
+
+def plan_errors(key: str, noise: str, runs: int, effect: float) -> dict[str, float]:
+    """Return how often the seeds that plans ask for find the difference that they are made for, in new runs.
+
+    Plans are made from `runs` seeds of both entries, for a single look; `plain` leaves out that variances are guessed
+    from few runs.
+    """
+    base = _base(key, noise)
+    pilot = pair_of_blocks(f"{key}/pilot", noise, effect, runs, base)
+    new = pair_of_blocks(f"{key}/new", noise, effect, MOST_PLANNED, base)
+    powers = {seeds: _t_test(*(side[..., :seeds] for side in new))[0] < 0.05 for seeds in range(2, MOST_PLANNED + 1)}
+    found: dict[str, list[float]] = defaultdict(list)
+    for number in range(BLOCK):
+        sides = [{f"{g:02}": values for g, values in enumerate(side[number])} for side in pilot]
+        influences = [iqm_influence(scores)[1] for scores in sides]
+        units = [unit_variances(item) or {} for item in influences]
+        for name, freedom in (("plain", None), ("shipped", [error_of(item)[1] for item in influences])):
+            asked = seeds_needed(effect * abs(iqm(sides[0])), units[0], units[1], freedom=freedom)
+            seeds = min(asked or MOST_PLANNED, MOST_PLANNED)
+            found[f"{name} power"].append(float(powers[seeds].mean()))
+            found[f"{name} seeds"].append(float(seeds))
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def pair_of_blocks(key: str, noise: str, effect: float, runs: int, base: int) -> list[Array]:
+    """Return the scores of `BLOCK` pairs of entries, [pairs, games, runs] each; the second is better by `effect`."""
+    wide = board(key, BLOCK * runs, noise, (1.0, 1 + effect), base=base)
+    blocks = [np.array([scores[name] for name in sorted(scores)]) for scores in wide]
+    return [block.reshape(len(block), BLOCK, runs).transpose(1, 0, 2) for block in blocks]
+
+
+def _t_test(first: Array, second: Array) -> tuple[Array, Array]:
+    """Return the two-sided p of the differences of interquartile means, and their degrees of freedom, [pairs]."""
+    (value, squared, freedom), (other, squared_other, freedom_other) = _moments(first), _moments(second)
+    total = squared + squared_other
+    degrees = total**2 / (squared**2 / freedom + squared_other**2 / freedom_other)
+    return 2 * stdtr(degrees, -np.abs(value - other) / np.sqrt(total)), degrees
+
+
+def _moments(scores: Array) -> tuple[Array, Array, Array]:
+    """Return interquartile means, squared errors and degrees of freedom of many entries, [pairs, games, runs], at once.
+
+    They are those of `influence`, for entries with one number of runs.
+    """
+    _, games, runs = scores.shape
+    rows = scores.reshape(len(scores), -1)
+    cut = rows.shape[1] / 4
+    ordered = np.sort(rows, axis=1)
+    low, high = (ordered[:, int(place), None, None] for place in (cut, rows.shape[1] - 1 - int(cut)))
+    parts = np.clip(scores, low, high).var(axis=2, ddof=1) / (games / 2) ** 2 / runs
+    squared = parts.sum(axis=1)
+    return middle(rows), squared, squared**2 * (runs - 1) / (parts**2).sum(axis=1)
+
+
+def _ever(p: Mapping[int, Array], looked: Iterable[int]) -> float:
+    """Return the share of pairs whose p was below 0.05 at some look."""
+    return float((np.min([p[runs] for runs in looked], axis=0) < 0.05).mean())
 
 
 def frequencies(
     measure: Callable[..., Mapping[str, float]], name: str, boards: int, **settings: Any
 ) -> dict[str, float]:
     """Return the means of what `measure` says of `boards` simulated boards; `name` keys their draws."""
-    rows = [measure(f"{name}/{number}", **settings) for number in range(boards)]
-    return {column: float(np.mean([row[column] for row in rows])) for column in rows[0]}
+    found = [measure(f"{name}/{number}", **settings) for number in range(boards)]
+    return {column: float(np.mean([row[column] for row in found])) for column in found[0]}
+
+
+MEASURES: dict[str, Callable[..., Mapping[str, float]]] = {
+    "ranks": rank_errors,
+    "false positives": pair_errors,
+    "power": pair_errors,
+    "looks": look_errors,
+    "plans": plan_errors,
+}
 
 
 def tables(
@@ -186,23 +211,15 @@ def tables(
     progress: Callable[[str], object] = lambda line: None,
     *,
     seeds: Sequence[int] = RUNS,
+    mixes: Sequence[Sequence[int]] = MIXES,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return all tables: rank coverage, false positives and power, each row over `boards` simulated boards.
+    """Return all tables: rank coverage, false positives, power, looks and plans, over `boards` simulated boards a row.
 
-    Rows of the table of power, which take longest, are over a quarter of them. `seeds` are numbers of runs a game.
+    Rows of power are over a quarter of them; those of looks and plans over blocks of pairs, a fifth and a
+    tenth as many.
+    `seeds` are numbers of runs a game, `mixes` those that entries of one board have in turn.
     """
-    jobs: list[_Job] = [
-        ("ranks", {"runs": runs, "noise": noise, "scenario": scenario}, boards)
-        for scenario, noise, runs in itertools.product(SCENARIOS, NOISES, seeds)
-    ]
-    jobs += [
-        ("false positives", {"runs": runs, "noise": noise, "effect": 0.0}, boards)
-        for noise, runs in itertools.product((*NOISES, "rivals"), seeds)
-    ]
-    jobs += [
-        ("power", {"runs": runs, "noise": noise, "effect": 0.1}, max(1, boards // 4))
-        for noise, runs in itertools.product(("real", "rivals"), seeds)
-    ]
+    jobs = _jobs(boards, seeds, mixes)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         for job, row in zip(jobs, pool.map(_row, jobs), strict=True):
@@ -211,43 +228,52 @@ def tables(
     return dict(found)
 
 
+def _jobs(boards: int, seeds: Sequence[int], mixes: Sequence[Sequence[int]]) -> list[_Job]:
+    """Return the rows to make; every scenario on boards of one number of runs, equal entries on mixed ones."""
+    same, mixed = [[count] for count in seeds], [list(mix) for mix in mixes]
+    ranks = [("all equal", noise, runs) for noise, runs in itertools.product((*ALIKE, *RIVALS), (*same, *mixed))]
+    ranks += itertools.product(("two groups", "spaced"), ("real", "atari 100k"), same)
+    jobs: list[_Job] = [
+        ("ranks", {"runs": runs, "noise": noise, "scenario": scenario}, boards) for scenario, noise, runs in ranks
+    ]
+    for noise, runs in itertools.product(("real", "collapse", "rivals", "atari 100k"), (*same, *mixed[:1])):
+        jobs.append(("false positives", {"runs": runs, "noise": noise, "effect": 0.0}, boards))
+    for noise, runs in itertools.product(("real", "rivals", "atari 100k"), same):
+        effect = EFFECTS.get(noise, 0.1)
+        jobs.append(("power", {"runs": runs, "noise": noise, "effect": effect}, max(1, boards // 4)))
+    for noise, share in itertools.product(("real", "collapse", "rivals", "atari 100k", "rivals 100k"), (0.0, 1.0)):
+        effect = share * EFFECTS.get(noise, 0.1)
+        jobs.append(("looks", {"noise": noise, "effect": effect}, max(1, boards // 5)))
+    for noise, count in itertools.product(("real", "collapse", "atari 100k"), seeds[:2]):
+        effect = EFFECTS.get(noise, 0.1)
+        jobs.append(("plans", {"runs": count, "noise": noise, "effect": effect}, max(1, boards // 10)))
+    return jobs
+
+
 def _row(job: _Job) -> dict[str, Any]:
     table, settings, boards = job
-    measure = rank_errors if table == "ranks" else pair_errors
     start = time.process_time()
-    means = frequencies(measure, f"{table}/{json.dumps(settings)}", boards, **settings)
+    means = frequencies(MEASURES[table], f"{table}/{json.dumps(settings)}", boards, **settings)
     return {**settings, **means, "boards": boards, "cpu_seconds": round(time.process_time() - start, 1)}
 
 
-def _source(key: str) -> np.random.Generator:
-    digest = hashlib.sha256(f"comparisons-1/{key}".encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
+def _base(key: str, noise: str) -> int:
+    """Return which published entry a board is drawn from, all of them equally often."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[16:20], "little") % entries(noise)
 
 
-def _drawn(source: np.random.Generator, entry: int, shape: tuple[int, ...]) -> Array:
-    """Return scores like those of a published entry, [games, *shape]."""
-    found = population()
-    extra = (slice(None), *[None] * len(shape))
-    residuals = source.choice(found.real, (len(found.games), *shape))
-    drawn: Array = found.means[entry][extra] + found.spreads[entry][extra] * residuals
-    return drawn
-
-
-def _middle(rows: Array) -> Array:
-    """Return the floored trimmed mean of each row."""
-    cut = rows.shape[1] // 4
-    means: Array = np.sort(rows, axis=1)[:, cut : rows.shape[1] - cut].mean(axis=1)
-    return means
+def _p(first: Scores, second: Scores, *, studentised: bool = True) -> float:
+    return permutation_p(first, second, studentised=studentised, permutations=DEALINGS)
 
 
 def _percentiles(key: str, first: Scores, second: Scores) -> tuple[float, float]:
     """Return the conventional interval of the difference: percentiles of a stratified bootstrap."""
-    source, samples = _source(f"{key}/percentiles"), []
+    source, samples = stream(f"{key}/percentiles"), []
     for scores in (first, second):
         matrix = np.array([scores[name] for name in sorted(scores)])
         games, runs = matrix.shape
         drawn = source.integers(runs, size=(RESAMPLES, games, runs))
-        samples.append(_middle(matrix[np.arange(games)[:, None], drawn].reshape(RESAMPLES, -1)))
+        samples.append(middle(matrix[np.arange(games)[:, None], drawn].reshape(RESAMPLES, -1)))
     low, high = np.percentile(samples[0] - samples[1], [2.5, 97.5])
     return float(low), float(high)
 
@@ -270,6 +296,7 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB",
         "command": f"python -m leaderboard.statistics.simulations.comparisons --boards {options.boards}",
+        "policy": STATISTICS_POLICY.name,
         "figures": {
             "wall_s": round(time.monotonic() - start),
             "cpu_s": round(sum(row["cpu_seconds"] for row in itertools.chain(*found.values()))),

@@ -1,22 +1,21 @@
-"""How often intervals hold the truth: simulated entries with the noise of published scores.
+"""Coverage of intervals: simulated entries with the noise of published scores.
 
 `ci/simulate` repeats the tables of docs/statistics.md. Worlds are the means and spreads between runs of Dopamine's ten
-published entries, on the 15 games of `atari40m` and on four other draws of 15 games. Every simulated data set has its
-own key, so that the numbers depend on neither the number of processes nor on their order.
+published entries, on the 15 games of `atari40m` and on four other draws of 15 games; the noise "atari 100k" is a world
+of its own, of which nothing is estimated: its runs are drawn from a hundred published ones of each of four entries on
+26 games. Every simulated data set has its own key, so that the numbers depend on neither the number of processes nor on
+their order.
 """
 
 from __future__ import annotations
 
-import csv
 import functools
-import gzip
 import hashlib
 import multiprocessing
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +27,18 @@ from leaderboard.statistics.intervals import Estimate, estimate, interval
 from leaderboard.statistics.metrics import TRIM, Array, Scores, lay_out
 from leaderboard.statistics.proportions import poi_estimate, profile_estimates
 from leaderboard.statistics.replicates import Replicates, of_points
+from leaderboard.statistics.simulations.worlds import DOPAMINE_FILE, ITERATION, TASK, atari_100k, rows
 from suite.tasks import GAMES, human_normalized, load_task
 
-TASK, ITERATION, NETWORKS = "atari40m", 39, ("nature_cnn", "impala")
+NETWORKS = ("nature_cnn", "impala")
 OTHER_DRAWS = 4
 SIMULATION_POLICY = replace(STATISTICS_POLICY, final_repetitions=1_000, curve_repetitions=1_000)
 FAILING = 0.15
 """The share of runs that play no better than at random in the noise "collapse"."""
 
-NOISES = ("normal", "real", "tails", "skew", "collapse")
+NOISES = ("normal", "real", "tails", "skew", "collapse", "atari 100k")
 METHODS = ("percentile", "inflated", "influence t", "deviation t", "studentized", "shipped")
-METRICS = ("iqm", "iqm_corrected", "mean", "median", "optimality_gap", "profile", "poi")
+METRICS = ("iqm", "iqm_rliable", "mean", "median", "optimality_gap", "profile", "poi")
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.95)
 """The quantiles of a world's mean scores at which its profile is looked at."""
 
@@ -48,10 +48,14 @@ GRID = 4_000
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """An entry's true mean and spread between runs in each game, shape [games]."""
+    """An entry's true mean and spread between runs in each game, shape [games].
+
+    `runs` [games, runs] are all that there are of it, by value; None where a noise makes them.
+    """
 
     means: Array
     spreads: Array
+    runs: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,17 @@ def worlds() -> tuple[World, ...]:
     return tuple(found)
 
 
+@functools.cache
+def second_worlds() -> tuple[World, ...]:
+    """Return the four entries of Atari 100k."""
+    return tuple(World(runs.mean(axis=1), runs.std(axis=1), np.sort(runs, axis=1)) for runs in atari_100k())
+
+
+def worlds_of(noise: str) -> tuple[World, ...]:
+    """Return the worlds in which scores with a noise are drawn."""
+    return second_worlds() if noise == "atari 100k" else worlds()
+
+
 def draw(world: World, cell: Cell, key: str) -> dict[str, Array]:
     """Return simulated scores, [runs] for each game; a game keeps its first run where all would be missing."""
     games = len(world.means)
@@ -96,7 +111,7 @@ def draw(world: World, cell: Cell, key: str) -> dict[str, Array]:
 def everything(world: int, noise: str) -> Mapping[str, Array]:
     """Return what infinitely many runs would give: evenly spaced quantiles of every game."""
     even = (np.arange(GRID) + 0.5) / GRID
-    found = worlds()[world]
+    found = worlds_of(noise)[world]
     values = _values(found, noise, np.tile(even, (len(found.means), 1)))
     return {f"game-{g:02}": values[g] for g in range(len(values))}
 
@@ -135,8 +150,8 @@ def coverage_of_methods(cell: Cell, first: int, last: int) -> dict[str, Array]:
     """
     sums: dict[str, Array] = defaultdict(lambda: np.zeros(3))
     for index in range(first, last):
-        world = index % len(worlds())
-        layout = lay_out(draw(worlds()[world], cell, f"{cell!r}/{index}"))
+        world = index % len(worlds_of(cell.noise))
+        layout = lay_out(draw(worlds_of(cell.noise)[world], cell, f"{cell!r}/{index}"))
         own = true_iqm(world, cell.noise, layout.keep[0] / (layout.keep[0] + layout.keep[1]))
         half = true_iqm(world, cell.noise, TRIM)
         found = of_points(layout, SIMULATION_POLICY, SIMULATION_POLICY.final_repetitions, "simulation")[0]
@@ -149,15 +164,18 @@ def coverage_of_metrics(cell: Cell, first: int, last: int) -> dict[str, Array]:
     """Return for data sets `first` to `last` of a cell, by metric: [covered, conventional covered, data sets]."""
     sums: dict[str, Array] = defaultdict(lambda: np.zeros(3))
     for index in range(first, last):
-        world, other = index % len(worlds()), (index + 1) % 10 + 10 * (index % len(worlds()) // 10)
-        scores, rival = (draw(worlds()[w], cell, f"metrics/{cell!r}/{index}/{w}") for w in (world, other))
+        some = worlds_of(cell.noise)
+        world, together = index % len(some), min(10, len(some))
+        other = (index + 1) % together + together * (world // together)
+        scores, rival = (draw(some[w], cell, f"metrics/{cell!r}/{index}/{w}") for w in (world, other))
         whole, whole_rival = everything(world, cell.noise), everything(other, cell.noise)
-        trim = TRIM if not metrics.balanced(scores) else (15 * cell.runs // 4) / (15 * cell.runs)
-        taus = np.quantile(worlds()[world].means, THRESHOLDS)
+        total = len(scores) * cell.runs
+        trim = TRIM if not metrics.balanced(scores) else (total // 4) / total
+        taus = np.quantile(some[world].means, THRESHOLDS)
         profile = metrics.profile(whole, taus).tolist()
         truths: dict[str, float] = {
-            "iqm": true_iqm(world, cell.noise, trim),
-            "iqm_corrected": true_iqm(world, cell.noise, TRIM),
+            "iqm": true_iqm(world, cell.noise, TRIM),
+            "iqm_rliable": true_iqm(world, cell.noise, trim),
             "poi": _true_poi(whole, whole_rival),
         }
         functions: dict[str, Callable[[Scores], float]] = {
@@ -185,7 +203,7 @@ def bias_by_runs(runs: int, first: int, last: int) -> dict[str, Array]:
         world = index % len(worlds())
         scores = draw(worlds()[world], cell, f"bias/{cell!r}/{index}")
         truth = true_iqm(world, cell.noise, TRIM)
-        for name, value in (("floored", metrics.iqm(scores)), ("fractional", metrics.iqm_corrected(scores))):
+        for name, value in (("rliable", metrics.iqm_rliable(scores)), ("exact", metrics.iqm(scores))):
             sums[name] += np.array([value / truth - 1, 1.0])
     return dict(sums)
 
@@ -225,14 +243,12 @@ def _mapped(
 def _published() -> dict[tuple[str, str, str], Array]:
     """Return the published normalized scores: (agent, network, game) to [runs]."""
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    file = resources.files("leaderboard") / "data" / "dopamine_atari_train_returns.csv.gz"
-    with file.open("rb") as raw, gzip.open(raw, "rt", newline="") as text:
-        for row in csv.DictReader(text):
-            if int(row["iteration"]) != ITERATION or row["network"] not in NETWORKS:
-                continue
-            value = human_normalized(row["game"], float(row["mean_train_return"]))
-            if value is not None:
-                found[row["agent"], row["network"], row["game"]].append(value)
+    for agent, network, game, _, iteration, mean in rows(DOPAMINE_FILE):
+        if int(iteration) != ITERATION or network not in NETWORKS:
+            continue
+        value = human_normalized(game, float(mean))
+        if value is not None:
+            found[agent, network, game].append(value)
     return {key: np.array(values) for key, values in found.items()}
 
 
@@ -248,6 +264,11 @@ def _residuals() -> Array:
 def _values(world: World, noise: str, uniform: Array) -> Array:
     """Return scores [games, n] at these quantiles of each game's distribution."""
     means, spreads = world.means[:, None], world.spreads[:, None]
+    if noise == "atari 100k":
+        assert world.runs is not None
+        places = (uniform * world.runs.shape[1]).astype(np.int64)
+        runs: Array = np.take_along_axis(world.runs, places, axis=1)
+        return runs
     if noise == "collapse":
         failed = uniform < FAILING
         rest = np.where(failed, 0.5, (uniform - FAILING) / (1 - FAILING))

@@ -1,4 +1,4 @@
-"""What Alembic runs: the steps, on the connection and within the transaction of `leaderboard.store.schema`."""
+"""Alembic's environment: the steps, on the connection and within the transaction of `leaderboard.store.schema`."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""What `suite method check` proves: that a method keeps the contract, on a tiny network, one result a promise."""
+"""The promises of the method contract, proven on a tiny network, one result each: `suite method check`."""
 
 from __future__ import annotations
 

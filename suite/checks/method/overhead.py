@@ -1,4 +1,4 @@
-"""What a method costs: the time of its updates beside those without any method."""
+"""A method's cost: the time of its updates beside those without any method."""
 
 from __future__ import annotations
 

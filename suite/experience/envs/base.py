@@ -1,4 +1,4 @@
-"""What the runner needs of E environments of one kind: an action each, an observation and a reward a step."""
+"""Environments of one kind as lanes need them: E actions in, E observations and rewards out, a step at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a checkpoint's files are what they should be, each and together, and checkpoints to each other."""
+"""Checks of logged data: the files of a checkpoint, each and together, and checkpoints beside each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a logged run holds, from file names, sizes, headers and its manifest alone."""
+"""A logged run's description, from file names, sizes, headers and its manifest alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lane learns from: transitions as they come, a trajectory at a time, or a log that is there already."""
+"""The replay of a lane: transitions as they come, a trajectory at a time, or a log that is there already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a lane's replay lives, and what it takes there."""
+"""The places where a lane's replay can live, and what it takes there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What prioritized replay adds to a ring of frames: one priority per transition, and draws in proportion to it.
+"""Priorities beside a ring of frames: one for each transition, and draws in proportion to them.
 
 Rules of Dopamine's paper-era buffer (google/dopamine `replay_memory/sum_tree.py`, `prioritized_replay_buffer.py`): a
 priority is itself the sampling mass; a new transition enters with the largest priority ever recorded, 1 at the start;

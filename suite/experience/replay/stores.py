@@ -1,4 +1,4 @@
-"""Where the frames of a ring live: plain in memory, or each compressed alone.
+"""Stores of the frames of a ring: plain in memory, or each compressed alone.
 
 Both hold the same frames to the bit and differ in memory and time only.
 """

@@ -132,6 +132,26 @@ def test_implicit_losses_equal_numpy(name: str, levels: str, published, random_b
     assert feedback.priorities is None
 
 
+@pytest.mark.parametrize("name", ["iqn", "m_iqn"])
+def test_published_levels_are_drawn_for_every_transition(name: str, published) -> None:
+    assert published("agent", name)["levels"] == "transition"
+
+
+@pytest.mark.parametrize("name", ["iqn", "m_iqn"])
+def test_levels_of_their_own_divide_the_variance_by_the_batch(name: str, published, random_batch) -> None:
+    """B equal transitions: the loss is a mean of B independent draws, or B times the same draw."""
+    batch = jax.tree.map(lambda rows: jnp.repeat(rows[:1], len(rows), axis=0), random_batch(0)._replace(legal=()))
+    batch = batch._replace(legal=jnp.ones(ACTIONS, jnp.bool_))
+    size, keys, variances = len(batch.a_tm1), jax.random.split(jax.random.key(3), 2000), {}
+    for levels in ("batch", "transition"):
+        agent = build(name, published, levels=levels)
+        update = partial(agent.update, apply_gradients=with_gradients)
+        learner = fresh_learner(agent)
+        losses = jax.jit(jax.vmap(lambda key, u=update, at=learner: u(at, batch, key)[1].metrics["loss"]))(keys)
+        variances[levels] = np.var(np.asarray(losses, np.float64), ddof=1)
+    np.testing.assert_allclose(variances["batch"] / variances["transition"], size, rtol=0.25)
+
+
 def test_quantile_losses_equal_numpy(published, random_batch) -> None:
     agent = build("qr_dqn", published)
     learner, batch = fresh_learner(agent), random_batch(1)

@@ -199,10 +199,37 @@ def test_published_schedule() -> None:
     assert int(method.signal(500_000)["kernel"]) == 1_000_000 - 2  # 0.95e6 * (1 - (1 - 1 / 1.5e6)**3)
 
 
+def test_one_shot_pruning_is_one_refresh_wherever_it_falls() -> None:
+    """JaxPruner's OneShotSchedule: all of the sparsity at that very step, no multiple of a period."""
+    shapes = {"kernel": jax.ShapeDtypeStruct((20, 20), jnp.float32)}
+    settings = SETTINGS | {"start_fraction": 0.35, "end_fraction": 0.35, "distribution": "uniform", "sparsity": 0.95}
+    method = make(settings, context_of(20, shapes))
+    assert (method.due, method.milestones) == (range(7, 8), {"pruning starts": 7, "pruning ends": 7})
+    assert int(method.signal(7)["kernel"]) == 20
+    (goal,) = method.goals
+    assert (goal.after(7), goal.after(8), goal.asked) == (0.0, 0.95, 0.95)
+
+
+def test_global_raw_masks_are_the_largest_weights_of_all() -> None:
+    rng = np.random.default_rng(4)
+    params = {"a": {"kernel": rng.normal(size=(6, 5))}, "b": {"kernel": 9 * rng.normal(size=(40, 3))}}
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
+    settings = SETTINGS | {"distribution": "global_raw", "sparsity": 0.8}
+    method = make(settings, context_of(STEPS, shapes_of(params)))
+    learner = start(params, optax.sgd(0.0), method)
+    masks = method.refresh(jax.random.key(0), learner, params, method.signal(STEPS)).methods[method.id]
+    weights = np.concatenate([np.abs(np.asarray(params[name]["kernel"])).ravel() for name in "ab"])
+    limit = np.sort(weights)[-30]  # a fifth of 150 stays
+    found = np.concatenate([np.asarray(masks[name]["kernel"]).ravel() for name in "ab"])
+    np.testing.assert_array_equal(found, weights >= limit)
+    normalized = make(settings | {"distribution": "global"}, context_of(STEPS, shapes_of(params)))
+    other = normalized.refresh(jax.random.key(0), learner, params, normalized.signal(STEPS)).methods[method.id]
+    assert int(jnp.sum(other["a"]["kernel"])) > int(jnp.sum(masks["a"]["kernel"]))
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"start_fraction": 0.8, "end_fraction": 0.8}, "start_fraction"),
         ({"start_fraction": 0.9, "end_fraction": 0.8}, "start_fraction"),
         ({"mask_period": 1000}, "mask_period"),
     ],

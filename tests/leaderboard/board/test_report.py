@@ -44,6 +44,17 @@ def fill(root, run_maker, spec, games=FAST, seeds=(0, 1), **rest):
             run_maker(root, spec, game, seed, **rest)
 
 
+def test_what_runs_did_not_reach_stands_beside_their_entry(tmp_path, run_maker, spec_maker, page):
+    text = "magnitude_pruning: sparsity 0.763 is reached, not 0.95."
+    pruned, dense = spec_maker(methods=("magnitude_pruning",)), spec_maker(methods=("dense",))
+    fill(tmp_path / "runs", run_maker, pruned, unreached=(text,))
+    run_maker(tmp_path / "runs", dense, "Pong", 0)
+    run_maker(tmp_path / "runs", dense, "Breakout", 0, unreached=("dqn: learns nothing.",))
+    notes = {row.entry.config_id: row.notes for row in page(tmp_path / "runs").full.standings}
+    assert notes[pruned.config_id] == (f"not reached: {text}",)
+    assert notes[dense.config_id] == ("not reached in 1 of 2 runs: dqn: learns nothing.",)
+
+
 def test_a_complete_entry_has_everything(runs, page):
     found = page(runs)
     (row,) = found.full.standings
@@ -70,14 +81,14 @@ def test_official_entries_are_ranked_by_iqm(tmp_path, page, run_maker, spec_make
     fill(tmp_path / "r", run_maker, spec_maker("atari40m", methods=("l2",)), games[:14], level=9.0)
     rows = page(tmp_path / "r", "atari40m").full.standings
     assert [(row.entry.method, row.ranking and row.ranking.ordinal, row.why) for row in rows] == [
-        ("reset", None, "needs 2 seeds or more"),
+        ("reset", None, "needs 2 seeds in 12 games or more"),
         ("magnitude pruning", 1, ""),
         ("redo", 2, ""),
         ("dense", 3, ""),
         ("l2", None, "incomplete 14/15"),
     ]
     ranked = [row.ranking for row in rows if row.ranking is not None]
-    assert [one.group for one in ranked] == sorted(one.group for one in ranked)
+    assert [one.letters for one in ranked] == sorted(one.letters for one in ranked)
     assert all(one.low <= one.ordinal <= one.high <= 3 for one in ranked)
     assert rows[0].estimate.low is None
     assert rows[-1].estimate is None
@@ -184,8 +195,11 @@ def test_an_iteration_without_an_episode_is_a_gap(tmp_path, page, run_maker, spe
     from suite.records.record import Episode
 
     def episodes(frames):
-        rest = {"attempt": 1, "episode": 0, "agent_step": 1, "length": 1, "end": "terminated", "emulator_seed": 0}
-        return [Episode(frame=frame, **{"return": frame / 1000}, **rest) for frame in frames]
+        rest = {"attempt": 1, "length": 1, "end": "terminated", "emulator_seed": 0}
+        return [
+            Episode(frame=frame, episode=i, agent_step=i + 1, **{"return": frame / 1000}, **rest)
+            for i, frame in enumerate(frames)
+        ]
 
     spec = spec_maker()
     for game in FAST:

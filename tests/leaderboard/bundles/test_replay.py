@@ -134,7 +134,7 @@ def test_what_is_written_for_the_replay_is_the_run(tmp_path: Path) -> None:
 
 def test_a_process_that_answers_nothing_is_no_replay(tmp_path: Path) -> None:
     answers, words = replay._verify(tmp_path)  # no run in it
-    assert (answers, words) == ({}, "no answer")
+    assert (answers, words) == ({}, "Error: Nothing was verified: no runs there.")
 
 
 def test_runs_without_actions_are_no_mismatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,13 +54,14 @@ def test_json_has_everything_and_is_the_same_twice(board):
     first, second = (run("impala 3", "impala 1", "--db", board, "--json") for _ in range(2))
     assert first.stdout == second.stdout
     content = json.loads(first.stdout)
-    assert content["schema"] == "leaderboard.compare/1"
+    assert content["schema"] == "leaderboard.compare/2"
     assert [entry["label"] for entry in content["entries"]] == [
         f"DQN · Impala \N{MULTIPLICATION SIGN}{width} · dense" for width in (3, 1)
     ]
     (pair,) = content["pairs"]
     assert (pair["verdict"], pair["seeds"]) == ("better", [5, 5])
-    assert pair["p"] == pair["p_holm"] < 0.01
+    assert pair["look"] == "other"
+    assert pair["p"] < pair["p_looks"] == pair["p_holm"] < 0.05
     assert pair["difference"]["low"] > 0
     assert pair["difference"]["value"] == pytest.approx(pair["iqm_a"] - pair["iqm_b"])
     assert pair["sentence"] == run("impala 3", "impala 1", "--db", board).stdout.splitlines()[0]
@@ -88,10 +89,10 @@ def test_the_difference_of_the_areas_under_the_curves_stands_beside_it(board):
 
 
 def test_several_entries_are_compared_in_pairs_with_groups(board):
-    done = run("--all", "--task", "smoke", "--db", board)
+    done = run("--all", "--task", "smoke", "--db", board, "--planned", 5)
     assert done.exit_code == 0, done.exception
     lines = done.stdout.splitlines()
-    assert lines[0] == "2 of 3 pairs differ beyond doubt (p adjusted for all 3, Holm)."
+    assert lines[0] == "2 of 3 pairs differ beyond doubt (p adjusted for all 3, Holm and for every look)."
     groups = {line.split()[3]: line.split()[-2:] for line in lines if line.startswith("DQN") and line.count("DQN") == 1}
     assert groups == {
         "\N{MULTIPLICATION SIGN}3": ["A", "1"],
@@ -132,7 +133,7 @@ def test_what_cannot_be_compared_is_said(board, arguments, problem, remedy):
 
 def test_games_that_one_entry_lacks_are_named(board):
     done = run("impala 5", "impala 1", "--db", board)
-    assert "Compared on the 1 games that both have; left out, because only one has them: Breakout." in done.stdout
+    assert "Compared on the one game that both have; left out, because only one has them: Breakout." in done.stdout
     assert "Preliminary: some game has fewer than 5 runs." in done.stdout
 
 

@@ -204,7 +204,7 @@ def test_a_bundle_with_errors_exits_with_4_and_says_what_to_do(run, tmp_path):
     assert isinstance(done.exception, BadData)
     assert done.exception.exit_code == ExitCode.BAD_DATA
     assert "error   seeds.chosen" in done.stdout
-    assert "Breakout: seed 1 left out, submitted: 0, 7 (and 1 more)" in done.stdout
+    assert "Breakout: seeds 1, 2, 3, 4, 5, 6 left out, submitted: 0, 7 (and 1 more)" in done.stdout
     assert "Submit every seed that was run." in done.stdout
     assert json.loads(run("check", path, "--json").stdout)["errors"] == 2
 

@@ -89,7 +89,9 @@ def found(run_holder, spec_maker, tmp_path_factory):
                     more = {"departures": {"agent.n_step": 3}} if name == "redo" else {}
                     with run_holder(folder / "runs", spec, game, seed, level=level, **more) as path:
                         write_details(path)
-        with run_holder(folder / "runs", spec_maker(methods=("rigl",)), "Pong", 7, state="failed"):
+        with run_holder(
+            folder / "runs", spec_maker(methods=("rigl",)), "Pong", 7, state="failed", unreached=("rigl: never acts.",)
+        ):
             pass
         ingest([folder / "runs"], folder / "results.sqlite", references=False)
         with ResultStore.open(folder / "results.sqlite") as store, store.snapshot() as snapshot:
@@ -163,6 +165,7 @@ def test_a_run_that_is_no_result_says_so(found):
     path = links.run("smoke", entry_of(found, "rigl").config_id, "Pong", 7)
     page = Page(run.pages(Book(found))[path])
     assert "No result. This run is failed: it enters no number anywhere." in page.words
+    assert "Not reached. rigl: never acts." in page.words
 
 
 def test_a_command_for_offline_tasks_names_the_data(found):

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaderboard.statistics.influence import iqm_influence
-from leaderboard.statistics.metrics import iqm_corrected
+from leaderboard.statistics.metrics import iqm
 from leaderboard.statistics.planning import ASSUMED_ERROR, Candidate, next_cells
-from leaderboard.statistics.power import quantiles, seeds_needed, unit_variances
+from leaderboard.statistics.power import caution, quantiles, seeds_needed, unit_variances
 
 GAMES = ("a", "b", "c", "d")
 
@@ -42,9 +42,10 @@ def test_gains_are_the_share_of_the_allowed_variance_that_one_more_run_takes_awa
     entry = made(spread=0.5)
     plan = next_cells({"x": entry}, GAMES, range(5), detect=0.2, limit=1)
     unit = unit_variances(iqm_influence(entry.scores)[1])
-    level = abs(iqm_corrected(entry.scores))
-    runs = seeds_needed(0.2 * level, unit, unit)
-    allowed = (0.2 * level / quantiles(runs, [*unit.values()] * 2)) ** 2 / 2
+    level = abs(iqm(entry.scores))
+    wide = caution([(variance, 4) for variance in unit.values()]) ** 0.5
+    runs = seeds_needed(0.2 * level / wide, unit, unit, planned=5)
+    allowed = (0.2 * level / quantiles(runs, [*unit.values()] * 2, planned=5) / wide) ** 2 / 2
     best = max(unit, key=unit.get)
     (cell,) = plan.cells
     assert (cell.game, cell.seed, cell.reason, cell.basis) == (best, 5, "precision", "own")
@@ -96,9 +97,7 @@ def test_few_runs_borrow_their_variances_and_say_so():
     pair = made(seed=1, runs=2)
     alone = next_cells({"x": made(seed=1, runs=1)}, GAMES, range(1), limit=1)
     assert alone.needs["x"].basis == "assumed"
-    assert alone.needs["x"].error == pytest.approx(
-        5**0.5 * ASSUMED_ERROR * abs(iqm_corrected(made(seed=1, runs=1).scores))
-    )
+    assert alone.needs["x"].error == pytest.approx(5**0.5 * ASSUMED_ERROR * abs(iqm(made(seed=1, runs=1).scores)))
     pooled = next_cells({"x": pair}, GAMES, range(2), others={"known": made(seed=2).scores}, limit=1)
     assert pooled.needs["x"].basis == "pooled"
     assert pooled.needs["x"].seeds is not None
@@ -125,7 +124,7 @@ def test_a_low_score_does_not_ask_for_endless_runs():
     board = {"low": low, "usual": made(seed=1), "other": made(seed=2)}
     plan = next_cells(board, GAMES, range(5), limit=1_000)
     assert plan.needs["low"].target == pytest.approx(plan.needs["usual"].target, rel=0.5)
-    assert plan.needs["low"].seeds == 2
+    assert plan.needs["low"].seeds == 5, "the task's own"
 
 
 def test_games_without_a_scale_get_the_tasks_own_seeds_and_no_more():

@@ -30,7 +30,7 @@ def test_shares_lie_within_their_intervals_which_have_a_width(pairs):
     assert found.value == metrics.probability_of_improvement(a, b)
     for share in (*shares, found):
         if share.low is None:
-            assert min(max(len(pair[side]) for pair in pairs) for side in (0, 1)) == 1
+            assert min(np.mean([len(pair[side]) > 1 for pair in pairs]) for side in (0, 1)) < 0.75
         else:
             assert 0 <= share.low <= share.value <= share.high <= 1
             assert share.high - share.low > 1e-3

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.resampling import key_of, resamples
 
 
@@ -32,7 +34,7 @@ GOLDEN = [[1, 1, 1], [1, 2, 2], [1, 0, 0], [0, 2, 2], [2, 0, 0]]
 
 def test_the_key_depends_on_policy_purpose_and_data():
     values = np.arange(4.0)
-    renamed = Policy("other", 0.25, 0.95, 20_000, 2_000, 2)
+    renamed = replace(STATISTICS_POLICY, name="other")
     keys = {
         key_of(STATISTICS_POLICY, "a", [2, 2], values),
         key_of(STATISTICS_POLICY, "b", [2, 2], values),

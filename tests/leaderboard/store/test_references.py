@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from leaderboard.statistics import aggregate
+from leaderboard.statistics.intervals import estimate
 from leaderboard.store import references
 from leaderboard.store.database import ResultStore
 from leaderboard.store.models import PUBLISHED
@@ -71,7 +72,7 @@ def test_the_known_iqms_come_out(loaded, agent, network, iqm15, iqm55):
     for key, count, known in (("atari40m@1", 15, iqm15), ("atari60@1", 55, iqm55)):
         scores = scores_of(loaded[key][1])[f"dopamine.{agent}.{network}.{key}"]
         assert len(scores) == count
-        assert round(aggregate.iqm(scores), 2) == known
+        assert round(aggregate.iqm_rliable(scores), 2) == known
 
 
 def test_dopamines_sac_stands_beside_mujoco_and_says_that_it_is_v2(published_database):
@@ -103,7 +104,7 @@ def test_intervals_are_close_to_rliables(loaded):
             )
         finally:
             np.random.set_state(state)
-        ours = aggregate.iqm_estimate(scores)
+        ours = estimate("iqm_rliable", scores)
         width = float(ends["x"][1, 0] - ends["x"][0, 0])
         assert ours.percentile_low == pytest.approx(float(ends["x"][0, 0]), abs=0.08 * width)
         assert ours.percentile_high == pytest.approx(float(ends["x"][1, 0]), abs=0.08 * width)

@@ -127,12 +127,19 @@ def test_another_emulator_is_refused(copy: Path) -> None:
     assert "the environment here differs" in result.stderr
 
 
-def test_an_unfinished_run_is_skipped(copy: Path) -> None:
+def test_an_unfinished_run_is_skipped_and_where_none_is_finished_nothing_was_verified(
+    copy: Path, recorded: Path, tmp_path: Path
+) -> None:
     status = json.loads((copy / "status.json").read_text())
     (copy / "status.json").write_text(json.dumps(status | {"state": "interrupted"}))
-    result = suite("verify", str(copy))
-    assert result.exit_code == 0
-    assert "interrupted" in result.stderr
+    both = suite("verify", str(copy), str(recorded))
+    assert (both.exit_code, "interrupted" in both.stderr) == (0, True)
+    alone = suite("verify", str(copy))
+    assert (alone.exit_code, "none of them finished" in alone.stderr) == (4, True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    none = suite("verify", str(empty))
+    assert (none.exit_code, "Nothing was verified: no runs there" in none.stderr) == (4, True)
 
 
 @given(st.binary(max_size=300))

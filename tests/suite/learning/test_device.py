@@ -46,3 +46,48 @@ def test_what_the_user_set_is_kept(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file, not a directory")
     assert prepared(tmp_path)[2] == "None"
+
+
+BITS = """
+from suite.learning.device import prepare, switches
+prepare(2, deterministic=True, precision="{precision}")
+import jax, jax.numpy as jnp
+product = jax.make_jaxpr(jnp.dot)(jnp.ones((2, 2)), jnp.ones((2, 2))).eqns[0].params["precision"]
+drawn = jax.random.uniform(jax.random.key(3), (2,))
+print(product[0], jnp.arange(2).dtype, (jnp.float32(1) + 1.0).dtype, *map(float, drawn), sep=" ")
+print(switches())
+"""
+
+
+def bits(precision: str = "float32", **switches: str) -> list[str]:
+    """Return what bits depend on, in a process with these variables, and the variables that it would record."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_", "NVIDIA_"))}
+    program = BITS.format(precision=precision)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=plain | switches, capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+def test_switches_of_the_environment_change_no_bits_and_what_is_not_pinned_is_recorded() -> None:
+    plain, recorded = bits()
+    assert plain.startswith("HIGHEST int32 float32 ")
+    assert recorded == ""
+    hostile = {
+        "JAX_ENABLE_X64": "1",
+        "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16",
+        "JAX_DEFAULT_PRNG_IMPL": "rbg",
+        "JAX_THREEFRY_PARTITIONABLE": "0",
+        "JAX_RANDOM_SEED_OFFSET": "7",
+        "JAX_COMPILATION_CACHE_MAX_SIZE": "1000",
+        "JAX_OPTIMIZATION_LEVEL": "O1",
+        "XLA_FLAGS": "--xla_cpu_enable_fast_math=true",
+        "NVIDIA_TF32_OVERRIDE": "1",
+    }
+    pinned, recorded = bits(**hostile)
+    assert pinned == plain
+    assert recorded == "JAX_OPTIMIZATION_LEVEL=O1 XLA_FLAGS=--xla_cpu_enable_fast_math=true"
+
+
+def test_tf32_is_asked_for_by_its_own_name() -> None:
+    assert bits("tf32")[0].startswith("HIGH int32 float32 ")

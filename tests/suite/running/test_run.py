@@ -69,6 +69,11 @@ def test_a_run_trains_records_and_says_so(finished: tuple[Path, Result]) -> None
     document = json.loads(result.stdout)
     assert document["state"] == "done"
     assert "Results go to" in result.stderr
+    unreached = read_run(find_runs(out)[0]).attempt.unreached
+    assert [text.partition(":")[0] for text in unreached] == ["magnitude_pruning"]
+    assert "acts 4 of 31 times" in unreached[0]  # after 200, 220, 240 and 260 of 275 gradient steps, 800 being the last
+    assert f"NOT REACHED: {unreached[0]}" in result.stderr
+    assert document["message"] == unreached[0]
     assert "Device: " in result.stderr
     assert "Projected: " in result.stderr
     run = read_run(find_runs(out)[0])
@@ -282,6 +287,16 @@ def test_a_shortened_budget_is_named_in_the_plan(tmp_path: Path) -> None:
     shown = suite("run", *CELL, "--frames", "800", "--set", "agent.gamma=0.9", "--dry-run", "--out", str(tmp_path))
     assert "SHORTENED BUDGET" in shown.stdout
     assert "departs from the published agent.gamma = 0.99" in shown.stdout
+
+
+def test_the_plan_names_what_the_run_will_not_reach(tmp_path: Path) -> None:
+    arguments = ("run", *CELL, "--frames", "6400", "--method", "reset,dense", "--dry-run", "--out", str(tmp_path))
+    reset, dense = json.loads(suite(*arguments, "--json").stdout)["configurations"]
+    text = "reset: acts 5 of 17 times: the last is due after 849 gradient steps, and the run has 275."
+    assert (reset["unreached"], dense["unreached"]) == ([text], [])
+    shown = suite(*arguments).stdout
+    assert f"NOT REACHED      {text}" in shown
+    assert "last reset       gradient step 950, after the end of the run" in shown
 
 
 @pytest.mark.parametrize(

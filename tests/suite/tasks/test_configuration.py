@@ -269,6 +269,26 @@ def test_pruning_follows_the_gradient_steps_of_each_task(task: str, agent: str, 
     assert method.milestones == {"pruning starts": start, "pruning ends": end}
 
 
+def test_the_extended_atari_100k_runs_figure_7_by_default_and_the_short_one_table_1() -> None:
+    (long,), (short,) = resolve(Request("atari100k-extended")), resolve(Request("atari100k"))
+    assert (long.spec.network.id, long.spec.network.settings["width"], long.departures) == ("impala", 3, {})
+    assert (short.spec.network.id, short.spec.network.settings["width"]) == ("nature_cnn", 1)
+    assert (long.spec.task_key, short.spec.task_key) == ("atari100k-extended@2", "atari100k@1")
+    (narrow,) = resolve(Request("atari100k-extended", width=1))
+    assert narrow.departures == {"network.width": 3}
+
+
+def test_tf32_is_another_configuration_that_departs_from_the_protocol() -> None:
+    (plain,) = resolve(Request("smoke"))
+    (same,) = resolve(Request("smoke", settings=("precision=float32",)))
+    (tf32,) = resolve(Request("smoke", settings=("precision=tf32",)))
+    assert (same.spec.config_id, same.departures) == (plain.spec.config_id, {})
+    assert tf32.spec.config_id != plain.spec.config_id
+    assert (tf32.spec.precision, tf32.departures) == ("tf32", {"precision": "float32"})
+    with pytest.raises(UsageError, match="precision cannot be 'bf16'"):
+        resolve(Request("smoke", settings=("precision=bf16",)))
+
+
 def test_the_schedule_of_40m_frames_in_100m() -> None:
     settings = ("method.start_fraction=0.08", "method.end_fraction=0.32")
     (resolved,) = resolve(Request("atari100m", "dqn", "nature_cnn", ("magnitude_pruning",), settings))
