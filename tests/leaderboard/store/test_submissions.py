@@ -221,11 +221,11 @@ def test_a_bundle_is_opened_read_and_scored_once(tmp_path, db, honest_bundle, mo
     counted(archive, "open_archive")
     counted(bundle, "from_document")
     counted(claims, "check")
-    counted(claims, "score")
+    counted(claims, "score_of")
     counted(claims, "digest")
     place(tmp_path, "mine", honest_bundle)
     assert add(db, tmp_path)[0].submissions == {"new": 1}
-    assert counts == {"Archive": 1, "from_document": 4, "check": 4, "score": 4, "digest": 4}
+    assert counts == {"Archive": 1, "from_document": 4, "check": 4, "score_of": 4, "digest": 4}
     assert add(db, tmp_path)[0].submissions == {"known": 1}
     assert counts["Archive"] == 1
 
