@@ -162,7 +162,7 @@ class Group(Training):
         return self.plan.epsilon(self.step)
 
     def state_values(self) -> dict[str, float]:
-        """See `Training`: the exploration rate of the last agent step, where there is one."""
+        """Return the exploration rate of the last agent step, where there is one."""
         return {} if self.plan.noisy else {"epsilon": self.epsilon}
 
     def _actions(self) -> list[Any]:
@@ -197,7 +197,7 @@ class OfflineGroup(Training):
     """Lanes that learn from logged data: a step is an update."""
 
     def advance(self, most: int = 1) -> dict[int, FinishedEpisode]:
-        """See `Training`."""
+        """Take an update in every lane, or several in one call where nothing happens between them."""
         count = self.learners.together
         if 1 < count <= most and self._can_take(count):
             data = {
