@@ -186,7 +186,8 @@ def test_every_number_of_a_board_is_that_of_the_statistics(published, published_
         expected = estimate("iqm", scores)
         assert row.estimate == expected
         low, high = text.fixed(expected.low), text.fixed(expected.high)
-        assert f"{text.fixed(expected.value)} [{low}, {high}]" in " ".join(words.split())
+        beside = text.fixed(estimate("iqm_rliable", scores).value)
+        assert f"{text.fixed(expected.value)} {beside} [{low}, {high}]" in " ".join(words.split())
 
 
 def test_entries_run_here_stand_before_those_that_others_published(published):
