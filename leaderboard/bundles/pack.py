@@ -23,7 +23,8 @@ from suite.contracts import registry
 from suite.durable import replace_file
 from suite.errors import BadData, SuiteError, UsageError
 from suite.records.claims import check
-from suite.records.record import FINISHED, Attempt, Run, effective_state, find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import FINISHED, Attempt, Run, effective_state, read_run
 from suite.tasks import load_task
 from suite.tasks.configuration import Spec
 from suite.tasks.specification import components

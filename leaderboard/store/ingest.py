@@ -18,6 +18,7 @@ from leaderboard.store.rows import NewRun
 from leaderboard.store.snapshot import Conflict
 from suite.errors import BadData, SuiteError, UsageError
 from suite.records import record
+from suite.records.find import find_runs
 
 BATCH_RUNS = 64
 BATCH_SECONDS = 2.0
@@ -91,7 +92,7 @@ def _found(paths: Sequence[Path], progress: Progress) -> tuple[list[Path], list[
         if not path.is_file():
             if not path.is_dir():
                 raise UsageError(f"{path} does not exist.", "Name run directories, bundles, or folders that hold them.")
-            directories.update(directory.resolve() for directory in record.find_runs(path))
+            directories.update(directory.resolve() for directory in find_runs(path))
         bundles.update(find_bundles(path))
     outside = {placed.path.parent.parent.resolve() for placed in bundles if placed.slug}
     foreign = {path for path in directories if outside.intersection(path.parents)}

@@ -53,8 +53,9 @@ def policy(run: Path, out: Path | None, format_: str, as_json: bool) -> None:
     """
     from suite import durable
     from suite.errors import UnfitEnvironment, UsageError
+    from suite.records.find import find_runs
     from suite.records.policy_file import final_policy
-    from suite.records.record import find_runs, read_run
+    from suite.records.record import read_run
 
     found = find_runs(run)
     if len(found) != 1:

@@ -14,7 +14,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def status(directory: Path, as_json: bool) -> None:
     """Show every run under DIRECTORY (default: ./runs, or $SUITE_OUT)."""
-    from suite.records.record import find_runs
+    from suite.records.find import find_runs
 
     rows = [_row(path, directory) for path in find_runs(directory)]
     if as_json:

@@ -21,7 +21,8 @@ def verify(directories: tuple[Path, ...], as_json: bool) -> None:
     from suite.checks.verify import Verification
     from suite.checks.verify import verify as replay
     from suite.errors import BadData
-    from suite.records.record import find_runs, read_run
+    from suite.records.find import find_runs
+    from suite.records.record import read_run
 
     paths = sorted({path for directory in directories for path in find_runs(directory)})
     wrong = replayed = 0

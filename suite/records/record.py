@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import base64
 import fcntl
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from suite.contracts.card import Value
-from suite.errors import BadData, UsageError
+from suite.errors import BadData
 from suite.tasks.configuration import Spec
 
 RowT = TypeVar("RowT", bound=BaseModel)
@@ -325,51 +324,6 @@ def effective_state(path: Path, status: StatusFile) -> State:
     if status.state == "running" and not is_locked(path):
         return "killed"
     return status.state
-
-
-def find_runs(root: Path) -> list[Path]:
-    """Return all run directories at or below `root`, sorted; links are followed, none of them twice.
-
-    Raises UsageError if `root` is no directory, BadData for a directory below it that cannot be read: what lies there
-    must not be silently absent.
-    """
-    if not root.is_dir():
-        raise UsageError(f"{root} is not a directory.", "Name a directory that `suite run --out` has written.")
-    found: list[Path] = []
-    seen: set[tuple[int, int]] = set()
-    for folder, below, files in os.walk(root, onerror=_unreadable, followlinks=True):
-        if not _is_new(Path(folder), seen):
-            below.clear()
-        elif "spec.json" in files and Path(folder).name.startswith("seed-"):
-            found.append(Path(folder))
-            below.clear()  # a run's own directories come and go while it writes checkpoints
-        elif dangling := [name for name in below + files if _is_dangling(Path(folder) / name)]:
-            raise BadData(
-                f"{Path(folder) / dangling[0]} is a link to a place that is not there.",
-                "Mount or mend what it points to, or delete the link.",
-            )
-    return sorted(found)
-
-
-def _unreadable(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # a directory may vanish meanwhile
-        raise BadData(f"{error.filename} cannot be read: {error.strerror}.", "Mend its permissions.") from error
-
-
-def _is_new(folder: Path, seen: set[tuple[int, int]]) -> bool:
-    """Return whether a directory was not met before, by this name or another."""
-    try:
-        found = folder.stat()
-    except FileNotFoundError:
-        return False
-    key = (found.st_dev, found.st_ino)
-    new = key not in seen
-    seen.add(key)
-    return new
-
-
-def _is_dangling(path: Path) -> bool:
-    return path.is_symlink() and path.name.startswith("seed-") and not path.exists()
 
 
 def is_locked(path: Path) -> bool:

@@ -12,6 +12,7 @@ from leaderboard.bundles.pack import pack
 from leaderboard.store.ingest import ingest
 from suite.errors import UsageError
 from suite.records import claims, record
+from suite.records.find import find_runs
 from suite.running.request import Request, resolve
 from suite.tasks import load_task
 from tests.support import synthetic
@@ -25,7 +26,7 @@ def _content(root: Path) -> dict[str, bytes]:
 def test_what_is_written_is_read_and_holds(task: str, tmp_path: Path) -> None:
     plan = synthetic.Plan(task, entries=4, failed=0.2, diverged=0.2, missing=0.1, resumed=0.2)
     ends = synthetic.write(tmp_path, plan)
-    checked = [claims.check(run, run.status.state) for run in map(record.read_run, record.find_runs(tmp_path))]
+    checked = [claims.check(run, run.status.state) for run in map(record.read_run, find_runs(tmp_path))]
     assert len(checked) == sum(ends.values()) - ends["missing"] == 16 - ends["missing"]
     assert len({run.run.cell.config_id for run in checked}) == 4
     assert sum(run.state == "failed" for run in checked) == ends["failed"]
@@ -66,7 +67,7 @@ def test_a_bundle_of_them_passes_its_check_and_is_stored(
 
 def test_the_action_log_covers_the_scored_episodes_and_is_as_long_as_they(tmp_path: Path) -> None:
     synthetic.write(tmp_path, synthetic.Plan("smoke", entries=2, missing=0, failed=0, diverged=0))
-    for run in map(record.read_run, record.find_runs(tmp_path)):
+    for run in map(record.read_run, find_runs(tmp_path)):
         after, until = load_task("smoke").score_window(run.status.frames)
         logs = run.actions()
         for episode in run.episodes:
@@ -76,7 +77,7 @@ def test_the_action_log_covers_the_scored_episodes_and_is_as_long_as_they(tmp_pa
 
 def test_episodes_follow_each_other_without_a_gap(tmp_path: Path) -> None:
     synthetic.write(tmp_path, synthetic.Plan("smoke", entries=1))
-    for run in map(record.read_run, record.find_runs(tmp_path)):
+    for run in map(record.read_run, find_runs(tmp_path)):
         ends = [episode.agent_step for episode in run.episodes]
         lengths = [episode.length for episode in run.episodes]
         assert [end - length for end, length in zip(ends, lengths, strict=True)] == [0, *ends[:-1]]
@@ -87,7 +88,7 @@ def test_a_resumed_run_has_rows_of_both_attempts_and_a_closed_one(tmp_path: Path
         tmp_path, synthetic.Plan("smoke-mujoco", entries=1, missing=0, failed=0, diverged=0, resumed=1)
     )
     assert ends == {"resumed": 4}
-    for run in map(record.read_run, record.find_runs(tmp_path)):
+    for run in map(record.read_run, find_runs(tmp_path)):
         assert run.status.state == "done"
         assert len(run.provenance.attempts) == len(run.status.closed) + 1
 
@@ -117,4 +118,4 @@ def test_more_entries_than_the_cards_allow_is_said() -> None:
 def test_the_command_says_how_the_cells_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     synthetic.main(["--task", "smoke", "--entries", "1", "--games", "1", "--missing", "0", "--out", str(tmp_path)])
     assert '"done": 2' in capsys.readouterr().out
-    assert len(record.find_runs(tmp_path)) == 2
+    assert len(find_runs(tmp_path)) == 2

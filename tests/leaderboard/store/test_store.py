@@ -19,6 +19,7 @@ from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
 from suite.errors import BadData, Locked, UnfitEnvironment, UsageError
 from suite.records import claims, record
+from suite.records.find import find_runs
 from suite.tasks import load_task
 from tests.support import synthetic
 
@@ -287,7 +288,7 @@ def test_a_database_that_another_process_keeps(tmp_path, db, run_maker, monkeypa
 )
 def test_a_full_disk_and_a_read_only_file(runs, db, run_maker, pragma, message):
     """SQLite says the same of a full disk as of its own bound, and of a read-only file as of a read-only connection."""
-    first, *rest = sorted(record.find_runs(runs))
+    first, *rest = sorted(find_runs(runs))
     rest.append(run_maker(runs, seed=2, departures={"agent.note": "long" * 10_000}))  # more than there is room for
     with ResultStore.open(db, create=True) as opened:
         opened.ingest(record.read_run(first))
@@ -300,7 +301,7 @@ def test_a_full_disk_and_a_read_only_file(runs, db, run_maker, pragma, message):
 
 
 def test_a_snapshot_holds_no_lock_and_stays_as_it_was(runs, db, monkeypatch):
-    first, *_ = sorted(record.find_runs(runs))
+    first, *_ = sorted(find_runs(runs))
     add(db, first)
     monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
     with ResultStore.open(db) as opened, opened.snapshot() as snapshot:
@@ -392,7 +393,7 @@ def test_what_is_recorded_in_more_detail_takes_the_place_of_less(tmp_path, db, r
 )
 def test_what_is_wrong_is_said_in_the_unit_of_the_task(tmp_path, db, task, words):
     synthetic.write(tmp_path, synthetic.Plan(task, 1, 1, 1, missing=0, failed=0, diverged=0, resumed=0))
-    (path,) = record.find_runs(tmp_path)
+    (path,) = find_runs(tmp_path)
     status = json.loads((path / "status.json").read_text())
     (path / "status.json").write_text(json.dumps(status | {"frames": status["frames"] - 4}))
     lines = []

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from suite.records.checkpoints import CheckpointStore
-from suite.records.record import find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import read_run
 
 STEPS = 1_010_000
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from suite.cli.main import cli
 from suite.errors import BadData
-from suite.records.record import Actions, find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import Actions, read_run
 
 pytestmark = pytest.mark.slow
 

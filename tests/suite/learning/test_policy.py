@@ -23,8 +23,9 @@ from suite.errors import BadData
 from suite.learning.build import build
 from suite.learning.policy import Policy, load_policy
 from suite.records.checkpoints import CheckpointStore
+from suite.records.find import find_runs
 from suite.records.policy_file import Exported, compress, expand, final_policy, read_policy
-from suite.records.record import find_runs, read_run
+from suite.records.record import read_run
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES
 

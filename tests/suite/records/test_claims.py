@@ -19,8 +19,9 @@ from suite.contracts import registry
 from suite.errors import BadData
 from suite.records import judged_rows
 from suite.records.claims import Contradicted, check, inconsistencies
+from suite.records.find import find_runs
 from suite.records.inconsistency import REMARKS
-from suite.records.record import Episode, Run, find_runs, read_run
+from suite.records.record import Episode, Run, read_run
 from suite.tasks import load_task
 from suite.tasks.specification import Dataset
 from tests.support import honest, synthetic

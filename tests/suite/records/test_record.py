@@ -12,13 +12,13 @@ import pytest
 
 from suite.errors import BadData, ExitCode, Locked, UnfitEnvironment
 from suite.records import writer as writing
+from suite.records.find import find_runs
 from suite.records.record import (
     Attempt,
     Diagnostics,
     Episode,
     StatusFile,
     effective_state,
-    find_runs,
     is_locked,
     read_run,
     read_status,

@@ -16,8 +16,9 @@ from suite.experience.envs.mujoco import SIZES, MujocoEnv, MujocoEnvs, environme
 from suite.experience.observations import Vectors
 from suite.experience.replay.vectors import RolloutReplay, VectorReplay
 from suite.learning.policy import Policy
+from suite.records.find import find_runs
 from suite.records.policy_file import final_policy
-from suite.records.record import Run, find_runs, read_run
+from suite.records.record import Run, read_run
 from suite.rng import Streams
 from suite.running.lane import Lane, Rules
 from suite.tasks import MUJOCO, MujocoEnvironment, load_task

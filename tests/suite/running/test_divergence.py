@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from suite.cli.main import cli
 from suite.contracts.agent import Feedback
 from suite.records.claims import check
-from suite.records.record import find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import read_run
 from suite.records.score import score_of_rows
 from suite.running.group import Group
 from suite.tasks import GAMES, load_task

@@ -17,7 +17,8 @@ from suite.checks.verify import verify
 from suite.errors import BadData
 from suite.experience.envs.atari import AtariEnvs
 from suite.learning.build import build, programs_for
-from suite.records.record import find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import read_run
 from suite.records.schedule import due_steps
 from suite.records.score import score
 from suite.rng import Streams

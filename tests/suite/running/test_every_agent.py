@@ -11,7 +11,8 @@ import pytest
 
 from suite.checks.verify import verify
 from suite.contracts import registry
-from suite.records.record import Run, find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import Run, read_run
 
 AGENTS = sorted(name for name, point in registry.registered("agent").items() if point.module.startswith("baselines."))
 HUNDRED = ("--task", "smoke100k", "--frames", "2120")

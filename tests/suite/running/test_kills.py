@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.records.record import Run, effective_state, find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import Run, effective_state, read_run
 
 pytestmark = pytest.mark.slow
 

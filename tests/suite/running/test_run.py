@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from suite.cli.main import cli
-from suite.records.record import Run, effective_state, find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import Run, effective_state, read_run
 from suite.running.group import Group
 from suite.running.recorder import Recording
 

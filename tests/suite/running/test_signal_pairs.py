@@ -15,7 +15,8 @@ import pytest
 
 from suite.cli.signals import STOPPING
 from suite.records.checkpoints import CheckpointStore
-from suite.records.record import find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import read_run
 
 pytestmark = pytest.mark.slow
 

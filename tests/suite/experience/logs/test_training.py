@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.records.record import Run, find_runs, read_run
+from suite.records.find import find_runs
+from suite.records.record import Run, read_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_everywhere")]
 
