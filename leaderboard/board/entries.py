@@ -41,21 +41,35 @@ class Competitor:
 
 
 def read_boards(db: Path, task: str | None) -> dict[str, list[Competitor]]:
-    """Return the entries of a task, or of every task in the database that has results, by the task's name.
+    """Return the entries of a task, or of every task in the database that has any, by the task's name.
 
     Raises UsageError for an unknown task or database, BadData for a damaged one.
     """
     names = task_names() if task is None else (load_task(task).id,)
     with ResultStore.open(db) as store, store.snapshot() as snapshot:
         known = set(snapshot.tasks())
-        tasks = [found for found in map(load_task, names) if found.key in known]
+        tasks = [found for found in map(load_task, names) if known & {found.key, found.protocol_key}]
         boards = {found.id: _competitors(report.task_data(snapshot, found)) for found in tasks}
+    if task is None:
+        boards = {found.id: [item for item in boards[found.id] if _at_home(item)] for found in tasks}
+    boards = {name: entries for name, entries in boards.items() if entries}
     if not boards:
         raise UsageError(
             f"{db} has no results{'' if task is None else f' of {names[0]}'}.",
             "Put some in with `suite leaderboard ingest DIR --db FILE`.",
         )
     return boards
+
+
+def _at_home(item: Competitor) -> bool:
+    """Return whether an entry is looked for on this board if no task is named.
+
+    It may stand on the board of the task whose cells it has, too; there it is at home unless it has other games.
+    """
+    task, spec = item.task, item.configuration
+    if task.cells_of is None or spec.task != task.protocol_key:
+        return True
+    return not {run.game for run in item.runs} <= set(load_task(task.cells_of).games)
 
 
 def find(names: Sequence[str], boards: dict[str, list[Competitor]]) -> list[Competitor]:

@@ -20,8 +20,9 @@ def entries(
     configurations: Sequence[StoredConfiguration],
     departures: Mapping[str, Mapping[str, Value]],
     footnotes: Sequence[str],
+    task: str,
 ) -> dict[str, Entry]:
-    """Return an entry for each configuration, under labels that tell apart those of one budget.
+    """Return an entry of a task's board for each configuration, under labels that tell apart those of one budget.
 
     `departures` maps a configuration to its departing settings and their published values.
     """
@@ -42,7 +43,7 @@ def entries(
             published=item.published,
             departures=changed[item.config_id],
             footnotes=tuple(footnotes.index(caveat) + 1 for caveat in item.caveats),
-            command=command(item, changed[item.config_id]),
+            command=command(item, changed[item.config_id], task),
         )
     return found
 
@@ -58,11 +59,10 @@ def title(kind: registry.Kind, name: str) -> str:
     return _SHORT.get(name) or registry.card(kind, name).title
 
 
-def command(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
-    """Return the `suite run` line of a configuration; empty for published numbers."""
+def command(item: StoredConfiguration, departures: Sequence[Departure], task: str) -> str:
+    """Return the `suite run` line of a configuration on a task's games; empty for published numbers."""
     if item.spec is None:
         return ""
-    task = item.task.partition("@")[0]
     words = ["suite", "run", "--task", task, "--agent", item.agent, "--network", item.network, "--method", item.method]
     if item.shortened:
         words += ["--frames", str(item.frames)]

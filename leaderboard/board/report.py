@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,12 +67,38 @@ def read(snapshot: Snapshot) -> Report:
 
 
 def task_data(snapshot: Snapshot, task: Task) -> TaskData:
-    """Return what the database holds of a task."""
-    configurations = snapshot.configurations(task.key)
-    runs = _one_per_cell(snapshot.runs(task.key))
-    entries = names.entries(configurations, _departures(runs), _footnotes(configurations))
+    """Return what the database holds of a task: of its protocol's cells, those on its list of games.
+
+    What others published is a task's own, and so are runs from before it shared another one's cells.
+    """
+    keys = dict.fromkeys((task.protocol_key, task.key))
+    everything = [run for key in keys for run in snapshot.runs(key)]
+    listed = {run.config_id for run in everything if run.game in task.games}
+    elsewhere = {run.config_id for run in everything} - listed
+    configurations = [
+        item
+        for key in keys
+        for item in snapshot.configurations(key)
+        if item.config_id not in elsewhere and not (item.published and key != task.key)
+    ]
     by_id = {item.config_id: item for item in configurations}
-    return TaskData(task, by_id, tuple(runs), entries, snapshot.diagnostics(task.key), snapshot.checkpoints(task.key))
+    runs = _one_per_cell([run for run in everything if run.game in task.games and run.config_id in by_id])
+    entries = names.entries(configurations, _departures(runs), _footnotes(configurations), task.id)
+    recorded = [item for key in keys for item in snapshot.diagnostics(key).items() if item[0] in by_id]
+    diagnostics = {name: [row for row in rows if row.game in task.games] for name, rows in recorded}
+    checkpoints = {cell: rows for key in keys for cell, rows in snapshot.checkpoints(key).items()}
+    return TaskData(task, by_id, tuple(runs), entries, diagnostics, checkpoints)
+
+
+def each_once(data: Iterable[TaskData]) -> Iterator[tuple[TaskData, StoredRun]]:
+    """Yield every run of several tasks once, with the first of them on whose board it is."""
+    seen = set()
+    for found in data:
+        for run in found.runs:
+            cell = (run.config_id, run.game, run.seed)
+            if cell not in seen:
+                seen.add(cell)
+                yield found, run
 
 
 def questions(data: TaskData) -> list[Question]:

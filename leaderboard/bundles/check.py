@@ -27,7 +27,7 @@ from suite.records import claims
 from suite.records.claims import Checked
 from suite.records.judged_cell import Cards
 from suite.records.record import FINISHED, Attempt
-from suite.tasks import Task, load_task
+from suite.tasks import Task, load_task, task_names
 from suite.tasks.specification import components
 
 Comparison = Callable[[str, Sequence[RunFacts]], list[Finding]]
@@ -218,12 +218,19 @@ def _check_run(run: BundledRun, task: Task, cards: Cards, name: str) -> Iterator
 
 
 def _task(run: BundledRun, key: str, name: str) -> Task:
-    task = load_task(run.cell.spec.task)
-    if run.cell.spec.task_key != key:
-        raise Rejected("runs.mixed", name, f"it is a run of {shown(run.cell.spec.task_key)}, the bundle is of {key}")
-    if task.key != key:
-        raise Rejected("task.version", name, f"it is a run of {key}, this suite has {task.key}")
+    task, own = load_task(run.cell.spec.task), run.cell.spec.task_key
+    if own not in (key, _protocol_of(key)):
+        raise Rejected("runs.mixed", name, f"it is a run of {shown(own)}, the bundle is of {key}")
+    if task.key != own:
+        raise Rejected("task.version", name, f"it is a run of {own}, this suite has {task.key}")
     return task
+
+
+def _protocol_of(key: str) -> str:
+    """Return the key of the task whose cells a bundle of this task has: its own, unless it is a list over another's."""
+    name = key.partition("@")[0]
+    known = load_task(name) if name in task_names() else None
+    return key if known is None or known.key != key else known.protocol_key
 
 
 def _facts(checked: Checked, task: Task, name: str) -> RunFacts:

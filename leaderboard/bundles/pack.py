@@ -47,19 +47,20 @@ class Packed:
     remarks: tuple[str, ...]
 
 
-def pack(paths: Sequence[Path], submission: bytes, out: Path) -> Packed:
+def pack(paths: Sequence[Path], submission: bytes, out: Path, task: str | None = None) -> Packed:
     """Pack every run at or below `paths` into `out`, which is replaced whole.
 
+    `task`: the list of games that it is judged complete for, by default that of the task which the cells name.
     Where the actions make it larger than a bundle may be, they are left out: nothing can be replayed then. Raises
     UsageError if there is no run, or runs of several tasks; BadData if one is unfinished or does not hold, or if
     submission.toml does not.
     """
     directories, with_actions = directories_of(paths), True
     try:
-        content, remarks = _content(directories, submission, with_actions=True)
+        content, remarks = _content(directories, submission, task, with_actions=True)
     except _TooLarge:
         with_actions = False
-        content, remarks = _content(directories, submission, with_actions=False)
+        content, remarks = _content(directories, submission, task, with_actions=False)
         remarks.append(
             "With the actions of the scored episodes this bundle would be too large: it goes without them, so that its "
             "level is recomputed, not replayed. Keep the run directories: `suite verify` replays those."
@@ -83,9 +84,11 @@ class _TooLarge(UsageError):
     """What is to be packed is more than a bundle may hold."""
 
 
-def _content(directories: Sequence[Path], submission: bytes, *, with_actions: bool) -> tuple[bytes, list[str]]:
+def _content(
+    directories: Sequence[Path], submission: bytes, task: str | None, *, with_actions: bool
+) -> tuple[bytes, list[str]]:
     """Return the bytes of a bundle and remarks; _TooLarge if a run or the whole is more than is allowed."""
-    files, remarks = _files(directories, submission, with_actions)
+    files, remarks = _files(directories, submission, task, with_actions)
     content = zipped(files)
     if len(content) > PACKED_BYTES:
         raise _TooLarge(
@@ -128,7 +131,9 @@ def document(content: Any) -> bytes:
     return (json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
 
 
-def _files(directories: Sequence[Path], submission: bytes, with_actions: bool) -> tuple[dict[str, bytes], list[str]]:
+def _files(
+    directories: Sequence[Path], submission: bytes, task: str | None, with_actions: bool
+) -> tuple[dict[str, bytes], list[str]]:
     """Return all files of the bundle, and what is to be said about them; runs are read and forgotten one by one."""
     files, claims, curves = {"submission.toml": submission}, {}, {}
     attempts: list[Attempt] = []
@@ -144,17 +149,31 @@ def _files(directories: Sequence[Path], submission: bytes, with_actions: bool) -
             raise _TooLarge(f"{len(directories)} runs are too large for a bundle.", "Pack fewer, with partial = true.")
         attempts += run.provenance.attempts
         specs[run.cell.config_id] = run.cell.spec
-    tasks = sorted({spec.task_key for spec in specs.values()})
-    if len(tasks) > 1:
-        raise UsageError(f"These are runs of several tasks: {', '.join(tasks)}.", "Pack one bundle for each.")
+    key = _key(specs.values(), task)
     cards, absent = cards_of(specs.values())
     files |= cards
     files["curves.parquet"] = write_curves(curve for _, curve in sorted(curves.items()))
     files["environment.json"] = document(lock(attempts))
     if len(files) + 1 > ENTRIES:
         raise UsageError(f"{len(directories)} runs are more than a bundle holds.", "Pack fewer, with partial = true.")
-    manifest = manifest_of(files, tasks[0], [claim for _, claim in sorted(claims.items())])
+    manifest = manifest_of(files, key, [claim for _, claim in sorted(claims.items())])
     return files | {"manifest.json": manifest}, absent
+
+
+def _key(specs: Iterable[Spec], task: str | None) -> str:
+    """Return the key of the task that a bundle of these specs is of; UsageError if there are several, or it is not."""
+    keys = sorted({spec.task_key for spec in specs})
+    if len(keys) > 1:
+        raise UsageError(f"These are runs of several tasks: {', '.join(keys)}.", "Pack one bundle for each.")
+    if task is None:
+        return keys[0]
+    asked = load_task(task)
+    if asked.protocol_key != keys[0]:
+        raise UsageError(
+            f"These are runs of {keys[0]}, not of {asked.protocol_key}, whose cells {asked.id} has.",
+            "Name another --task, or leave it out.",
+        )
+    return asked.key
 
 
 def claim_of(run: Run, name: str) -> tuple[dict[str, Any], Curve]:

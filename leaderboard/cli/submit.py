@@ -18,6 +18,7 @@ PACK_EXAMPLES = """\b
 Examples:
   suite submit pack runs/atari40m@1/0123456789abcdef --out bundle.zip
   suite submit pack runs-a runs-b --toml me.toml --out bundle.zip
+  suite submit pack runs/atari40m@1/0123456789abcdef --task atari60 --out bundle.zip
 """
 
 CHECK_EXAMPLES = """\b
@@ -36,9 +37,12 @@ def submit() -> None:
 @submit.command(epilog=PACK_EXAMPLES)
 @click.argument("runs", metavar="RUNS...", nargs=-1, required=True, type=_RUNS)
 @click.option("--out", type=_FILE, required=True, metavar="BUNDLE.zip", help="The bundle to make or replace.")
+@click.option(
+    "--task", "task_name", metavar="NAME", help="Whose games it must have, where several tasks share these cells."
+)
 @click.option("--toml", type=_FILE, help="Who submits what; default: submission.toml beside the bundle.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def pack(runs: tuple[Path, ...], out: Path, toml: Path | None, as_json: bool) -> None:
+def pack(runs: tuple[Path, ...], out: Path, task_name: str | None, toml: Path | None, as_json: bool) -> None:
     """Pack every run at or below RUNS into one bundle.
 
     Without a submission.toml, a template is written beside the bundle, to be filled in. The same runs and the same
@@ -55,7 +59,7 @@ def pack(runs: tuple[Path, ...], out: Path, toml: Path | None, as_json: bool) ->
         raise UsageError(f"{out} is no name for a bundle.", "Give --out a name that ends in .zip.")
     directories_of(runs)  # a wrong path is said before there is a template to fill in
     out.parent.mkdir(parents=True, exist_ok=True)
-    done = run(runs, read_submission(toml, out), out)
+    done = run(runs, read_submission(toml, out), out, task_name)
     for remark in done.remarks:
         click.echo(remark, err=True)
     if as_json:

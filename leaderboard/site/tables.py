@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from leaderboard.board.exports import Cell, Column, Table
-from leaderboard.board.report import TaskData
+from leaderboard.board.report import TaskData, each_once
 from leaderboard.board.views import Board, Curve, Entry, Span, Standing, TaskPage
 from leaderboard.site.text import NONE, span
 from leaderboard.statistics.intervals import Estimate
@@ -221,7 +221,7 @@ def runs(data: Iterable[TaskData]) -> Table:
     """Return every run of every task, unfinished ones included."""
     rows = tuple(
         (
-            found.task.key,
+            found.configurations[run.config_id].task,
             run.config_id,
             found.entries[run.config_id].label,
             found.entries[run.config_id].published,
@@ -241,8 +241,7 @@ def runs(data: Iterable[TaskData]) -> Table:
             run.ended_at or None,
             run.digest,
         )
-        for found in data
-        for run in found.runs
+        for found, run in each_once(data)
     )
     return Table("runs", "Every run: one of each cell, unfinished ones included.", RUNS, rows)
 

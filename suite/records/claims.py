@@ -19,7 +19,7 @@ from suite.records.inconsistency import Inconsistency
 from suite.records.judged_cell import NO_CARDS, Cards
 from suite.records.record import FINISHED, Attempt, Episode, EvaluationRow, Run, State
 from suite.records.score import score_of
-from suite.tasks import Task, load_task
+from suite.tasks import Task, games_of_cells, load_task
 
 ALIKE = 8
 """Runs with fewer different episodes are not called alike: where a game gives nothing, all that fail are the same."""
@@ -191,6 +191,11 @@ def _task(run: Run) -> Task:
     except SuiteError as error:
         unknown = Inconsistency("task.unknown", f"its task {spec.task!r} is unknown here")
         raise Contradicted(run, unknown, "Ingest it with a suite that has this task.") from error
+    if task.cells_of is not None:
+        moved = Inconsistency(
+            "task.version", f"it was run as {spec.task_key}, whose cells are {task.protocol_key}'s now"
+        )
+        raise Contradicted(run, moved, f"Run it again: `suite run --task {task.id}` makes and finds those.")
     if task.version != spec.task_version:
         other = Inconsistency("task.version", f"it was run under {spec.task_key}, this is {task.key}")
         raise Contradicted(run, other, "Ingest it with the suite that ran it.")
@@ -204,7 +209,7 @@ def _cell(run: Run, task: Task) -> Iterator[Inconsistency]:
         yield Inconsistency("runs.identity", text)
     if not _printable(cell.model_dump(mode="json")):
         yield Inconsistency("runs.identity", "its spec.json has names or values that cannot be printed")
-    if cell.game not in task.games:
+    if cell.game not in games_of_cells(task.id):
         yield Inconsistency("runs.identity", f"{cell.game!r} is not a game of {task.key}")
     if spec.frames > task.budget.length or spec.shortened != (spec.frames != task.budget.length):
         yield _claim(f"its budget of {spec.frames} {task.unit} is not what it says about {task.key}")

@@ -17,7 +17,7 @@ from suite.running.machine import available_device_memory, is_accelerator
 from suite.running.memory import available_memory
 from suite.running.request import Resolved, parse_games, parse_seeds
 from suite.running.runner import Job
-from suite.tasks import Task, load_task
+from suite.tasks import Task
 from suite.tasks.configuration import Cell
 
 LEAST_FREE_DISK = 64 * 2**20
@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def task(self) -> Task:
-        """The task of every cell."""
+        """The task that was asked for."""
         return self.costs.task
 
     @property
@@ -101,7 +101,7 @@ def make_plan(
     data: Path | None = None,
 ) -> Plan:
     """Return the plan for resolved configurations; UsageError for games, seeds or lanes that cannot be."""
-    task = load_task(resolved[0].spec.task)
+    task = resolved[0].task
     if task.data is not None and data is None:
         raise UsageError(
             f"{task.id} learns from logged data, and none is named.",

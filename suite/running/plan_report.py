@@ -44,6 +44,7 @@ def text(plan: Plan) -> str:
     """Return the plan for people."""
     lines = [
         f"{plan.task.title} ({plan.task.key}): {plan.total} cells, {len(plan.jobs)} to run, {plan.lanes} at a time",
+        *([_cells_text(plan.task)] if plan.task.cells_of is not None else []),
         *([f"data    {plan.resolved[0].spec.dataset}, from {plan.data}"] if plan.data is not None else []),
         f"games   {', '.join(plan.games)}",
         f"seeds   {', '.join(map(str, plan.seeds))}",
@@ -113,6 +114,10 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
 
 def _milestone(name: str, value: int, updates: int) -> str:
     return f"  {name:<16} gradient step {value:,}{'' if value <= updates else ', after the end of the run'}"
+
+
+def _cells_text(task: Task) -> str:
+    return f"cells   those of {task.protocol_key}, under which they are run and found: {task.id} is a list of its games"
 
 
 def _budget_text(task: Task, frames: int, steps: int) -> str:

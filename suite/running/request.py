@@ -34,9 +34,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A spec together with the settings in which it departs from the published ones (path to published value)."""
+    """A spec, the task that was asked for, and the settings that depart from published ones (path to published value).
+
+    The spec names the task whose protocol that is; the task asked for is its list of games, and how many seeds.
+    """
 
     spec: Spec
+    task: Task
     departures: dict[str, Value] = field(default_factory=dict)
 
 
@@ -111,7 +115,7 @@ def _resolve_one(task: Task, request: Request, combination: tuple[str, ...], cho
         departing |= data_departures(task, data)
     frames = _budget(task, request.frames)
     spec = Spec(
-        task=task.id,
+        task=task.protocol,
         task_version=task.version,
         frames=frames,
         shortened=frames != task.budget.length,
@@ -121,7 +125,7 @@ def _resolve_one(task: Task, request: Request, combination: tuple[str, ...], cho
         precision=precision,
         dataset=dataset,
     )
-    return Resolved(spec, departing)
+    return Resolved(spec, task, departing)
 
 
 def _settings(card: Card, kind: registry.Kind, task: Task, chosen: Mapping[str, str]) -> dict[str, Value]:

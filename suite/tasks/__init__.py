@@ -9,6 +9,7 @@ from suite.tasks.task import (
     MujocoEnvironment,
     Score,
     Task,
+    games_of_cells,
     load_task,
     task_names,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Score",
     "Task",
     "game",
+    "games_of_cells",
     "human_normalized",
     "load_task",
     "task_names",

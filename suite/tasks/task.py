@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.contracts.card import Value
-from suite.errors import unknown_name
+from suite.errors import BadData, unknown_name
 from suite.tasks.games import Game
 
 
@@ -126,10 +126,14 @@ class Data(_Data):
 
 
 class Task(_Data):
-    """One benchmark task, as read from its TOML file. `agent` and `network` are what is run if none is named."""
+    """One benchmark task, as read from its TOML file. `agent` and `network` are what is run if none is named.
+
+    `cells_of`: the task whose protocol this is another list of games over; its cells are that task's.
+    """
 
     id: str
     version: int = Field(ge=1)
+    cells_of: str | None = None
     title: str
     summary: str
     official: bool
@@ -156,6 +160,16 @@ class Task(_Data):
     def key(self) -> str:
         """`id@version`, as shown and stored."""
         return f"{self.id}@{self.version}"
+
+    @property
+    def protocol(self) -> str:
+        """The task that its cells name: itself, or the one whose protocol it shares."""
+        return self.cells_of or self.id
+
+    @property
+    def protocol_key(self) -> str:
+        """`id@version` of that task, as cells, run directories and random streams have it."""
+        return f"{self.protocol}@{self.version}"
 
     @property
     def family(self) -> Literal["atari", "offline", "continuous"]:
@@ -220,11 +234,46 @@ def load_task(name: str) -> Task:
     """Return a task by name (`atari40m`); unknown names raise with the nearest one."""
     if name not in task_names():
         raise unknown_name("task", name, task_names())
-    return Task.model_validate(_content(name))
+    task = Task.model_validate(_content(name))
+    if task.cells_of is not None:
+        require_same_protocol(task, load_task(task.cells_of))
+    return task
+
+
+@functools.cache
+def games_of_cells(name: str) -> tuple[str, ...]:
+    """Return the games that a cell of a task can have: those of every list over its protocol, its own first."""
+    own = load_task(name)
+    lists = [own.games, *(task.games for task in map(load_task, task_names()) if task.protocol == own.id)]
+    return tuple(dict.fromkeys(game for games in lists for game in games))
+
+
+LIST = frozenset({"id", "cells_of", "title", "summary", "games", "default_seeds", "deviations"})
+"""What is a list's own: its names, its games, how many seeds it asks for, and prose."""
+
+
+def require_same_protocol(task: Task, other: Task) -> None:
+    """Raise BadData, naming the fields, unless a list differs from the task whose cells it has in its own fields alone.
+
+    So equal cells are one cell, trained once: see docs/decisions/0005-identity.md.
+    """
+    fields = sorted(Task.model_fields.keys() - LIST)
+    if other.cells_of is not None:
+        wrong = f"{other.id} itself has the cells of {other.cells_of}"
+    elif different := [name for name in fields if getattr(task, name) != getattr(other, name)]:
+        wrong = f"they differ in {', '.join(different)}"
+    else:
+        return
+    raise BadData(
+        f"The task {task.id} cannot have the cells of {other.id}: {wrong}.",
+        "Make them equal but for the list of games, or leave `cells_of` out.",
+    )
 
 
 def _content(name: str) -> dict[str, Any]:
     text = resources.files("suite.tasks").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     content = tomllib.loads(text)
     base = content.pop("base", None)
-    return content if base is None else _content(base) | content
+    if base is None:
+        return content
+    return {key: value for key, value in _content(base).items() if key != "cells_of"} | content

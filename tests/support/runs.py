@@ -30,7 +30,7 @@ def make_spec(
     budget = found.budget.length if frames is None else frames
     own = {key.partition(".")[2]: value for key, value in extra.items() if key.startswith("agent.")}
     return Spec(
-        task=found.id,
+        task=found.protocol,
         task_version=found.version,
         frames=budget,
         shortened=budget != found.budget.length,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from leaderboard.board.exports import Column, Table
-from leaderboard.board.report import TaskData
+from leaderboard.board.report import TaskData, each_once
 
 
 def iterations(data: Iterable[TaskData]) -> Table:
@@ -16,8 +16,7 @@ def iterations(data: Iterable[TaskData]) -> Table:
             *(run.config_id, run.game, run.seed, index),
             *((index + 1) * item.task.budget.iteration_length, mean),
         )
-        for item in data
-        for run in item.runs
+        for item, run in each_once(data)
         for index, mean in run.iterations.items()
     )
     columns = tuple(Column(name, name) for name in names)

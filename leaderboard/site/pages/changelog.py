@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from leaderboard.board.report import Report
+from leaderboard.board.report import Report, each_once
 from leaderboard.site import links
 from leaderboard.site.book import Book
 from leaderboard.store.rows import StoredSubmission
@@ -56,18 +56,17 @@ def days(report: Report) -> tuple[Day, ...]:
     for item in report.submissions:
         submitted[_day(item.submitted_at)].append(item)
     batches: Mapping[str, list[Batch]] = defaultdict(list)
-    for name, data in report.data.items():
-        ended: Mapping[str, list[tuple[str, str]]] = defaultdict(list)
-        for run in data.runs:
-            if run.finished and not data.entries[run.config_id].published:
-                ended[run.config_id].append((_day(run.ended_at), run.game))
-        for config_id, rows in ended.items():
-            counts = Counter(day for day, _ in rows)
-            first = min(counts)
-            for day, count in counts.items():
-                games = len({game for other, game in rows if other == day})
-                label = data.entries[config_id].label
-                batches[day].append(Batch(name, config_id, label, count, games, day == first))
+    ended: Mapping[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for data, run in each_once(report.data.values()):
+        if run.finished and not data.entries[run.config_id].published:
+            ended[data.task.id, run.config_id].append((_day(run.ended_at), run.game))
+    for (name, config_id), rows in ended.items():
+        counts = Counter(day for day, _ in rows)
+        first = min(counts)
+        for day, count in counts.items():
+            games = len({game for other, game in rows if other == day})
+            label = report.data[name].entries[config_id].label
+            batches[day].append(Batch(name, config_id, label, count, games, day == first))
     dates = sorted((submitted.keys() | batches.keys()) - {""}, reverse=True)
     return tuple(
         Day(

@@ -9,7 +9,7 @@ from typing import Any
 
 from leaderboard.board import exports
 from leaderboard.board.exports import Cell, Column, Table
-from leaderboard.board.report import Report
+from leaderboard.board.report import Report, each_once
 from leaderboard.site import links
 from leaderboard.site.book import Book
 from leaderboard.site.pages.run import PROVEN, facts, shown
@@ -207,16 +207,18 @@ def _listed(value: Any, between: str = "; ") -> str:
 
 def _places(report: Report, item: StoredSubmission, runs: Sequence[SubmittedRun]) -> list[Place]:
     """Return runs of a submission with the entries that they belong to; those of a retracted one lead nowhere."""
+    labels: dict[str, str] = {}
+    for data in report.data.values():
+        labels = {key: entry.label for key, entry in data.entries.items()} | labels
     homes = {
-        config_id: (task.name, data.entries[config_id].label)
-        for task in report.site.tasks
-        for data in (report.data[task.name],)
-        for config_id in data.entries
+        (run.config_id, run.game, run.seed, run.digest): links.run(data.task.id, run.config_id, run.game, run.seed)
+        for data, run in each_once(report.data.values())
     }
-    shown_runs = {(run.config_id, run.game, run.seed, run.digest) for data in report.data.values() for run in data.runs}
-    places = []
-    for run in runs:
-        task, label = homes.get(run.config_id, ("", run.config_id))
-        stands = (run.config_id, run.game, run.seed, run.digest) in shown_runs
-        places.append(Place(run, label, links.run(task, run.config_id, run.game, run.seed) if stands and task else ""))
-    return places
+    return [
+        Place(
+            run,
+            labels.get(run.config_id, run.config_id),
+            homes.get((run.config_id, run.game, run.seed, run.digest), ""),
+        )
+        for run in runs
+    ]

@@ -1,9 +1,13 @@
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from leaderboard.board import learning, report, standings
+from leaderboard.board.entries import read_boards
 from leaderboard.site.drawing import charts
 from leaderboard.site.pages import games
 from leaderboard.statistics.curves import area_under_curve
@@ -295,3 +299,66 @@ def test_costs_are_ranges_over_runs(runs, page):
     assert (row.seconds.low, row.seconds.high) == (1.0, 1.0)
     assert row.flops.dense > row.parameters.high
     assert row.flops.sparse == row.flops.dense
+
+
+def test_a_board_shows_the_runs_of_its_protocol_on_its_own_games(tmp_path, run_maker, spec_maker):
+    """An entry of both lists' games, and one of the longer list's alone; Pong and Breakout are on both lists."""
+    both, alone = spec_maker("atari40m"), spec_maker("atari60", width=3)
+    fill(tmp_path / "r", run_maker, both, games=("Pong", "Breakout", "Alien"))
+    fill(tmp_path / "r", run_maker, alone, games=("Alien",), seeds=(0,))
+    db = tmp_path / "results.sqlite"
+    ingest([tmp_path / "r"], db, references=False)
+    with ResultStore.open(db) as store, store.snapshot() as snapshot:
+        few, many = (report.task_data(snapshot, load_task(name)) for name in ("atari40m", "atari60"))
+        assert snapshot.tasks() == ["atari40m@1"]
+        everything = report.read(snapshot).data
+    assert set(few.configurations) == set(few.entries) == {both.config_id}
+    assert set(many.configurations) == {both.config_id, alone.config_id}
+    assert {(run.game, run.seed) for run in few.runs} == {(game, seed) for game in FAST for seed in (0, 1)}
+    assert len(many.runs) == 7
+    assert [row.games for row in report.task_page(few).full.standings] == [2]
+    found = {row.entry.config_id: (row.games, row.why) for row in report.task_page(many).full.standings}
+    assert found == {both.config_id: (3, "incomplete 3/55"), alone.config_id: (1, "incomplete 1/55")}
+    for data, name in ((few, "atari40m"), (many, "atari60")):
+        assert data.entries[both.config_id].command.startswith(f"suite run --task {name} ")
+    once = [(data.task.id, run.config_id, run.game) for data, run in report.each_once(everything.values())]
+    assert Counter(once) == {
+        ("atari40m", both.config_id, "Pong"): 2,
+        ("atari40m", both.config_id, "Breakout"): 2,
+        ("atari60", both.config_id, "Alien"): 2,
+        ("atari60", alone.config_id, "Alien"): 1,
+    }
+
+
+def test_what_others_published_stays_on_the_board_that_it_is_of(published_database):
+    with ResultStore.open(published_database) as store, store.snapshot() as snapshot:
+        for name, games in (("atari40m", 15), ("atari60", 60)):
+            data = report.task_data(snapshot, load_task(name))
+            assert {key.rpartition(".")[2] for key in data.configurations} == {f"{name}@1"}
+            assert len(data.configurations) == 10
+            assert len({run.game for run in data.runs}) == games
+
+
+def test_an_entry_is_looked_for_on_the_longer_list_only_if_it_has_more_games(tmp_path, run_maker, spec_maker):
+    fill(tmp_path / "r", run_maker, spec_maker("atari40m"))
+    fill(tmp_path / "r", run_maker, spec_maker("atari60", width=3), games=("Pong", "Alien"))
+    db = tmp_path / "results.sqlite"
+    ingest([tmp_path / "r"], db, references=False)
+    widths = {name: sorted(item.configuration.width for item in items) for name, items in read_boards(db, None).items()}
+    assert widths == {"atari40m": ["1", "3"], "atari60": ["3"]}
+    assert len(read_boards(db, "atari60")["atari60"]) == 2
+
+
+def test_a_database_from_before_two_lists_shared_cells_shows_the_longer_ones_runs_on_its_own_board(
+    tmp_path, run_maker, spec_maker
+):
+    fill(tmp_path / "r", run_maker, spec_maker("atari60"))
+    db = tmp_path / "results.sqlite"
+    ingest([tmp_path / "r"], db, references=False)
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE configuration SET task = 'atari60@1'")
+    with ResultStore.open(db) as store, store.snapshot() as snapshot:
+        few, many = (report.task_data(snapshot, load_task(name)) for name in ("atari40m", "atari60"))
+    assert (len(few.configurations), len(few.runs)) == (0, 0)
+    assert (len(many.configurations), len(many.runs)) == (1, 4)
+    assert set(read_boards(db, None)) == {"atari60"}

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from leaderboard.bundles.check import check_bundle, table
 from leaderboard.bundles.curves import Curve
 from leaderboard.bundles.findings import CODES
+from leaderboard.bundles.pack import manifest_of, pack, zipped
 from leaderboard.bundles.run_checks import is_within, numbers_of, score_caps
 from leaderboard.bundles.schema import ManifestRun, ReportFile
 from leaderboard.bundles.set_checks import RunFacts, check_copies
+from suite.errors import UsageError
 from suite.records.claims import IterationMean
 from suite.records.judged_rows import is_whole, of_evaluation
 from suite.records.schedule import by_segment, due_steps
@@ -238,3 +240,29 @@ def test_a_run_of_a_game_in_two_environments_is_noted(tmp_path: Path) -> None:
     report = report_of(tmp_path, honest.bundle(runs))
     assert codes(report) == ["environment.several"]
     assert json.loads(report.to_json())["errors"] == 0
+
+
+def test_a_bundle_is_judged_for_the_games_of_the_task_that_it_is_packed_for(tmp_path: Path) -> None:
+    """A run of one game of both lists, and one of the longer list's alone: other games are missing."""
+    runs = [honest.honest_run("atari40m", game, mean_length=9_000) for game in ("Pong", "Alien")]
+    for run in runs:
+        honest.write_run(run, tmp_path / "runs")
+    missing = {}
+    for task in (None, "atari40m", "atari60"):
+        packed = pack([tmp_path / "runs"], honest.TOML, tmp_path / f"{task}.zip", task)
+        found = check_bundle(packed.path)
+        assert set(codes(found)) == {"games.missing", "seeds.missing"}, table(found)
+        (said,) = [one.message for one in found.findings if one.code == "games.missing"]
+        missing[task] = (found.task, said.partition(",")[0])
+    few = ("atari40m@1", "no run of MsPacman")
+    assert missing == {None: few, "atari40m": few, "atari60": ("atari60@1", "no run of AirRaid")}
+    with pytest.raises(UsageError, match="These are runs of atari40m@1, not of atari100m@1, whose cells atari100m has"):
+        pack([tmp_path / "runs"], honest.TOML, tmp_path / "other.zip", "atari100m")
+
+
+def test_a_bundle_of_a_list_over_a_protocol_has_cells_of_that_protocol_alone(tmp_path: Path) -> None:
+    run = honest.honest_run("atari100m", "Pong", mean_length=9_000)
+    files = honest.bundle_files([run])
+    table_of = json.loads(files.pop("manifest.json"))
+    content = zipped(files | {"manifest.json": manifest_of(files, "atari60@1", table_of["runs"])})
+    assert "runs.mixed" in codes(report_of(tmp_path, content))

@@ -25,6 +25,7 @@ from suite.records.record import Episode, Run, read_run
 from suite.tasks import load_task
 from suite.tasks.specification import Dataset
 from tests.support import honest, synthetic
+from tests.support.runs import make_run, make_spec
 
 GOLDEN = Path(__file__).resolve().parents[2] / "leaderboard/bundles/golden/version-1.zip"
 
@@ -201,3 +202,20 @@ def test_what_a_card_names_is_named_in_json_too() -> None:
     again = type(run.cell).model_validate_json(json.dumps(run.cell.model_dump(mode="json")))
     assert codes(replace(run, cell=again)) == []
     assert isinstance(run.episodes[0], Episode)
+
+
+def test_a_cell_has_a_game_of_any_list_over_its_protocol_and_of_no_other(tmp_path: Path) -> None:
+    spec = make_spec("atari40m")
+    assert check(read_run(make_run(tmp_path, spec, "Alien")), "done").finished  # of atari60's list alone
+    run = read_run(make_run(tmp_path, spec, "Pong"))
+    run = replace(run, cell=run.cell.model_copy(update={"game": "Hopper"}))
+    with pytest.raises(Contradicted, match="'Hopper' is not a game of atari40m@1"):
+        check(run, "done")
+
+
+def test_a_run_from_before_its_task_shared_cells_is_told_what_to_do(tmp_path: Path) -> None:
+    path = make_run(tmp_path, make_spec("atari60").model_copy(update={"task": "atari60"}), "Pong")
+    with pytest.raises(Contradicted, match="it was run as atari60@1, whose cells are atari40m@1's now") as caught:
+        check(read_run(path), "done")
+    assert caught.value.inconsistency.code == "task.version"
+    assert caught.value.remedy == "Run it again: `suite run --task atari60` makes and finds those."

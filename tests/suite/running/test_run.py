@@ -17,6 +17,8 @@ from suite.records.find import find_runs
 from suite.records.record import Run, effective_state, read_run
 from suite.running.group import Group
 from suite.running.recorder import Recording
+from suite.running.request import Request, resolve
+from tests.support.runs import make_run
 
 pytestmark = pytest.mark.usefixtures("tiny_everywhere")
 CELL = ("--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0")
@@ -407,3 +409,25 @@ def test_a_failing_cell_is_recorded_and_does_not_stop_the_others(
     assert (states[0].state, states[0].message) == ("failed", "RuntimeError: a cable came loose")
     assert states[1].state == "done"
     assert "cable" in (find_runs(tmp_path)[0] / "failure-1.txt").read_text()
+
+
+def test_a_cell_of_two_lists_over_one_protocol_is_found_under_both(tmp_path: Path) -> None:
+    """One run of a game of both, one of a game of the longer list alone, of 4 million frames by the suite's writer."""
+
+    def planned(task: str, games: str, *more: str) -> Result:
+        which = ("--network", "tiny", "--frames", "4000000", "--games", games, "--seeds", "0")
+        return suite("run", "--task", task, *which, "--dry-run", "--out", str(tmp_path), *more)
+
+    (resolved,) = resolve(Request("atari60", network="tiny", frames=4_000_000))
+    for game in ("Pong", "Alien"):
+        make_run(tmp_path, resolved.spec, game)
+    for task, games in (("atari60", "Pong,Alien,Amidar"), ("atari40m", "Pong,Breakout")):
+        cells = json.loads(planned(task, games, "--json").stdout)["cells"]
+        states = {cell["game"]: cell["state"] for cell in cells}
+        absent = games.rpartition(",")[2]
+        assert states == {name: "to run" if name == absent else "done" for name in games.split(",")}
+        assert all(cell["path"].startswith(f"atari40m@1/{resolved.spec.config_id}/") for cell in cells)
+    said = "cells   those of atari40m@1, under which they are run and found: atari60 is a list of its games"
+    assert planned("atari60", "Pong").stdout.splitlines()[1] == said
+    assert "cells   those of" not in planned("atari40m", "Pong").stdout
+    assert "Alien is not a game of the task atari40m" in planned("atari40m", "Alien").stderr

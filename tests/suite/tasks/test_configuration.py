@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.contracts import registry
-from suite.errors import ExitCode, UsageError
+from suite.errors import BadData, ExitCode, UsageError
 from suite.learning.build import build
 from suite.running.request import Request, parse_games, parse_seeds, resolve
-from suite.tasks import ATARI, GAMES, human_normalized, load_task, task_names
+from suite.tasks import ATARI, GAMES, games_of_cells, human_normalized, load_task, task, task_names
 from suite.tasks.configuration import Cell, Spec
+from suite.tasks.specification import fits
+from suite.tasks.task import require_same_protocol
 
 
 def one(**changes: object) -> Spec:
@@ -30,10 +32,65 @@ def test_equal_questions_have_equal_identities_and_different_ones_differ() -> No
         one(methods=("magnitude_pruning",)),
         one(methods=("magnitude_pruning",), settings=("method.sparsity=0.9",)),
         one(frames=4_000_000),
-        resolve(Request("atari60"))[0].spec,
+        resolve(Request("atari100m"))[0].spec,
         resolve(Request("smoke"))[0].spec,
     ]
     assert len({spec.config_id for spec in [base, *variants]}) == len(variants) + 1
+
+
+def test_a_cell_of_two_lists_of_games_over_one_protocol_is_one_cell() -> None:
+    agents = [name for name in registry.registered("agent") if fits(registry.card("agent", name), load_task("atari60"))]
+    assert {"dqn", "iqn", "rainbow"} <= set(agents)
+    for agent in agents:
+        few, many = (resolve(Request(name, agent, frames=4_000_000))[0] for name in ("atari40m", "atari60"))
+        assert few.spec == many.spec, agent
+        assert few.spec.config_id == many.spec.config_id, agent
+        assert (few.task.id, many.task.id) == ("atari40m", "atari60")
+    assert Cell(many.spec, "Alien", 0).path == f"atari40m@1/{many.spec.config_id}/Alien/seed-0"
+
+
+def test_a_cell_can_have_the_games_of_every_list_over_its_protocol() -> None:
+    few, many = load_task("atari40m"), load_task("atari60")
+    found = games_of_cells("atari40m")
+    assert found[:15] == few.games
+    assert sorted(found) == sorted(many.games)
+    assert games_of_cells("atari100m") == few.games
+    assert games_of_cells("smoke") == load_task("smoke").games
+    assert {name for name in task_names() if load_task(name).cells_of is not None} == {"atari60"}
+    assert (load_task("dqn-replay").games, load_task("dqn-replay").protocol) == (many.games, "dqn-replay")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"version": 2}, "they differ in version"),
+        ({"budget": load_task("atari100m").budget, "agent": "iqn"}, "they differ in agent, budget"),
+        ({"environment": load_task("atari100k").environment}, "they differ in environment"),
+        ({"score": load_task("dqn-replay").score}, "they differ in score"),
+        ({"evaluation": load_task("atari100k").evaluation}, "they differ in evaluation"),
+        ({"overrides": {"agent": {"gamma": 0.9}}}, "they differ in overrides"),
+        ({"official": False}, "they differ in official"),
+    ],
+)
+def test_a_list_over_another_protocol_is_refused_with_what_differs(changes: dict[str, object], named: str) -> None:
+    few, many = load_task("atari40m"), load_task("atari60")
+    with pytest.raises(BadData, match=f"atari60 cannot have the cells of atari40m: {named}\\."):
+        require_same_protocol(many.model_copy(update=changes), few)
+
+
+def test_a_list_has_names_games_seeds_and_prose_of_its_own_and_no_list_below_it() -> None:
+    few, many = load_task("atari40m"), load_task("atari60")
+    own = {"id": "x", "title": "X", "summary": "x", "games": ("Pong",), "default_seeds": (0,), "deviations": ()}
+    require_same_protocol(many.model_copy(update=own), few)
+    with pytest.raises(BadData, match="atari60 itself has the cells of atari40m"):
+        require_same_protocol(few.model_copy(update={"cells_of": "atari60"}), many)
+
+
+def test_an_unequal_list_is_refused_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = task._content
+    monkeypatch.setattr(task, "_content", lambda name: read(name) | {"diagnostics_frames": 4} | {"cells_of": "smoke"})
+    with pytest.raises(BadData, match=r"atari60 cannot have the cells of smoke: they differ in .*diagnostics_every"):
+        task.load_task.__wrapped__("atari60")
 
 
 def test_the_identity_is_the_hash_of_the_canonical_text() -> None:
