@@ -63,6 +63,7 @@ def _write(run: BundledRun, path: Path) -> None:
         ("evaluation", run.evaluation),
         ("actions", tuple(run.actions().values())),
         ("checkpoints", run.checkpoints),
+        ("diagnostics", run.diagnostics),
     ):
         text = "".join(row.model_dump_json(by_alias=True) + "\n" for row in rows)
         (path / f"{name}.jsonl").write_text(text, encoding="utf-8")

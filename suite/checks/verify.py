@@ -92,7 +92,7 @@ def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode
 
 def _contradictions(run: Run, task: Task) -> list[str]:
     """Return in words what the record says of itself that cannot be, whatever the emulator says."""
-    found = (*inconsistencies(run, task), *of_diagnostics(run, task))
+    found = (*inconsistencies(run, task), *of_diagnostics(run))
     return [one.message for one in found if one.grave]
 
 

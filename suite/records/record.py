@@ -132,7 +132,7 @@ class StatusFile(_Row):
     summary: Summary | None = None
     differs_at: int | None = None
     closed: tuple[ClosedAttempt, ...] = ()
-    wall_seconds: float | None = None
+    wall_seconds: float | None = Field(default=None, exclude_if=lambda seconds: seconds is None)
 
     @property
     def spent(self) -> float:

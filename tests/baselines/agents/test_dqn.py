@@ -114,7 +114,7 @@ def test_pruned_weights_stay_zero_and_the_target_is_a_plain_copy(tiny_dqn, publi
     agent = tiny_dqn(learning_rate=0.01)
     params = init_params(agent)
     settings = published("method", "magnitude_pruning") | {"sparsity": 0.7, "mask_period": 2}
-    context = Context(20, jax.eval_shape(lambda: params))
+    context = Context(20, jax.eval_shape(lambda: params), agent.layers)
     methods = (registry.load("method", "magnitude_pruning")(settings, context),)
     update = updater(agent, methods)
     learner = init_learner(params, wrap_optimizer(agent.optimizer, methods), methods, jax.random.key(0))

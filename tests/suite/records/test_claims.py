@@ -111,12 +111,13 @@ def test_the_first_episode_of_all_must_have_its_actions() -> None:
 
 
 def test_diagnostics_that_were_cut_off_are_said() -> None:
-    run, task = honest.honest_run(), load_task("smoke")
-    assert list(judged_rows.of_diagnostics(run, task)) == []
-    steps = [row.agent_step for row in run.diagnostics]
-    assert steps == list(range(200, 4001, 200))
-    (found,) = judged_rows.of_diagnostics(replace(run, diagnostics=run.diagnostics[:-3]), task)
-    assert found == ("record.diagnostics", "3 rows of diagnostics are missing, the first at step 3600")
+    run = honest.honest_run()
+    assert [row.agent_step for row in run.diagnostics] == list(range(200, 4001, 200))
+    assert list(judged_rows.of_diagnostics(run)) == []
+    (found,) = judged_rows.of_diagnostics(replace(run, diagnostics=run.diagnostics[:-3]))
+    assert found == ("record.diagnostics", "its diagnostics end at step 3400, 4000 were taken")
+    (found,) = judged_rows.of_diagnostics(replace(run, diagnostics=()))
+    assert found == ("record.diagnostics", "its diagnostics end at step 0, 4000 were taken")
 
 
 def test_a_record_that_contradicts_itself_is_named_with_its_directory_and_code() -> None:
