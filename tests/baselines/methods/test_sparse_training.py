@@ -31,6 +31,8 @@ from suite.contracts.method import Context, Method, due_signals, gradient_step, 
 from suite.errors import UsageError
 from tests.support.layers import layers_by_name
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[2] / "data"
 VECTORS = {**np.load(DATA / "jaxpruner_magnitude.npz"), **np.load(DATA / "jaxpruner_sparse.npz")}
 STEPS = 24

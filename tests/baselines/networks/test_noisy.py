@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from baselines.networks.dueling import DuelingHead, dueling
 from baselines.networks.noisy import NoisyDense, factor
 
+pytestmark = pytest.mark.slow
+
 INPUTS, UNITS = 6, 5
 HALF_NORMAL = np.sqrt(2 / np.pi)  # the mean of |x|, hence the second moment of a factor
 

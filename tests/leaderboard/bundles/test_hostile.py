@@ -16,6 +16,8 @@ from leaderboard.bundles.findings import CODES
 from leaderboard.bundles.pack import zipped
 from tests.support import attacks
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 ELSEWHERE = {"checker.defect", "replay.mismatch"}
 """Codes of errors that no attack here has: the first must never occur, the second needs the emulator."""

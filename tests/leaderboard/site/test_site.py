@@ -27,6 +27,8 @@ from leaderboard.store.ingest import ingest
 from suite.contracts import registry
 from suite.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "img", "source", "br", "hr", "input"}
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"

@@ -11,6 +11,8 @@ from leaderboard.store.database import ResultStore
 from leaderboard.store.models import PUBLISHED
 from suite.tasks import human_normalized, load_task
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def loaded(published_database):

@@ -2,12 +2,23 @@
 
 import signal
 import threading
+from collections.abc import Iterator
 from itertools import product
 
 import pytest
 
 from suite.cli import signals
 from suite.cli.signals import STOPPING, stop_once, stopping_signals
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """No signal is ignored, as some are where tests run in the background."""
+    before = [signal.signal(number, signal.SIG_DFL) for number in STOPPING]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in zip(STOPPING, before, strict=True):
+        signal.signal(number, handler)
 
 
 def handlers() -> list[object]:

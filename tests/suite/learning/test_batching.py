@@ -25,6 +25,8 @@ from suite.rng import Draw, Streams
 from suite.running.group import OfflineGroup
 from suite.running.lane import Lane
 
+pytestmark = pytest.mark.slow
+
 SCREEN = 12
 ACTIONS = (3, 6, 4)
 

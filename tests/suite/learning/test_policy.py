@@ -29,6 +29,8 @@ from suite.records.record import read_run
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES
 
+pytestmark = pytest.mark.slow
+
 CELL = ("--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0", "--frames", "6400")
 PRUNE = ("--method", "magnitude_pruning", "--set", "method.start_fraction=0.0", "--set", "method.end_fraction=0.3")
 

@@ -17,6 +17,8 @@ from suite.records.score import score_of_rows
 from suite.running.group import Group
 from suite.tasks import GAMES, load_task
 
+pytestmark = pytest.mark.slow
+
 RUNAWAY = "agent.learning_rate=1e30"
 
 

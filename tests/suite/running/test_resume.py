@@ -32,6 +32,8 @@ from suite.running.start import make_group
 from suite.tasks import ATARI, GAMES, Game, load_task
 from suite.tasks.configuration import Spec
 
+pytestmark = pytest.mark.slow
+
 TASK = load_task("smoke")
 
 

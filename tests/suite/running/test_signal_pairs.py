@@ -23,6 +23,12 @@ pytestmark = pytest.mark.slow
 ARGUMENTS = ("run", "--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0", "--threads", "1")
 
 
+def hear() -> None:
+    """Ignore no signal, as some are where tests run in the background."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tiny_path: Path, tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
     def start() -> subprocess.Popen[str]:
@@ -33,6 +39,7 @@ def start(tiny_path: Path, tmp_path: Path) -> Callable[[], subprocess.Popen[str]
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            preexec_fn=hear,
         )
 
     return start

@@ -31,6 +31,8 @@ from suite.running.provenance import environment_of
 from suite.tasks import GAMES, Task, load_task
 from suite.tasks.configuration import Component, Spec
 
+pytestmark = pytest.mark.slow
+
 STEPS = 900
 
 
