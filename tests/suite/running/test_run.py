@@ -20,7 +20,7 @@ from suite.running.recorder import Recording
 from suite.running.request import Request, resolve
 from tests.support.runs import make_run
 
-pytestmark = pytest.mark.usefixtures("tiny_everywhere")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_everywhere")]
 CELL = ("--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0")
 
 
