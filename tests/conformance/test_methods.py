@@ -1,8 +1,8 @@
 """Every registered agent trains with every registered method, in lanes, and goes on exactly from a checkpoint.
 
 Agents and methods that register later are tested without a change here, and all pairs of methods with them. On every
-change, DQN trains with each method and each pair with magnitude pruning, and the updates of the other agents are
-traced; at night those train, and the other pairs.
+change, DQN trains with each method and each pair with magnitude pruning, and a fourth of the other agents' combinations
+is traced; at night those train, and all combinations and pairs.
 """
 
 import dataclasses
@@ -94,8 +94,16 @@ def test_an_agent_trains_and_resumes_with_a_method(agent: str, method: str) -> N
     check_lanes(learners, [trial] * LANES, counts)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("agent", OTHERS)
+def combinations() -> Iterator[object]:
+    """Yield all other agents with all methods; three of four at night, so that each meets some by day.
+
+    What goes wrong lies in an agent's shapes or in a method's, and hardly in one combination alone.
+    """
+    for (row, agent), (column, method) in itertools.product(enumerate(OTHERS), enumerate(METHODS)):
+        yield pytest.param(agent, method, marks=() if (row + column) % 4 == 0 else pytest.mark.nightly)
+
+
+@pytest.mark.parametrize(("agent", "method"), list(combinations()))
 def test_every_update_of_an_agent_with_a_method_can_be_traced(agent: str, method: str) -> None:
     assert check_programs(trial_of(agent, method))
 
