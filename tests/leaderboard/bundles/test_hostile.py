@@ -15,6 +15,7 @@ from leaderboard.bundles.check import check_bundle
 from leaderboard.bundles.findings import CODES
 from leaderboard.bundles.pack import zipped
 from tests.support import attacks
+from tests.support.shared import made_once
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,10 @@ def hostile(folder: Path, *arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return hostile(tmp_path_factory.mktemp("attacks"), "attacks")
+    def make(folder: Path) -> None:
+        (folder / "found.json").write_text(json.dumps(hostile(folder, "attacks")))
+
+    return json.loads((made_once(tmp_path_factory, "attacks", make) / "found.json").read_text())
 
 
 def test_the_honest_bundle_has_nothing_to_find(tmp_path: Path) -> None:

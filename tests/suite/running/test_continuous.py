@@ -188,7 +188,7 @@ def content(run: Run) -> list[object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", ["sac", "ppo"])
+@pytest.mark.parametrize("agent", ["sac", pytest.param("ppo", marks=pytest.mark.nightly)])
 def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(agent: str, tmp_path: Path) -> None:
     options = ("--games", "Hopper", "--checkpoint-every", "400")
     whole = start(tmp_path / "whole", agent, *options, "--seeds", "0-1", "--lanes", "2")

@@ -31,7 +31,7 @@ def run(out: Path, *arguments: str) -> Any:
     [
         ("--task", "smoke", "--agent", "rainbow", "--games", "Pong", "--frames", "3200"),
         ("--task", "smoke100k", "--agent", "dqn", "--games", "Pong"),
-        ("--task", "smoke-mujoco", "--agent", "sac", "--games", "Hopper"),
+        pytest.param(("--task", "smoke-mujoco", "--agent", "sac", "--games", "Hopper"), marks=pytest.mark.nightly),
         ("--task", "smoke-mujoco", "--agent", "ppo", "--games", "Hopper"),
     ],
     ids=lambda arguments: "-".join(arguments[1:4:2]),

@@ -155,7 +155,9 @@ def test_short_episodes_and_truncations_are_rebuilt(tiny: None) -> None:
     check_exact([("Pong", 1)], 400, 500, cap=112)  # truncated every 28 agent steps; the 300 newest are kept
 
 
-@pytest.mark.parametrize("reseed", [1, 60, 100_000])
+@pytest.mark.parametrize(
+    "reseed", [pytest.param(1, marks=pytest.mark.nightly), 60, pytest.param(100_000, marks=pytest.mark.nightly)]
+)
 def test_segments_of_any_length_are_rebuilt(tiny: None, reseed: int) -> None:
     check_exact([("Breakout", 0), ("Pong", 1)], 470, 560, cap=160, reseed=reseed)
 
@@ -164,7 +166,7 @@ def test_a_stop_between_two_episodes(tiny: None) -> None:
     check_exact([("Pong", 1)], 392, 500, cap=112)  # 14 episodes of 28: the one at hand has no action yet
 
 
-@pytest.mark.parametrize("stop", [290, 431])
+@pytest.mark.parametrize("stop", [290, pytest.param(431, marks=pytest.mark.nightly)])
 def test_lost_lives_are_terminals_that_are_rebuilt(tiny: None, stop: int) -> None:
     cells = [("Breakout", 0), ("Pong", 0)]
     check_exact(cells, stop, stop + 60, lives=True)
@@ -199,7 +201,9 @@ def test_lanes_at_different_places_of_their_episodes_go_on_together(tiny: None) 
     check_exact([("Breakout", 0), ("Pong", 0), ("Breakout", 1)], 451, 600)
 
 
-@pytest.mark.parametrize("stop", [120, 301, 640])
+@pytest.mark.parametrize(
+    "stop", [pytest.param(120, marks=pytest.mark.nightly), 301, pytest.param(640, marks=pytest.mark.nightly)]
+)
 def test_priorities_are_part_of_it(tiny: None, stop: int) -> None:
     check_exact([("Breakout", 0), ("Breakout", 1)], stop, stop + 130, prioritized=True, cap=240)
 

@@ -168,7 +168,7 @@ def test_a_lane_is_the_same_alone_and_beside_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["vmap", "unrolled"])
+@pytest.mark.parametrize("form", ["vmap", pytest.param("unrolled", marks=pytest.mark.nightly)])
 def test_games_of_different_action_counts_share_one_program(tmp_path: Path, form: str) -> None:
     cells = ("--task", "smoke", "--network", "tiny", "--seeds", "0", "--frames", "4800", "--lanes", "2")
     loop, shared = tmp_path / "loop", tmp_path / "shared"

@@ -23,10 +23,14 @@ pytestmark = pytest.mark.slow
 ARGUMENTS = ("run", "--task", "smoke", "--network", "tiny", "--games", "Pong", "--seeds", "0", "--threads", "1")
 
 
-def hear() -> None:
-    """Ignore no signal, as some are where tests run in the background."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_DFL)
+PROGRAM = """
+import runpy, signal
+from suite.cli.signals import STOPPING
+for number in STOPPING:
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+runpy.run_module("suite", run_name="__main__", alter_sys=True)
+"""
+"""The command with no signal ignored, as some are where tests run in the background."""
 
 
 @pytest.fixture
@@ -34,12 +38,11 @@ def start(tiny_path: Path, tmp_path: Path) -> Callable[[], subprocess.Popen[str]
     def start() -> subprocess.Popen[str]:
         paths = [str(tiny_path), *filter(None, [os.environ.get("PYTHONPATH")])]
         return subprocess.Popen(
-            [sys.executable, "-m", "suite", *ARGUMENTS, "--out", str(tmp_path), "--checkpoint-every", "16000"],
+            [sys.executable, "-c", PROGRAM, *ARGUMENTS, "--out", str(tmp_path), "--checkpoint-every", "16000"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            preexec_fn=hear,
         )
 
     return start

@@ -158,7 +158,7 @@ def test_the_template_passes(tmp_path: Path) -> None:
     assert report.ok, failures(report)
     assert report.method == "fine_method"
     names = [result.name for result in report.results]
-    assert names == ["card", "settings", "programs", "updates", "determinism", "checkpoint", "actions"]
+    assert names == ["card", "settings", "programs", "updates", "determinism", "checkpoint", "actions", "layers"]
 
 
 def test_a_failed_check_ends_with_4_and_json_holds_the_same(package: Path) -> None:
