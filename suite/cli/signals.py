@@ -45,11 +45,14 @@ def stop_once(abort: Callable[[], None]) -> Iterator[threading.Event]:
     signals that come after that are ignored: the exit code that says that all is saved must not be lost to one more.
     """
     stop = threading.Event()
+    asked = False
     first_interrupt: float | None = None
 
     def handle(number: int) -> None:
-        nonlocal first_interrupt
-        stop.set()
+        nonlocal asked, first_interrupt
+        if not asked:  # a signal may come while another one's handler sets the event, whose lock it holds
+            asked = True
+            stop.set()
         if number == signal.SIGINT:
             now = time.monotonic()
             if first_interrupt is not None and now - first_interrupt >= IMPATIENT_SECONDS:

@@ -115,3 +115,20 @@ def test_a_stopped_program_hears_no_signal_after_its_command(monkeypatch: pytest
     finally:
         for number, handler in zip(STOPPING, before, strict=True):
             signal.signal(number, handler)
+
+
+def test_a_signal_that_comes_while_another_is_handled_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Event(threading.Event):
+        busy = False
+
+        def set(self) -> None:
+            assert not self.busy, "the lock of an event is held: this would wait for ever"
+            self.busy = True
+            signal.raise_signal(signal.SIGTERM)
+            self.busy = False
+            super().set()
+
+    monkeypatch.setattr(signals.threading, "Event", Event)
+    with stop_once(lambda: None) as stop:
+        signal.raise_signal(signal.SIGUSR1)
+    assert stop.is_set()
