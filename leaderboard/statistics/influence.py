@@ -34,18 +34,6 @@ def iqm_influence(scores: Scores) -> tuple[float, dict[str, Array]]:
     return value, influences
 
 
-def standard_error(scores: Scores) -> float | None:
-    """Return the standard error of the interquartile mean; None where no game has two runs or none of them differ."""
-    _, influences = iqm_influence(scores)
-    return error_of(influences)[0]
-
-
-def degrees_of_freedom(scores: Scores) -> float | None:
-    """Return Welch and Satterthwaite's degrees of freedom of that standard error; None where there is no error."""
-    _, influences = iqm_influence(scores)
-    return error_of(influences)[1]
-
-
 def error_of(influences: Mapping[str, Array]) -> tuple[float | None, float | None]:
     """Return the standard error and its degrees of freedom from the influences of the runs of each game.
 

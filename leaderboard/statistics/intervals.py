@@ -16,7 +16,7 @@ from scipy.special import stdtrit  # type: ignore[import-untyped]
 from leaderboard.statistics import metrics
 from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
 from leaderboard.statistics.metrics import Layout, Scores, lay_out, trimmed_means
-from leaderboard.statistics.replicates import Replicates, difference, game_means, of_points
+from leaderboard.statistics.replicates import Replicates, game_means, of_points
 
 SAME = 1e-9
 """Widths below this share of the value are rounding, not knowledge."""
@@ -57,23 +57,6 @@ def estimate(metric_name: str, scores: Scores, policy: Policy = STATISTICS_POLIC
     if not carries(layout, policy):
         return Estimate(float(trimmed_means(layout)[0]), None, None)
     return interval(of_points(layout, policy, policy.final_repetitions, metric_name)[0], policy)
-
-
-def difference_estimate(metric_name: str, a: Scores, b: Scores, policy: Policy = STATISTICS_POLICY) -> Estimate:
-    """Return the metric of `a` minus that of `b` with its intervals: "iqm", "iqm_rliable" or "mean".
-
-    The two are independent: they share no runs.
-    """
-    first, second = (_layout(metric_name, scores, policy) for scores in (a, b))
-    if not carries(first, policy) or not carries(second, policy):
-        return Estimate(float(trimmed_means(first)[0] - trimmed_means(second)[0]), None, None)
-    # the same scores on both sides must not draw the same resample
-    twin = "/twin" if first.sizes == second.sizes and np.array_equal(first.rows, second.rows) else ""
-    pair = (
-        of_points(first, policy, policy.final_repetitions, metric_name)[0],
-        of_points(second, policy, policy.final_repetitions, metric_name + twin)[0],
-    )
-    return interval(difference(*pair), policy)
 
 
 def interval(found: Replicates, policy: Policy = STATISTICS_POLICY) -> Estimate:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from leaderboard.statistics import influence, metrics
+from tests.support.errors_of_scores import degrees_of_freedom, standard_error
 
 
 def games(rng, *counts):
@@ -54,8 +55,8 @@ def test_a_hand_computed_interquartile_error():
     value, found = influence.iqm_influence(scores)
     assert value == 4.5
     assert found["a"].tolist() == [-0.25, -0.25, -0.25, 0.75]
-    assert influence.standard_error(scores) == pytest.approx(np.sqrt(2 * 0.25 / 4))
-    assert influence.degrees_of_freedom(scores) == pytest.approx(6)
+    assert standard_error(scores) == pytest.approx(np.sqrt(2 * 0.25 / 4))
+    assert degrees_of_freedom(scores) == pytest.approx(6)
 
 
 def test_the_error_is_that_of_repeated_experiments():
@@ -65,7 +66,7 @@ def test_the_error_is_that_of_repeated_experiments():
     for _ in range(400):
         scores = {f"{i:02}": rng.normal(m, s, 10) for i, (m, s) in enumerate(zip(means, spreads, strict=True))}
         values.append(metrics.iqm(scores))
-        errors.append(influence.standard_error(scores) ** 2)
+        errors.append(standard_error(scores) ** 2)
     assert np.sqrt(np.mean(errors)) == pytest.approx(np.std(values), rel=0.12)
 
 
@@ -82,5 +83,5 @@ def test_a_game_with_one_run_is_lent_the_spread_of_the_others():
 
 @pytest.mark.parametrize("scores", [{"a": np.ones(1), "b": np.zeros(1)}, {"a": np.ones(3), "b": np.zeros(3)}])
 def test_no_error_without_evidence(scores):
-    assert influence.standard_error(scores) is None
-    assert influence.degrees_of_freedom(scores) is None
+    assert standard_error(scores) is None
+    assert degrees_of_freedom(scores) is None

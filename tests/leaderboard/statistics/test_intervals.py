@@ -8,13 +8,13 @@ from hypothesis.extra import numpy as hnp
 from rliable import metrics as oracle
 from scipy import stats
 
-from leaderboard.statistics import aggregate, intervals, metrics, replicates
+from leaderboard.statistics import intervals, metrics, replicates
 from leaderboard.statistics.conventions import STATISTICS_POLICY
-from leaderboard.statistics.influence import degrees_of_freedom, standard_error
-from leaderboard.statistics.intervals import Estimate, difference_estimate, estimate, interval
+from leaderboard.statistics.intervals import Estimate, estimate, interval
 from leaderboard.statistics.metrics import lay_out
 from leaderboard.statistics.replicates import Replicates
 from leaderboard.statistics.resampling import resamples
+from tests.support.errors_of_scores import degrees_of_freedom, standard_error
 
 FEW = replace(STATISTICS_POLICY, name="few", final_repetitions=400, curve_repetitions=200)
 METRICS = ("iqm", "iqm_rliable", "mean", "median", "optimality_gap")
@@ -178,15 +178,6 @@ def test_missing_runs_widen_the_interval():
     assert widths[1] > 1.1 * widths[0]
 
 
-def test_a_difference_is_antisymmetric_and_of_independent_draws():
-    a, b = some_scores(5, 5, 5, 5, seed=1), some_scores(3, 4, 5, 1, seed=2)
-    found, turned = difference_estimate("iqm", a, b, FEW), difference_estimate("iqm", b, a, FEW)
-    assert found.value == pytest.approx(metrics.iqm(a) - metrics.iqm(b))
-    assert (found.low, found.high) == pytest.approx((-turned.high, -turned.low))
-    same = difference_estimate("iqm", a, a, FEW)
-    assert same.low < 0 == same.value < same.high
-
-
 def test_the_gap_is_the_mean_of_capped_scores_turned_round():
     scores = some_scores(5, 5, 5)
     gap = estimate("optimality_gap", scores, FEW)
@@ -205,9 +196,3 @@ def test_another_policy_draws_other_numbers():
     renamed = replace(FEW, name="other")
     assert estimate("iqm", scores, FEW).low != estimate("iqm", scores, renamed).low
     assert STATISTICS_POLICY.name == "stats-v3"
-
-
-def test_the_pages_names_are_these_functions():
-    assert aggregate.iqm_estimate is intervals.iqm_estimate
-    assert aggregate.Estimate is Estimate
-    assert aggregate.STATISTICS_POLICY is STATISTICS_POLICY

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rliable import metrics as rliable
 from scipy import stats
 
-from leaderboard.statistics import influence, looks, pairs, power
-from leaderboard.statistics.influence import standard_error
+from leaderboard.statistics import looks, pairs, power
+from leaderboard.statistics.influence import iqm_influence
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import iqm
 from leaderboard.statistics.pairs import compare, holm, verdict
@@ -20,6 +20,7 @@ from leaderboard.statistics.sentences import p_text, remarks, sentence
 from leaderboard.statistics.simulations import comparisons
 from leaderboard.statistics.simulations.comparisons import frequencies, pair_errors, tables
 from leaderboard.statistics.simulations.worlds import atari_100k, board, population, true_iqm
+from tests.support.errors_of_scores import degrees_of_freedom, standard_error
 
 
 def normal(seed, level=1.0, runs=5, games=6, spread=0.1):
@@ -273,7 +274,6 @@ def test_seeds_needed_have_the_power_they_promise():
 
 def test_unit_variances_scale_to_the_standard_error():
     scores = normal(3, runs=4)
-    from leaderboard.statistics.influence import iqm_influence
 
     found = power.unit_variances(iqm_influence(scores)[1])
     assert (sum(found.values()) / 4) ** 0.5 == pytest.approx(standard_error(scores))
@@ -384,7 +384,7 @@ def test_a_p_that_no_relabelling_reaches_is_students():
     a, b = normal(1, level=1.0), normal(2, level=9.0)
     found = compare(a, b)
     assert permutation_p(a, b) == 1 / 20_001
-    freedom = min(influence.degrees_of_freedom(side) for side in (a, b))
+    freedom = min(degrees_of_freedom(side) for side in (a, b))
     error = np.hypot(standard_error(a), standard_error(b))
     assert found.p == pytest.approx(2 * stats.t.sf(abs(found.difference.value) / error, freedom))
 
