@@ -99,12 +99,16 @@ def test_agents_and_methods_never_meet(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["suite --help", "suite run --help", "suite leaderboard --help", "suite list", "suite status ."]
+    "command",
+    [
+        *("--help", "run --help", "leaderboard --help", "list", "status .", "method -h"),
+        *("show magnitude_pruning", "show task smoke", "method new fine_method"),
+    ],
 )
 def test_light_commands_load_neither_jax_nor_the_emulator(command: str, tmp_path: Path) -> None:
     program = (
         "import sys; from suite.cli.main import cli\n"
-        f"cli({command.split()[1:]!r}, standalone_mode=False)\n"
+        f"cli({command.split()!r}, standalone_mode=False)\n"
         "print(sorted({'jax', 'ale_py', 'sqlalchemy', 'altair', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)

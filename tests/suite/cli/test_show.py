@@ -1,8 +1,6 @@
 """`suite show`: a card in full, found by its name alone, with nothing heavy loaded."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,19 +89,6 @@ def test_a_name_of_two_kinds_asks_which(monkeypatch: pytest.MonkeyPatch) -> None
     assert result.exit_code == 2
     assert "dense names several: method, agent." in result.stderr
     assert "suite show method dense" in result.stderr
-
-
-@pytest.mark.parametrize(
-    "command", ["show magnitude_pruning", "show task smoke", "method new fine_method", "method -h"]
-)
-def test_nothing_heavy_is_loaded(command: str, tmp_path: Path) -> None:
-    program = (
-        "import sys; from suite.cli.main import cli\n"
-        f"cli({command.split()!r}, standalone_mode=False)\n"
-        "print(sorted({'jax', 'ale_py', 'sqlalchemy', 'altair', 'scipy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_tasks_notes_come_with_those_of_the_task_it_is_based_on() -> None:
