@@ -4,7 +4,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from leaderboard.statistics import aggregate
+from leaderboard.statistics import metrics
 from leaderboard.statistics.intervals import estimate
 from leaderboard.store import references
 from leaderboard.store.database import ResultStore
@@ -74,7 +74,7 @@ def test_the_known_iqms_come_out(loaded, agent, network, iqm15, iqm55):
     for key, count, known in (("atari40m@1", 15, iqm15), ("atari60@1", 55, iqm55)):
         scores = scores_of(loaded[key][1])[f"dopamine.{agent}.{network}.{key}"]
         assert len(scores) == count
-        assert round(aggregate.iqm_rliable(scores), 2) == known
+        assert round(metrics.iqm_rliable(scores), 2) == known
 
 
 def test_dopamines_sac_stands_beside_mujoco_and_says_that_it_is_v2(published_database):
