@@ -32,6 +32,14 @@ OPTIONS = (
         help="Frames, or the task's unit, between checkpoints, from which a killed run goes on; Atari: 1,000,000.",
     ),
     click.option(
+        "--inspect-every",
+        type=click.IntRange(min=0),
+        envvar="SUITE_INSPECT_EVERY",
+        metavar="FRAMES",
+        help="Frames, or the task's unit, between inspections of the network: ranks, dormant units, gradients; "
+        "0 for none; default: the task's. Training does not depend on it.",
+    ),
+    click.option(
         "--replay",
         "placement",
         type=click.Choice(["auto", "device", "host", "compressed"]),
@@ -66,6 +74,7 @@ class Computing:
 
     lanes: str
     checkpoint_every: int | None
+    inspect_every: int | None
     placement: str
     threads: int | None
     form: str
@@ -115,7 +124,7 @@ def _run(plan: Plan, computing: Computing, stop: threading.Event, as_json: bool)
             plan.jobs,
             plan.out,
             lanes=plan.lanes,
-            options=Options(every, plan.placement, computing.form, plan.data),
+            options=Options(every, plan.placement, computing.form, plan.data, computing.inspect_every),
             progress=progress,
             stop=stop,
             finished=finished,

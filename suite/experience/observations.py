@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,12 @@ Explore = Callable[[int, float], Any]
 
 
 class Inputs(Protocol):
-    """Observations of one kind. Equal inputs share programs, so that they are compared and hashed."""
+    """Observations of one kind. Equal inputs share programs, so that they are compared and hashed.
+
+    `numbered_actions`: whether an action is one of a game's, by its number, or a vector.
+    """
+
+    numbered_actions: ClassVar[bool]
 
     def blank(self) -> Observation:
         """Return an observation of zeros, as it is kept on the host."""
@@ -85,6 +90,8 @@ class Frames(Inputs):
 
     stack: int
     screen: int
+
+    numbered_actions: ClassVar[bool] = True
 
     @override
     def blank(self) -> Observation:
@@ -172,6 +179,8 @@ class Vectors(Inputs):
     size: int
     actions: int
     extra: tuple[str, ...] = ()
+
+    numbered_actions: ClassVar[bool] = False
 
     @override
     def blank(self) -> Observation:

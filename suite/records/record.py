@@ -6,7 +6,7 @@
     episodes.jsonl     one line per finished training episode                                          (appended)
     evaluation.jsonl   one line per evaluation episode, with its actions                               (appended)
     actions.jsonl      the actions of every scored episode, and of those of its segment before it      (appended)
-    diagnostics.jsonl  loss, sparsity, parameter norm at intervals                                     (appended)
+    diagnostics.jsonl  loss, sparsity, norms, and what inspections measured, at intervals              (appended)
     checkpoints.jsonl  hashes of the learner and of the actions so far, at each checkpoint of the schedule (appended)
     checkpoints/       what the next attempt goes on from: see `suite.records.checkpoints`              (replaced whole)
     run.lock           held while a process writes here
@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from suite.contracts.card import Value
 from suite.errors import BadData
+from suite.records.covariance import TEXT
 from suite.tasks.configuration import Spec
 
 RowT = TypeVar("RowT", bound=BaseModel)
@@ -213,10 +214,15 @@ def unpack(text: str, length: int, name: str, width: int = 1) -> bytes:
 
 
 class Diagnostics(LogRow):
-    """Named scalars at an agent step."""
+    """Named scalars at an agent step.
+
+    `covariance`: where the network was inspected, cosines between gradients, see `suite.records.covariance`; left out
+    of the file where there are none.
+    """
 
     updates: int
     values: dict[str, float]
+    covariance: str = Field(default="", max_length=TEXT, exclude_if=lambda text: not text)
 
 
 class Checkpoint(LogRow):

@@ -27,8 +27,24 @@ def due_steps(evaluation: Evaluation, trajectory: int, last: int) -> list[int]:
     `every`.
     """
     every = evaluation.every
+    return [last] if every is None else _at_ends(every, trajectory, last)
+
+
+def inspection_steps(task: Task, trajectory: int, last: int, every: int | None = None) -> list[int]:
+    """Return the agent steps of a run of `last` steps after which an inspection is due, in order, the last among them.
+
+    `every`: in the task's unit; 0 for none, None for what the task says. Learners from trajectories of several steps
+    are inspected where one ends, as they are evaluated; their last trajectory may end before the run does.
+    """
     if every is None:
-        return [last]
+        every = 0 if task.inspection is None else task.inspection.every
+    if not every:
+        return []
+    final = last // trajectory * trajectory
+    return sorted({*_at_ends(max(1, task.agent_steps(every)), trajectory, last), *([final] if final else [])})
+
+
+def _at_ends(every: int, trajectory: int, last: int) -> list[int]:
     steps = {-(-multiple // trajectory) * trajectory for multiple in range(every, last + 1, every)}
     return sorted(step for step in steps if step <= last)
 

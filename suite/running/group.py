@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from suite.contracts.agent import DataPlan
 from suite.experience.envs.base import Envs
@@ -23,7 +24,8 @@ class Training:
     """What a session advances: lanes at the same step `step`, after the same number of gradient steps `updates`.
 
     What groups share is here: learning. `broken`: lanes whose learner gave a number that is none. They go on beside
-    the others until a diagnosis finds them diverged, and nothing of them is kept until then.
+    the others until a diagnosis finds them diverged, and nothing of them is kept until then. `seen`: by lane, what
+    inspections must know of those before.
     """
 
     def __init__(self, plan: DataPlan, lanes: Sequence[Lane], learners: Learners, envs: Envs | None = None) -> None:
@@ -35,6 +37,7 @@ class Training:
         self.updates = 0
         self.active = set(range(len(lanes)))
         self.broken: set[int] = set()
+        self.seen: list[dict[str, NDArray[Any]]] = [{} for _ in self.lanes]
         self._unsettled = False
         self._restored: dict[int, dict[str, float]] = {}
 

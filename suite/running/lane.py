@@ -208,6 +208,14 @@ class Lane:
 
         return self.replay.sample_states(count, uniform)
 
+    def inspected(self, updates: int, name: str, count: int) -> Any:
+        """Return transitions from the random stream `name` at its place for so many updates; nothing changes by it."""
+
+        def uniform(redraw: int) -> NDArray[np.float64]:
+            return self.streams.uniform(name, updates, count, redraw=redraw)
+
+        return self.replay.inspected(self._plan, count, uniform)
+
     def refill(self, index: int, played: Played, depth: int) -> None:
         """Put a transition that was played again back into the replay, unless it has been overwritten since.
 

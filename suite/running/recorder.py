@@ -123,11 +123,16 @@ class Recording:
         self._evaluation.append(row)
         self._earlier.compare(row)
 
-    def diagnostics(self, step: int, updates: int, values: dict[str, float]) -> None:
-        """Write down named scalars; those that are not finite are left out."""
-        finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        frame = step * self._skip
-        row = Diagnostics(attempt=self._writer.attempt, agent_step=step, frame=frame, updates=updates, values=finite)
+    def diagnostics(self, step: int, updates: int, values: dict[str, float], covariance: str = "") -> None:
+        """Write down named scalars, those that are not finite left out, and the gradients' covariance."""
+        row = Diagnostics(
+            attempt=self._writer.attempt,
+            agent_step=step,
+            frame=step * self._skip,
+            updates=updates,
+            values={name: value for name, value in values.items() if math.isfinite(value)},
+            covariance=covariance,
+        )
         self._writer.diagnostics(row)
         self._earlier.compare(row)
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from suite.errors import ExitCode, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.learning.build import unreached
+from suite.learning.inspection import NOTHING, Found, Subject, inspect
 from suite.learning.programs import Programs
 from suite.records.learner_arrays import all_finite, learner_arrays_of
 from suite.records.record import State
@@ -20,6 +21,7 @@ from suite.running.evaluations import Evaluations
 from suite.running.group import Training
 from suite.running.start import Member, Options, execution_of, start_group
 from suite.running.timeline import Event, Timeline
+from suite.tasks import Inspection
 
 
 class End(Protocol):
@@ -58,6 +60,7 @@ class Session:
         self._skip = self._task.units_per_step
         self._frames = first.cell.spec.frames
         self._budget = self._task.agent_steps(self._frames)
+        self._inspection = self._task.inspection or Inspection(every=self._task.diagnostics_every)
         self._evaluations = Evaluations(self._task, self._domain)
         self._execution = execution_of(members, options, self._domain)
         self._programs: Sequence[Programs] = ()
@@ -100,14 +103,18 @@ class Session:
         return self._domain.environment(member.game)[1]
 
     def _train(self, group: Training) -> None:
-        timeline = Timeline.of(self._task, group.plan, self._frames, self._options.checkpoint_every)
+        timeline = Timeline.of(
+            self._task, group.plan, self._frames, self._options.checkpoint_every, self._options.inspect_every
+        )
         if Event.EVALUATE in timeline.due(group.step):
             self._each(group, self._evaluate)  # what a stop had cut short
         while self._members and group.step < self._budget and not self._monitor.stopped:
             for index, episode in group.advance(timeline.steps_until_next(group.step)).items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
             due = timeline.due(group.step)
-            if Event.DIAGNOSE in due:
+            if Event.INSPECT in due:
+                self._each(group, self._inspect)
+            elif Event.DIAGNOSE in due:
                 self._each(group, self._diagnose)
             if Event.CHECKPOINT in due:
                 self._checkpoint(group, scheduled=True)
@@ -130,12 +137,22 @@ class Session:
         member.recording.reach(group.step, group.updates, group.lanes[index].episodes)
         member.monitor.advance(group.step * self._skip, member.recording.rate, member.recording.last_return)
 
-    def _diagnose(self, group: Training, index: int) -> None:
+    def _diagnose(self, group: Training, index: int, found: Found = NOTHING) -> None:
         recording = self._members[index].recording
         values = group.metrics(index) | group.learners.measure(index)
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
-        recording.diagnostics(group.step, group.updates, values | group.state_values())
+        everything = values | group.state_values() | found.values
+        recording.diagnostics(group.step, group.updates, everything, found.covariance)
         self._end_if_diverged(group, index, values)
+
+    def _inspect(self, group: Training, index: int) -> None:
+        found = NOTHING
+        if index not in group.broken and group.updates:
+            lane, learner, seen = group.lanes[index], group.learners.get(index), group.seen[index]
+            draw = partial(lane.inspected, group.updates)
+            subject = Subject(self._programs[index], learner, lane.streams, group.updates, draw, seen)
+            found = inspect(subject, self._inspection)
+        self._diagnose(group, index, found)
 
     def _end_if_diverged(self, group: Training, index: int, values: Mapping[str, float]) -> bool:
         """End a member with figures that are no numbers; return whether it was one."""

@@ -38,13 +38,14 @@ from suite.tasks.configuration import Cell
 class Options:
     """How cells are computed: bits may depend on it, the protocol does not. `form`: `auto`, `loop`, or a `Form`.
 
-    `data`: the directory of logged data, for offline tasks.
+    `data`: the directory of logged data, for offline tasks. `inspect_every`: see `Timeline.of`.
     """
 
     checkpoint_every: int
     placement: Placement
     form: str = "auto"
     data: Path | None = None
+    inspect_every: int | None = 0
 
 
 class CellMonitor(Monitor):

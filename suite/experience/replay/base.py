@@ -51,6 +51,10 @@ class Replay:
         """Return the observations [count, ...] of uniformly drawn transitions."""
         raise NotImplementedError
 
+    def inspected(self, plan: DataPlan, count: int, uniform: Uniform) -> Any:
+        """Return `count` transitions as a batch has them, uniformly drawn, for diagnostics; nothing changes by it."""
+        raise NotImplementedError
+
     def reprioritize(self, priorities: NDArray[np.float64]) -> None:
         """Set the priorities of the batch that was sampled last."""
 
