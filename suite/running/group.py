@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from suite.contracts.agent import DataPlan
 from suite.experience.envs.base import Envs
+from suite.learning.inspection import Subject
 from suite.learning.learners import Learners
+from suite.learning.programs import Programs
 from suite.running.lane import FinishedEpisode, Lane
 
 
@@ -71,6 +73,12 @@ class Training:
     def restore_metrics(self, lane: int, metrics: Mapping[str, float]) -> None:
         """Set what a lane's last update before a checkpoint reported."""
         self._restored[lane] = dict(metrics)
+
+    def subject(self, lane: int, programs: Programs) -> Subject:
+        """Return a lane's learner to be inspected, by programs of its own."""
+        own = self.lanes[lane]
+        draw = partial(own.inspected, self.updates)
+        return Subject(programs, self.learners.get(lane), own.streams, self.updates, draw, self.seen[lane])
 
     def settle(self) -> None:
         """Write back the priorities of the last updates, if replay is prioritized; waits for the device."""

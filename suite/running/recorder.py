@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from suite.records.checkpoints import Arrays, CheckpointStore, Loaded
+from suite.records.keeping import LAST, Keep, note_kept
+from suite.records.policy_file import write_kept_policy
 from suite.records.record import (
     Actions,
     Checkpoint,
@@ -33,17 +35,17 @@ from suite.tasks.configuration import Cell
 STATUS_SECONDS = 5.0
 RATE_MARKS = 6
 """The rate shown is that since the oldest of so many marks, one at each status: about the last half minute."""
-CHECKPOINTS_KEPT = 2
 
 
 class Recording:
     """The attempt that `writer` has opened. `step` is the agent step reached."""
 
-    def __init__(self, cell: Cell, writer: RunWriter) -> None:
+    def __init__(self, cell: Cell, writer: RunWriter, keep: Keep = LAST) -> None:
         self.cell = cell
         self.path = writer.path
         self.task: Task = load_task(cell.spec.task)
-        self.store = CheckpointStore(writer.path, keep=CHECKPOINTS_KEPT)
+        self.store = CheckpointStore(writer.path, keep.while_running)
+        self.keep = keep
         self.last_return: float | None = None
         self.step = 0
         self._updates = self._episodes = 0
@@ -191,6 +193,17 @@ class Recording:
             updates=self._updates,
             wall_seconds=self.spent,
         )
+
+    def done(self, summary: Summary, message: str) -> None:
+        """Write down that the run is done, and leave of its checkpoints what is to stay."""
+        if self.step in self.store.steps():  # before the status: who finds "done" finds what stays, and at most more
+            self.store.keep_newest(1 if self.keep.what != "final" else self.keep.checkpoints)
+        if self.keep.what == "policy":
+            write_kept_policy(self.path, self.cell, self.step, self.store)
+        self.status("done", message=message, summary=summary)
+        if self.keep.what != "final":
+            note_kept(self.path, self.keep.what)
+            self.store.keep_newest(0)
 
     def status(self, state: State, *, message: str = "", summary: Summary | None = None) -> None:
         """Replace the status."""

@@ -12,7 +12,7 @@ from typing import Protocol
 from suite.errors import ExitCode, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.learning.build import unreached
-from suite.learning.inspection import NOTHING, Found, Subject, inspect
+from suite.learning.inspection import NOTHING, Found, inspect
 from suite.learning.programs import Programs
 from suite.records.learner_arrays import all_finite, learner_arrays_of
 from suite.records.record import State
@@ -148,10 +148,7 @@ class Session:
     def _inspect(self, group: Training, index: int) -> None:
         found = NOTHING
         if index not in group.broken and group.updates:
-            lane, learner, seen = group.lanes[index], group.learners.get(index), group.seen[index]
-            draw = partial(lane.inspected, group.updates)
-            subject = Subject(self._programs[index], learner, lane.streams, group.updates, draw, seen)
-            found = inspect(subject, self._inspection)
+            found = inspect(group.subject(index, self._programs[index]), self._inspection)
         self._diagnose(group, index, found)
 
     def _end_if_diverged(self, group: Training, index: int, values: Mapping[str, float]) -> bool:
@@ -173,9 +170,7 @@ class Session:
         if recording.differs_at is not None:
             message = f"From agent step {recording.differs_at} on, it differs from what an earlier attempt recorded."
         message = " ".join(filter(None, (message, *unreached(recording.cell.spec, self._members[index].game))))
-        if group.step in recording.store.steps():  # before the status: who finds "done" finds one checkpoint
-            recording.store.keep_only(group.step)
-        recording.status("done", message=message, summary=summary)
+        recording.done(summary, message)
         self._leave(group, index, "done", summary.score, message)
 
     def _evaluate(self, group: Training, index: int) -> None:

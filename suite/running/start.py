@@ -22,6 +22,7 @@ from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.learning.programs import Programs
 from suite.monitor import Monitor
 from suite.records.checkpoints import Loaded
+from suite.records.keeping import LAST, Keep
 from suite.records.outcome import Progress
 from suite.records.predecessors import source_arrays
 from suite.rng import Streams
@@ -39,6 +40,7 @@ class Options:
     """How cells are computed: bits may depend on it, the protocol does not. `form`: `auto`, `loop`, or a `Form`.
 
     `data`: the directory of logged data, for offline tasks. `inspect_every`: see `Timeline.of`.
+    `keep`: what stays of a run's checkpoints.
     """
 
     checkpoint_every: int
@@ -46,6 +48,7 @@ class Options:
     form: str = "auto"
     data: Path | None = None
     inspect_every: int | None = 0
+    keep: Keep = LAST
 
 
 class CellMonitor(Monitor):
