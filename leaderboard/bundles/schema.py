@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from leaderboard.bundles.findings import Rejected
 from leaderboard.bundles.levels import CheckLevel
 from suite.contracts.card import Card
+from suite.records.covariance import TEXT
 from suite.records.record import CellFile, ProvenanceFile, StatusFile
 
 VERSION = 2
@@ -29,6 +30,7 @@ Return = Annotated[float, Field(ge=-1e12, le=1e12)]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Shown = Annotated[str, Field(pattern=r"^[ -~]*$", max_length=400)]
 Packed = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=4_000_000)]
+Cosines = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=TEXT)]
 
 
 class _Closed(BaseModel):
@@ -191,12 +193,17 @@ class CheckpointColumns(_Closed):
 
 
 class DiagnosticColumns(_Closed):
-    """Named scalars at some of the steps; None where a row lacks one."""
+    """Named scalars at some of the steps; None where a row lacks one.
+
+    `covariance`: packed cosines between gradients, see `suite.records.covariance`, empty where a row has none; left out
+    where no row has any.
+    """
 
     attempt: list[Count] = Field(max_length=1_000)
     agent_step: list[Count] = Field(max_length=1_000)
     updates: list[Count] = Field(max_length=1_000)
     values: dict[str, list[float | None]] = Field(max_length=100)
+    covariance: list[Cosines] = Field(default=[], max_length=1_000)
 
 
 class RunDocument(_Closed):

@@ -18,7 +18,7 @@ from leaderboard.bundles.findings import Rejected, shown
 
 DEPTH = 12
 CONTAINERS = 10_000
-VALUES = 520_000
+VALUES = 620_000
 DIGITS = 40
 TOML_BYTES, TOML_LINES, TOML_LINE = 65_536, 2_000, 4_000
 TEXT_CHARACTERS = 4_000

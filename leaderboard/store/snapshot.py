@@ -17,7 +17,15 @@ from leaderboard.bundles.findings import SEVERITIES
 from leaderboard.store import models
 from leaderboard.store.claims import Claim, highest, read_claims
 from leaderboard.store.copies import Copy, Held, Traces
-from leaderboard.store.details import NO_DETAILS, RunDetails, RunDiagnostics, stored_details, stored_series, unpacked
+from leaderboard.store.details import (
+    NO_DETAILS,
+    RunDetails,
+    RunDiagnostics,
+    stored_details,
+    stored_maps,
+    stored_series,
+    unpacked,
+)
 from leaderboard.store.rows import (
     StoredConfiguration,
     StoredRun,
@@ -93,7 +101,9 @@ class Snapshot:
         for row in self._current(task):
             if row.id in kept:
                 key = (row.config_id, row.game, row.seed, row.environment_fingerprint)
-                found[row.config_id].append(RunDiagnostics(*key, stored_series(kept[row.id])))
+                found[row.config_id].append(
+                    RunDiagnostics(*key, stored_series(kept[row.id]), stored_maps(kept[row.id]))
+                )
         return dict(found)
 
     def checkpoints(self, task: str) -> dict[tuple[str, str, int, str], list[list[Any]]]:

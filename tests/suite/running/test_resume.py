@@ -283,6 +283,7 @@ def test_inspections_change_no_bit_of_training_and_come_out_the_same_after_a_che
     for step in (60, 80):
         advance(inspected, step)
         found.append(looked_at(inspected))
+    inspected.settle()
     middle = saved(inspected, 0)
     advance(inspected, 100)
     found.append(looked_at(inspected))
