@@ -107,8 +107,8 @@ def _values(subject: Subject, look: Look, data: Any) -> dict[str, float]:
 
 def _gradients(subject: Subject, data: Any, count: int) -> tuple[measures.Floats, dict[str, float]]:
     """Return the cosines between the gradients of some transitions, their mean, and the norm of the mean gradient."""
-    key_data = subject.streams.key_data(STREAM)
-    inner = measures.products(subject.programs.inspector.gradients(subject.learner, key_data, data, count))
+    key_data, inspector = subject.streams.key_data(STREAM), subject.programs.inspector
+    inner = measures.products(lambda index: inspector.gradient(subject.learner, key_data, data, index), count)
     cosines = measures.cosines(inner)
     norm = math.sqrt(max(0.0, float(inner.sum()))) / count
     return cosines, {"gradient_norm": norm, "gradient_cosine": measures.off_diagonal_mean(cosines)}

@@ -72,15 +72,9 @@ class Inspector:
         """Return r + discount * max_a q(s, a) [N] of N transitions, by the target network."""
         return np.asarray(self._targets(target_params, data))
 
-    def gradients(self, learner: Learner, key_data: NDArray[np.uint32], data: Any, count: int) -> NDArray[np.float32]:
-        """Return the gradients [count, P] of the agent's loss at each of the first transitions by itself."""
-        rows = None
-        for index in range(count):
-            own = np.asarray(self._gradient(learner, key_data, _row(data, index)))
-            rows = np.empty((count, own.size), np.float32) if rows is None else rows
-            rows[index] = own
-        assert rows is not None
-        return rows
+    def gradient(self, learner: Learner, key_data: NDArray[np.uint32], data: Any, index: int) -> NDArray[np.float32]:
+        """Return the gradient [P] of the agent's loss at one of the transitions by itself."""
+        return np.asarray(self._gradient(learner, key_data, _row(data, index)))
 
     def apart(self, params: Params, other: Params) -> tuple[float, float]:
         """Return the L2 distance of two trees of parameters, and the norm of the second."""

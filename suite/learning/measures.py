@@ -5,7 +5,7 @@ Plain numbers from plain arrays, on the host and in float64, so that each is wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ DELTA = 0.01
 """The share of the singular values' sum that srank leaves out (Kumar et al. 2021)."""
 THRESHOLDS = (0.0, 0.025, 0.1)
 """At or below which a unit's score makes it dormant: those of Sokar et al. 2023."""
+GRADIENT_BYTES = 256 * 2**20
+"""How much memory gradients may take that are compared with each other."""
 TINY = 1e-9
 
 
@@ -59,9 +61,22 @@ def dormant(outputs: Mapping[str, NDArray[Any]], threshold: float) -> float:
     return float(np.mean(np.concatenate(scores) <= threshold))
 
 
-def products(rows: NDArray[Any]) -> Floats:
-    """Return the inner products [N, N] of N gradients [N, P]."""
-    found: Floats = (rows @ rows.T).astype(np.float64)
+def products(row: Callable[[int], NDArray[Any]], count: int, most_bytes: int = GRADIENT_BYTES) -> Floats:
+    """Return the inner products [N, N] of `count` gradients [P], which `row` computes by their number.
+
+    At most so many bytes of them, or two, are held at a time: where all are more, some are computed several times.
+    """
+    first = row(0)
+    size = max(1, min(count, most_bytes // (2 * first.nbytes)))
+    blocks = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    found = np.empty((count, count))
+    for place, own in enumerate(blocks):
+        held = np.stack([row(index) for index in own])
+        found[np.ix_(own, own)] = held @ held.T
+        for other in blocks[place + 1 :]:
+            across = held @ np.stack([row(index) for index in other]).T
+            found[np.ix_(own, other)] = across
+            found[np.ix_(other, own)] = across.T
     return found
 
 

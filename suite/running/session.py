@@ -148,7 +148,11 @@ class Session:
     def _inspect(self, group: Training, index: int) -> None:
         found = NOTHING
         if index not in group.broken and group.updates:
-            found = inspect(group.subject(index, self._programs[index]), self._inspection)
+            try:
+                found = inspect(group.subject(index, self._programs[index]), self._inspection)
+            except Exception as error:  # noqa: BLE001 - an agent or a network that cannot be inspected can be trained
+                text = f"the inspection at agent step {group.step:,} is left out: {type(error).__name__}: {error}"
+                self._members[index].monitor.say(text)
         self._diagnose(group, index, found)
 
     def _end_if_diverged(self, group: Training, index: int, values: Mapping[str, float]) -> bool:
