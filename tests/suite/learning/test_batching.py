@@ -1,5 +1,6 @@
 """One program for many lanes: padded heads and every form give what the lanes give alone."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -112,6 +113,9 @@ class Noise(Replay):
 
     def sample(self, plan: DataPlan, draw: Draw) -> Windows:
         return windows(10 * draw.update + self._number, self._actions)
+
+    def sample_states(self, count: int, uniform: Callable[[int], np.ndarray]) -> np.ndarray:
+        return windows(self._number, self._actions).frames[:count, :4]
 
 
 @pytest.mark.parametrize("form", [None, Form.VMAP])
