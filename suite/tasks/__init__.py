@@ -1,9 +1,11 @@
 """Tasks as data: one TOML file each, read into `Task`; `games.py` holds the reference scores."""
 
-from suite.tasks.games import ATARI, GAMES, MUJOCO, Game, game, human_normalized
+from suite.tasks.games import ATARI, CLASSIC, GAMES, MUJOCO, Game, game, human_normalized
 from suite.tasks.task import (
     Budget,
+    ClassicEnvironment,
     Data,
+    DiscreteEnvironment,
     Environment,
     Evaluation,
     MujocoEnvironment,
@@ -16,10 +18,13 @@ from suite.tasks.task import (
 
 __all__ = [
     "ATARI",
+    "CLASSIC",
     "GAMES",
     "MUJOCO",
     "Budget",
+    "ClassicEnvironment",
     "Data",
+    "DiscreteEnvironment",
     "Environment",
     "Evaluation",
     "Game",
