@@ -17,7 +17,7 @@ from leaderboard.store.snapshot import Snapshot
 from suite import __version__
 from suite.contracts.card import Value
 from suite.errors import BadData
-from suite.tasks import GAMES, MujocoEnvironment, Task, human_normalized, load_task, task_names
+from suite.tasks import GAMES, ClassicEnvironment, MujocoEnvironment, Task, human_normalized, load_task, task_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +174,8 @@ def _scored(task: Task) -> str:
 
 def protocol(task: Task) -> str:
     """Return the protocol in a paragraph: all that a number on the page depends on."""
+    if isinstance(task.environment, ClassicEnvironment):
+        return _classic_protocol(task)
     return _continuous_protocol(task) if isinstance(task.environment, MujocoEnvironment) else _atari_protocol(task)
 
 
@@ -213,6 +215,18 @@ def _continuous_protocol(task: Task) -> str:
         f"{options.max_episode_steps:,} steps, which is no terminal for learning. The score of a run is the mean raw "
         f"return of {_scored(task)}. Returns of different environments have no common scale, so that there is no "
         "aggregate and no rank: look at each environment."
+    )
+
+
+def _classic_protocol(task: Task) -> str:
+    options = task.classic
+    caps = ", ".join(f"{options.names[name]} {options.max_episode_steps[name]}" for name in task.games)
+    return (
+        f"Each run is one agent in one environment of Gymnasium's classic control with one seed for "
+        f"{task.budget.length:,} environment steps. Episodes end with the environment's own condition or at a cap, "
+        f"which is no terminal for learning, in steps: {caps}. Observations are scaled to [-1, 1]. The score of a run "
+        f"is the mean raw return of {_scored(task)}, normalized so that 0 is the random policy and 1 the return from "
+        "which Gymnasium calls the environment solved."
     )
 
 

@@ -265,6 +265,14 @@ class Task(_Data):
         return periods[self.family]
 
     @property
+    def program_threads(self) -> int | None:
+        """The threads of one CPU program if nobody says otherwise; None: all cores.
+
+        A small network's program is over before several threads have shared it out: there, lanes share the cores.
+        """
+        return 1 if isinstance(self.environment, DiscreteEnvironment) else None
+
+    @property
     def units_per_step(self) -> int:
         """How much of the unit one step of a run is: an agent step, or offline a gradient step."""
         return self.atari.frame_skip if self.family == "atari" else 1
