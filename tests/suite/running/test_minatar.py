@@ -62,6 +62,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(
     assert run.cell.seed == reference.cell.seed == 1
     assert content(run) == content(reference)
     assert run.status.message == ""
+    assert run.attempt.packages["minatar"] == run.attempt.environment["minatar"] == "1.0.15"
     assert len({row.learner for row in run.checkpoints if row.updates}) >= 3
     assert run.diagnostics[-1].values["active_parameters"] < run.diagnostics[-1].values["parameters"]
 
