@@ -198,6 +198,7 @@ class Unfinished:
 
 TOPS = {
     "human": "a professional human tester",
+    "dense DQN": "this suite's dense DQN",
     "threshold": "the return from which Gymnasium calls an environment solved",
 }
 """A game's reference -> what a normalized score of 1 is."""

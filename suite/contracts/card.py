@@ -14,8 +14,8 @@ from suite.errors import BadData, UsageError
 
 Value = bool | int | float | str
 """A setting's value: a JSON scalar."""
-Family = Literal["atari", "offline", "continuous", "classic"]
-"""Where a task's experience comes from: an emulator, a log of one, simulated physics, or classic control."""
+Family = Literal["atari", "offline", "continuous", "classic", "minatar"]
+"""Where a task's experience comes from: an emulator, a log of one, simulated physics, classic control, or MinAtar."""
 
 
 class Settings(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,12 @@ Explore = Callable[[int, float], Any]
 
 
 class Inputs(Protocol):
-    """Observations of one kind. Equal inputs share programs, so that they are compared and hashed."""
+    """Observations of one kind. Equal inputs share programs, so that they are compared and hashed.
+
+    `small`: to choose an action from one takes less time than to call a program, so that lanes act in one call.
+    """
+
+    small: ClassVar[bool] = False
 
     def blank(self) -> Observation:
         """Return an observation of zeros, as it is kept on the host."""
@@ -166,6 +171,7 @@ class Frames(Numbered):
 class Arrays(Numbered):
     """Arrays of one shape and type, each all that is seen of a state; actions are numbered."""
 
+    small: ClassVar[bool] = True
     shape: tuple[int, ...]
     dtype: str
 

@@ -201,7 +201,7 @@ def _compile(programs: Sequence[Programs], first: Member) -> None:
     evaluations = 0 if task.evaluation is None else EVALUATION_ENVS
     for each in {id(each): each for each in programs}.values():
         first.monitor.tick()
-        each.compile(each.plan.updates_by(budget), evaluations)
+        each.compile(each.plan.updates_by(budget), evaluations, len(programs))
 
 
 def _sources(member: Member, sources: Mapping[str, str]) -> dict[str, dict[str, NDArray[Any]]]:

@@ -1,6 +1,6 @@
 """Tasks as data: one TOML file each, read into `Task`; `games.py` holds the reference scores."""
 
-from suite.tasks.games import ATARI, CLASSIC, GAMES, MUJOCO, Game, game, human_normalized
+from suite.tasks.games import ATARI, CLASSIC, GAMES, MINATAR, MUJOCO, Game, game, human_normalized
 from suite.tasks.task import (
     Budget,
     ClassicEnvironment,
@@ -8,6 +8,7 @@ from suite.tasks.task import (
     DiscreteEnvironment,
     Environment,
     Evaluation,
+    MinAtarEnvironment,
     MujocoEnvironment,
     Score,
     Task,
@@ -20,6 +21,7 @@ __all__ = [
     "ATARI",
     "CLASSIC",
     "GAMES",
+    "MINATAR",
     "MUJOCO",
     "Budget",
     "ClassicEnvironment",
@@ -28,6 +30,7 @@ __all__ = [
     "Environment",
     "Evaluation",
     "Game",
+    "MinAtarEnvironment",
     "MujocoEnvironment",
     "Score",
     "Task",

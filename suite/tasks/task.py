@@ -122,6 +122,19 @@ class ClassicEnvironment(DiscreteEnvironment):
     bounds: dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
 
 
+class MinAtarEnvironment(DiscreteEnvironment):
+    """MinAtar: the games that the package calls by these names, and how many channels each shows, by game.
+
+    `sticky_action_probability`: of the last action in place of the one chosen, at every step. `difficulty_ramping`:
+    whether games that can become harder do.
+    """
+
+    names: dict[str, str]
+    channels: dict[str, int]
+    sticky_action_probability: float
+    difficulty_ramping: bool
+
+
 class Budget(_Data):
     """How long a run is, and each of the iterations that its curve is made of, in the task's unit (see `Task.unit`).
 
@@ -189,7 +202,7 @@ class Task(_Data):
     games: tuple[str, ...]
     default_seeds: tuple[int, ...]
     budget: Budget
-    environment: Environment | MujocoEnvironment | ClassicEnvironment
+    environment: Environment | MujocoEnvironment | ClassicEnvironment | MinAtarEnvironment
     data: Data | None = None
     score: Score
     evaluation: Evaluation | None = None
@@ -225,7 +238,7 @@ class Task(_Data):
 
     @property
     def family(self) -> Family:
-        """Where experience comes from: an emulator, a log of one, simulated physics, or classic control.
+        """Where experience comes from: an emulator, a log of one, simulated physics, classic control, or MinAtar.
 
         A name, for cards and lists. What follows from it are properties of a task, its environment or its domain.
         """
@@ -233,6 +246,8 @@ class Task(_Data):
             return "continuous"
         if isinstance(self.environment, ClassicEnvironment):
             return "classic"
+        if isinstance(self.environment, MinAtarEnvironment):
+            return "minatar"
         return "atari" if self.data is None else "offline"
 
     @property
@@ -242,13 +257,14 @@ class Task(_Data):
 
     @property
     def place(self) -> int:
-        """Where tasks of its family stand in a list of all: emulators, logs of one, physics, classic control."""
+        """Where tasks of its family stand in a list of all: emulators, logs, physics, classic control, MinAtar."""
         return get_args(Family).index(self.family)
 
     @property
     def checkpoint_every(self) -> int:
         """How much of the unit lies between checkpoints if nobody says otherwise: some minutes to an hour of work."""
-        return {"atari": 1_000_000, "offline": 125_000, "continuous": 50_000, "classic": 10_000}[self.family]
+        periods = {"atari": 1_000_000, "offline": 125_000, "continuous": 50_000, "classic": 10_000, "minatar": 500_000}
+        return periods[self.family]
 
     @property
     def program_threads(self) -> int | None:
@@ -285,6 +301,12 @@ class Task(_Data):
     def classic(self) -> ClassicEnvironment:
         """The environment of a task of classic control."""
         assert isinstance(self.environment, ClassicEnvironment)
+        return self.environment
+
+    @property
+    def minatar(self) -> MinAtarEnvironment:
+        """The environment of a task of MinAtar."""
+        assert isinstance(self.environment, MinAtarEnvironment)
         return self.environment
 
     def factors_of(self, game: str, kind: str, component: str) -> dict[str, float]:

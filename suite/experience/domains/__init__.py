@@ -23,6 +23,10 @@ def domain_of(task: Task, data: Path | None = None, dataset: str | None = None) 
         from suite.experience.domains.discrete import Classic
 
         return Classic(task)
+    if task.family == "minatar":
+        from suite.experience.domains.discrete import MinAtar
+
+        return MinAtar(task)
     if task.family == "offline":
         from suite.experience.domains.offline import Offline
 

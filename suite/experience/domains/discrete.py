@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from suite.contracts.agent import DataPlan
 from suite.experience.domains.base import Domain
-from suite.experience.envs.classic import ClassicEnv, environment_of
+from suite.experience.envs import classic, minatar
 from suite.experience.envs.discrete import DiscreteEnv, DiscreteEnvs
 from suite.experience.observations import Arrays
 from suite.experience.replay.arrays import ArrayReplay, replay_bytes
@@ -78,8 +78,8 @@ class Classic(DiscreteControl):
         self.options = task.classic
 
     @override
-    def make(self, game: Game) -> ClassicEnv:
-        return ClassicEnv(game, self.options)
+    def make(self, game: Game) -> classic.ClassicEnv:
+        return classic.ClassicEnv(game, self.options)
 
     @override
     def inputs(self, game: Game) -> Arrays:
@@ -88,4 +88,27 @@ class Classic(DiscreteControl):
     @override
     def environment(self, game: Game) -> tuple[dict[str, Any], str]:
         """The fingerprint is of the library's version and every option."""
-        return environment_of(game, self.options)
+        return classic.environment_of(game, self.options)
+
+
+class MinAtar(DiscreteControl):
+    """MinAtar."""
+
+    seconds_per_step = 3e-5
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task.minatar)
+        self.options = task.minatar
+
+    @override
+    def make(self, game: Game) -> minatar.MinAtarEnv:
+        return minatar.MinAtarEnv(game, self.options)
+
+    @override
+    def inputs(self, game: Game) -> Arrays:
+        return Arrays((10, 10, self.options.channels[game.name]), "uint8")
+
+    @override
+    def environment(self, game: Game) -> tuple[dict[str, Any], str]:
+        """The fingerprint is of the package's version and every option."""
+        return minatar.environment_of(game, self.options)
