@@ -320,8 +320,18 @@ def sac(game: str, lanes: str, steps: str) -> Round:
 
 
 def minatar(game: str, lanes: str, steps: str) -> Round:
-    """Whole training loop of DQN on MinAtar; checks that it trains. Steps are those of all lanes together."""
-    count, task, name = int(lanes), load_task("minatar"), f"MinAtar{game}"
+    """Whole training loop of DQN on MinAtar; see `small`."""
+    return small("minatar", f"MinAtar{game}", lanes, steps)
+
+
+def classic(game: str, lanes: str, steps: str) -> Round:
+    """Whole training loop of DQN on classic control; see `small`."""
+    return small("classic", game, lanes, steps)
+
+
+def small(task_name: str, name: str, lanes: str, steps: str) -> Round:
+    """Whole training loop of DQN; checks that it trains. Steps are those of all lanes together."""
+    count, task = int(lanes), load_task(task_name)
     settings = (f"agent.warm_up={PREFILL}", f"agent.replay_capacity={CAPACITY}", "agent.epsilon_decay=1")
     (resolved,) = resolve(Request(task.id, "dqn", None, ("dense",), settings))
     programs, streams = programs_for(resolved.spec, GAMES[name]), [Streams(task.key, name, n) for n in range(count)]
@@ -403,6 +413,7 @@ if __name__ == "__main__":
             "sac": sac,
             "fused": fused,
             "minatar": minatar,
+            "classic": classic,
         },
         ("jax", "jaxlib", "flax", "ale-py", "gymnasium", "numpy"),
     )

@@ -163,6 +163,7 @@ def task_page(data: TaskData) -> TaskPage:
         entries_here=len(here),
         entries_published=len(held) - len(here),
         runs_here=sum(run.finished and run.config_id in here for run in runs),
+        reference=GAMES[task.games[0]].reference,
     )
 
 

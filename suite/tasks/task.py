@@ -188,8 +188,9 @@ class Task(_Data):
 
     `cells_of`: the task whose protocol this is another list of games over; its cells are that task's. `exploration`:
     whether the rate of random actions falls from 1 after the warm-up or is `epsilon_train` from the first step on.
-    `overrides`: what is published for the task, by kind (`agent`) or component (`agent.dqn`, which goes before) and
-    setting. `factors`: what a setting is multiplied by, by game, component and setting, where games' values differ.
+    `core_hours`: about what one run takes of a CPU core, with the task's own agent and network. `overrides`: what is
+    published for the task, by kind (`agent`) or component (`agent.dqn`, which goes before) and setting. `factors`: what
+    a setting is multiplied by, by game, component and setting, where games' values differ.
     """
 
     id: str
@@ -207,6 +208,7 @@ class Task(_Data):
     evaluation: Evaluation | None = None
     agent: str = "dqn"
     network: str = "impala"
+    core_hours: float | None = Field(default=None, gt=0)
     diagnostics_every: int = Field(alias="diagnostics_frames")
     deviations: tuple[str, ...]
     exploration: Literal["decaying", "constant"] = "decaying"
@@ -346,7 +348,7 @@ def games_of_cells(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(game for games in lists for game in games))
 
 
-LIST = frozenset({"id", "cells_of", "title", "summary", "games", "default_seeds", "deviations"})
+LIST = frozenset({"id", "cells_of", "title", "summary", "games", "default_seeds", "deviations", "core_hours"})
 """What is a list's own: its names, its games, how many seeds it asks for, and prose."""
 
 
@@ -368,10 +370,14 @@ def require_same_protocol(task: Task, other: Task) -> None:
     )
 
 
+OWN = frozenset({"cells_of", "core_hours"})
+"""What a task does not take over from its `base`."""
+
+
 def _content(name: str) -> dict[str, Any]:
     text = resources.files("suite.tasks").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     content = tomllib.loads(text)
     base = content.pop("base", None)
     if base is None:
         return content
-    return {key: value for key, value in _content(base).items() if key != "cells_of"} | content
+    return {key: value for key, value in _content(base).items() if key not in OWN} | content

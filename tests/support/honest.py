@@ -75,6 +75,7 @@ MEASURED: dict[str, dict[str, Any]] = {
         "frame_skip": 5,
         "model_sha256": "0" * 64,
     },
+    "gymnasium": {"gymnasium": "1.3.0"},
 }
 """What the library of an environment would have said of itself."""
 

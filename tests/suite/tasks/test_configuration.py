@@ -254,6 +254,8 @@ def test_tasks_are_complete_and_the_reference_scores_are_the_published_ones() ->
     assert human_normalized("Pong", -20.7) == 0.0
     assert human_normalized("Breakout", 30.5) == pytest.approx(1.0)
     assert human_normalized("AirRaid", 1.0) is None
+    assert human_normalized("CartPole", 195.0) == human_normalized("Acrobot", -100.0) == 1.0
+    assert human_normalized("MountainCar", -600.0) == 0.0
 
 
 def test_the_offline_task_is_the_papers() -> None:
