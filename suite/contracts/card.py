@@ -14,6 +14,8 @@ from suite.errors import BadData, UsageError
 
 Value = bool | int | float | str
 """A setting's value: a JSON scalar."""
+Family = Literal["atari", "offline", "continuous", "classic", "minatar"]
+"""Where a task's experience comes from: an emulator, a log of one, simulated physics, classic control, or MinAtar."""
 
 
 class Settings(BaseModel):
@@ -104,7 +106,7 @@ class Card(BaseModel):
     deviations: tuple[str, ...] = Field(default=(), strict=False)
     claims: tuple[Literal["masks", "alone"], ...] = Field(default=(), strict=False)
     conflicts: dict[str, str] = {}
-    families: tuple[Literal["atari", "offline", "continuous"], ...] = Field(default=(), strict=False)
+    families: tuple[Family, ...] = Field(default=(), strict=False)
     settings: dict[str, Setting] = {}
 
     @property
