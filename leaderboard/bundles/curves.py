@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from suite.children import run_module
 from suite.records.claims import IterationMean
 
 
@@ -52,19 +53,12 @@ def write_curves(curves: Iterable[Curve]) -> bytes:
 def same_table(claimed: bytes, expected: bytes) -> bool:
     """Return whether two Parquet files hold equal tables, the first from outside: read in a process with limits."""
     import subprocess
-    import sys
 
     if len(claimed) > 2 * len(expected) + 65_536 or claimed[:4] != b"PAR1" or claimed[-4:] != b"PAR1":
         return False
     size = len(claimed).to_bytes(8, "little")
     try:
-        done = subprocess.run(  # noqa: S603 - ourselves, with bytes on standard input
-            [sys.executable, "-I", "-m", __name__],
-            input=size + claimed + expected,
-            capture_output=True,
-            timeout=30,
-            check=False,
-        )
+        done = run_module(__name__, data=size + claimed + expected, seconds=30)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and done.stdout == b"same"

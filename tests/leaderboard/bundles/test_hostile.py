@@ -75,7 +75,8 @@ def test_attacks_take_little_memory_and_do_nothing_else(attacked: Any) -> None:
     assert attacked["peak_mib"] < 256
     assert attacked["left"] == []
     did = attacked["did"]
-    assert set(did) == {"program -I -m leaderboard.bundles.curves"}  # Parquet by another version, with limits
+    # Parquet by another version is read by a program with limits, in an empty directory
+    assert set(did) == {"program -I -m leaderboard.bundles.curves", "os.mkdir"}
 
 
 @pytest.mark.slow
@@ -83,7 +84,7 @@ def test_three_hundred_mutants_are_answered(tmp_path: Path) -> None:
     done = hostile(tmp_path, "fuzz", "300", "7")
     assert done["defects"] == []
     assert (done["left"], done["peak_mib"] < 256) == ([], True)
-    assert all(name.startswith("program -I -m leaderboard.bundles.curves") for name in done["did"])
+    assert set(done["did"]) <= {"program -I -m leaderboard.bundles.curves", "os.mkdir"}
     assert sum(done["codes"].values()) == 300
     assert len(done["codes"]) > 20  # mutants reach deep, and not all die at the door
     assert 0 < done["codes"]["accepted"] < 60
@@ -95,7 +96,7 @@ def test_a_hundred_thousand_mutants_are_answered(tmp_path: Path, seed: int) -> N
     done = hostile(tmp_path, "fuzz", "10000", str(1000 + seed))
     assert done["defects"] == []
     assert (done["left"], done["peak_mib"] < 256) == ([], True)
-    assert all(name.startswith("program -I -m leaderboard.bundles.curves") for name in done["did"])
+    assert set(done["did"]) <= {"program -I -m leaderboard.bundles.curves", "os.mkdir"}
 
 
 @pytest.mark.parametrize("cut", range(0, 100, 7))
