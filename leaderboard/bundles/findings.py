@@ -42,6 +42,11 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "archive.overlap": ("error", "Entries that overlap, or with something between them.", _PACK),
     "archive.bomb": ("error", "An entry, or all of them, unpack to more than is allowed.", _PACK),
     "archive.damaged": ("error", "An entry that does not unpack to what its header says.", "Copy the file again."),
+    "limits.exceeded": (
+        "error",
+        "More cards, seeds, settings, departures, packages, attempts, values or findings than are allowed.",
+        "Pack fewer runs, or only what the suite wrote.",
+    ),
     "files.missing": ("error", "A file of the manifest, or one that every bundle has, is missing.", _PACK),
     "files.extra": ("error", "A file that the manifest does not list.", _PACK),
     "files.hash": ("error", "A file whose size or SHA-256 is not that of the manifest.", _PACK),

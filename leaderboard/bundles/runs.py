@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from leaderboard.bundles import limits
 from leaderboard.bundles.findings import Rejected, shown
 from leaderboard.bundles.schema import (
     VERSION,
@@ -96,7 +97,8 @@ def from_document(content: Any, name: str) -> BundledRun:
         raise Rejected("schema.fields", name, f"it is no run document of version {VERSION}")
     if content.keys() != RunDocument.model_fields.keys():
         raise Rejected("schema.fields", name, "fields are missing or unknown")
-    for part in ("cell", "provenance", "status"):
+    limits.check_run(content, name)
+    for part in limits.PARTS:
         check_text(content[part], name)
     cell = _strict(CellFile, content["cell"], name)
     task = _task(cell, name)
