@@ -19,7 +19,7 @@ from leaderboard.bundles.findings import Rejected, shown
 PACKED_BYTES = 20_000_000
 ENTRIES = 1024
 ENTRY_BYTES = 8 * 2**20
-ALL_BYTES = 512 * 2**20
+ALL_BYTES = 192 * 2**20
 RATIO, SMALL_BYTES = 200, 65_536
 
 NAME = re.compile(

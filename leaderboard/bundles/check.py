@@ -22,6 +22,7 @@ from leaderboard.bundles.runs import BundledRun, document_name
 from leaderboard.bundles.schema import VERSION, ManifestRun
 from leaderboard.bundles.set_checks import RunFacts
 from leaderboard.bundles.submission_checks import check_submission
+from suite.checks import reach
 from suite.errors import BadData
 from suite.records import claims
 from suite.records.claims import Checked
@@ -176,6 +177,9 @@ def _check_one(bundle: Bundle, name: str, done: _Progress[KeptT]) -> set[tuple[s
     task = _task(run, bundle.manifest.task, name)
     checked = _checked(run, name)
     done.findings += _check_run(run, task, bundle.cards, name)
+    if not done.failed:  # another process, which nothing that is wrong anyway shall cost
+        found = reach.of_unreached(run, reach.expected_apart(run))
+        done.findings += (finding(one.code, name, one.message) for one in found)
     done.facts.append(_facts(checked, task, name))
     done.environments.add(run.provenance.attempts)
     limits.check_findings(len(done.findings))

@@ -101,6 +101,7 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "environment.denied": ("error", "A version that is known to give wrong scores.", "Upgrade it and run again."),
     "environment.options": ("error", "Options of the environment that are not the task's.", _RUNS),
     "environment.several": ("note", "Runs of several environments, which the board keeps apart.", "Nothing to do."),
+    "provenance.unreached": ("error", "What a run does not reach is not what it says of that.", _RUNS),
     "provenance.modified": ("review", "Run from a modified or unknown checkout.", _ASK),
     "provenance.dates": ("review", "A date that cannot be: an end before its start, or in the future.", _ASK),
     # Plausibility.

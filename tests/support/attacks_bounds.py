@@ -5,12 +5,13 @@ As `attacks`, to whose list these belong; those that take memory to measure are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from leaderboard.bundles import limits
 from leaderboard.bundles.runs import BundledRun
+from suite.contracts.card import Card
 from suite.tasks.configuration import Component
 from tests.support import attacks, honest
 from tests.support.attacks import Attack, attempt_changed, changed_first, good_files, remade
@@ -75,6 +76,27 @@ def seeds(count: int) -> bytes:
 def card_changed(change: Callable[[Any], Any]) -> Callable[[], bytes]:
     """Return a maker of the honest bundle with another card of dense."""
     return lambda: bytes(honest.again(attacks.edit(dict(good_files()), "cards/method-dense.json", change)))
+
+
+def foreign_card(name: str = "mine", **settings: Any) -> Card:
+    """Return the card of a method that is not here, with settings of these published values."""
+    rows = {key: {"value": value, "doc": "A setting.", "source": "mine"} for key, value in settings.items()}
+    return Card.model_validate({"id": name, "version": 1, "title": name, "summary": "Mine.", "settings": rows})
+
+
+def of_foreign(runs: Sequence[BundledRun], card: Card, *, listed: bool = True, **settings: Any) -> bytes:
+    """Return a bundle of runs with a method of this card, which lies in it, at other settings than the published ones.
+
+    `listed`: what departs is listed.
+    """
+    values = {name: setting.value for name, setting in card.settings.items()} | settings
+    method = Component(id=card.id, version=card.version, card=card.digest, settings=values)
+    departures = {f"method.{card.id}.{name}": card.settings[name].value for name in settings if name in card.settings}
+    made = [attacks.respecified(run, methods=(method,)) for run in runs]
+    made = [replace(run, cell=run.cell.model_copy(update={"departures": departures if listed else {}})) for run in made]
+    files = honest.bundle_files(made, attacks.LEFT_OUT)
+    named = {f"cards/method-{card.id}.json": honest.document(card.model_dump(mode="json"))}
+    return bytes(honest.again(files | named))
 
 
 SETTING = {"value": 0, "doc": "d", "source": "s"}
