@@ -53,8 +53,8 @@ def check_grid(runs: Sequence[RunFacts], task: Task, *, partial: bool) -> Iterat
         for game, seeds in sorted(games.items()):
             block = len(task.default_seeds)
             further = range(block, -(-(max(seeds) + 1) // block) * block)
-            if absent := sorted(set(further) - seeds):
-                left = f"{game}: seeds beyond the task's come in blocks of {block}; {_seeds(absent)} left out"
+            if skipped := sorted(set(further) - seeds):
+                left = f"{game}: seeds beyond the task's come in blocks of {block}; {_seeds(skipped)} left out"
                 yield finding("seeds.chosen", config[:8], left)
             missing = sorted({*task.default_seeds} - seeds)
             if any(seed < max(seeds) for seed in missing):

@@ -101,6 +101,14 @@ def further(run: Run, task: Task, cards: Cards = NO_CARDS) -> Iterator[Inconsist
         yield from judged_cell.of_environment(attempt, task, run.cell.game)
 
 
+def judged(run: Run, state: State) -> Checked:
+    """Return the run as `check` does; Contradicted also if a finished one says anything else that cannot be."""
+    checked = check(run, state)
+    if checked.finished:
+        _hold(run, (one for one in further(run, _task(run)) if one.grave))
+    return checked
+
+
 def check(run: Run, state: State) -> Checked:
     """Return the run with everything recomputed; Contradicted names the directory and the claim that does not hold."""
     task = _task(run)

@@ -100,7 +100,8 @@ def is_whole(evaluation: Evaluation, rows: Sequence[EvaluationRow]) -> bool:
 
 def of_returns(run: Run, task: Task) -> Iterator[Inconsistency]:
     """Yield the first return that no game gives, whatever its rules: of more than STEP_REWARD a step, or no number."""
-    for row in (*run.episodes, *run.evaluation):
+    rows: tuple[Episode | EvaluationRow, ...] = (*run.episodes, *run.evaluation)
+    for row in rows:
         if not abs(row.value) <= STEP_REWARD * max(1, row.length):
             text = f"episode {row.episode} returns {row.value:g} in {row.length} steps"
             yield Inconsistency("score.impossible", text)
