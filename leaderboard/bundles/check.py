@@ -21,8 +21,9 @@ from leaderboard.bundles.levels import CheckLevel
 from leaderboard.bundles.runs import BundledRun, document_name
 from leaderboard.bundles.schema import VERSION, ManifestRun
 from leaderboard.bundles.set_checks import RunFacts
-from leaderboard.bundles.submission_checks import check_submission
+from leaderboard.bundles.submission_checks import check_commit, check_names, check_submission
 from suite.checks import reach
+from suite.contracts.registry import Kind
 from suite.errors import BadData
 from suite.records import claims
 from suite.records.claims import Checked
@@ -158,25 +159,27 @@ def _check(bundle: Bundle, done: _Progress[KeptT]) -> None:
     if bundle.version != VERSION:
         done.findings.append(finding("schema.converted", "bundle", f"it has schema {bundle.version}"))
     done.findings += check_submission(bundle.submission)
-    unused = set(bundle.cards)
+    used: set[tuple[Kind, str]] = set()
     for name in bundle.run_names:
         with _answering(done, name):
-            unused -= _check_one(bundle, name, done)
+            used |= _check_one(bundle, name, done)
+    done.findings += check_names(used)
     if not bundle.run_names:
         done.findings.append(finding("runs.none", "bundle", "there is no run in it"))
     elif len(done.facts) == len(bundle.run_names):
-        if unused:
+        if unused := bundle.cards.keys() - used:
             kind, card = min(unused)
             done.findings.append(finding("cards.missing", "cards", f"{kind} {card} is used by no run"))
         _check_together(bundle, done)
 
 
-def _check_one(bundle: Bundle, name: str, done: _Progress[KeptT]) -> set[tuple[str, str]]:
+def _check_one(bundle: Bundle, name: str, done: _Progress[KeptT]) -> set[tuple[Kind, str]]:
     """Check one run and return its components; only what is to be kept of it is, so that memory holds one at a time."""
     run = bundle.run(name)
     task = _task(run, bundle.manifest.task, name)
     checked = _checked(run, name)
     done.findings += _check_run(run, task, bundle.cards, name)
+    done.findings += check_commit(bundle.submission, run.provenance.attempts, name)
     if not done.failed:  # another process, which nothing that is wrong anyway shall cost
         found = reach.of_unreached(run, reach.expected_apart(run))
         done.findings += (finding(one.code, name, one.message) for one in found)

@@ -53,12 +53,14 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     # Text, JSON, TOML.
     "text.encoding": ("error", "No plain UTF-8.", "Save submission.toml as UTF-8 without a byte-order mark."),
     "text.characters": ("error", "Control, formatting, private or decomposed characters, or text too long.", _TOML),
-    "text.lookalike": ("review", "Letters that look like those of another script.", _ASK),
+    "text.lookalike": ("review", "Letters or names that look like others.", _ASK),
+    "text.invisible": ("review", "Letters that show nothing: fillers, blanks, variation selectors.", _ASK),
     "json.syntax": ("error", "No JSON document.", _PACK),
     "json.size": ("error", "A JSON document with too many values.", _PACK),
     "json.depth": ("error", "Values nested deeper than 12.", _PACK),
     "json.duplicate": ("error", "A key twice in one object.", _PACK),
     "json.number": ("error", "A number that is not finite, or has too many digits.", _PACK),
+    "submission.unfilled": ("error", "A field of the template that was not filled in.", _TOML),
     "toml.syntax": ("error", "No TOML document, or a too large or deep one.", _TOML),
     "schema.fields": ("error", "A field that is missing, unknown, of the wrong type or out of range.", _TOML),
     "schema.old": ("error", "A bundle of a schema that is no longer read.", "Pack the runs again."),
@@ -103,6 +105,7 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "environment.several": ("note", "Runs of several environments, which the board keeps apart.", "Nothing to do."),
     "provenance.unreached": ("error", "What a run does not reach is not what it says of that.", _RUNS),
     "provenance.modified": ("review", "Run from a modified or unknown checkout.", _ASK),
+    "provenance.commit": ("review", "Runs of another commit than the one that the submission names.", _ASK),
     "provenance.dates": ("review", "A date that cannot be: an end before its start, or in the future.", _ASK),
     # Plausibility.
     "score.impossible": ("error", "A return that the game cannot give.", _RUNS),

@@ -53,11 +53,11 @@ def check_grid(runs: Sequence[RunFacts], task: Task, *, partial: bool) -> Iterat
         for game, seeds in sorted(games.items()):
             block = len(task.default_seeds)
             further = range(block, -(-(max(seeds) + 1) // block) * block)
-            if skipped := sorted(set(further) - seeds):
-                left = f"{game}: seeds beyond the task's come in blocks of {block}; {_seeds(skipped)} left out"
-                yield finding("seeds.chosen", config[:8], left)
-            missing = sorted({*task.default_seeds} - seeds)
-            if any(seed < max(seeds) for seed in missing):
+            missing = sorted({*task.default_seeds, *further} - seeds)
+            if set(further) - seeds:
+                left = f"{_seeds(missing)} left out, submitted: {_list(sorted(seeds))}"
+                yield finding("seeds.chosen", config[:8], f"{game}: {left}")
+            elif any(seed < max(seeds) for seed in missing):
                 found.append(("seeds.chosen", f"{game}: {_seeds(missing)} left out, submitted: {_list(sorted(seeds))}"))
             elif missing:
                 found.append(("seeds.missing", f"{game}: no run of {_seeds(missing)}"))

@@ -102,10 +102,15 @@ def further(run: Run, task: Task, cards: Cards = NO_CARDS) -> Iterator[Inconsist
 
 
 def judged(run: Run, state: State) -> Checked:
-    """Return the run as `check` does; Contradicted also if a finished one says anything else that cannot be."""
+    """Return the run as `check` does; Contradicted also if a finished one has settings or returns that cannot be.
+
+    Its rows and hashes are for `inconsistencies`, which whoever replays it asks as well.
+    """
     checked = check(run, state)
     if checked.finished:
-        _hold(run, (one for one in further(run, _task(run)) if one.grave))
+        task = _task(run)
+        found = (*judged_cell.of_specification(run, task, NO_CARDS), *judged_rows.of_returns(run, task))
+        _hold(run, (one for one in found if one.grave))
     return checked
 
 

@@ -351,3 +351,38 @@ ATTACKS += [
     Attack("half a block of seeds more", "seeds.chosen", seeded(2)),
     Attack("second block of seeds without the first", "seeds.chosen", seeded(4, 5)),
 ]
+
+
+# --- what readers do not see ------------------------------------------------------------------------------------------
+
+
+def stated(old: bytes, new: str) -> Callable[[], bytes]:
+    """Return a maker of the honest bundle whose submission.toml says something else."""
+    return lambda: bytes(honest.again(attacks.toml(old, new.encode())(dict(good_files()))))
+
+
+def any_maker(attributes: int) -> Callable[[], bytes]:
+    """Return a maker of the honest bundle whose manifest has this mode, made on a system that knows none."""
+
+    def make() -> bytes:
+        content = attacks.raw_zip([replace(one, mode=attributes) for one in attacks.entries()])
+        return content.replace(bytes((20, 3)) + bytes((20, 0)), bytes((20, 0)) + bytes((20, 0)))
+
+    return make
+
+
+ATTACKS += [
+    Attack("Hangul filler as a title", "text.invisible", stated(b"Two games, two seeds", "\u3164")),
+    Attack("half-width filler in an author", "text.invisible", stated(b"Ada Example", "Ada\uffa0Example")),
+    Attack("Braille blank in an author", "text.invisible", stated(b"Ada Example", "Ada\u2800Example")),
+    Attack("variation selector in a title", "text.invisible", stated(b"Two games", "Two games\ufe0e")),
+    Attack("supplementary selector in an issue", "text.invisible", stated(b"It is a test.", "It is\U000e0101 a test.")),
+    Attack("grapheme joiner in a rule", "text.invisible", stated(b"published settings", "published\u034f settings")),
+    Attack("name almost as another", "text.lookalike", lambda: of_foreign(good_runs(), foreign_card("rlg1"))),
+    Attack("name with another underscore", "text.lookalike", lambda: of_foreign(good_runs(), foreign_card("re_do"))),
+    Attack("FILL IN as a title", "submission.unfilled", stated(b"Two games, two seeds", "FILL IN")),
+    Attack("fill in, in a sentence", "submission.unfilled", stated(b"published settings", "We Fill in later")),
+    Attack("another commit than what ran", "provenance.commit", stated(b'"0123456789abcdef"', '"fedcba9876543210"')),
+    Attack("link, made on no Unix", "archive.type", any_maker(0o120777)),
+    Attack("named pipe, made on no Unix", "archive.type", any_maker(0o010644)),
+]
