@@ -12,6 +12,7 @@ import json
 import os
 import random
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -165,6 +166,7 @@ def check_all(bundles: int, make: Callable[[int], bytes], folder: Path, each: Ca
     path = folder / "bundle.zip"
     path.write_bytes(attacks.good())
     assert check_bundle(path).level == "recomputed"  # everything is imported now
+    tempfile.gettempdir()  # it tries its places once
     watch = Watch(folder)
     slowest = 0.0
     for number in range(bundles):

@@ -183,7 +183,7 @@ def test_runs_without_actions_are_noted(tmp_path: Path) -> None:
 def test_a_modified_checkout_and_a_foreign_method_are_for_review(tmp_path: Path) -> None:
     run = attacks.attempt_changed(attacks.good_runs()[0], git={"commit": "x", "dirty": True})
     report = report_of(tmp_path, attacks_bounds.of_foreign([run], attacks_bounds.foreign_card()))
-    assert sorted(set(codes(report))) == ["cards.foreign", "partial", "provenance.modified"]
+    assert sorted(set(codes(report))) == [*("cards.foreign", "partial", "provenance.commit", "provenance.modified")]
     assert report.level == "recomputed"
 
 
