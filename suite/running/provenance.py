@@ -80,7 +80,8 @@ def _built_from(revision: str) -> dict[str, str | bool | None]:
 def _run_git(root: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments
-            ["git", "-C", str(root), *arguments],  # noqa: S607
+            ["git", *arguments],  # noqa: S607
+            cwd=root,  # not where the command was issued: a search path may name that directory
             capture_output=True,
             text=True,
             timeout=10,
