@@ -105,7 +105,8 @@ def planned(
 
     keep = parse_keep(computing.keep, computing.keep_checkpoints)
     check_start()
-    prepare(computing.threads, deterministic=computing.deterministic, precision=resolved[0].spec.precision)
+    threads = computing.threads or resolved[0].task.program_threads
+    prepare(threads, deterministic=computing.deterministic, precision=resolved[0].spec.precision)
     from suite.running.plan import make_plan  # takes a second: jax
 
     every = computing.checkpoint_every or resolved[0].task.checkpoint_every

@@ -1,12 +1,15 @@
 """Tasks as data: one TOML file each, read into `Task`; `games.py` holds the reference scores."""
 
-from suite.tasks.games import ATARI, GAMES, MUJOCO, Game, game, human_normalized
+from suite.tasks.games import ATARI, CLASSIC, GAMES, MINATAR, MUJOCO, Game, game, human_normalized
 from suite.tasks.task import (
     Budget,
+    ClassicEnvironment,
     Data,
+    DiscreteEnvironment,
     Environment,
     Evaluation,
     Inspection,
+    MinAtarEnvironment,
     MujocoEnvironment,
     Score,
     Task,
@@ -17,14 +20,19 @@ from suite.tasks.task import (
 
 __all__ = [
     "ATARI",
+    "CLASSIC",
     "GAMES",
+    "MINATAR",
     "MUJOCO",
     "Budget",
+    "ClassicEnvironment",
     "Data",
+    "DiscreteEnvironment",
     "Environment",
     "Evaluation",
     "Game",
     "Inspection",
+    "MinAtarEnvironment",
     "MujocoEnvironment",
     "Score",
     "Task",
