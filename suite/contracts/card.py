@@ -15,6 +15,8 @@ from suite.errors import BadData, UsageError
 
 Value = bool | int | float | str
 """A setting's value: a JSON scalar."""
+Family = Literal["atari", "offline", "continuous", "classic", "minatar"]
+"""Where a task's experience comes from: an emulator, a log of one, simulated physics, classic control, or MinAtar."""
 
 
 _WORD = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}", re.ASCII)
@@ -113,7 +115,7 @@ class Card(BaseModel):
     deviations: tuple[str, ...] = Field(default=(), strict=False)
     claims: tuple[Literal["masks", "alone"], ...] = Field(default=(), strict=False)
     conflicts: dict[str, str] = {}
-    families: tuple[Literal["atari", "offline", "continuous"], ...] = Field(default=(), strict=False)
+    families: tuple[Family, ...] = Field(default=(), strict=False)
     settings: dict[str, Setting] = {}
 
     @model_validator(mode="after")

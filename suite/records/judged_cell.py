@@ -35,7 +35,7 @@ Cards = Mapping[tuple[str, str], Card]
 
 NO_CARDS: Cards = MappingProxyType({})
 
-PACKAGES = {"ale_py": "ale-py", "mujoco": "mujoco", "gymnasium": "gymnasium"}
+PACKAGES = {"ale_py": "ale-py", "mujoco": "mujoco", "gymnasium": "gymnasium", "minatar": "minatar"}
 """Part of an environment -> the package whose version it is."""
 
 

@@ -22,7 +22,7 @@ LEAST_DIGITS = 6
 
 def of_steps(run: Run, task: Task) -> Iterator[Inconsistency]:
     """Yield what is wrong with lengths and with where the episodes end."""
-    status, cap = run.status, task.environment.max_episode_steps
+    status, cap = run.status, task.environment.cap(GAMES[run.cell.game])
     if status.frames != status.agent_steps * task.units_per_step or status.frames > run.cell.spec.frames:
         yield _steps(f"{status.agent_steps} steps and {status.frames} {task.unit} do not fit")
     for logged in (run.episodes, run.evaluation):
@@ -179,7 +179,7 @@ def _unpack_evaluation(run: Run, task: Task) -> None:
     environment = task.environment
     width = environment.action_bytes(GAMES[run.cell.game])
     for row in scored(task, run.cell.spec.frames, run.evaluation):
-        if row.length > environment.max_episode_steps:
+        if row.length > environment.cap(GAMES[run.cell.game]):
             raise BadData(f"evaluation episode {row.episode} is longer than can be")  # nor is as much unpacked
         actions = row.unpack(width)
         if environment.numbered_actions:

@@ -17,6 +17,7 @@ from suite.learning.device import processors
 from suite.records.record import Attempt
 from suite.tasks import GAMES, Game, Task, load_task
 from suite.tasks.configuration import Cell
+from suite.tasks.environments import library_of
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "ale-py", "gymnasium", "mujoco", "numpy")
 
@@ -28,7 +29,9 @@ def utc_now() -> str:
 
 def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, str | int | bool]) -> Attempt:
     """Return the provenance of an attempt that starts now, from a checkpoint if `resumed_at` is not 0."""
-    environment, fingerprint = environment_of(load_task(cell.spec.task), GAMES[cell.game])
+    task = load_task(cell.spec.task)
+    environment, fingerprint = environment_of(task, GAMES[cell.game])
+    names = dict.fromkeys((*PACKAGES, library_of(task).replace("_", "-")))
     return Attempt(
         attempt=number,
         started_at=utc_now(),
@@ -38,7 +41,7 @@ def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, st
         command=tuple(map(_printable, sys.argv[1:])),
         suite_version=suite.__version__,
         git=_git(),
-        packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        packages={"python": platform.python_version(), **{name: metadata.version(name) for name in names}},
         hardware=hardware(),
         environment=environment,
         environment_fingerprint=fingerprint,
