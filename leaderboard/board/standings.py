@@ -21,6 +21,7 @@ from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores, balanced, iqm_rliable
+from leaderboard.statistics.pairs import FEWEST_SEEDS
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
@@ -159,7 +160,7 @@ def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping
         seconds=_span(run.wall_seconds for run in finished),
         updates=_span(run.updates for run in finished),
         level=_level(entry, runs),
-        notes=_notes(runs),
+        notes=(*_notes(runs), *_few(estimate, seeds)),
     )
 
 
@@ -177,8 +178,16 @@ def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless:
     if estimate.low is None:
         fewest, games = STATISTICS_POLICY.minimum_seeds, math.ceil(STATISTICS_POLICY.seeded * needed)
         enough = sum(count >= fewest for count in seeds.values()) >= games
-        return "no spread between seeds" if enough else f"needs {fewest} seeds in {games} games or more"
+        some = f"{games} games or more" if games > 1 else "a game"
+        return "no spread between seeds" if enough else f"needs {fewest} seeds in {some}"
     return ""
+
+
+def _few(estimate: Estimate | None, seeds: Mapping[str, int]) -> tuple[str, ...]:
+    """Return what to mind with an interval from few seeds: what they have not seen yet can lie on one side only."""
+    if estimate is None or estimate.low is None or min(seeds.values()) >= FEWEST_SEEDS:
+        return ()
+    return (f"preliminary: fewer than {FEWEST_SEEDS} seeds in some game; runs that fail may not have shown yet",)
 
 
 def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
