@@ -27,6 +27,9 @@ from suite.tasks import GAMES, Task, human_normalized
 
 Grouped = Mapping[str, Sequence[StoredRun]]
 
+PRELIMINARY = f"preliminary: fewer than {FEWEST_SEEDS} seeds in some game; runs that fail may not have shown yet"
+"""What is said of a ranked entry with few seeds."""
+
 
 def standings(
     task: Task,
@@ -50,7 +53,13 @@ def standings(
         if not row.entry.published and row.estimate is not None and row.estimate.low is not None
     }
     rankings = ranks.rank(compared) if compared else {}
-    return tuple(replace(row, ranking=rankings.get(row.entry.config_id)) for row in rows)
+    return tuple(_ranked(row, rankings.get(row.entry.config_id)) for row in rows)
+
+
+def _ranked(row: Standing, ranking: ranks.Ranking | None) -> Standing:
+    """Return a row with its rank; one from few seeds says so, since what these have not seen lies on one side only."""
+    few = ranking is not None and row.seeds is not None and row.seeds.low < FEWEST_SEEDS
+    return replace(row, ranking=ranking, notes=(*row.notes, *([PRELIMINARY] * few)))
 
 
 def normalized_scores(runs: Iterable[StoredRun]) -> Scores:
@@ -160,7 +169,7 @@ def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping
         seconds=_span(run.wall_seconds for run in finished),
         updates=_span(run.updates for run in finished),
         level=_level(entry, runs),
-        notes=(*_notes(runs), *_few(estimate, seeds)),
+        notes=_notes(runs),
     )
 
 
@@ -181,13 +190,6 @@ def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless:
         some = f"{games} games or more" if games > 1 else "a game"
         return "no spread between seeds" if enough else f"needs {fewest} seeds in {some}"
     return ""
-
-
-def _few(estimate: Estimate | None, seeds: Mapping[str, int]) -> tuple[str, ...]:
-    """Return what to mind with an interval from few seeds: what they have not seen yet can lie on one side only."""
-    if estimate is None or estimate.low is None or min(seeds.values()) >= FEWEST_SEEDS:
-        return ()
-    return (f"preliminary: fewer than {FEWEST_SEEDS} seeds in some game; runs that fail may not have shown yet",)
 
 
 def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:

@@ -222,8 +222,9 @@ def _trimmed(rows: Rows, point: Point, weighted: Array, *, bounds: bool) -> tupl
     if point.weight:
         cumulated[point.block] = point.weight
     cumulated[0] += point.base
-    for i in range(1, len(cumulated)):  # NumPy's own cumulation over the first axis is slower
-        np.add(cumulated[i - 1], cumulated[i], out=cumulated[i])
+    before = cumulated[0]
+    for row in cumulated[1:]:  # NumPy's own cumulation over the first axis is slower
+        before = np.add(before, row, out=row)
     (low, high), values = rows.keep, point.values
     lowest = highest = np.zeros(0)
     if bounds:
