@@ -81,7 +81,7 @@ def _network(item: StoredConfiguration) -> str:
 
 
 def _label(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
-    parts = [title("agent", item.agent), _network(item)]
+    parts = [title("agent", item.agent), *([_network(item)] if item.network else [])]  # some published ones name none
     if not item.published:
         parts.append(item.method.replace("_", " "))
     label = " \N{MIDDLE DOT} ".join(parts)

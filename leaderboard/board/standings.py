@@ -21,10 +21,14 @@ from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores, balanced, iqm_rliable
+from leaderboard.statistics.pairs import FEWEST_SEEDS
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
 Grouped = Mapping[str, Sequence[StoredRun]]
+
+PRELIMINARY = f"preliminary: fewer than {FEWEST_SEEDS} seeds in some game; runs that fail may not have shown yet"
+"""What is said of a ranked entry with few seeds."""
 
 
 def standings(
@@ -49,7 +53,13 @@ def standings(
         if not row.entry.published and row.estimate is not None and row.estimate.low is not None
     }
     rankings = ranks.rank(compared) if compared else {}
-    return tuple(replace(row, ranking=rankings.get(row.entry.config_id)) for row in rows)
+    return tuple(_ranked(row, rankings.get(row.entry.config_id)) for row in rows)
+
+
+def _ranked(row: Standing, ranking: ranks.Ranking | None) -> Standing:
+    """Return a row with its rank; one from few seeds says so, since what these have not seen lies on one side only."""
+    few = ranking is not None and row.seeds is not None and row.seeds.low < FEWEST_SEEDS
+    return replace(row, ranking=ranking, notes=(*row.notes, *([PRELIMINARY] * few)))
 
 
 def normalized_scores(runs: Iterable[StoredRun]) -> Scores:
@@ -177,7 +187,8 @@ def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless:
     if estimate.low is None:
         fewest, games = STATISTICS_POLICY.minimum_seeds, math.ceil(STATISTICS_POLICY.seeded * needed)
         enough = sum(count >= fewest for count in seeds.values()) >= games
-        return "no spread between seeds" if enough else f"needs {fewest} seeds in {games} games or more"
+        some = f"{games} games or more" if games > 1 else "a game"
+        return "no spread between seeds" if enough else f"needs {fewest} seeds in {some}"
     return ""
 
 

@@ -144,7 +144,7 @@ def _pair(chosen: Sequence[Competitor], item: Comparison, area: Estimate | None)
     yield from remarks(item)
     yield ""
     seeds = "-".join(map(str, dict.fromkeys(item.seeds)))
-    yield f"{chosen[0].task.id}, {len(item.games)} games, {seeds} seeds a game"
+    yield f"{chosen[0].task.id}, {len(item.games)} game{'s' * (len(item.games) > 1)}, {seeds} seeds a game"
     for label, value in ((a, item.a), (b, item.b)):
         yield f"  {label:<{width}}  IQM {value:.3f}"
     yield f"  {'difference':<{width}}  {_estimate(item.difference, signed)}"

@@ -18,7 +18,8 @@ SCHEMA_VERSION = 3
 
 RUN_HERE = "run"
 PUBLISHED = "published iteration means"
-"""Where a configuration's numbers come from: runs whose episodes are stored, or means that others published."""
+PUBLISHED_SCORES = "published final scores"
+"""Where a configuration's numbers come from: runs whose episodes are stored, or numbers that others published."""
 
 
 def slug_of(sha256: str) -> str:

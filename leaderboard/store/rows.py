@@ -35,7 +35,7 @@ class StoredConfiguration:
     @property
     def published(self) -> bool:
         """Whether others published these numbers, and nobody ran them here."""
-        return self.source == models.PUBLISHED
+        return self.source in (models.PUBLISHED, models.PUBLISHED_SCORES)
 
 
 @dataclass(frozen=True, slots=True)

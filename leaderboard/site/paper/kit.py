@@ -262,7 +262,8 @@ def _cited(page: TaskPage, data: TaskData) -> tuple[list[str], list[tuple[str, s
     """Return the keys of all papers that the kit rests on, and the cards that name no paper that is known."""
     keys, unknown = list(bibliography.ALWAYS), []
     keys += bibliography.FAMILIES[data.task.family]
-    keys += bibliography.PUBLISHED if page.entries_published else ()
+    sources = {item.source for item in data.configurations.values()}
+    keys += [key for source, key in bibliography.PUBLISHED.items() if source in sources]
     for item in data.configurations.values():
         if item.frames != page.full.frames:
             continue

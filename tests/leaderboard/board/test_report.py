@@ -94,6 +94,8 @@ def test_official_entries_are_ranked_by_iqm(tmp_path, page, run_maker, spec_make
     ranked = [row.ranking for row in rows if row.ranking is not None]
     assert [one.letters for one in ranked] == sorted(one.letters for one in ranked)
     assert all(one.low <= one.ordinal <= one.high <= 3 for one in ranked)
+    # two seeds: what they have not seen lies on one side
+    assert all((standings.PRELIMINARY in row.notes) == (row.ranking is not None) for row in rows)
     assert rows[0].estimate.low is None
     assert rows[-1].estimate is None
     assert rows[-1].bar is None
