@@ -82,6 +82,11 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "record.checkpoints": ("error", "Hashes at checkpoints that are missing, out of order or of no training.", _RUNS),
     "record.actions": ("error", "Actions of a scored episode that are missing, unreadable or too many.", _RUNS),
     "record.no_actions": ("note", "No actions were submitted, so nothing can be replayed.", "Pack with them."),
+    "record.no_end": (
+        "note",
+        "No actions of the episode that was cut off at the end, as in records of earlier versions: no whole replay.",
+        "Run it again with this version to be ranked.",
+    ),
     # Protocol and components.
     "protocol.specification": ("error", "A specification that `suite run` does not make.", _RUNS),
     "protocol.settings": ("error", "Settings that are not those of the component's card.", _RUNS),
@@ -118,6 +123,11 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "rate.unusual": ("review", "More frames, or steps, a second than is usual.", _ASK),
     # Replay.
     "replay.mismatch": ("error", "A scored episode that the emulator does not give again.", "Run it again."),
+    "replay.sampled": (
+        "note",
+        "Only some of the runs were replayed: a sample, which ranks nowhere.",
+        "Give it more time.",
+    ),
     "replay.unavailable": (
         "note",
         "The replay could not be done here.",

@@ -25,6 +25,7 @@ CHECK_EXAMPLES = """\b
 Examples:
   suite submit check bundle.zip
   suite submit check bundle.zip --replay --report report.json
+  suite submit check bundle.zip --replay --minutes 40
   suite submit check bundle.zip --db results.sqlite
 """
 
@@ -74,11 +75,18 @@ def pack(runs: tuple[Path, ...], out: Path, task_name: str | None, toml: Path | 
 
 @submit.command(epilog=CHECK_EXAMPLES)
 @click.argument("bundle", metavar="BUNDLE.zip", type=_FILE)
-@click.option("--replay", is_flag=True, help="Run every scored episode through the emulator again, too.")
+@click.option("--replay", is_flag=True, help="Run everything that is scored through the emulator again, too.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="How long --replay may take; runs are drawn by lot, and what it reaches is a sample.",
+)
 @click.option("--db", type=_FILE, metavar="FILE", help="Also look for copies of the runs in this results database.")
 @click.option("--report", type=_FILE, metavar="report.json", help="Write everything that was found to a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-def check(bundle: Path, replay: bool, db: Path | None, report: Path | None, as_json: bool) -> None:
+def check(
+    bundle: Path, replay: bool, minutes: float | None, db: Path | None, report: Path | None, as_json: bool
+) -> None:
     """Recompute everything that a bundle claims, and say what does not hold.
 
     Nothing in the bundle is believed, executed or extracted. Exits with 4 if there is an error, with 0 if there are
@@ -90,12 +98,20 @@ def check(bundle: Path, replay: bool, db: Path | None, report: Path | None, as_j
 
     if not bundle.exists():
         raise UsageError(f"{bundle} is not there.", "Name a bundle that `suite submit pack` wrote.")
+    if minutes is not None and not replay:
+        raise UsageError("--minutes says how long --replay may take.", "Give --replay too.")
     compare = None
     if db is not None:
         from leaderboard.store.comparison import find_copies
 
         compare = partial(find_copies, db)
-    done = check_bundle(bundle, replay=replay, compare=compare, progress=lambda line: click.echo(line, err=True))
+    done = check_bundle(
+        bundle,
+        replay=replay,
+        seconds=None if minutes is None else 60 * minutes,
+        compare=compare,
+        progress=lambda line: click.echo(line, err=True),
+    )
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         replace_file(report, done.to_json())

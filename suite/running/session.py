@@ -142,15 +142,21 @@ class Session:
         if index not in group.broken and all(math.isfinite(value) for value in values.values()):
             return False
         recording = self._members[index].recording
+        self._write_ending(group, index)
         message = f"Training left the numbers by agent step {group.step}."
         summary = recording.summary(values, "diverged")
         recording.status("diverged", message=message, summary=summary)
         self._leave(group, index, "diverged", summary.score, message)
         return True
 
+    def _write_ending(self, group: Training, index: int) -> None:
+        if (actor := group.lanes[index].actor) is not None:
+            self._members[index].recording.ending(actor.history, actor.episodes)
+
     def _finish(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
+        self._write_ending(group, index)
         summary = recording.summary(group.learners.measure(index), "done")
         message = ""
         if recording.differs_at is not None:

@@ -367,7 +367,7 @@ def test_diagnostics_are_thinned_to_what_a_page_can_show(tmp_path, db, run_maker
 
 
 def test_what_is_recorded_in_more_detail_takes_the_place_of_less(tmp_path, db, run_maker):
-    path = run_maker(tmp_path / "runs")
+    path = run_maker(tmp_path / "runs", replayed=False)
     other = tmp_path / "other.sqlite"
     add(db, path)
     (path / "checkpoints.jsonl").write_text(
