@@ -102,7 +102,11 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "environment.options": ("error", "Options of the environment that are not the task's.", _RUNS),
     "environment.several": ("note", "Runs of several environments, which the board keeps apart.", "Nothing to do."),
     "provenance.modified": ("review", "Run from a modified or unknown checkout.", _ASK),
-    "provenance.dates": ("review", "A date that cannot be: an end before its start, or in the future.", _ASK),
+    "provenance.dates": (
+        "review",
+        "A date that cannot be: an end before its start, before 2024, or in the future.",
+        _ASK,
+    ),
     # Plausibility.
     "score.impossible": ("error", "A return that the game cannot give.", _RUNS),
     "score.fraction": ("error", "A return of an Atari game that is no whole number.", _RUNS),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
+
+if TYPE_CHECKING:
+    from leaderboard.bundles.rerun import Rerun
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _RUNS = click.Path(path_type=Path)
@@ -30,9 +34,16 @@ Examples:
 """
 
 
+RERUN_EXAMPLES = """\b
+Examples:
+  suite submit rerun bundle.zip
+  suite submit rerun bundle.zip --cells 2 --until 3 --out again
+"""
+
+
 @click.group()
 def submit() -> None:
-    """Make a submission of finished runs, and check one."""
+    """Make a submission of finished runs, check one, and train cells of it again."""
 
 
 @submit.command(epilog=PACK_EXAMPLES)
@@ -118,6 +129,70 @@ def check(
     click.echo(done.to_json() if as_json else table(done))
     if errors := done.count("error"):
         raise BadData(f"{plural(errors, 'error')}: this bundle cannot be submitted.", "Each error says what to do.")
+
+
+@submit.command(epilog=RERUN_EXAMPLES)
+@click.argument("bundle", metavar="BUNDLE.zip", type=_FILE)
+@click.option("--cells", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many cells are drawn.")
+@click.option(
+    "--until",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    show_default=True,
+    metavar="CHECKPOINT",
+    help="Which recorded checkpoint of a cell is reached, the first being 1.",
+)
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of a CPU program; default: as recorded.")
+@click.option("--data", type=_RUNS, envvar="SUITE_DATA", help="Directory of logged data, for offline tasks.")
+@click.option("--out", type=_RUNS, help="Keep what is trained in this folder; by default nothing is kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def rerun(
+    bundle: Path, cells: int, until: int, threads: int | None, data: Path | None, out: Path | None, as_json: bool
+) -> None:
+    """Draw cells of a bundle and train them again up to a recorded checkpoint: are its hashes the same?
+
+    Do it with the recorded commit or image, on the recorded type of machine: what differs here is said. Exits with 4 if
+    a hash comes out otherwise. What came out the same is printed as lines for attest.toml.
+    """
+    import tempfile
+
+    from leaderboard.bundles.bundle import open_bundle
+    from leaderboard.bundles.check import check_bundle
+    from leaderboard.bundles.rerun import reruns, trainer
+    from suite.errors import BadData, UsageError
+
+    if not bundle.exists():
+        raise UsageError(f"{bundle} is not there.", "Name a bundle that `suite submit pack` wrote.")
+    if errors := check_bundle(bundle).count("error"):
+        raise BadData(f"{bundle} has errors: {errors}.", f"See `suite submit check {bundle}`.")
+    with tempfile.TemporaryDirectory(prefix="suite-rerun-") as folder, open_bundle(bundle) as opened:
+        place, train = Path(folder) if out is None else out, trainer(threads, data)
+        found = reruns(opened, cells, until, place, train, lambda line: click.echo(line, err=True))
+    if as_json:
+        rows = [asdict(one) | {"same": one.same} for one in found]
+        click.echo(json.dumps({"schema": "leaderboard.submit.rerun/1", "bundle": str(bundle), "cells": rows}))
+    else:
+        for one in found:
+            _say(one)
+    if wrong := [one for one in found if not one.same]:
+        raise BadData(
+            f"{len(wrong)} of {len(found)} cells did not come out as recorded.",
+            "Where the machine or versions differ from the record, repeat it there; else do not trust the bundle.",
+        )
+
+
+def _say(one: Rerun) -> None:
+    """Print what came of a cell."""
+    cell = f"{one.config_id} {one.game} seed {one.seed}"
+    for difference in one.differences:
+        click.echo(f"{cell}: {difference}", err=True)
+    if one.same:
+        click.echo(
+            f"same: {cell}: the hashes of {len(one.steps)} checkpoints, to agent step {one.steps[-1]:,}", err=True
+        )
+        click.echo(one.attestation())
+    else:
+        click.echo(f"differs: {cell}: first at agent step {one.differs_at or 0:,}")
 
 
 @submit.command()

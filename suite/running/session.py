@@ -58,6 +58,7 @@ class Session:
         self._skip = self._task.units_per_step
         self._frames = first.cell.spec.frames
         self._budget = self._task.agent_steps(self._frames)
+        self._last = self._budget if options.until is None else min(options.until, self._budget)
         self._evaluations = Evaluations(self._task, self._domain)
         self._execution = execution_of(members, options, self._domain)
         self._programs: Sequence[Programs] = ()
@@ -103,7 +104,7 @@ class Session:
         timeline = Timeline.of(self._task, group.plan, self._frames, self._options.checkpoint_every)
         if Event.EVALUATE in timeline.due(group.step):
             self._each(group, self._evaluate)  # what a stop had cut short
-        while self._members and group.step < self._budget and not self._monitor.stopped:
+        while self._members and group.step < self._last and not self._monitor.stopped:
             for index, episode in group.advance(timeline.steps_until_next(group.step)).items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
             due = timeline.due(group.step)
@@ -118,8 +119,10 @@ class Session:
         if self._monitor.stopped and not self._whole(group):
             self._checkpoint(group, scheduled=False)
             self._end_all("interrupted")
-            return
-        self._each(group, self._finish)
+        elif group.step < self._budget:
+            self._end_all("interrupted")  # it was to go no further
+        else:
+            self._each(group, self._finish)
 
     def _whole(self, group: Training) -> bool:
         """Return whether nothing is left to do, evaluation included."""

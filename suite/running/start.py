@@ -39,13 +39,15 @@ from suite.tasks.configuration import Cell
 class Options:
     """How cells are computed: bits may depend on it, the protocol does not. `form`: `auto`, `loop`, or a `Form`.
 
-    `data`: the directory of logged data, for offline tasks.
+    `data`: the directory of logged data, for offline tasks. `until`: the agent step after which a cell is left as it
+    is, a checkpoint's; by default it is run to its end.
     """
 
     checkpoint_every: int
     placement: Placement
     form: str = "auto"
     data: Path | None = None
+    until: int | None = None
 
 
 class CellMonitor(Monitor):

@@ -162,6 +162,20 @@ def with_score(run: BundledRun, **changes: Any) -> BundledRun:
     return replace(run, status=run.status.model_copy(update={"summary": summary, "episodes": len(run.episodes)}))
 
 
+def diverged(run: BundledRun, steps: int) -> BundledRun:
+    """Return a run that diverged after so many agent steps, with the actions that such a run logs."""
+    task = load_task(run.cell.spec.task)
+    frames = steps * task.units_per_step
+    status = run.status.model_copy(update={"state": "diverged", "agent_steps": steps, "frames": frames})
+    kept = tuple(row for row in run.episodes if row.agent_step <= steps)
+    logs = _actions(task, run.cell.game, kept, steps, random.Random(steps))
+    rows = {
+        name: tuple(row for row in getattr(run, name) if row.agent_step <= steps)
+        for name in ("checkpoints", "diagnostics")
+    }
+    return with_score(run, status=status, episodes=kept, logged=logs, **rows)
+
+
 def honest_runs(task_name: str = "smoke", **rest: Any) -> list[BundledRun]:
     """Return a run of every game and default seed of a task."""
     task = load_task(task_name)
