@@ -1,7 +1,7 @@
 """A cell of a bundle, drawn by lot and trained again up to a recorded checkpoint: did the same hashes come out?
 
-That is what a replay cannot show: that a network, trained as the record says, chose the actions. A hash covers the whole
-learner and all actions up to its step, so that no more than the first one need be reached.
+That is what a replay cannot show: that a network, trained as the record says, chose the actions. A hash covers the
+whole learner and all actions up to its step, so that no more than the first one need be reached.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ Trainer = Callable[[BundledRun, "Goal", Path], Run]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """How far a cell is trained again: the recorded checkpoints up to there, and how often one is written."""
+    """How far a cell is trained again: to agent step `step`, past the recorded `checkpoints`, one every `every` steps.
+
+    `diverged`: at that step the record says it left the numbers.
+    """
 
     checkpoints: tuple[Checkpoint, ...]
     every: int
-
-    @property
-    def step(self) -> int:
-        """The agent step of the last of them."""
-        return self.checkpoints[-1].agent_step
+    step: int
+    diverged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """What came of a cell: `steps` at which the hashes came out the same, and the first at which they did not.
+    """What came of a cell: the `steps` at which it came out the same, and the first at which it did not.
 
     `differences`: in words, what here is not as the record says it was there, and may make bits differ.
     """
@@ -81,15 +81,18 @@ def draw(bundle: Bundle, cells: int) -> list[BundledRun]:
 def goal_of(run: Run, until: int) -> Goal:
     """Return how far a run is trained again for its checkpoint number `until`, or its last if it has fewer.
 
-    Raises UsageError if it has none, or BadData if they follow no schedule.
+    One that diverged, and has fewer or no more, is trained to where it did. Raises UsageError if there is nothing to
+    compare, or BadData if its checkpoints follow no schedule.
     """
-    rows = run.checkpoints[:until]
-    if not rows:
+    rows, last = run.checkpoints[:until], run.status.agent_steps
+    diverged = run.status.state == "diverged" and until >= len(run.checkpoints)
+    if not rows and not diverged:
         raise UsageError(f"{run.path} has no checkpoint hash.", "Draw from another bundle.")
-    every = math.gcd(*(row.agent_step for row in rows))
-    if rows[-1].agent_step > MOST_CHECKPOINTS * every:
+    every = math.gcd(*(row.agent_step for row in rows)) or max(1, last)
+    step = last if diverged else rows[-1].agent_step
+    if step > MOST_CHECKPOINTS * every:
         raise BadData(f"{run.path} has checkpoints at steps that follow no schedule.", "Do not trust it.")
-    return Goal(rows, every)
+    return Goal(rows, every, step, diverged)
 
 
 def train_again(run: BundledRun, until: int, out: Path, train: Trainer) -> Rerun:
@@ -100,10 +103,14 @@ def train_again(run: BundledRun, until: int, out: Path, train: Trainer) -> Rerun
     found = {row.agent_step: (row.learner, row.history) for row in made.checkpoints}
     wanted = {row.agent_step: (row.learner, row.history) for row in goal.checkpoints}
     wrong = [step for step, hashes in wanted.items() if found.get(step) != hashes]
+    ends = (made.status.state, made.status.agent_steps)
+    if goal.diverged and not wrong and ends != ("diverged", goal.step):
+        wrong = [goal.step]
     same = tuple(step for step in wanted if not wrong or step < wrong[0])
-    recorded = _attempt_of(run, goal.checkpoints[-1].attempt)
+    if goal.diverged and not wrong:
+        same = (*same, goal.step)
     cell, differs_at = run.cell, wrong[0] if wrong else None
-    differences = tuple(differences_of(recorded, made.attempt))
+    differences = tuple(differences_of(_recorded(run, goal), made.attempt))
     return Rerun(cell.config_id, cell.game, cell.seed, made.status.state, same, differs_at, differences)
 
 
@@ -117,7 +124,9 @@ def differences_of(there: Attempt, here: Attempt) -> list[str]:
     return [f"{name} was {str(old)[:60]!a}, is {str(new)[:60]!a}" for name, old, new in pairs if old != new]
 
 
-def _attempt_of(run: Run, number: int) -> Attempt:
+def _recorded(run: Run, goal: Goal) -> Attempt:
+    """Return the attempt that recorded what is compared."""
+    number = goal.checkpoints[-1].attempt if goal.checkpoints else run.status.attempt
     return next((one for one in run.provenance.attempts if one.attempt == number), run.attempt)
 
 
@@ -140,7 +149,7 @@ def trainer(threads: int | None = None, data: Path | None = None) -> Trainer:
         from suite.learning.device import prepare
 
         task, spec = load_task(run.cell.spec.task), run.cell.spec
-        execution = _attempt_of(run, goal.checkpoints[-1].attempt).execution
+        execution = _recorded(run, goal).execution
         recorded = execution.get("threads")
         wanted = threads or (recorded if isinstance(recorded, int) else None)
         prepare(wanted, deterministic=bool(execution.get("deterministic", True)), precision=spec.precision)
@@ -159,10 +168,14 @@ def _trained(run: BundledRun, goal: Goal, out: Path, task: Task, data: Path | No
     from suite.running.runner import Job, run_cells
     from suite.running.start import Options
 
-    execution = _attempt_of(run, goal.checkpoints[-1].attempt).execution
+    execution = _recorded(run, goal).execution
     form = str(execution.get("form", "auto"))
     placement = Placement(str(execution.get("replay", "host")))
     cell = Cell(run.cell.spec, run.cell.game, run.cell.seed)
+    if (out / cell.path).exists():
+        raise UsageError(
+            f"{out / cell.path} is there already.", "Give --out another folder: nothing may be taken over."
+        )
     every = goal.every * task.units_per_step
     with open_progress(1) as progress:
         outcomes = run_cells(

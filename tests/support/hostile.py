@@ -20,7 +20,7 @@ from typing import Any
 
 from leaderboard.bundles.check import Report, check_bundle
 from leaderboard.bundles.pack import zipped
-from tests.support import attacks, honest
+from tests.support import attacks, attacks_levels, honest
 
 NASTY: list[Any] = [
     None, True, False, 0, -1, 1, 2**31, 2**53, 2**64, 10**30, -0.0, 0.5, 1e308, -1e308, 5e-324, "", "0", "NaN", "../x",
@@ -188,15 +188,16 @@ def _peak_mib() -> float:
     return int(line.split()[1]) / 1024
 
 
+ATTACKS = [*attacks.ATTACKS, *attacks_levels.ATTACKS]
+
+
 def run_attacks(folder: Path) -> Any:
     found: dict[str, list[str]] = {}
 
     def each(number: int, report: Report) -> None:
-        found[attacks.ATTACKS[number].name] = [one.code for one in report.findings if one.severity == "error"]
+        found[ATTACKS[number].name] = [one.code for one in report.findings if one.severity == "error"]
 
-    return check_all(len(attacks.ATTACKS), lambda number: attacks.ATTACKS[number].make(), folder, each) | {
-        "found": found
-    }
+    return check_all(len(ATTACKS), lambda number: ATTACKS[number].make(), folder, each) | {"found": found}
 
 
 def run_fuzz(folder: Path, count: int, seed: int) -> Any:

@@ -15,6 +15,7 @@ from leaderboard.bundles.check import check_bundle
 from leaderboard.bundles.findings import CODES
 from leaderboard.bundles.pack import zipped
 from tests.support import attacks
+from tests.support.hostile import ATTACKS
 from tests.support.shared import made_once
 
 pytestmark = pytest.mark.slow
@@ -58,13 +59,13 @@ def test_the_honest_bundle_has_nothing_to_find(tmp_path: Path) -> None:
 
 
 def test_there_are_many_attacks_and_one_for_every_code() -> None:
-    names = [attack.name for attack in attacks.ATTACKS]
+    names = [attack.name for attack in ATTACKS]
     assert len(names) == len(set(names)) >= 200
     errors = {code for code, (severity, _, _) in CODES.items() if severity == "error"}
-    assert {attack.code for attack in attacks.ATTACKS} == errors - ELSEWHERE
+    assert {attack.code for attack in ATTACKS} == errors - ELSEWHERE
 
 
-@pytest.mark.parametrize("attack", attacks.ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_every_attack_is_rejected_with_its_code(attacked: Any, attack: attacks.Attack) -> None:
     found = attacked["found"][attack.name]
     assert attack.code in found
