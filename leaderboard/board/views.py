@@ -104,6 +104,11 @@ class Standing:
         """Whether it was run here and is not proven: it stands below."""
         return not self.entry.published and not self.proven
 
+    @property
+    def mark(self) -> str:
+        """What follows its name on paper if it is not proven."""
+        return " (not replayed)" if self.unproven else ""
+
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:

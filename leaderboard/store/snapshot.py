@@ -81,6 +81,7 @@ class Snapshot:
         for run_id, sha256 in connection.execute(select(models.RunSubmission.run_id, models.RunSubmission.sha256)):
             self._bundles[run_id].append(self._claims[sha256])
         self._means = _read_means(connection)
+        self._conflicts: list[Conflict] | None = None
         self._traces = Traces(self._rows, self._bundles)
 
     def config_ids(self) -> set[str]:
@@ -149,6 +150,11 @@ class Snapshot:
 
     def conflicts(self) -> list[Conflict]:
         """Return the cells of which live submissions, or one of them and a run directory, hold different results."""
+        if self._conflicts is None:
+            self._conflicts = self._find_conflicts()
+        return list(self._conflicts)
+
+    def _find_conflicts(self) -> list[Conflict]:
         cells: dict[tuple[str, str, int], dict[int, Any]] = defaultdict(dict)
         for row in self._rows:
             if row.state in FINISHED and self._rank(row) is not None:

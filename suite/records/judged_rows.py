@@ -108,7 +108,12 @@ def of_checkpoints(run: Run) -> Iterator[Inconsistency]:
 
 
 def of_diagnostics(run: Run) -> Iterator[Inconsistency]:
-    """Yield whether the diagnostics of a finished run were cut off: bundles keep only some of them, but the last."""
+    """Yield whether the diagnostics of a run that is done were cut off: bundles keep only some of them, but the last.
+
+    That a run diverged may be found by an evaluation, between two of them.
+    """
+    if run.status.state != "done":
+        return
     last = run.diagnostics[-1].agent_step if run.diagnostics else 0
     if last != run.status.agent_steps:
         text = f"its diagnostics end at step {last}, {run.status.agent_steps} were taken"

@@ -220,8 +220,6 @@ def test_a_run_that_diverged_is_replayed_and_an_invented_one_is_found(tmp_path: 
     logs = {key: log for key, log in breakout.logged.items() if key <= peak.episode}
     rest = {"checkpoints": (), "diagnostics": tuple(row for row in breakout.diagnostics if row.agent_step <= steps)}
     real = honest.with_score(breakout, status=status, episodes=kept, logged=logs, **rest)
-    monitor = [row.model_copy(update={"agent_step": steps, "frame": 4 * steps}) for row in breakout.diagnostics[-1:]]
-    real = replace(real, diagnostics=(*real.diagnostics, *monitor))
     assert codes_and_level(bundle_of(tmp_path, real)) == ([], "replayed")
     better = (*kept[:-1], kept[-1].model_copy(update={"value": kept[-1].value + 5}))
     invented = honest.with_score(real, episodes=better)

@@ -194,9 +194,6 @@ def test_a_run_that_diverged_is_replayed_too(copy: Path) -> None:
         (copy / f"{name}.jsonl").write_text("".join(rows))
     logs = [row for row in run.actions().values() if row.episode <= last.episode]
     (copy / "actions.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in logs))
-    (copy / "diagnostics.jsonl").open("a").write(
-        run.diagnostics[-1].model_copy(update={"agent_step": steps, "frame": 4 * steps}).model_dump_json() + "\n"
-    )
     result = suite("verify", str(copy))
     assert (result.exit_code, result.stdout.startswith("verified")) == (0, True), result.output
     rewrite(copy / "episodes.jsonl", lambda row: row.update({"return": row["return"] + 1}))
