@@ -69,7 +69,7 @@ def test_every_scored_episode_replays_to_its_return(recorded: Path) -> None:
     [
         ("episodes.jsonl", lambda row: row.update({"return": row["return"] + 1}), "recorded"),
         ("episodes.jsonl", lambda row: row.update(end="truncated"), "terminated, recorded truncated"),
-        ("episodes.jsonl", lambda row: row.update(emulator_seed=row["emulator_seed"] ^ 1), "episode 0: "),
+        ("episodes.jsonl", lambda row: row.update(emulator_seed=row["emulator_seed"] ^ 1), "episode 0 has seed"),
         ("episodes.jsonl", lambda row: row.update(length=row["length"] - 1), "Other than"),
         ("actions.jsonl", lambda row: row.update(deflated="AAAA"), "cannot be read"),
         ("actions.jsonl", lambda row: row.update(episode=99), "has no actions of episode 0"),
