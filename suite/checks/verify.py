@@ -65,7 +65,7 @@ def verify(run: Run) -> Verification:
 def _verify(run: Run, task: Task, domain: Domain, envs: Envs) -> Verification:
     counted = scored(task, run.status.frames, run.episodes)
     logs, inputs = run.actions(), domain.inputs(GAMES[run.cell.game])
-    streams, end = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed), len(run.episodes)
+    streams, end = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed), run.open_episode
     found, steps = _contradictions(run, task), 0
     left = run.open_steps if run.logs_the_end else 0
     first = counted[0].episode if counted else end

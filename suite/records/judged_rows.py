@@ -160,7 +160,7 @@ def _unpack_evaluation(run: Run, task: Task) -> None:
 
 def _unpack_logs(run: Run, task: Task, logs: Mapping[int, Actions], first: int) -> None:
     """Unpack every action log; every step from the segment of the first scored episode on must be in one."""
-    end, left = len(run.episodes), run.open_steps if run.logs_the_end else 0
+    end, left = run.open_episode, run.open_steps if run.logs_the_end else 0
     for stretch in stretches(run.episodes, task, first, left):
         for row in stretch.episodes:
             if row.episode not in logs:

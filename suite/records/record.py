@@ -253,6 +253,11 @@ class Run:
         return self.status.agent_steps - (self.episodes[-1].agent_step if self.episodes else 0)
 
     @property
+    def open_episode(self) -> int:
+        """The number of that episode."""
+        return self.episodes[-1].episode + 1 if self.episodes else 0
+
+    @property
     def logs_the_end(self) -> bool:
         """Whether a record of this version holds the actions of that episode too."""
         return self.status.schema_version >= 2
@@ -260,7 +265,7 @@ class Run:
     def actions(self) -> dict[int, Actions]:
         """Read the action logs of the episodes that count, by episode; the last may be one that did not finish."""
         recorded_by = {row.episode: row.attempt for row in self.episodes}
-        recorded_by.setdefault(len(self.episodes), self.status.attempt)
+        recorded_by[self.open_episode] = self.status.attempt
         rows = read_rows(self.path / "actions.jsonl", Actions)
         # A later attempt may log an earlier one's episode, once it scores another of the same segment.
         return {
