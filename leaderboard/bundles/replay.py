@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any
 from leaderboard.bundles.bundle import Bundle
 from leaderboard.bundles.findings import Finding, finding
 from leaderboard.bundles.runs import BundledRun
+from suite.children import run_module
 from suite.learning.device import processors
 
 SECONDS = 6 * 3600.0
@@ -115,15 +115,10 @@ def _write(run: BundledRun, path: Path) -> None:
 def _verify(folder: Path, seconds: float) -> tuple[dict[str, dict[str, Any]], str]:
     """Return what `suite verify` says of each run that it got to, and its last words on standard error."""
     try:
-        done = subprocess.run(  # noqa: S603 - ourselves, with a path of ours
-            [sys.executable, "-m", "suite", "verify", str(folder), "--json"],
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        done = run_module("suite", ["verify", str(folder), "--json"], seconds=seconds)
     except (OSError, subprocess.TimeoutExpired) as error:
         return {}, type(error).__name__
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    words = next((line for line in done.stderr.splitlines() if line.startswith(("Error", "Unexpected"))), "no answer")
+    said = done.stderr.decode("utf-8", "replace").splitlines()
+    words = next((line for line in said if line.startswith(("Error", "Unexpected"))), "no answer")
     return {answer["path"]: answer for answer in answers}, words

@@ -51,12 +51,12 @@ class Submitted:
 
 
 def prepared(run: record.Run) -> NewRun:
-    """Return the run of a run directory, checked and ready to be stored; BadData if a claim of it does not hold.
+    """Return the run of a run directory, judged and ready to be stored; BadData if it says what cannot be.
 
     It counts as replayed if `suite verify` played it again as it stands.
     """
-    checked = claims.check(run, record.effective_state(run.path, run.status))
-    return new_run(checked, own=True, replayed=is_verified(run.path))
+    judged = claims.judged(run, record.effective_state(run.path, run.status))
+    return new_run(judged, own=True, replayed=is_verified(run.path))
 
 
 class ResultStore:
