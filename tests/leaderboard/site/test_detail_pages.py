@@ -145,7 +145,7 @@ def test_a_run_page_says_what_came_out_how_far_it_is_proven_and_how_to_repeat_it
     for text in (
         "Pong, seed 1",
         "Demonstration only, not a ranking.",
-        "Recomputed. The score was computed again",
+        "Replayed. Every step that the score rests on was played again",
         "agent.n_step = 5 (published: 3)",
         "env-a",
         one.digest,
