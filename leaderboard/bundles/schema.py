@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.bundles.findings import Rejected
-from leaderboard.bundles.levels import CheckLevel
+from leaderboard.bundles.levels import AttestedLevel, CheckLevel
 from suite.contracts.card import Card
 from suite.records.covariance import TEXT
 from suite.records.record import CellFile, ProvenanceFile, StatusFile
@@ -229,18 +229,31 @@ class Flag(_Closed):
     date: Day
 
 
+class RerunCell(_Closed):
+    """A cell that was drawn and trained again: the hash of its checkpoint at `agent_step` came out the same."""
+
+    config_id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    game: Text
+    seed: int = Field(ge=0, le=9999)
+    agent_step: Count
+    by: Text
+    date: Day
+
+
 class Attest(_Closed):
     """`attest.toml`: what was done with the bundle of this hash. `level` is None where there are only flags.
 
-    `replayed`: every scored episode went through the emulator again. `rerun`: somebody else ran it again elsewhere.
+    `replayed`: every scored step went through the emulator again. `sampled 3 of 75`: only that of some runs. `rerun`:
+    somebody else ran it again elsewhere. `reruns`: cells that were drawn and trained again, as far as that went.
     """
 
     bundle_sha256: Sha256
-    level: Literal["replayed", "rerun"] | None = None
+    level: AttestedLevel | None = None
     by: Text
     date: Day
     evidence: Prose
     flags: tuple[Flag, ...] = Field(default=(), max_length=50)
+    reruns: tuple[RerunCell, ...] = Field(default=(), max_length=200)
 
 
 class ReportFinding(_Closed):

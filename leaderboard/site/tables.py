@@ -119,7 +119,7 @@ def paper(task: TaskPage, board: Board) -> Table:
         return costs(task, board)
     cells = tuple(
         (
-            row.entry.label,
+            f"{row.entry.label}{row.mark}",
             row.ranking.group if row.ranking else None,
             *estimate_cells(row.estimate)[:3],
             row.games,

@@ -125,6 +125,23 @@ class Recording:
         self._evaluation.append(row)
         self._earlier.compare(row)
 
+    def ending(self, history: Sequence[Sequence[bytes]], episodes: int) -> None:
+        """Write down what proves the score of a run that ends here, once `episodes` have finished.
+
+        `history`: the actions of segments up to now by episode, the very last of which did not finish. Those of scored
+        episodes are there already, unless it diverged: where the score's window begins is known only now.
+        """
+        if by_evaluation(self.task):
+            return
+        counted = scored(self.task, self.step * self._skip, self._recent)
+        first = counted[0].episode if counted else episodes
+        number = episodes + 1 - sum(map(len, history))
+        for segment in history:
+            if number + len(segment) > first:
+                for offset, actions in enumerate(segment):
+                    self._log_actions(number + offset, actions)
+            number += len(segment)
+
     def diagnostics(self, step: int, updates: int, values: dict[str, float], covariance: str = "") -> None:
         """Write down named scalars, those that are not finite left out, and the gradients' covariance."""
         row = Diagnostics(
@@ -244,9 +261,12 @@ class Recording:
         """Write down the actions of an episode, and of those of its segment before it: they lead to where it begins."""
         first = episode.number - len(episode.before)
         for number, actions in enumerate((*episode.before, episode.actions), start=first):
-            if number not in self._with_actions:
-                self._writer.actions(Actions.pack(self._writer.attempt, number, actions))
-                self._with_actions.add(number)
+            self._log_actions(number, actions)
+
+    def _log_actions(self, number: int, actions: bytes) -> None:
+        if actions and number not in self._with_actions:
+            self._writer.actions(Actions.pack(self._writer.attempt, number, actions))
+            self._with_actions.add(number)
 
     def _go_on_from(self, before: Run, step: int) -> None:
         """Take in the rows up to a step, which stand."""

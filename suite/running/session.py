@@ -61,6 +61,7 @@ class Session:
         self._frames = first.cell.spec.frames
         self._budget = self._task.agent_steps(self._frames)
         self._inspection = self._task.inspection or Inspection(every=self._task.diagnostics_every)
+        self._last = self._budget if options.until is None else min(options.until, self._budget)
         self._evaluations = Evaluations(self._task, self._domain)
         self._execution = execution_of(members, options, self._domain)
         self._programs: Sequence[Programs] = ()
@@ -108,7 +109,7 @@ class Session:
         )
         if Event.EVALUATE in timeline.due(group.step):
             self._each(group, self._evaluate)  # what a stop had cut short
-        while self._members and group.step < self._budget and not self._monitor.stopped:
+        while self._members and group.step < self._last and not self._monitor.stopped:
             for index, episode in group.advance(timeline.steps_until_next(group.step)).items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
             due = timeline.due(group.step)
@@ -125,8 +126,10 @@ class Session:
         if self._monitor.stopped and not self._whole(group):
             self._checkpoint(group, scheduled=False)
             self._end_all("interrupted")
-            return
-        self._each(group, self._finish)
+        elif group.step < self._budget:
+            self._end_all("interrupted")  # it was to go no further
+        else:
+            self._each(group, self._finish)
 
     def _whole(self, group: Training) -> bool:
         """Return whether nothing is left to do, evaluation included."""
@@ -160,15 +163,21 @@ class Session:
         if index not in group.broken and all(math.isfinite(value) for value in values.values()):
             return False
         recording = self._members[index].recording
+        self._write_ending(group, index)
         message = f"Training left the numbers by agent step {group.step}."
         summary = recording.summary(values, "diverged")
         recording.status("diverged", message=message, summary=summary)
         self._leave(group, index, "diverged", summary.score, message)
         return True
 
+    def _write_ending(self, group: Training, index: int) -> None:
+        if (actor := group.lanes[index].actor) is not None:
+            self._members[index].recording.ending(actor.history, actor.episodes)
+
     def _finish(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
+        self._write_ending(group, index)
         summary = recording.summary(group.learners.measure(index), "done")
         message = ""
         if recording.differs_at is not None:

@@ -20,6 +20,9 @@ from leaderboard.site.text import decimals, fixed
 from leaderboard.store.rows import StoredRun
 from suite.tasks import human_normalized
 
+CONFLICTS_SHOWN = 20
+"""How many cells with several results a page lists."""
+
 
 @dataclass(frozen=True, slots=True)
 class GameRuns:
@@ -77,6 +80,8 @@ def pages(book: Book) -> dict[str, bytes]:
                     seen=seen,
                     offered=exports.offered(made),
                     opponents=opponents(row.entry, pairs),
+                    conflicts=(several := [one for one in data.conflicts if one.config_id == key])[:CONFLICTS_SHOWN],
+                    conflicts_in_all=len(several),
                 )
     return files
 

@@ -10,6 +10,7 @@ from typing import Any
 from leaderboard.board import exports
 from leaderboard.board.report import TaskData
 from leaderboard.board.views import Entry, TaskPage
+from leaderboard.bundles.levels import word
 from leaderboard.site import inside, links
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import seed_files
@@ -24,7 +25,9 @@ PROVEN = {
     "claimed": "The score is what the submitter says. Nothing was computed again.",
     "recomputed": "The score was computed again from the recorded episodes. That they happened is the "
     "word of whoever ran them.",
-    "replayed": "The actions of every scored episode were played again in the emulator and gave the recorded return. "
+    "sampled": "Some of the runs that came with it, drawn by lot, were played again in the emulator: a sample, which "
+    "does not rank.",
+    "replayed": "Every step that the score rests on was played again in the emulator and gave the recorded return. "
     "That proves the score of these actions, not who chose them.",
     "rerun": "Someone else ran the same command and came to the same result.",
     "published": "Others published this number. Nothing was run or checked here.",
@@ -95,7 +98,7 @@ def _values(task: TaskPage, data: TaskData, run: StoredRun, seeds: Sequence[Stor
         "environment": facts(run.provenance.get("environment")),
         "hashes": hashes[-SHOWN:],
         "hashes_in_all": len(hashes),
-        "proven": PROVEN.get(run.level, ""),
+        "proven": PROVEN.get(word(run.level), ""),
         "command": line,
         "container": container,
     }

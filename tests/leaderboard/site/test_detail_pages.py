@@ -22,6 +22,7 @@ from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
 from leaderboard.store.rows import Flag, StoredSubmission, SubmittedRun
 from suite.records import covariance
+from suite.records.verified import content_of, write_verified
 
 FINDING = ("code", "severity", "where", "message", "remedy")
 METHODS = {"dense": 1.0, "rigl": 0.6, "redo": 0.98}
@@ -95,6 +96,7 @@ def found(run_holder, spec_maker, tmp_path_factory):
                     more = {"departures": {"agent.n_step": 3}} if name == "redo" else {}
                     with run_holder(folder / "runs", spec, game, seed, level=level, **more) as path:
                         write_details(path)
+                    write_verified(path, content_of(path), 0, 0)
         with run_holder(
             folder / "runs", spec_maker(methods=("rigl",)), "Pong", 7, state="failed", unreached=("rigl: never acts.",)
         ):
@@ -178,7 +180,7 @@ def test_a_run_page_says_what_came_out_how_far_it_is_proven_and_how_to_repeat_it
     for text in (
         "Pong, seed 1",
         "Demonstration only, not a ranking.",
-        "Recomputed. The score was computed again",
+        "Replayed. Every step that the score rests on was played again",
         "agent.n_step = 5 (published: 3)",
         "env-a",
         one.digest,

@@ -387,7 +387,7 @@ def test_each_diagnostic_is_thinned_by_itself_and_few_covariances_are_kept(tmp_p
 
 
 def test_what_is_recorded_in_more_detail_takes_the_place_of_less(tmp_path, db, run_maker):
-    path = run_maker(tmp_path / "runs")
+    path = run_maker(tmp_path / "runs", replayed=False)
     other = tmp_path / "other.sqlite"
     add(db, path)
     (path / "checkpoints.jsonl").write_text(
