@@ -19,10 +19,12 @@ from leaderboard.site.pages import (
     overview,
     pair,
     profiles,
+    releases,
     rules,
     run,
     statistics,
     submission,
+    tradeoffs,
 )
 
 Kind = Callable[[Book], dict[str, bytes]]
@@ -35,6 +37,7 @@ KINDS: tuple[Kind, ...] = (
     board.pages,
     curves.pages,
     profiles.pages,
+    tradeoffs.pages,
     games.pages,
     entries.pages,
     coverage.pages,
@@ -46,4 +49,5 @@ KINDS: tuple[Kind, ...] = (
     rules.pages,
     statistics.pages,
     changelog.pages,
+    releases.pages,
 )
