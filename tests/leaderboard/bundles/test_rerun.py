@@ -25,7 +25,7 @@ from tests.support import attacks, honest
 def with_checkpoints(run: BundledRun, *steps: int) -> BundledRun:
     """Return a run with hashes at these agent steps, the last of them its end."""
     rows = [
-        Checkpoint(attempt=1, agent_step=s, frame=4 * s, updates=s // 40, learner=f"{s:064x}", history="b" * 64)
+        Checkpoint(attempt=1, agent_step=s, frame=4 * s, updates=s // 40, learner=f"{s:064x}", history=f"{s + 1:064x}")
         for s in steps
     ]
     return replace(run, checkpoints=(*rows, *run.checkpoints))
