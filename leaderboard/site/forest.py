@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leaderboard.board.answers import Answer, MethodAnswer, TaskAnswers
-from leaderboard.board.views import Tick
+from leaderboard.board.exports import Column, Table
+from leaderboard.board.views import TaskPage, Tick
+from leaderboard.site import links, tables
 from leaderboard.site.drawing.spans import Place, Span, axis, span
 from leaderboard.statistics.intervals import Estimate
 
@@ -58,6 +60,54 @@ def forest(methods: Sequence[MethodAnswer], pairs: int, most: int) -> Forest | N
 def of_task(found: TaskAnswers, most: int) -> Forest | None:
     """Return the forest of a task; None where nothing has a dense twin."""
     return forest(found.methods, found.pairs, most)
+
+
+def stem(task: str) -> str:
+    """Return the path, without its end, of a task's answers as files."""
+    return f"{links.slug(task)}/answers-{links.slug(task)}"
+
+
+def table(task: TaskPage, found: TaskAnswers) -> Table:
+    """Return every entry less its dense twin, for machines."""
+    columns = (
+        *(
+            *tables.ENTRY,
+            Column("twin_config_id", "Dense twin"),
+            Column("difference", "Difference"),
+            *tables.INTERVAL[:2],
+        ),
+        *(
+            Column("p_holm", "p (Holm)"),
+            Column("pairs", "Pairs"),
+            Column("verdict", "Verdict"),
+            Column("why", "Why not"),
+        ),
+    )
+    rows = tuple(
+        (
+            *tables.entry_cells(one.entry),
+            None if one.twin is None else one.twin.config_id,
+            *tables.estimate_cells(one.difference)[:3],
+            *((one.duel.p, one.duel.pairs) if one.duel else (None, None)),
+            one.verdict if one.judged else None,
+            one.why or None,
+        )
+        for one in found.answers
+    )
+    return Table(f"{task.name}-answers", f"{task.title}: entries less their dense twins.", columns, rows)
+
+
+def printed(task: TaskPage, found: TaskAnswers) -> Table:
+    """Return the same for LaTeX."""
+    columns = (
+        *(Column("entry", "Entry"), Column("difference", "Difference"), Column("low", "Low"), Column("high", "High")),
+        Column("verdict", "Verdict"),
+    )
+    rows = tuple(
+        (one.entry.label, *tables.estimate_cells(one.difference)[:3], one.verdict if one.judged else one.why)
+        for one in found.answers
+    )
+    return Table(f"{task.name}-answers", f"{task.title}: entries less their dense twins.", columns, rows)
 
 
 def _limit(counts: Sequence[int], most: int) -> int:

@@ -31,6 +31,10 @@ def pages(book: Book) -> dict[str, bytes]:
         offered = exports.offered(found)
         paired = _opponents(book.duels.get(task.name, ()))
         answered = book.answers[task.name]
+        drawn = forest.of_task(answered, ROWS)
+        if drawn is not None:
+            stem = forest.stem(task.name)
+            files |= exports.files(forest.table(task, answered), stem, forest.printed(task, answered))
         files |= book.html(
             links.board(task.name),
             "board.html",
@@ -42,7 +46,7 @@ def pages(book: Book) -> dict[str, bytes]:
             credits=book.credits,
             citation=book.cite(task.key, f"{task.title}: standings"),
             found=answered,
-            forest=forest.of_task(answered, ROWS),
+            forest=drawn,
         )
         files |= found
     return files
