@@ -66,6 +66,12 @@ def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Metho
     return agent, methods
 
 
+def data_plan(spec: Spec, game: Game) -> DataPlan:
+    """Return what data a spec's agent eats, and when; no network is built."""
+    network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
+    return registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, game.actions).plan
+
+
 def methods_for(agent: Agent, spec: Spec, inputs: Inputs) -> tuple[Method, ...]:
     """Return the methods of a spec around an agent."""
     context = Context(
