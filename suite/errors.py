@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -37,6 +39,13 @@ class SuiteError(Exception):
         return f"{self.problem} {self.remedy}".strip()
 
 
+_MACHINE = frozenset(
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "EIO", "EISDIR", "ENOTDIR", "ENAMETOOLONG")
+)
+"""Errors of the system that say something of a disk or its permissions, and nothing of a program."""
+
+
 class Stopped(Exception):
     """The work was stopped on request; nothing is lost by it."""
 
@@ -63,6 +72,21 @@ class Locked(SuiteError):
     """Another process holds what this one needs."""
 
     exit_code = ExitCode.LOCKED
+
+
+def of_machine(error: OSError) -> UnfitEnvironment | None:
+    """Return what a full or read-only disk, or missing permissions, mean to a user; None for other errors."""
+    if error.errno not in _MACHINE:
+        return None
+    where = error.filename if error.filename2 is None else error.filename2
+    text = f"{os.fsdecode(where)}: {error.strerror}." if where is not None else f"{error.strerror}."
+    return UnfitEnvironment(text, "Check permissions and free space, or choose another place.")
+
+
+def one_line(text: str) -> str:
+    """Return text with escapes for what cannot be printed, line ends among it: a file's name may hold anything."""
+    safe = (letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text)
+    return "".join(safe)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

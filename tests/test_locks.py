@@ -8,9 +8,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from suite.experience.envs.minatar import INSTALL
+
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CPU, CUDA, TEST = "docker/requirements-cpu.txt", "docker/requirements-cuda.txt", "ci/requirements-test.txt"
+MINATAR = "docker/requirements-minatar.txt"
 EXTRAS = {CPU: (), CUDA: ("cuda",), TEST: ("test",)}
 PIN = re.compile(r"(?P<requirement>[a-z0-9][^\\\n]*==[^\\\n]*?)(?P<hashes>(?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 
@@ -30,7 +33,7 @@ def version(requirement):
     return pin.version
 
 
-@pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.parametrize("name", [*EXTRAS, MINATAR])
 def test_a_lock_holds_nothing_but_pins_with_hashes(name):
     assert read_lock(name)
     assert "://" not in (ROOT / name).read_text()
@@ -46,6 +49,14 @@ def test_a_lock_satisfies_pyproject(name):
     for requirement in map(Requirement, wanted):
         pin = pins[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version(pin)), f"{name}: {pin} is not {requirement}; run ci/lock"
+
+
+def test_the_images_have_minatar_alone_in_the_version_that_is_tested_and_named_where_it_is_missing():
+    (pin,) = read_lock(MINATAR).values()
+    assert pin == read_lock(TEST)["minatar"]
+    assert PYPROJECT["project"]["optional-dependencies"]["minatar"] == [str(pin)]
+    assert INSTALL.lower() == f"pip install --no-deps {pin}"
+    assert not {"minatar", "matplotlib", "seaborn"} & (set(read_lock(CPU)) | set(read_lock(CUDA)))
 
 
 @pytest.mark.parametrize("name", EXTRAS)

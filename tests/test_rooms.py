@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "suite": (
-        *("errors rng durable durations", "monitor", "contracts", "tasks", "records"),
+        *("children errors rng durable durations", "monitor", "contracts", "tasks", "records"),
         *("experience", "learning", "running", "checks", "cli"),
     ),
     "leaderboard": ("statistics", "bundles", "store", "board", "studies", "site", "cli"),

@@ -9,6 +9,8 @@ from jax.nn.initializers import Initializer
 from suite.contracts.card import Settings
 from suite.contracts.encoder import FEATURES, Layer, record_units
 
+UNITS = (512, 512)
+"""Of an agent that asks for none: JohanSamir/revisiting_rainbow 7cd2bc6, hidden_layer 2 and neurons 512."""
 ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
 
 
@@ -34,6 +36,14 @@ class MLP(nn.Module):
             x = record_units(self, layer, ACTIVATIONS[self.activation](x))
         return x
 
+    def torso(self, observation: jax.Array) -> jax.Array:
+        """Map float32 [B, D] to the features: there is no layer after what else may enter."""
+        return self(observation)
+
+    def final(self, flat: jax.Array) -> jax.Array:
+        """Map the features, changed or not, to themselves."""
+        return flat
+
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer feeds the next one alone."""
@@ -44,7 +54,9 @@ class MLP(nn.Module):
         return tuple(f"dense{number}" for number in range(1, len(self.units) + 1))
 
 
-def make(settings: MLPSettings, *, units: tuple[int, ...], activation: str, kernel_init: Initializer) -> nn.Module:
+def make(
+    settings: MLPSettings, *, kernel_init: Initializer, units: tuple[int, ...] = UNITS, activation: str = "relu"
+) -> nn.Module:
     """Build one network from its card's settings; every kernel starts from `kernel_init`, every bias at zero.
 
     `units`: of each layer at width 1. `activation`: `relu` or `tanh`.

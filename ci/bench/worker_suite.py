@@ -319,6 +319,40 @@ def sac(game: str, lanes: str, steps: str) -> Round:
     return play
 
 
+def minatar(game: str, lanes: str, steps: str) -> Round:
+    """Whole training loop of DQN on MinAtar; see `small`."""
+    return small("minatar", f"MinAtar{game}", lanes, steps)
+
+
+def classic(game: str, lanes: str, steps: str) -> Round:
+    """Whole training loop of DQN on classic control; see `small`."""
+    return small("classic", game, lanes, steps)
+
+
+def small(task_name: str, name: str, lanes: str, steps: str) -> Round:
+    """Whole training loop of DQN; checks that it trains. Steps are those of all lanes together."""
+    count, task = int(lanes), load_task(task_name)
+    settings = (f"agent.warm_up={PREFILL}", f"agent.replay_capacity={CAPACITY}", "agent.epsilon_decay=1")
+    (resolved,) = resolve(Request(task.id, "dqn", None, ("dense",), settings))
+    programs, streams = programs_for(resolved.spec, GAMES[name]), [Streams(task.key, name, n) for n in range(count)]
+    group = group_of(task, programs, name, streams)
+    for _ in range(PREFILL + 64):
+        group.advance()
+
+    def work() -> None:
+        for _ in range(int(steps) // count):
+            group.advance()
+
+    def play() -> dict[str, Sample]:
+        before, updates = parameters(group.learners.get(0).params), group.updates
+        sample = timed(int(steps), work)
+        assert not np.array_equal(before, parameters(group.learners.get(0).params)), "the parameters stand still"
+        assert group.updates - updates == int(steps) // count // 4
+        return {f"{LABEL} x{count}": sample}
+
+    return play
+
+
 def fused(game: str, updates: str, steps: str, width: str = "1") -> Round:
     """Updates of SAC alone, several in one call: what is left of a step when nothing is acted, drawn or recorded."""
     (resolved,) = resolve(Request("mujoco", "sac", width=int(width)))
@@ -378,6 +412,8 @@ if __name__ == "__main__":
             "refresh": refresh,
             "sac": sac,
             "fused": fused,
+            "minatar": minatar,
+            "classic": classic,
         },
         ("jax", "jaxlib", "flax", "ale-py", "gymnasium", "numpy"),
     )

@@ -13,6 +13,9 @@ from leaderboard.store.rows import StoredConfiguration
 from suite.contracts import registry
 from suite.contracts.card import Value
 
+DEPARTURES_SHOWN = 6
+"""How many departures a label lists: it stands on every page of its task."""
+
 _SHORT = {"impala": "Impala", "mlp": "MLP"}
 
 
@@ -82,6 +85,8 @@ def _label(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
         parts.append(item.method.replace("_", " "))
     label = " \N{MIDDLE DOT} ".join(parts)
     shown = [f"{d.path.rpartition('.')[2]} {_toml(d.value)}" for d in departures if d.path != "network.width"]
+    if len(shown) > DEPARTURES_SHOWN:
+        shown[DEPARTURES_SHOWN:] = [f"{len(shown) - DEPARTURES_SHOWN} more"]
     return f"{label} ({', '.join(shown)})" if shown else label
 
 

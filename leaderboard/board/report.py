@@ -17,7 +17,16 @@ from leaderboard.store.snapshot import Snapshot
 from suite import __version__
 from suite.contracts.card import Value
 from suite.errors import BadData
-from suite.tasks import GAMES, MujocoEnvironment, Task, human_normalized, load_task, task_names
+from suite.tasks import (
+    GAMES,
+    ClassicEnvironment,
+    MinAtarEnvironment,
+    MujocoEnvironment,
+    Task,
+    human_normalized,
+    load_task,
+    task_names,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +163,7 @@ def task_page(data: TaskData) -> TaskPage:
         entries_here=len(here),
         entries_published=len(held) - len(here),
         runs_here=sum(run.finished and run.config_id in here for run in runs),
+        reference=GAMES[task.games[0]].reference,
     )
 
 
@@ -174,6 +184,10 @@ def _scored(task: Task) -> str:
 
 def protocol(task: Task) -> str:
     """Return the protocol in a paragraph: all that a number on the page depends on."""
+    if isinstance(task.environment, ClassicEnvironment):
+        return _classic_protocol(task)
+    if isinstance(task.environment, MinAtarEnvironment):
+        return _minatar_protocol(task)
     return _continuous_protocol(task) if isinstance(task.environment, MujocoEnvironment) else _atari_protocol(task)
 
 
@@ -213,6 +227,30 @@ def _continuous_protocol(task: Task) -> str:
         f"{options.max_episode_steps:,} steps, which is no terminal for learning. The score of a run is the mean raw "
         f"return of {_scored(task)}. Returns of different environments have no common scale, so that there is no "
         "aggregate and no rank: look at each environment."
+    )
+
+
+def _classic_protocol(task: Task) -> str:
+    options = task.classic
+    caps = ", ".join(f"{options.names[name]} {options.max_episode_steps[name]}" for name in task.games)
+    return (
+        f"Each run is one agent in one environment of Gymnasium's classic control with one seed for "
+        f"{task.budget.length:,} environment steps. Episodes end with the environment's own condition or at a cap, "
+        f"which is no terminal for learning, in steps: {caps}. Observations are scaled to [-1, 1]. The score of a run "
+        f"is the mean raw return of {_scored(task)}, normalized so that 0 is the random policy and 1 the return from "
+        "which Gymnasium calls the environment solved."
+    )
+
+
+def _minatar_protocol(task: Task) -> str:
+    options = task.minatar
+    ramping = "games become harder as they go on" if options.difficulty_ramping else "no game becomes harder"
+    return (
+        f"Each run is one agent on one game of MinAtar with one seed for {task.budget.length:,} environment steps. At "
+        f"every step the last action is repeated with probability {options.sticky_action_probability:g}, all six "
+        f"actions are offered, and {ramping}. The score of a run is the mean raw return of {_scored(task)}. "
+        "What is to be 1 on a common scale is this suite's dense DQN: until it has been run, there is no aggregate and "
+        "no rank."
     )
 
 

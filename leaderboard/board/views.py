@@ -196,6 +196,14 @@ class Unfinished:
     attempt: int
 
 
+TOPS = {
+    "human": "a professional human tester",
+    "dense DQN": "this suite's dense DQN",
+    "threshold": "the return from which Gymnasium calls an environment solved",
+}
+"""A game's reference -> what a normalized score of 1 is."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskPage:
     """A task's page; `unit` is what its budgets count.
@@ -221,6 +229,17 @@ class TaskPage:
     entries_here: int
     entries_published: int
     runs_here: int
+    reference: str = "human"
+
+    @property
+    def scale(self) -> str:
+        """What its normalized scores are called."""
+        return "human-normalized" if self.reference == "human" else "normalized"
+
+    @property
+    def top(self) -> str:
+        """What a normalized score of 1 is."""
+        return TOPS[self.reference]
 
     @property
     def games_word(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from suite import children
 from suite.learning import device
 
 Given = ParamSpec("Given")
@@ -54,4 +55,4 @@ def _pays(seconds: float) -> bool:
 
 @functools.cache
 def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(processors(), multiprocessing.get_context("spawn"))
+    return children.pool(processors())

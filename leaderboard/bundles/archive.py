@@ -19,7 +19,7 @@ from leaderboard.bundles.findings import Rejected, shown
 PACKED_BYTES = 20_000_000
 ENTRIES = 1024
 ENTRY_BYTES = 8 * 2**20
-ALL_BYTES = 512 * 2**20
+ALL_BYTES = 192 * 2**20
 RATIO, SMALL_BYTES = 200, 65_536
 
 NAME = re.compile(
@@ -131,7 +131,7 @@ def _entry(content: bytes, at: int, end: int, expected: int, limit: int) -> tupl
     if at + _CENTRAL.size > end or content[at : at + 4] != b"PK\1\2":
         raise Rejected("archive.count", "bundle", "its directory ends before its entries do")
     fields = _CENTRAL.unpack_from(content, at)
-    _, made_by, needed, flags, method, time, date, crc, packed, size, name_length, extra, comment, disk = fields[:14]
+    _, _, needed, flags, method, time, date, crc, packed, size, name_length, extra, comment, disk = fields[:14]
     attributes, start = fields[15:]
     raw = content[at + _CENTRAL.size : at + _CENTRAL.size + name_length]
     name = _name(raw)
@@ -140,7 +140,7 @@ def _entry(content: bytes, at: int, end: int, expected: int, limit: int) -> tupl
     if 0xFFFFFFFF in (packed, size, start):
         raise Rejected("archive.features", name, "it is a zip64 entry")
     mode = attributes >> 16
-    if (made_by >> 8 == 3 and mode and not stat.S_ISREG(mode)) or attributes & 0x10 or mode & 0o7111:
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG) or attributes & 0x10 or mode & 0o7111:
         raise Rejected("archive.type", name, "it is no plain file: a link, a directory, a device or a program")
     _check_size(name, method, packed, size)
     local = (b"PK\3\4", needed, flags, method, time, date, crc, packed, size, name_length, 0)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from leaderboard.bundles.findings import Rejected
 from leaderboard.bundles.schema import Attest, Flag, field_error
 from leaderboard.bundles.strict import TOML_BYTES, parse_toml
+from suite.records.record import open_regular
 
 __all__ = ["Attest", "Flag", "read_attest"]
 
@@ -17,7 +18,7 @@ __all__ = ["Attest", "Flag", "read_attest"]
 def read_attest(path: Path) -> Attest:
     """Read an attest.toml; Rejected (a BadData) names the field that is wrong."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(TOML_BYTES + 1)
     except OSError as error:
         raise Rejected("files.missing", path.name, f"it cannot be read: {error.strerror}") from error

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from leaderboard.bundles import limits
 from leaderboard.bundles.archive import Archive, open_archive
 from leaderboard.bundles.convert import convert_manifest, convert_submission, convert_versioned, version_of
 from leaderboard.bundles.findings import Rejected
@@ -37,6 +38,8 @@ class Bundle:
         self._archive = archive
         if missing := [name for name in REQUIRED if name not in archive.names]:
             raise Rejected("files.missing", missing[0], "every bundle has this file")
+        limits.check_sizes({name: archive.size(name) for name in archive.names})
+        self._values: dict[str, int] = {}
         manifest = parse_json(archive.read("manifest.json"), "manifest.json")
         self.version = version_of(manifest)
         self.manifest: Manifest = _strict(Manifest, convert_manifest(manifest, self.version), "manifest.json")
@@ -55,7 +58,7 @@ class Bundle:
     @cached_property
     def environment(self) -> EnvironmentLock:
         """What the runs were run with, as environment.json says."""
-        content = parse_json(self.read("environment.json"), "environment.json")
+        content = self._parsed("environment.json")
         check_text(content, "environment.json")
         return _strict(
             EnvironmentLock, convert_versioned(content, self.version, "environment.json"), "environment.json"
@@ -75,7 +78,8 @@ class Bundle:
         for name in self._archive.names:
             if not name.startswith("cards/"):
                 continue
-            content = parse_json(self.read(name), name)
+            content = self._parsed(name)
+            limits.check_card(content, name)
             check_text(content, name)
             card = _strict(Card, content, name)
             kind = name.removeprefix("cards/").partition("-")[0]
@@ -96,8 +100,15 @@ class Bundle:
 
     def run(self, name: str) -> BundledRun:
         """Return one run by the name of its document."""
-        content = convert_versioned(parse_json(self.read(name), name), self.version, name)
+        content = convert_versioned(self._parsed(name), self.version, name)
         return from_document(content, name)
+
+    def _parsed(self, name: str) -> Any:
+        """Return a JSON document; limits.Exceeded if all of them together, this one included, hold too much."""
+        content = self.read(name)
+        self._values[name] = content.count(b",")
+        limits.check_values(self._values.values())
+        return parse_json(content, name)
 
     def _listed(self) -> dict[str, ManifestFile]:
         listed = {file.path: file for file in self.manifest.files}

@@ -11,22 +11,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from leaderboard.bundles import run_checks, set_checks
+from leaderboard.bundles import limits, run_checks, set_checks
 from leaderboard.bundles.archive import Archive
 from leaderboard.bundles.bundle import Bundle, open_bundle
 from leaderboard.bundles.curves import Curve, parquet_version, same_table, write_curves
-from leaderboard.bundles.environment import lock
+from leaderboard.bundles.environment import Environments
 from leaderboard.bundles.findings import SEVERITIES, Finding, Rejected, Severity, finding, shown
 from leaderboard.bundles.levels import CheckLevel
 from leaderboard.bundles.runs import BundledRun, document_name
 from leaderboard.bundles.schema import VERSION, ManifestRun
 from leaderboard.bundles.set_checks import RunFacts
-from leaderboard.bundles.submission_checks import check_submission
+from leaderboard.bundles.submission_checks import check_commit, check_names, check_submission
+from suite.checks import reach
+from suite.contracts.registry import Kind
 from suite.errors import BadData
 from suite.records import claims
 from suite.records.claims import Checked
 from suite.records.judged_cell import Cards
-from suite.records.record import FINISHED, Attempt
+from suite.records.record import FINISHED
 from suite.tasks import Task, load_task, task_names
 from suite.tasks.specification import components
 
@@ -97,7 +99,7 @@ class _Progress(Generic[KeptT]):
     bundle: Bundle | None = None
     findings: list[Finding] = field(default_factory=list)
     facts: list[RunFacts] = field(default_factory=list)
-    attempts: list[Attempt] = field(default_factory=list)
+    environments: Environments = field(default_factory=Environments)
     replayed: list[str] = field(default_factory=list)
     kept: list[KeptT] = field(default_factory=list)
 
@@ -143,36 +145,47 @@ def examine(path: Path, content: bytes, sha256: str, keep: Callable[[Checked], K
 
 
 def _examine(read: Callable[[], Bundle], name: str, done: _Progress[KeptT]) -> None:
-    with _answering(done, name):
-        done.bundle = read()
-        _check(done.bundle, done)
+    try:
+        with _answering(done, name):
+            done.bundle = read()
+            _check(done.bundle, done)
+    except limits.Exceeded as error:
+        done.findings[:] = [error.finding]
+        done.facts.clear()
+        done.kept.clear()
 
 
 def _check(bundle: Bundle, done: _Progress[KeptT]) -> None:
     if bundle.version != VERSION:
         done.findings.append(finding("schema.converted", "bundle", f"it has schema {bundle.version}"))
     done.findings += check_submission(bundle.submission)
-    unused = set(bundle.cards)
+    used: set[tuple[Kind, str]] = set()
     for name in bundle.run_names:
         with _answering(done, name):
-            unused -= _check_one(bundle, name, done)
+            used |= _check_one(bundle, name, done)
+    done.findings += check_names(used)
     if not bundle.run_names:
         done.findings.append(finding("runs.none", "bundle", "there is no run in it"))
     elif len(done.facts) == len(bundle.run_names):
-        if unused:
+        if unused := bundle.cards.keys() - used:
             kind, card = min(unused)
             done.findings.append(finding("cards.missing", "cards", f"{kind} {card} is used by no run"))
         _check_together(bundle, done)
 
 
-def _check_one(bundle: Bundle, name: str, done: _Progress[KeptT]) -> set[tuple[str, str]]:
+def _check_one(bundle: Bundle, name: str, done: _Progress[KeptT]) -> set[tuple[Kind, str]]:
     """Check one run and return its components; only what is to be kept of it is, so that memory holds one at a time."""
     run = bundle.run(name)
     task = _task(run, bundle.manifest.task, name)
     checked = _checked(run, name)
     done.findings += _check_run(run, task, bundle.cards, name)
+    done.findings += check_commit(bundle.submission, run.provenance.attempts, name)
+    if not done.failed:  # another process, which nothing that is wrong anyway shall cost
+        found = reach.of_unreached(run, reach.expected_apart(run))
+        done.findings += (finding(one.code, name, one.message) for one in found)
     done.facts.append(_facts(checked, task, name))
-    done.attempts += run.provenance.attempts
+    done.environments.add(run.provenance.attempts)
+    limits.check_findings(len(done.findings))
     if not done.failed:
         done.kept.append(done.keep(checked))
     return {(kind, part.id) for kind, part in components(run.cell.spec)}
@@ -256,7 +269,7 @@ def _check_together(bundle: Bundle, done: _Progress[KeptT]) -> None:
     done.findings += set_checks.check_copies(done.facts)
     done.findings += set_checks.check_environments(done.facts)
     done.findings += _check_manifest(bundle, done.facts)
-    expected = {**lock(done.attempts), "schema_version": VERSION}
+    expected = {**done.environments.document(), "schema_version": VERSION}
     if json.loads(bundle.environment.model_dump_json()) != expected:
         done.findings.append(finding("environment.lock", "environment.json", "it differs from the runs' provenance"))
     if not done.failed:  # another process, which nothing that is wrong anyway shall cost
@@ -285,9 +298,11 @@ def _check_curves(bundle: Bundle, facts: list[RunFacts]) -> Iterator[Finding]:
 
 @contextmanager
 def _answering(done: _Progress[KeptT], where: str) -> Iterator[None]:
-    """Turn whatever is raised into a finding."""
+    """Turn whatever is raised into a finding; only what goes beyond a limit ends the check."""
     try:
         yield
+    except limits.Exceeded:
+        raise
     except Rejected as error:
         done.findings.append(error.finding)
     except BadData as error:

@@ -6,7 +6,11 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from suite.children import run_module
 from suite.records.claims import IterationMean
+
+PARQUET_BYTES = 96 * 2**20
+"""How much more memory than its imports need reading a Parquet file from outside may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +56,12 @@ def write_curves(curves: Iterable[Curve]) -> bytes:
 def same_table(claimed: bytes, expected: bytes) -> bool:
     """Return whether two Parquet files hold equal tables, the first from outside: read in a process with limits."""
     import subprocess
-    import sys
 
     if len(claimed) > 2 * len(expected) + 65_536 or claimed[:4] != b"PAR1" or claimed[-4:] != b"PAR1":
         return False
     size = len(claimed).to_bytes(8, "little")
     try:
-        done = subprocess.run(  # noqa: S603 - ourselves, with bytes on standard input
-            [sys.executable, "-I", "-m", __name__],
-            input=size + claimed + expected,
-            capture_output=True,
-            timeout=30,
-            check=False,
-        )
+        done = run_module(__name__, data=size + claimed + expected, seconds=30)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and done.stdout == b"same"
@@ -74,12 +71,16 @@ def _compare() -> None:
     """Read both tables of standard input, with little memory and time, and say if they are the same."""
     import resource
     import sys
+    from pathlib import Path
 
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    pa.set_memory_pool(pa.system_memory_pool())  # others reserve more than they use
     content = sys.stdin.buffer.read()
+    mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
-    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + PARQUET_BYTES,) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     size = 8 + int.from_bytes(content[:8], "little")
     expected = pq.read_table(io.BytesIO(content[size:]), use_threads=False)

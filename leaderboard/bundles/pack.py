@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import suite
+from leaderboard.bundles import limits
 from leaderboard.bundles.archive import ALL_BYTES, ENTRIES, ENTRY_BYTES, PACKED_BYTES, Archive
 from leaderboard.bundles.bundle import Bundle
 from leaderboard.bundles.curves import Curve, parquet_version, write_curves
@@ -144,6 +145,7 @@ def _files(
         if name in files:
             raise UsageError(f"{path} is a cell that is there twice.", "Name every run once.")
         claims[name], curves[name] = claim_of(run, name)
+        limits.check_run({part: getattr(run, part).model_dump(mode="json") for part in limits.PARTS}, str(path))
         files[name] = _bounded(to_document(run, with_actions=with_actions), run)
         if sum(map(len, files.values())) > ALL_BYTES // 2:
             raise _TooLarge(f"{len(directories)} runs are too large for a bundle.", "Pack fewer, with partial = true.")
@@ -154,6 +156,7 @@ def _files(
     files |= cards
     files["curves.parquet"] = write_curves(curve for _, curve in sorted(curves.items()))
     files["environment.json"] = document(lock(attempts))
+    limits.check_values(content.count(b",") for name, content in files.items() if name.endswith(".json"))
     if len(files) + 1 > ENTRIES:
         raise UsageError(f"{len(directories)} runs are more than a bundle holds.", "Pack fewer, with partial = true.")
     manifest = manifest_of(files, key, [claim for _, claim in sorted(claims.items())])

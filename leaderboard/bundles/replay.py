@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from leaderboard.bundles.bundle import Bundle
 from leaderboard.bundles.findings import Finding, finding
 from leaderboard.bundles.runs import BundledRun
+from suite.children import run_module
 
 SECONDS = 6 * 3600
 """How long all replays together may take."""
@@ -72,15 +72,10 @@ def _write(run: BundledRun, path: Path) -> None:
 def _verify(folder: Path) -> tuple[dict[str, list[str]], str]:
     """Return what `suite verify` says of each run that it got to, and its last words on standard error."""
     try:
-        done = subprocess.run(  # noqa: S603 - ourselves, with a path of ours
-            [sys.executable, "-m", "suite", "verify", str(folder), "--json"],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        done = run_module("suite", ["verify", str(folder), "--json"], seconds=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return {}, type(error).__name__
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    words = next((line for line in done.stderr.splitlines() if line.startswith(("Error", "Unexpected"))), "no answer")
+    said = done.stderr.decode("utf-8", "replace").splitlines()
+    words = next((line for line in said if line.startswith(("Error", "Unexpected"))), "no answer")
     return {answer["path"]: list(answer["mismatches"]) for answer in answers}, words

@@ -22,12 +22,12 @@ USUAL = 30_000
 
 
 def check_cards(run: Run, cards: Cards, where: str) -> Iterator[Finding]:
-    """Yield a finding for a component of a known name that was another then, and whose card is not there."""
+    """Yield a finding for a component whose card is neither here nor in the bundle."""
     for kind, part in components(run.cell.spec):
         known = registry.card(kind, part.id) if part.id in registry.registered(kind) else None
-        if known is not None and known.digest != part.card and (kind, part.id) not in cards:
-            text = f"the {kind} {part.id} had another card than it has here, and it is not in the bundle"
-            yield finding("cards.missing", where, text)
+        if (known is None or known.digest != part.card) and (kind, part.id) not in cards:
+            what = "is unknown here" if known is None else "had another card than it has here"
+            yield finding("cards.missing", where, f"the {kind} {part.id} {what}, and its card is not in the bundle")
 
 
 def check_versions(attempt: Attempt, where: str) -> Iterator[Finding]:

@@ -39,7 +39,8 @@ class RunFacts:
 def check_grid(runs: Sequence[RunFacts], task: Task, *, partial: bool) -> Iterator[Finding]:
     """Yield findings about games and seeds that are missing, by configuration.
 
-    Default seeds are wanted; who has more of them, has them all up to the greatest, so that none was chosen.
+    Default seeds are wanted. More of them come in whole blocks, each of as many as the task has by default, all from
+    the first on: none was chosen, and nobody stopped where it was best.
     """
     by_config: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for run in runs:
@@ -50,9 +51,13 @@ def check_grid(runs: Sequence[RunFacts], task: Task, *, partial: bool) -> Iterat
         if absent:
             found.append(("games.missing", f"no run of {', '.join(absent)}"))
         for game, seeds in sorted(games.items()):
-            wanted = {*task.default_seeds, *range(max(seeds) if max(seeds) not in task.default_seeds else 0)}
-            missing = sorted(wanted - seeds)
-            if any(seed < max(seeds) for seed in missing):
+            block = len(task.default_seeds)
+            further = range(block, -(-(max(seeds) + 1) // block) * block)
+            missing = sorted({*task.default_seeds, *further} - seeds)
+            if set(further) - seeds:
+                left = f"{_seeds(missing)} left out, submitted: {_list(sorted(seeds))}"
+                yield finding("seeds.chosen", config[:8], f"{game}: {left}")
+            elif any(seed < max(seeds) for seed in missing):
                 found.append(("seeds.chosen", f"{game}: {_seeds(missing)} left out, submitted: {_list(sorted(seeds))}"))
             elif missing:
                 found.append(("seeds.missing", f"{game}: no run of {_seeds(missing)}"))

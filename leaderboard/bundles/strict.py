@@ -22,6 +22,7 @@ VALUES = 520_000
 DIGITS = 40
 TOML_BYTES, TOML_LINES, TOML_LINE = 65_536, 2_000, 4_000
 TEXT_CHARACTERS = 4_000
+ODD_CHARACTERS = 65_536
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)  # one without end takes all: no second attempt
 _BRACKET = re.compile(rb"[\[\]{}]")
@@ -81,9 +82,11 @@ def parse_toml(content: bytes, where: str) -> dict[str, Any]:
 def check_text(value: Any, where: str, limit: int = TEXT_CHARACTERS) -> None:
     """Raise Rejected unless all text in a JSON value is of visible characters, composed, and at most `limit` of them.
 
-    Also of depth and of numbers; no recursion, so that depth does no harm. Line breaks are allowed in no text.
+    Also of depth and of numbers; no recursion, so that depth does no harm. Line breaks are allowed in no text. Texts
+    that are not plain ASCII take long to be looked at: they have at most ODD_CHARACTERS together.
     """
     left: list[tuple[Any, int]] = [([value], 0)]
+    odd = 0
     while left:
         part, depth = left.pop()
         if depth > DEPTH:
@@ -92,6 +95,9 @@ def check_text(value: Any, where: str, limit: int = TEXT_CHARACTERS) -> None:
             if isinstance(item, dict | list):
                 left.append((item, depth + 1))
             elif isinstance(item, str):
+                odd += 0 if item.isascii() else len(item)
+                if odd > ODD_CHARACTERS:
+                    raise Rejected("text.characters", where, f"its texts have more than {ODD_CHARACTERS:,} characters")
                 _check_string(item, where, limit)
             elif isinstance(item, float) and not math.isfinite(item):
                 raise Rejected("json.number", where, f"{item} is not finite")

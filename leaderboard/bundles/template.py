@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from leaderboard.bundles.strict import TOML_BYTES
 from suite.durable import replace_file
 from suite.errors import UsageError
+from suite.records.record import open_regular
 
 TEMPLATE = """\
 # Who submits what. Fill in every field that says FILL IN; `suite submit check` says what is still wrong.
@@ -56,7 +58,8 @@ def read_submission(toml: Path | None, out: Path) -> bytes:
         replace_file(path, TEMPLATE.removesuffix("\n"))
         raise UsageError(f"There was no submission.toml: {path} is a template now.", "Fill it in and pack again.")
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read(TOML_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.", "Name it with --toml.") from error
     left = [

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from leaderboard.cli.options import database_option
+from suite.errors import one_line
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -138,4 +139,4 @@ def _counted(counts: dict[str, int]) -> str:
 
 
 def _progress(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(one_line(line), err=True)

@@ -1,18 +1,26 @@
-"""A folder of made files that is replaced as a whole, and only if it is known to be ours."""
+"""A folder of made files that is brought up to date where it lies, and only if it is known to be ours."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from suite.errors import UsageError
 
+STAGING = ".pruned-rl-suite-new-"
+"""How the name of the folder begins, inside the one that is written, that holds new files until all are there."""
+
+KEPT = frozenset({"CNAME"})
+"""What stays beside hidden files and folders: a host of pages keeps its own things at the top."""
+
 
 def check_target(out: Path, marker: str, what: str) -> None:
     """Raise UsageError unless `out` is missing, empty, or `what` (`a site`) of ours, which holds the file `marker`."""
-    if out.is_dir() and (not any(out.iterdir()) or (out / marker).is_file()):
+    if out.is_dir() and ((out / marker).is_file() or all(path.name.startswith(STAGING) for path in out.iterdir())):
         return
     if out.exists() or out.is_symlink():
         raise UsageError(
@@ -21,22 +29,60 @@ def check_target(out: Path, marker: str, what: str) -> None:
 
 
 def write(files: Mapping[str, bytes], out: Path) -> None:
-    """Write all files beside `out`, then put them in its place; what was there stays until that moment."""
-    out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    old = fresh.with_name(f"{fresh.name}.old")
+    """Write all files into a folder of their own in `out`, then put each in its place, and remove what is left over.
+
+    There is no moment without a site: a page is the old or the new one. A link to a folder stays one; hidden files and
+    folders (`.git`) and KEPT stay. What a kill leaves is removed by the next call.
+    """
+    out = Path(os.path.realpath(out))
+    fresh = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    for left in out.glob(f"{STAGING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=out))
     try:
-        for name, content in sorted(files.items()):
-            file = fresh / name
+        for name, content in files.items():
+            file = staging / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        fresh.chmod(0o755)
-        if out.exists():
-            out.rename(old)
-        fresh.rename(out)
+        for name in sorted(files, key=_order):
+            _put(staging / name, out, name)
     finally:
-        if old.exists() and not out.exists():
-            old.rename(out)
-        for left in (fresh, old):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
+        if fresh:
+            with contextlib.suppress(OSError):  # unless there is something in it
+                out.rmdir()
+    _clear(out, "", files.keys())
+
+
+def _order(name: str) -> tuple[int, str]:
+    """Return what sorts the mark of a folder first, pages that lead to others last."""
+    return 0 if name.startswith(".") else 2 if name.endswith("index.html") else 1, name
+
+
+def _put(file: Path, out: Path, name: str) -> None:
+    """Put a file in its place; what is no folder there and must be one gives way, and the other way round."""
+    folder = out
+    for part in Path(name).parent.parts:
+        folder = folder / part
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
+        folder.mkdir(exist_ok=True)
+    place = out / name
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    file.replace(place)
+
+
+def _clear(folder: Path, below: str, names: Collection[str]) -> None:
+    """Remove what is none of the files of these names, and folders that are empty then."""
+    for path in folder.iterdir():
+        name = f"{below}{path.name}"
+        if name in names or (not below and (path.name.startswith(".") or path.name in KEPT)):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            _clear(path, f"{name}/", names)
+            with contextlib.suppress(OSError):  # it holds some of them
+                path.rmdir()
+        else:
+            path.unlink()

@@ -98,7 +98,7 @@ RUNS = (
 
 def standings(task: TaskPage, board: Board) -> Table:
     """Return a board for machines, a row for each entry in its order."""
-    what = "interquartile mean of human-normalized scores, 95 % intervals over seeds, and " if task.aggregated else ""
+    what = f"interquartile mean of {task.scale} scores, 95 % intervals over seeds, and " if task.aggregated else ""
     caption = f"{task.title}: {what}costs.{budget(task, board)}"
     return Table(f"{task.name}-standings", caption, STANDINGS, tuple(_standing(row) for row in board.standings))
 
@@ -128,7 +128,7 @@ def paper(task: TaskPage, board: Board) -> Table:
         for row in rows
     )
     bold = frozenset((i, 2) for i, row in enumerate(rows) if row.ranking is not None and row.ranking.best)
-    caption = f"{task.title}: interquartile mean of human-normalized scores with 95 % intervals over seeds."
+    caption = f"{task.title}: interquartile mean of {task.scale} scores with 95 % intervals over seeds."
     return Table(f"{task.name}-standings", f"{caption}{budget(task, board)}", PAPER, cells, bold)
 
 
@@ -183,7 +183,7 @@ def curves(task: TaskPage, found: Sequence[Curve]) -> Table:
         for one in found
         for at in one.points
     )
-    caption = f"{task.title}: interquartile mean of human-normalized returns against {task.unit}."
+    caption = f"{task.title}: interquartile mean of {task.scale} returns against {task.unit}."
     return Table(f"{task.name}-curves", caption, columns, tuple(rows))
 
 

@@ -50,8 +50,8 @@ class Submitted:
 
 
 def prepared(run: record.Run) -> NewRun:
-    """Return the run of a run directory, checked and ready to be stored; BadData if a claim of it does not hold."""
-    return new_run(claims.check(run, record.effective_state(run.path, run.status)), own=True)
+    """Return the run of a run directory, judged and ready to be stored; BadData if it says what cannot be."""
+    return new_run(claims.judged(run, record.effective_state(run.path, run.status)), own=True)
 
 
 class ResultStore:

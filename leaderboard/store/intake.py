@@ -103,7 +103,9 @@ def new_submission(
     attestation: models.Attestation | None = None,
 ) -> NewSubmission:
     """Return the rows that a bundle and its runs become whose check has this outcome."""
-    report = {"level": level, "findings": [asdict(item) for item in findings]}
+    from leaderboard.bundles.check import FINDINGS
+
+    report = {"level": level, "findings": [asdict(item) for item in findings[:FINDINGS]]}
     last = max((new.row.ended_at for new in runs), default="")
     return NewSubmission(_row(bundle, slug, report, last), runs, attestation)
 

@@ -27,6 +27,12 @@ from leaderboard.store.rows import (
 )
 from suite.records.record import FINISHED
 
+SHOWN = (
+    *("attempt", "state", "frames", "score", "scored_episodes", "parameters", "active_parameters", "sparsity"),
+    *("updates", "wall_seconds", "departures", "provenance", "started_at", "ended_at"),
+)
+"""Columns of a run that pages show: the hash of the content covers them, though they follow from the run's digest."""
+
 Reader = Callable[[], AbstractContextManager[Connection]]
 
 
@@ -168,7 +174,10 @@ class Snapshot:
         for _, item in sorted(self._configurations.items()):
             total.update(repr(item).encode())
         for line in sorted(
-            (*_key(row), bool(row.current), row.digest, bool(row.own), sorted(self._recordings[row.id].items()))
+            (
+                *(*_key(row), bool(row.current), row.digest, bool(row.own), sorted(self._recordings[row.id].items())),
+                *(tuple(getattr(row, name) for name in SHOWN), self._means.get(row.id, ())),
+            )
             for row in self._rows
         ):
             total.update(repr(line).encode())

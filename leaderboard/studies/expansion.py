@@ -35,7 +35,7 @@ class Point:
     needs: tuple[str, ...] = ()
     stage: int = 0
 
-    @property
+    @cached_property
     def config_id(self) -> str:
         """Its identity: studies with the same configuration share its cells."""
         return self.resolved.spec.config_id

@@ -14,11 +14,11 @@ from leaderboard.statistics.curves import complete_points
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.power import student_quantile
 from leaderboard.store.rows import StoredConfiguration
-from leaderboard.studies.evidence import Evidence, scored_games, scores_of
+from leaderboard.studies.evidence import Evidence, aggregated, scored_games, scores_of
 from leaderboard.studies.expansion import Expanded, Point
 from leaderboard.studies.schedule import SCHEDULES, curve
 from suite.contracts.card import written
-from suite.tasks import human_normalized
+from suite.tasks import GAMES, human_normalized
 
 RETURNS = "returns"
 """The series of a picture of diagnostics that is no diagnostic: the mean return of an iteration."""
@@ -71,17 +71,22 @@ def figure_of(expanded: Expanded, evidence: Evidence) -> Figure:
     study, unit = expanded.study, expanded.task.unit
     done = sum(len(evidence.of(expanded, point)) for point in expanded.configurations.values())
     cells = len(expanded.configurations) * len(expanded.games) * len(expanded.seeds)
-    kind = study.picture.kind
+    kind: str = study.picture.kind
+    if kind in ("final", "curves") and not aggregated(expanded):
+        kind = f"{kind} by game"
     rows: tuple[Row, ...] = ()
     matrices: tuple[Matrix, ...] = ()
-    x_title, y_title = unit, "IQM, human-normalized"
+    human = all(GAMES[name].reference == "human" for name in expanded.games)
+    x_title, y_title = unit, "IQM, human-normalized" if human else "IQM, normalized"
     if kind == "schedule":
         rows, y_title = tuple(_schedule()), "share of weights that are zero"
     elif kind == "final":
         rows, x_title = tuple(_final(expanded, evidence)), _axis(study.picture.x)
     elif kind == "curves":
         rows = tuple(_curves(expanded, evidence))
-    elif kind == "games":
+    elif kind == "final by game":
+        rows, x_title, y_title = tuple(_final_by_game(expanded, evidence)), _axis(study.picture.x), "mean return"
+    elif kind in ("games", "curves by game"):
         rows, y_title = tuple(_games(expanded, evidence)), "mean return"
     elif kind == "diagnostics":
         rows, y_title = tuple(_diagnostics(expanded, evidence)), ""
@@ -143,6 +148,19 @@ def _final(expanded: Expanded, evidence: Evidence) -> Iterator[Row]:
         yield from _published(expanded, evidence, item)
 
 
+def _final_by_game(expanded: Expanded, evidence: Evidence) -> Iterator[Row]:
+    """Yield mean scores of every game, where games have no common scale."""
+    picture = expanded.study.picture
+    for game in expanded.games:
+        for point in expanded.points:
+            runs = [run for run in evidence.of(expanded, point) if run.game == game]
+            values = [run.score for run in runs if run.score is not None]
+            title = ": ".join(filter(None, (game, _panel(expanded, point))))
+            name = series_name(expanded, point, (picture.x, picture.panels))
+            found = _mean(values) if values else None
+            yield _row(title, name, point, point.coordinates.get(picture.x), found, (len(runs), len(expanded.seeds)))
+
+
 def _row(panel: str, series: str, point: Point, x: object, found: Estimate | None, counts: tuple[int, int]) -> Row:
     at = float(x) if isinstance(x, int | float) and not isinstance(x, bool) else None if x is None else f"{x}"
     if found is None:
@@ -188,7 +206,8 @@ def _curves(expanded: Expanded, evidence: Evidence) -> Iterator[Row]:
 def _games(expanded: Expanded, evidence: Evidence) -> Iterator[Row]:
     for game in expanded.games:
         for point in expanded.points:
-            yield from _mean_curve(expanded, evidence, point, game, RETURNS, game)
+            title = ": ".join(filter(None, (game, _panel(expanded, point))))
+            yield from _mean_curve(expanded, evidence, point, game, RETURNS, title)
 
 
 def _diagnostics(expanded: Expanded, evidence: Evidence) -> Iterator[Row]:
@@ -203,7 +222,7 @@ def _mean_curve(
     expanded: Expanded, evidence: Evidence, point: Point, game: str, series: str, panel: str
 ) -> Iterator[Row]:
     """Yield the mean of a quantity over the runs of a game, with Student's interval where there are several."""
-    name = series_name(expanded, point)
+    name = series_name(expanded, point, (expanded.study.picture.panels,))
     lines: list[dict[int, float]] = []
     runs = [run for run in evidence.of(expanded, point) if run.game == game]
     for run in runs:

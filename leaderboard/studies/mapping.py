@@ -112,6 +112,11 @@ def _arm(arm: Arm, rung: Rung, tasks: tuple[Task, Task]) -> Iterator[Arm]:
         raise UsageError(f"{' and '.join(arm.agents)} cannot be run there: its card is for other tasks.")
     if not fits(registry.card("method", arm.method), tasks[1]):
         raise UsageError(f"the method {arm.method} cannot be run there: its card is for other tasks.")
+    known = registry.card("network", rung.networks[arm.network]).settings
+    for path in (*arm.settings, *arm.sweep):
+        kind, _, setting = path.partition(".")
+        if kind == "network" and setting not in known:
+            raise UsageError(f"{path} is no setting of the network {rung.networks[arm.network]}.")
     for name in agents:  # agents have values of their own on the rung
         yield arm.model_copy(
             update={

@@ -1,6 +1,7 @@
 """Tests of contrasts: the difference with its interval, and p for and against what is claimed of it.
 
-A test is two-sided and counts every look, as `leaderboard.statistics.pairs` does.
+A test is two-sided and counts every look, as `leaderboard.statistics.pairs` does. Where games have no common scale, and
+for diagnostics, what is compared are shares of each game's mean over the sides.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from leaderboard.statistics.pairs import MARGIN, compare
 from leaderboard.statistics.power import seeds_needed, student_quantile, student_tail, unit_variances
 from leaderboard.studies.contrasts import Contrast
 from leaderboard.studies.definition import Rule
-from leaderboard.studies.evidence import Evidence, scores_of
+from leaderboard.studies.evidence import Evidence, aggregated, scores_of
 from leaderboard.studies.expansion import Expanded, Point
 
 
@@ -46,7 +47,10 @@ def tested(expanded: Expanded, contrast: Contrast, evidence: Evidence) -> Tested
     sides = [{name: scores[name] for name in contrast.games if name in scores} for scores in found]
     if any(set(scores) != set(contrast.games) for scores in sides):
         return Tested(contrast.label, None, None, 1.0, 1.0)
-    return _test(contrast, _scaled(sides) if contrast.rule.series else sides, len(expanded.seeds))
+    apart = len(contrast.games) > 1 and not aggregated(expanded)
+    change = contrast.rule.rule in ("declines", "keeps")
+    scaled = bool(contrast.rule.series) or (apart and not change)
+    return _test(contrast, _scaled(sides) if scaled else sides, len(expanded.seeds))
 
 
 def _scores(expanded: Expanded, rule: Rule, evidence: Evidence, point: Point) -> Scores:
@@ -56,7 +60,9 @@ def _scores(expanded: Expanded, rule: Rule, evidence: Evidence, point: Point) ->
 
 
 def changes(evidence: Evidence, expanded: Expanded, point: Point, at: float) -> Scores:
-    """Return what each run of a point gained from a share of its budget to the end, as a share of its aggregate then.
+    """Return what each run of a point gained from a share of its budget to the end, as a share of what it had then.
+
+    That is the aggregate; where games have no common scale, it is each game's mean.
 
     The same runs stand on both sides, so that their own differences are what varies.
     """
@@ -67,12 +73,13 @@ def changes(evidence: Evidence, expanded: Expanded, point: Point, at: float) -> 
     }
     if not both:
         return {}
-    whole = abs(iqm(before))
-    return {name: values / whole for name, values in both.items()} if whole > 0 else {}
+    one = abs(iqm(before))
+    whole = {name: one if aggregated(expanded) else float(np.mean(np.abs(before[name]))) for name in both}
+    return {name: values / whole[name] for name, values in both.items()} if all(whole.values()) else {}
 
 
 def _scaled(sides: Sequence[Scores]) -> list[Scores]:
-    """Return measures as shares of their game's mean size, over both sides: games have scales of their own."""
+    """Return numbers as shares of their game's mean size, over all sides: games have scales of their own."""
     sizes = {name: float(np.mean(np.abs(np.concatenate([side[name] for side in sides])))) or 1.0 for name in sides[0]}
     return [{name: values / sizes[name] for name, values in side.items()} for side in sides]
 

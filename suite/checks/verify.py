@@ -12,6 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from suite.checks import reach
 from suite.errors import BadData
 from suite.experience.domains import Domain, require_environment
 from suite.experience.envs.base import Envs
@@ -92,7 +93,8 @@ def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode
 
 def _contradictions(run: Run, task: Task) -> list[str]:
     """Return in words what the record says of itself that cannot be, whatever the emulator says."""
-    found = (*inconsistencies(run, task), *of_diagnostics(run))
+    unreached = reach.of_unreached(run, reach.expected(run))
+    found = (*inconsistencies(run, task), *of_diagnostics(run), *unreached)
     return [one.message for one in found if one.grave]
 
 

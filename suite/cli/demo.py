@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+RESULTS = Path("results")
+"""Where a clone has the results that were run with this code."""
+
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where it goes.")
 def demo(out: Path) -> None:
-    """Train DQN, dense and pruned, on two Atari games for 16,000 frames each, and render the leaderboard."""
+    """Train DQN, dense and pruned, on two tasks of classic control and a moment of Atari, and render the leaderboard.
+
+    Where the folder `results` of a clone is at hand, its results stand on the same board.
+    """
     runs, database, site = out / "runs", out / "results.sqlite", out / "site"
-    click.echo("1/3 train: the task `smoke`, Nature CNN, dense and magnitude pruning, two games, two seeds", err=True)
-    _suite(
-        "run",
-        *("--task", "smoke", "--network", "nature_cnn"),
-        *("--method", "dense,magnitude_pruning", "--out", str(runs)),
-    )
-    click.echo("2/3 collect: results into SQLite, beside Dopamine's published curves", err=True)
-    _suite("leaderboard", "ingest", str(runs), "--db", str(database))
-    click.echo("3/3 render: the leaderboard", err=True)
+    _say("1/4 train: the task `classic`, 30,000 steps of CartPole and Acrobot, dense and magnitude pruning, two seeds")
+    classic = ("--task", "classic", "--games", "CartPole,Acrobot", "--seeds", "0-1", "--checkpoint-every", "30000")
+    _suite("run", *classic, "--method", "dense,magnitude_pruning", "--out", str(runs))
+    _say("2/4 emulate: the task `smoke`, 4,000 frames of Breakout, every episode then played again from its actions")
+    atari = ("--task", "smoke", "--games", "Breakout", "--seeds", "0", "--frames", "4000", "--network", "nature_cnn")
+    _suite("run", *atari, "--out", str(runs))
+    _suite("verify", *map(str, runs.glob("smoke@*")))
+    _forget_checkpoints(runs)
+    _say("3/4 collect: results into SQLite")
+    beside = [str(RESULTS)] if RESULTS.is_dir() else []
+    _suite("leaderboard", "ingest", str(runs), *beside, "--no-references", "--db", str(database))
+    _say("4/4 render: the leaderboard")
     _suite("leaderboard", "build", "--db", str(database), "--out", str(site))
     click.echo(f"Open {(site / 'index.html').resolve()}")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _forget_checkpoints(runs: Path) -> None:
+    """Delete the learners, which are most of what is left behind: every run here has ended."""
+    for directory in runs.glob("*/*/*/seed-*/checkpoints"):
+        shutil.rmtree(directory)
 
 
 def _suite(*arguments: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import click
+
+from suite.durations import duration
 
 KINDS = ("tasks", "agents", "networks", "methods")
 
@@ -16,7 +19,10 @@ KINDS = ("tasks", "agents", "networks", "methods")
 @click.option("--verbose", is_flag=True, help="All that each publishes: sources, deviations, settings.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def list_(kind: str | None, verbose: bool, as_json: bool) -> None:
-    """List tasks, agents, networks and methods; read from their cards, no plug-in code is run."""
+    """List tasks, agents, networks and methods; read from their cards, no plug-in code is run.
+
+    Tasks stand in the order of what one run of them costs.
+    """
     listing = {name: _documents(name) if verbose else _entries(name) for name in KINDS if kind in (None, name)}
     if as_json:
         click.echo(json.dumps({"schema": "suite.list/1", **listing}, indent=1))
@@ -28,7 +34,12 @@ def list_(kind: str | None, verbose: bool, as_json: bool) -> None:
     for name, entries in listing.items():
         click.echo(name)
         for entry in entries:
-            click.echo(f"  {entry['id']:<{width}}  {entry['title']}. {entry['summary']}")
+            click.echo(f"  {entry['id']:<{width}}  {entry['title']}. {entry['summary']}{_cost(entry)}")
+
+
+def _cost(entry: dict[str, Any]) -> str:
+    hours = entry.get("core_hours")
+    return f" A run: about {duration(3600 * hours)} of a CPU core." if hours else ""
 
 
 def _entries(kind: str) -> list[dict[str, Any]]:
@@ -36,10 +47,9 @@ def _entries(kind: str) -> list[dict[str, Any]]:
     from suite.tasks import load_task, task_names
 
     if kind == "tasks":
-        tasks = [load_task(name) for name in task_names()]
-        return [
-            {"id": task.id, "version": task.version, "title": task.title, "summary": task.summary} for task in tasks
-        ]
+        tasks = sorted(map(load_task, task_names()), key=lambda task: (task.core_hours or math.inf, task.id))
+        names = ("id", "version", "title", "summary", "core_hours")
+        return [{name: getattr(task, name) for name in names} for task in tasks]
     singular: registry.Kind = {"agents": "agent", "networks": "network", "methods": "method"}[kind]  # type: ignore[assignment]
     cards = [registry.card(singular, name) for name in sorted(registry.registered(singular))]
     return [{"id": card.id, "version": card.version, "title": card.title, "summary": card.summary} for card in cards]

@@ -11,7 +11,7 @@ from typing import IO, Any
 import click
 
 from suite.cli import signals
-from suite.errors import ExitCode, SuiteError
+from suite.errors import ExitCode, SuiteError, of_machine, one_line
 
 OWN_COMMANDS = {
     "run": "suite.cli.run:run",
@@ -35,9 +35,9 @@ class _Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print to standard error."""
-        click.echo(f"Error: {self.error.problem}", err=True)
+        click.echo(f"Error: {one_line(self.error.problem)}", err=True)
         if self.error.remedy:
-            click.echo(self.error.remedy, err=True)
+            click.echo(one_line(self.error.remedy), err=True)
 
 
 class _Stopped(click.ClickException):
@@ -70,12 +70,18 @@ class SuiteGroup(click.Group):
         return None
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the subcommand; a SuiteError, or Ctrl-C, becomes its message and exit code."""
+        """Run the subcommand; a SuiteError, a disk's error, or Ctrl-C, becomes its message and exit code."""
         try:
             return super().invoke(ctx)
         except SuiteError as error:
             failure = _Failure(error)
             failure.exit_code = int(error.exit_code)  # type: ignore[misc]
+            raise failure from error
+        except OSError as error:
+            if (unfit := of_machine(error)) is None:
+                raise
+            failure = _Failure(unfit)
+            failure.exit_code = int(unfit.exit_code)  # type: ignore[misc]
             raise failure from error
         except KeyboardInterrupt as error:
             raise _Stopped("") from error

@@ -80,7 +80,8 @@ def planned(
     from suite.running.memory import check_start
 
     check_start()
-    prepare(computing.threads, deterministic=computing.deterministic, precision=resolved[0].spec.precision)
+    threads = computing.threads or resolved[0].task.program_threads
+    prepare(threads, deterministic=computing.deterministic, precision=resolved[0].spec.precision)
     from suite.running.plan import make_plan  # takes a second: jax
 
     return make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data)

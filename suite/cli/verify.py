@@ -20,7 +20,7 @@ def verify(directories: tuple[Path, ...], as_json: bool) -> None:
     """
     from suite.checks.verify import Verification
     from suite.checks.verify import verify as replay
-    from suite.errors import BadData
+    from suite.errors import BadData, of_machine, one_line
     from suite.records.find import find_runs
     from suite.records.record import read_run
 
@@ -30,20 +30,25 @@ def verify(directories: tuple[Path, ...], as_json: bool) -> None:
         try:
             run = read_run(path)
             if run.status.state != "done":
-                click.echo(f"skipped     {path}: {run.status.state}", err=True)
+                click.echo(one_line(f"skipped     {path}: {run.status.state}"), err=True)
                 continue
             done = replay(run)
         except BadData as error:
             done = Verification(0, 0, (str(error),))
+        except OSError as error:
+            if (unfit := of_machine(error)) is None:
+                raise
+            done = Verification(0, 0, (str(unfit),))
         replayed += 1
         wrong += bool(done.mismatches)
         if as_json:
             click.echo(json.dumps({"schema": "suite.verify/1", "path": str(path), **asdict(done)}))
         else:
             state = "differs" if done.mismatches else "verified"
-            click.echo(f"{state:<11} {path}: {done.episodes} scored episodes, {done.frames:,} frames replayed")
+            text = f"{state:<11} {path}: {done.episodes} scored episodes, {done.frames:,} frames replayed"
+            click.echo(one_line(text))
         for mismatch in done.mismatches:
-            click.echo(f"            {mismatch}", err=True)
+            click.echo(f"            {one_line(mismatch)}", err=True)
     if not replayed:
         what = "no runs" if not paths else f"{len(paths)} runs, none of them finished"
         raise BadData(f"Nothing was verified: {what} there.", "Name a directory with finished runs.")

@@ -28,6 +28,8 @@ class Batch(NamedTuple):
     `weight`: float32 [B], the importance weight of prioritized sampling, 1 if sampling is uniform. `legal`: bool [A],
     false for actions that the game lacks, where one program serves games of several action counts.
 
+    Where observations are arrays, `s_tm1` and `s_t` are [B, ...], of their type.
+
     In continuous control `s_tm1`, `s_t` are float32 [B, D], `a_tm1` is float32 [B, A] in [-1, 1] and rewards are raw.
     `extra` is what an on-policy agent's `prepare` computed, by name, each [B, ...].
     """
@@ -98,6 +100,7 @@ class DataPlan:
     actions of the warm-up are uniform. `target_update_period` 0: no copies, the agent's `update` moves its target
     network itself. `replay` is `rollout` for on-policy agents: every `update_period` steps, which is the length of a
     trajectory, come `updates_per_period` updates from it, in passes over its rows in random order.
+    `constant_epsilon`: epsilon is `epsilon_train` from the first step on.
     """
 
     capacity: int
@@ -113,6 +116,7 @@ class DataPlan:
     replay: Literal["uniform", "prioritized", "rollout"] = "uniform"
     importance_exponent: float = 0.5
     noisy: bool = False
+    constant_epsilon: bool = False
 
     @property
     def trajectory(self) -> int:
@@ -132,6 +136,8 @@ class DataPlan:
         """Return the exploration rate at agent step `step`: 1 during warm-up, then linear to `epsilon_train`."""
         if self.noisy:
             return 0.0
+        if self.constant_epsilon:
+            return self.epsilon_train
         left = (self.epsilon_decay + self.warm_up - step) / self.epsilon_decay
         return self.epsilon_train + (1.0 - self.epsilon_train) * min(1.0, max(0.0, left))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -14,6 +15,12 @@ from suite.errors import BadData, UsageError
 
 Value = bool | int | float | str
 """A setting's value: a JSON scalar."""
+Family = Literal["atari", "offline", "continuous", "classic", "minatar"]
+"""Where a task's experience comes from: an emulator, a log of one, simulated physics, classic control, or MinAtar."""
+
+
+_WORD = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}", re.ASCII)
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
 class Settings(BaseModel):
@@ -55,6 +62,10 @@ class Setting(BaseModel):
             raise UsageError(
                 f"{path} takes {_noun(self.value)}, not {_quoted(value)}.",
                 f"The published value is {_quoted(self.value)}.",
+            )
+        if isinstance(value, str) and not _WORD.fullmatch(value):
+            raise UsageError(
+                f"{path} cannot be {value[:80]!a}.", "It is one word: at most 64 letters, digits and _ . : / + -."
             )
         if isinstance(value, str) and self.choices and value not in self.choices:
             raise UsageError(f"{path} cannot be {value!r}.", f"Choose one of: {', '.join(self.choices)}.")
@@ -104,8 +115,14 @@ class Card(BaseModel):
     deviations: tuple[str, ...] = Field(default=(), strict=False)
     claims: tuple[Literal["masks", "alone"], ...] = Field(default=(), strict=False)
     conflicts: dict[str, str] = {}
-    families: tuple[Literal["atari", "offline", "continuous"], ...] = Field(default=(), strict=False)
+    families: tuple[Family, ...] = Field(default=(), strict=False)
     settings: dict[str, Setting] = {}
+
+    @model_validator(mode="after")
+    def _names_are_plain(self) -> Self:
+        if bad := next((name for name in self.settings if not _NAME.fullmatch(name)), None):
+            raise ValueError(f"a setting cannot be called {bad[:80]!a}")
+        return self
 
     @property
     def digest(self) -> str:

@@ -1,10 +1,10 @@
-"""Observations as lanes and programs take them: stacked frames, or a vector."""
+"""Observations as lanes and programs take them: stacked frames, arrays, or a vector of a simulated body."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,12 @@ Explore = Callable[[int, float], Any]
 
 
 class Inputs(Protocol):
-    """Observations of one kind. Equal inputs share programs, so that they are compared and hashed."""
+    """Observations of one kind. Equal inputs share programs, so that they are compared and hashed.
+
+    `small`: to choose an action from one takes less time than to call a program, so that lanes act in one call.
+    """
+
+    small: ClassVar[bool] = False
 
     def blank(self) -> Observation:
         """Return an observation of zeros, as it is kept on the host."""
@@ -79,8 +84,37 @@ class Inputs(Protocol):
         ...
 
 
+class Numbered(Inputs):
+    """What observations with numbered actions have in common: one byte an action, and epsilon-greedy exploration."""
+
+    @override
+    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
+        """Epsilon-greedy."""
+        exploration = Exploration(streams)
+        return lambda step, epsilon: exploration.action(step, epsilon, actions)
+
+    @override
+    def action(self, chosen: NDArray[Any]) -> int:
+        return int(chosen)
+
+    @override
+    def recorded(self, action: Any) -> bytes:
+        """As one byte."""
+        return bytes((int(action),))
+
+    @property
+    @override
+    def action_bytes(self) -> int:
+        return 1
+
+    @override
+    def parsed(self, actions: bytes) -> NDArray[np.uint8]:
+        """As uint8 [T]."""
+        return np.frombuffer(actions, np.uint8)
+
+
 @dataclass(frozen=True)
-class Frames(Inputs):
+class Frames(Numbered):
     """Stacks of frames uint8 [stack, screen, screen], oldest first; actions are numbered."""
 
     stack: int
@@ -125,44 +159,73 @@ class Frames(Inputs):
     def batch(self, data: Windows, legal: jax.Array) -> Batch:
         """Windows [B, stack + n, screen, screen] are cut into the states at their two ends."""
         frames = jnp.asarray(data.frames)
-        return Batch(
-            s_tm1=jnp.moveaxis(frames[:, : self.stack], 1, -1),
-            a_tm1=jnp.asarray(data.a_tm1),
-            r_t=jnp.asarray(data.r_t),
-            discount_t=jnp.asarray(data.discount_t),
-            s_t=jnp.moveaxis(frames[:, -self.stack :], 1, -1),
-            weight=jnp.ones(frames.shape[0], jnp.float32) if data.weight is None else jnp.asarray(data.weight),
-            legal=jnp.asarray(legal),
-        )
+        before, after = frames[:, : self.stack], frames[:, -self.stack :]
+        return windowed(data, jnp.moveaxis(before, 1, -1), jnp.moveaxis(after, 1, -1), legal)
 
     @override
     def states(self, data: Windows) -> jax.Array | None:
         return None if data.states is None else jnp.moveaxis(jnp.asarray(data.states), 1, -1)
 
-    @override
-    def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
-        """Epsilon-greedy."""
-        exploration = Exploration(streams)
-        return lambda step, epsilon: exploration.action(step, epsilon, actions)
+
+@dataclass(frozen=True)
+class Arrays(Numbered):
+    """Arrays of one shape and type, each all that is seen of a state; actions are numbered."""
+
+    small: ClassVar[bool] = True
+    shape: tuple[int, ...]
+    dtype: str
 
     @override
-    def action(self, chosen: NDArray[Any]) -> int:
-        return int(chosen)
+    def blank(self) -> Observation:
+        return np.zeros(self.shape, self.dtype)
 
     @override
-    def recorded(self, action: Any) -> bytes:
-        """As one byte."""
-        return bytes((int(action),))
-
-    @property
-    @override
-    def action_bytes(self) -> int:
-        return 1
+    def first(self, seen: NDArray[Any]) -> Observation:
+        return seen
 
     @override
-    def parsed(self, actions: bytes) -> NDArray[np.uint8]:
-        """As uint8 [T]."""
-        return np.frombuffer(actions, np.uint8)
+    def next(self, before: Observation, seen: NDArray[Any], *, life_lost: bool) -> Observation:
+        return seen
+
+    @override
+    def newest(self, observation: Observation) -> NDArray[Any]:
+        """The array."""
+        return observation
+
+    @override
+    def network(self, observation: Any) -> jax.Array:
+        """As it is, [1, ...]."""
+        return jnp.asarray(observation)[None]
+
+    @override
+    def blank_data(self, plan: DataPlan) -> Windows:
+        batch, numbers = plan.batch_size, np.zeros(plan.batch_size, np.float32)
+        weight = np.ones(batch, np.float32) if plan.replay == "prioritized" else None
+        arrays = np.zeros((batch, 1 + plan.n_step, *self.shape), self.dtype)
+        return Windows(arrays, np.zeros(batch, np.int32), numbers, numbers, weight)
+
+    @override
+    def batch(self, data: Windows, legal: jax.Array) -> Batch:
+        """Windows [B, 1 + n, ...] have the states at their two ends."""
+        arrays = jnp.asarray(data.frames)
+        return windowed(data, arrays[:, 0], arrays[:, -1], legal)
+
+    @override
+    def states(self, data: Windows) -> jax.Array | None:
+        return None if data.states is None else jnp.asarray(data.states)
+
+
+def windowed(data: Windows, s_tm1: jax.Array, s_t: jax.Array, legal: jax.Array) -> Batch:
+    """Return the batch of sampled windows, given the states at their two ends."""
+    return Batch(
+        s_tm1=s_tm1,
+        a_tm1=jnp.asarray(data.a_tm1),
+        r_t=jnp.asarray(data.r_t),
+        discount_t=jnp.asarray(data.discount_t),
+        s_t=s_t,
+        weight=jnp.ones(s_tm1.shape[0], jnp.float32) if data.weight is None else jnp.asarray(data.weight),
+        legal=jnp.asarray(legal),
+    )
 
 
 @dataclass(frozen=True)

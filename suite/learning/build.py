@@ -16,7 +16,7 @@ from suite.contracts.agent import Agent, DataPlan, Params
 from suite.contracts.encoder import Layer, declared_layers
 from suite.contracts.method import Context, Method
 from suite.experience.domains import domain_of
-from suite.experience.observations import Frames, Inputs, Vectors
+from suite.experience.observations import Arrays, Frames, Inputs, Vectors
 from suite.learning.programs import Programs
 from suite.tasks import Game, Task, load_task
 from suite.tasks.configuration import Component, Spec
@@ -27,21 +27,21 @@ _BUILDING = threading.Lock()
 def programs_for(spec: Spec, game: Game) -> Programs:
     """Return the programs of a configuration for a game; built once, for all games and lanes that can share them."""
     with _BUILDING:
-        return _programs(spec, _inputs(spec.task, game), game.actions)
+        return _programs(at_game(spec, game), _inputs(spec.task, game), game.actions)
 
 
 @cache
-def _programs(spec: Spec, inputs: Frames | Vectors, actions: int) -> Programs:
+def _programs(spec: Spec, inputs: Frames | Arrays | Vectors, actions: int) -> Programs:
     agent, methods = _build(spec, inputs, actions)
     return compiled(agent, methods, inputs, actions)
 
 
 @cache
-def _inputs(task: str, game: Game) -> Frames | Vectors:
+def _inputs(task: str, game: Game) -> Frames | Arrays | Vectors:
     return domain_of(load_task(task)).inputs(game)
 
 
-def compiled(agent: Agent, methods: Sequence[Method], inputs: Frames | Vectors, actions: int) -> Programs:
+def compiled(agent: Agent, methods: Sequence[Method], inputs: Inputs, actions: int) -> Programs:
     """Return the programs of an agent and methods that were built for these inputs."""
     if agent.prepare is not None:
         assert isinstance(inputs, Vectors)
@@ -51,18 +51,16 @@ def compiled(agent: Agent, methods: Sequence[Method], inputs: Frames | Vectors, 
 
 def build(spec: Spec, game: Game) -> tuple[Agent, tuple[Method, ...]]:
     """Return the agent and the methods of a spec for a game."""
-    return _build(spec, _inputs(spec.task, game), game.actions)
+    return _build(at_game(spec, game), _inputs(spec.task, game), game.actions)
 
 
 def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Method, ...]]:
     network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
-    agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
+    agent = _agent(spec, network, actions)
     methods = methods_for(agent, spec, inputs)
     changes = [method.features for method in methods if method.features is not None]
     if changes:
-        agent = registry.load("agent", spec.agent.id)(
-            dict(spec.agent.settings), lambda **initializers: _Changed(network(**initializers), tuple(changes)), actions
-        )
+        agent = _agent(spec, lambda **initializers: _Changed(network(**initializers), tuple(changes)), actions)
     return agent, methods
 
 
@@ -70,6 +68,24 @@ def data_plan(spec: Spec, game: Game) -> DataPlan:
     """Return what data a spec's agent eats, and when; no network is built."""
     network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
     return registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, game.actions).plan
+
+
+def _agent(spec: Spec, network: Any, actions: int) -> Agent:
+    """Return the agent of a spec, exploring as the task says."""
+    agent: Agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)
+    constant = load_task(spec.task).exploration == "constant"
+    return agent._replace(plan=replace(agent.plan, constant_epsilon=True)) if constant else agent
+
+
+def at_game(spec: Spec, game: Game) -> Spec:
+    """Return the spec with the agent's settings as the task has them in a game: see `Task.factors`."""
+    factors = load_task(spec.task).factors_of(game.name, "agent", spec.agent.id)
+    if not factors:
+        return spec
+    settings = dict(spec.agent.settings)
+    for name, factor in factors.items():
+        settings[name] = float(settings[name]) * factor
+    return spec.model_copy(update={"agent": spec.agent.model_copy(update={"settings": settings})})
 
 
 def methods_for(agent: Agent, spec: Spec, inputs: Inputs) -> tuple[Method, ...]:

@@ -75,6 +75,11 @@ def cpu_threads() -> int:
     return int(text) if text.isdigit() and int(text) > 0 else processors()
 
 
+def programs_at_once(task_threads: int | None) -> int:
+    """Return how many programs run at a time, given the threads that the task has for one: all cores' worth of them."""
+    return processors() if task_threads else cpu_threads()
+
+
 def processors() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,6 +7,7 @@ compiled twice. An update with due signals is a program of its own, traced once 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import jax
@@ -47,6 +48,7 @@ class Programs:
         self._legal = jnp.ones(actions, jnp.bool_)
         self._init = jax.jit(self._traced_init)
         self._act = jax.jit(self.traced_act)
+        self._act_each = jax.jit(self._traced_act_each)
         self._evaluate = jax.jit(jax.vmap(self._traced_evaluate, in_axes=(None, 0, None, 0, 0)))
         self._update = jax.jit(self.traced_update, donate_argnums=0)
         self._sync = jax.jit(lambda params: jax.tree.map(jnp.copy, params))
@@ -63,6 +65,14 @@ class Programs:
         """Return the agent's action for an observation at an agent step."""
         chosen = self._act(self.acting(learner), observation, self._legal, key_data, np.uint32(step))
         return self.inputs.action(np.asarray(chosen))
+
+    def act_each(
+        self, learners: Sequence[Learner], observations: NDArray[Any], keys: Sequence[jax.Array], step: int
+    ) -> list[Any]:
+        """Return the agents' actions for the observations [L, ...] of so many learners, in one call."""
+        acting = tuple(map(self.acting, learners))
+        chosen = self._act_each(acting, observations, self._legal, tuple(keys), np.uint32(step))
+        return [self.inputs.action(action) for action in np.asarray(chosen)]
 
     def acting(self, learner: Learner) -> Any:
         """Return what acting needs of a learner, its parameters as a rule."""
@@ -145,15 +155,19 @@ class Programs:
         shapes: Learner = jax.eval_shape(self._init, jax.random.key(0))
         return shapes
 
-    def compile(self, total_updates: int, evaluations: int = 0) -> None:
+    def compile(self, total_updates: int, evaluations: int = 0, lanes: int = 1) -> None:
         """Compile everything that a run of `total_updates` will call, so that nothing is compiled while it goes on.
 
-        `evaluations`: how many evaluation episodes are played at a time, if any.
+        `evaluations`: how many evaluation episodes are played at a time, if any. `lanes`: how many act in one call,
+        where several do.
         """
         streams, data = Streams("", "", 0), self.blank_data()
         learner = self.init(streams)
-        blank = self.inputs.blank()
-        self.act(learner, blank, jnp.zeros(2, jnp.uint32), 0)
+        blank, key = self.inputs.blank(), jnp.zeros(2, jnp.uint32)
+        if self.inputs.small:
+            self.act_each([learner] * lanes, np.stack([blank] * lanes), [key] * lanes, 0)
+        else:
+            self.act(learner, blank, key, 0)
         if evaluations:
             keys, steps = np.zeros((evaluations, 2), np.uint32), np.zeros(evaluations, np.uint32)
             self.evaluate(learner, np.broadcast_to(blank, (evaluations, *blank.shape)).copy(), keys, steps)
@@ -202,6 +216,19 @@ class Programs:
     ) -> jax.Array:
         """Return the agent's action for an observation and legal bool [A]; `acting`: see the method of that name."""
         return self._first_action(self._agent.act, acting, observation, legal, key_data, step)
+
+    def _traced_act_each(
+        self,
+        acting: Sequence[Any],
+        observations: jax.Array,
+        legal: jax.Array,
+        keys: Sequence[jax.Array],
+        step: jax.Array,
+    ) -> jax.Array:
+        """Return the actions of lanes one after the other; behind a barrier each is computed as if it were alone."""
+        barrier: Any = jax.lax.optimization_barrier
+        chosen = (self.traced_act(*own, step) for own in zip(acting, observations, repeat(legal), keys, strict=False))
+        return jnp.stack([barrier(action) for action in chosen])
 
     def _traced_evaluate(
         self, acting: Any, observation: jax.Array, legal: jax.Array, key_data: jax.Array, step: jax.Array

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections import defaultdict
@@ -90,6 +91,7 @@ def inconsistencies(run: Run, task: Task, cards: Cards = NO_CARDS) -> Iterator[I
 def further(run: Run, task: Task, cards: Cards = NO_CARDS) -> Iterator[Inconsistency]:
     """Yield what cannot be in the record of a run that `check` has found to be one."""
     yield from judged_rows.of_steps(run, task)
+    yield from judged_rows.of_returns(run, task)
     yield from judged_rows.of_seeds(run, task)
     yield from judged_rows.of_evaluation(run, task)
     yield from judged_rows.of_checkpoints(run)
@@ -97,6 +99,19 @@ def further(run: Run, task: Task, cards: Cards = NO_CARDS) -> Iterator[Inconsist
     yield from judged_cell.of_specification(run, task, cards)
     for attempt in run.provenance.attempts:
         yield from judged_cell.of_environment(attempt, task, run.cell.game)
+
+
+def judged(run: Run, state: State) -> Checked:
+    """Return the run as `check` does; Contradicted also if a finished one has settings or returns that cannot be.
+
+    Its rows and hashes are for `inconsistencies`, which whoever replays it asks as well.
+    """
+    checked = check(run, state)
+    if checked.finished:
+        task = _task(run)
+        found = (*judged_cell.of_specification(run, task, NO_CARDS), *judged_rows.of_returns(run, task))
+        _hold(run, (one for one in found if one.grave))
+    return checked
 
 
 def check(run: Run, state: State) -> Checked:
@@ -129,11 +144,18 @@ def digest(run: Run, state: State, attempt: Attempt) -> str:
         "cell": run.cell.model_dump(mode="json"),
         "status": run.status.model_dump(mode="json") | {"state": state},
     }
-    parts = {name: json.dumps(value, sort_keys=True, separators=(",", ":")) for name, value in head.items()}
+    parts: dict[str, Iterable[str]] = {
+        name: (json.dumps(value, sort_keys=True, separators=(",", ":")),) for name, value in head.items()
+    }
     parts["episodes"] = _listed(map(_episode, run.episodes))
     parts["evaluation"] = _listed(map(_evaluation, run.evaluation))
-    text = ",".join(f'"{name}":{parts[name]}' for name in sorted(parts))
-    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()
+    found = hashlib.sha256(b"{")
+    for number, name in enumerate(sorted(parts)):
+        found.update(f'{"," if number else ""}"{name}":'.encode())
+        for text in parts[name]:
+            found.update(text.encode())
+    found.update(b"}")
+    return found.hexdigest()
 
 
 def trace(run: Run) -> str:
@@ -150,8 +172,14 @@ def trace_of(rows: Iterable[tuple[int, float]]) -> str:
     return hashlib.sha256(repr(pairs).encode()).hexdigest() if len(set(pairs)) >= ALIKE else ""
 
 
-def _listed(rows: Iterable[str]) -> str:
-    return f"[{','.join(rows)}]"
+def _listed(rows: Iterable[str]) -> Iterator[str]:
+    """Yield the pieces of a JSON list, some hundred rows at a time: there are tens of thousands."""
+    yield "["
+    between, left = "", iter(rows)
+    while some := ",".join(itertools.islice(left, 500)):
+        yield between + some
+        between = ","
+    yield "]"
 
 
 def _episode(row: Episode) -> str:

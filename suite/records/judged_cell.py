@@ -35,8 +35,12 @@ Cards = Mapping[tuple[str, str], Card]
 
 NO_CARDS: Cards = MappingProxyType({})
 
-PACKAGES = {"ale_py": "ale-py", "mujoco": "mujoco", "gymnasium": "gymnasium"}
+PACKAGES = {"ale_py": "ale-py", "mujoco": "mujoco", "gymnasium": "gymnasium", "minatar": "minatar"}
 """Part of an environment -> the package whose version it is."""
+
+
+LEAST_PARAMETERS = 32
+"""Fewer no network has that maps what a game shows to the values of its actions."""
 
 
 class Part(NamedTuple):
@@ -164,7 +168,7 @@ def _of_sizes(run: Run, parts: Sequence[Part]) -> Iterator[Inconsistency]:
     status, summary = run.status, run.status.summary
     if summary is None:
         return
-    sizes = 0 < summary.parameters < 10**12 and 0 <= summary.active_parameters <= summary.parameters
+    sizes = LEAST_PARAMETERS <= summary.parameters < 10**12 and 0 <= summary.active_parameters <= summary.parameters
     updates = 0 <= summary.updates == status.updates <= 1000 * status.frames
     unlearned = status.state == "done" and not run.cell.spec.shortened and summary.updates == 0
     if not sizes or not updates or unlearned or not 0 <= summary.sparsity <= 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,10 +13,16 @@ from suite.records.schedule import by_segment, due_steps, is_complete, stream_na
 from suite.records.score import by_evaluation, scored
 from suite.tasks import GAMES, Evaluation, Task
 
+STEP_REWARD = 100_000
+"""What no step of any game gives: with four frames, more than the largest bonus of an Atari game."""
+
+LEAST_DIGITS = 6
+"""How many different digits a hash has at least; fewer are there by chance once in 10**28 times."""
+
 
 def of_steps(run: Run, task: Task) -> Iterator[Inconsistency]:
     """Yield what is wrong with lengths and with where the episodes end."""
-    status, cap = run.status, task.environment.max_episode_steps
+    status, cap = run.status, task.environment.cap(GAMES[run.cell.game])
     if status.frames != status.agent_steps * task.units_per_step or status.frames > run.cell.spec.frames:
         yield _steps(f"{status.agent_steps} steps and {status.frames} {task.unit} do not fit")
     for logged in (run.episodes, run.evaluation):
@@ -91,20 +98,52 @@ def is_whole(evaluation: Evaluation, rows: Sequence[EvaluationRow]) -> bool:
     return in_order and is_complete(evaluation, lengths) and not is_complete(evaluation, without_last)
 
 
+def of_returns(run: Run, task: Task) -> Iterator[Inconsistency]:
+    """Yield the first return that no game gives, whatever its rules: of more than STEP_REWARD a step, or no number."""
+    rows: tuple[Episode | EvaluationRow, ...] = (*run.episodes, *run.evaluation)
+    for row in rows:
+        if not abs(row.value) <= STEP_REWARD * max(1, row.length):
+            text = f"episode {row.episode} returns {row.value:g} in {row.length} steps"
+            yield Inconsistency("score.impossible", text)
+            return
+
+
 def of_checkpoints(run: Run) -> Iterator[Inconsistency]:
-    """Yield what is wrong with the hashes at checkpoints: none at the end, out of order, or the same after updates."""
-    rows = run.checkpoints
-    if run.status.state == "done" and (not rows or rows[-1].agent_step != run.status.agent_steps):
+    """Yield the first thing that is wrong with the hashes at checkpoints.
+
+    They are of the last step too, in order, of another learner after other updates, and of another history after more
+    episodes.
+    """
+    rows, status = run.checkpoints, run.status
+    if status.state == "done" and (not rows or rows[-1].agent_step != status.agent_steps):
         yield Inconsistency("record.checkpoints", "there is no checkpoint of its last step")
+    elif status.state == "done" and rows[-1].updates != status.updates:
+        text = f"{rows[-1].updates} updates at its last step, {status.updates} in all"
+        yield Inconsistency("record.checkpoints", text)
+    ends = [row.agent_step for row in run.episodes]
+    learners: dict[str, int] = {}
     for one, other in itertools.pairwise(rows):
         if one.agent_step >= other.agent_step or one.updates > other.updates:
             text = f"step {one.agent_step} with {one.updates} updates precedes {other.agent_step} with {other.updates}"
             yield Inconsistency("record.checkpoints", text)
             return
-        if one.learner == other.learner and one.updates != other.updates:
-            text = f"one learner at {one.updates} and at {other.updates} updates"
+        finished = bisect.bisect_left(ends, other.agent_step) - bisect.bisect_right(ends, one.agent_step)
+        if finished > 0 and one.history == other.history:
+            text = f"one history at step {one.agent_step} and at {other.agent_step}, {finished} episodes later"
             yield Inconsistency("record.checkpoints", text)
             return
+    for row in rows:
+        if learners.setdefault(row.learner, row.updates) != row.updates:
+            text = f"one learner at {learners[row.learner]} and at {row.updates} updates"
+            yield Inconsistency("record.checkpoints", text)
+            return
+    if bad := next((row for row in rows if not (_is_hash(row.learner) and _is_hash(row.history))), None):
+        yield Inconsistency("record.checkpoints", f"the hashes at step {bad.agent_step} are none")
+
+
+def _is_hash(text: str) -> bool:
+    """Return whether a text can be a SHA-256: 64 hexadecimal digits, and as many different ones as chance gives."""
+    return len(text) == 64 and set(text) <= set("0123456789abcdef") and len(set(text)) >= LEAST_DIGITS
 
 
 def of_diagnostics(run: Run) -> Iterator[Inconsistency]:
@@ -140,7 +179,7 @@ def _unpack_evaluation(run: Run, task: Task) -> None:
     environment = task.environment
     width = environment.action_bytes(GAMES[run.cell.game])
     for row in scored(task, run.cell.spec.frames, run.evaluation):
-        if row.length > environment.max_episode_steps:
+        if row.length > environment.cap(GAMES[run.cell.game]):
             raise BadData(f"evaluation episode {row.episode} is longer than can be")  # nor is as much unpacked
         actions = row.unpack(width)
         if environment.numbered_actions:

@@ -21,11 +21,14 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import itertools
+import os
+import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import BinaryIO, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -39,6 +42,12 @@ LogT = TypeVar("LogT", bound="LogRow")
 State = Literal["running", "done", "interrupted", "killed", "failed", "diverged"]
 FINISHED: tuple[State, ...] = ("done", "diverged")
 """States that are results: nothing is left to do. A diverged run is one, and is not tried again."""
+
+
+LINE_BYTES, FILE_BYTES = 16 * 2**20, 64 * 2**20
+"""No line of a log, and no file that is read whole, is as long."""
+
+_ANEW = "Move this run directory away; the run will then start anew."
 
 
 class _Row(BaseModel):
@@ -352,8 +361,11 @@ def is_locked(path: Path) -> bool:
 def read_rows(path: Path, model: type[RowT]) -> Iterator[RowT]:
     """Yield the complete rows of a log; an unfinished last line is no record."""
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+        with open_regular(path) as file:
+            for number in itertools.count(1):
+                line = file.readline(LINE_BYTES)
+                if len(line) == LINE_BYTES:
+                    raise BadData(f"{path}:{number} has more than {LINE_BYTES:,} bytes.", _ANEW)
                 if not line.endswith(b"\n"):
                     return
                 try:
@@ -364,9 +376,22 @@ def read_rows(path: Path, model: type[RowT]) -> Iterator[RowT]:
         return
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read it; BadData if it is a pipe, which never answers, or a device, which never ends."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadData(f"{path} is no plain file.", _ANEW)
+    return os.fdopen(descriptor, "rb")
+
+
 def _read(path: Path, model: type[RowT]) -> RowT:
     try:
-        return model.model_validate_json(path.read_bytes())
+        with open_regular(path) as file:
+            content = file.read(FILE_BYTES)
+        if len(content) == FILE_BYTES:
+            raise BadData(f"{path} has more than {FILE_BYTES:,} bytes.", _ANEW)
+        return model.model_validate_json(content)
     except FileNotFoundError as error:
         raise BadData(f"{path} is missing.", "Move this run directory away; the run will then start anew.") from error
     except ValidationError as error:

@@ -7,6 +7,7 @@ else. A lane that is dropped stays in the arrays and is heard no more.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from suite.learning.learners import Learners
 from suite.running.lane import FinishedEpisode, Lane
 
 
-class Training:
+class Training(ABC):
     """What a session advances: lanes at the same step `step`, after the same number of gradient steps `updates`.
 
     What groups share is here: learning. `broken`: lanes whose learner gave a number that is none. They go on beside
@@ -46,9 +47,9 @@ class Training:
     def begin(self) -> None:
         """Start from the beginning: the first episode of every lane, where they play."""
 
+    @abstractmethod
     def advance(self, most: int = 1) -> Mapping[int, FinishedEpisode]:
         """Take a step in every lane, or up to `most` where several come cheaper; return the episodes that ended."""
-        raise NotImplementedError
 
     def state_values(self) -> dict[str, float]:
         """Return further figures worth a diagnosis."""

@@ -66,6 +66,7 @@ class Actor:
         self._streams = streams
         self._reach = reach  # transitions that the replay holds
         self._played: deque[list[bytes]] = deque()  # finished segments that the replay still reaches into
+        self._kept = 0  # the agent steps of all of these
         self._segment: list[bytes] = []  # finished episodes of the segment at hand
         self._return, self._current = 0.0, bytearray()
 
@@ -113,6 +114,7 @@ class Actor:
         """Set counters and history to those of a checkpoint; the episode at hand is still to be played again."""
         self.episodes, self.segments, self.chain = episodes, segments, chain
         self._played = deque(history[:-1])
+        self._kept = sum(map(self._steps, self._played))
         self._segment = history[-1][:-1]
         self._current = bytearray(history[-1][-1])
 
@@ -134,8 +136,9 @@ class Actor:
         self.chain = hashlib.sha256(self.chain + seed.to_bytes(4, "little") + actions).digest()
         self.episodes += 1
         self._segment.append(actions)
-        if self._steps(self._segment) >= self.rules.reseed_steps:
+        if (steps := self._steps(self._segment)) >= self.rules.reseed_steps:
             self._played.append(self._segment)
+            self._kept += steps
             self._segment = []
             self.segments += 1
             self._forget()
@@ -143,9 +146,8 @@ class Actor:
 
     def _forget(self) -> None:
         """Drop the segments that the replay no longer reaches into."""
-        kept = sum(map(self._steps, self._played))
-        while self._played and kept - self._steps(self._played[0]) >= self._reach:
-            kept -= self._steps(self._played.popleft())
+        while self._played and self._kept - self._steps(self._played[0]) >= self._reach:
+            self._kept -= self._steps(self._played.popleft())
 
     def _steps(self, episodes: Sequence[bytes]) -> int:
         return sum(map(len, episodes)) // self.rules.inputs.action_bytes

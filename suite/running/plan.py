@@ -10,7 +10,7 @@ from pathlib import Path
 from suite.errors import UsageError
 from suite.experience.domains import Domain, domain_of
 from suite.experience.replay.placement import Placement
-from suite.learning.device import cpu_threads
+from suite.learning.device import programs_at_once
 from suite.records.record import FINISHED, existing_state
 from suite.running.cost import Costs
 from suite.running.machine import available_device_memory, is_accelerator
@@ -143,5 +143,5 @@ def _lanes(text: str, plan: Plan) -> int:
         if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
             raise UsageError(f"--lanes {text!r} cannot be read.", "Give a whole number from 1, or `auto`.")
         return int(text)
-    most = max(1, min(cpu_threads(), len(plan.jobs)))
+    most = max(1, min(programs_at_once(plan.task.program_threads), len(plan.jobs)))
     return next((count for count in range(most, 1, -1) if replace(plan, lanes=count).fits(0.95)), 1)

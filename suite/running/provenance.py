@@ -17,6 +17,7 @@ from suite.learning.device import processors
 from suite.records.record import Attempt
 from suite.tasks import GAMES, Game, Task, load_task
 from suite.tasks.configuration import Cell
+from suite.tasks.environments import library_of
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "ale-py", "gymnasium", "mujoco", "numpy")
 
@@ -28,7 +29,9 @@ def utc_now() -> str:
 
 def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, str | int | bool]) -> Attempt:
     """Return the provenance of an attempt that starts now, from a checkpoint if `resumed_at` is not 0."""
-    environment, fingerprint = environment_of(load_task(cell.spec.task), GAMES[cell.game])
+    task = load_task(cell.spec.task)
+    environment, fingerprint = environment_of(task, GAMES[cell.game])
+    names = dict.fromkeys((*PACKAGES, library_of(task).replace("_", "-")))
     return Attempt(
         attempt=number,
         started_at=utc_now(),
@@ -38,7 +41,7 @@ def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, st
         command=tuple(map(_printable, sys.argv[1:])),
         suite_version=suite.__version__,
         git=_git(),
-        packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        packages={"python": platform.python_version(), **{name: metadata.version(name) for name in names}},
         hardware=hardware(),
         environment=environment,
         environment_fingerprint=fingerprint,
@@ -77,7 +80,8 @@ def _built_from(revision: str) -> dict[str, str | bool | None]:
 def _run_git(root: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments
-            ["git", "-C", str(root), *arguments],  # noqa: S607
+            ["git", *arguments],  # noqa: S607
+            cwd=root,  # not where the command was issued: a search path may name that directory
             capture_output=True,
             text=True,
             timeout=10,

@@ -17,7 +17,7 @@ from suite.experience.envs.base import Envs
 from suite.experience.replay.placement import Placement
 from suite.learning.batching import Form
 from suite.learning.build import programs_for
-from suite.learning.device import cpu_threads, is_deterministic, switches
+from suite.learning.device import cpu_threads, is_deterministic, programs_at_once, switches
 from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.learning.programs import Programs
 from suite.monitor import Monitor
@@ -135,9 +135,12 @@ def start_group(members: Sequence[Member], options: Options, domain: Domain) -> 
     _compile(programs, members[0])
     streams = [member.streams for member in members]
     form = choose_form(options.form)
-    learners: Learners = (
-        LoopLearners(programs, streams, cpu_threads()) if form is None else StackedLearners(programs, streams, form)
-    )
+    learners: Learners
+    if form is None:
+        workers = programs_at_once(members[0].recording.task.program_threads)
+        learners = LoopLearners(programs, streams, workers)
+    else:
+        learners = StackedLearners(programs, streams, form)
     games, seeds = [member.game for member in members], [member.seed for member in members]
     group = make_group(domain, programs[0].plan, games, seeds, streams, learners, options.placement)
     try:
@@ -198,7 +201,7 @@ def _compile(programs: Sequence[Programs], first: Member) -> None:
     evaluations = 0 if task.evaluation is None else EVALUATION_ENVS
     for each in {id(each): each for each in programs}.values():
         first.monitor.tick()
-        each.compile(each.plan.updates_by(budget), evaluations)
+        each.compile(each.plan.updates_by(budget), evaluations, len(programs))
 
 
 def _sources(member: Member, sources: Mapping[str, str]) -> dict[str, dict[str, NDArray[Any]]]:

@@ -1,11 +1,14 @@
 """Tasks as data: one TOML file each, read into `Task`; `games.py` holds the reference scores."""
 
-from suite.tasks.games import ATARI, GAMES, MUJOCO, Game, game, human_normalized
+from suite.tasks.games import ATARI, CLASSIC, GAMES, MINATAR, MUJOCO, Game, game, human_normalized
 from suite.tasks.task import (
     Budget,
+    ClassicEnvironment,
     Data,
+    DiscreteEnvironment,
     Environment,
     Evaluation,
+    MinAtarEnvironment,
     MujocoEnvironment,
     Score,
     Task,
@@ -16,13 +19,18 @@ from suite.tasks.task import (
 
 __all__ = [
     "ATARI",
+    "CLASSIC",
     "GAMES",
+    "MINATAR",
     "MUJOCO",
     "Budget",
+    "ClassicEnvironment",
     "Data",
+    "DiscreteEnvironment",
     "Environment",
     "Evaluation",
     "Game",
+    "MinAtarEnvironment",
     "MujocoEnvironment",
     "Score",
     "Task",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from suite.tasks.games import Game
-from suite.tasks.task import Environment, MujocoEnvironment, Task
+from suite.tasks.task import ClassicEnvironment, Environment, MinAtarEnvironment, MujocoEnvironment, Task
 
 UNCOUNTED = ("num_threads", "batch_size")
 """Options that no result depends on; the fingerprint leaves them out."""
@@ -19,12 +19,18 @@ UNCOUNTED = ("num_threads", "batch_size")
 MEASURED = {
     "ale_py": ("ale_py", "rom_sha256"),
     "mujoco": ("mujoco", "gymnasium", "options", "frame_skip", "model_sha256"),
+    "gymnasium": ("gymnasium",),
+    "minatar": ("minatar",),
 }
 """Library -> what it says of itself: the part of an environment that its task's file does not give."""
 
 
 def library_of(task: Task) -> str:
     """Return the library that a task's environments come from, as provenance calls it."""
+    if isinstance(task.environment, ClassicEnvironment):
+        return "gymnasium"
+    if isinstance(task.environment, MinAtarEnvironment):
+        return "minatar"
     return "mujoco" if isinstance(task.environment, MujocoEnvironment) else "ale_py"
 
 
@@ -32,6 +38,10 @@ def options_of(task: Task, game: Game) -> dict[str, Any]:
     """Return every option that a task gives a game's environment, those of `UNCOUNTED` included."""
     if isinstance(task.environment, MujocoEnvironment):
         return mujoco_options(task.environment, game)
+    if isinstance(task.environment, ClassicEnvironment):
+        return classic_options(task.environment, game)
+    if isinstance(task.environment, MinAtarEnvironment):
+        return minatar_options(task.environment, game)
     return atari_options(task.environment, game)
 
 
@@ -43,6 +53,25 @@ def atari_options(options: Environment, game: Game) -> dict[str, Any]:
 def mujoco_options(options: MujocoEnvironment, game: Game) -> dict[str, Any]:
     """Return the options of a simulated body: which one, and when its episodes are cut off."""
     return {"id": f"{game.name}-{options.version}", "max_episode_steps": options.max_episode_steps}
+
+
+def classic_options(options: ClassicEnvironment, game: Game) -> dict[str, Any]:
+    """Return the options of an environment of classic control: which one, its cap, and how observations are scaled."""
+    return {
+        "id": options.names[game.name],
+        "max_episode_steps": options.cap(game),
+        "bounds": json.dumps(options.bounds[game.name]),
+    }
+
+
+def minatar_options(options: MinAtarEnvironment, game: Game) -> dict[str, Any]:
+    """Return the options of a game of MinAtar: which one, the package's arguments, and the cap of its episodes."""
+    return {
+        "name": options.names[game.name],
+        "sticky_action_prob": options.sticky_action_probability,
+        "difficulty_ramping": options.difficulty_ramping,
+        "max_episode_steps": options.cap(game),
+    }
 
 
 def fingerprint(environment: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ def path_of(kind: Kind, name: str, setting: str) -> str:
 
 def published(card: Card, kind: Kind, task: Task) -> dict[str, Value]:
     """Return the settings that a component has on a task if nobody sets another: its card's, or the task's own."""
-    overrides = task.overrides.get(kind, {})
+    overrides = {**task.overrides.get(kind, {}), **task.overrides.get(f"{kind}.{card.id}", {})}
     return {
         name: setting.check(name, overrides[name]) if name in overrides else setting.value
         for name, setting in sorted(card.settings.items())

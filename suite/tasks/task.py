@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import tomllib
 from importlib import resources
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from suite.contracts.card import Value
+from suite.contracts.card import Family, Value
 from suite.errors import BadData, unknown_name
 from suite.tasks.games import Game
 
@@ -49,6 +49,10 @@ class Environment(_Data):
         """The most agent steps that an episode can have."""
         return -(-self.max_episode_frames // self.frame_skip)
 
+    def cap(self, game: Game) -> int:
+        """Return the most agent steps that an episode of a game can have."""
+        return self.max_episode_steps
+
     def action_bytes(self, game: Game) -> int:
         """Return the bytes that an action takes in a log of actions."""
         return 1
@@ -72,9 +76,63 @@ class MujocoEnvironment(_Data):
     whole_rewards: ClassVar[bool] = False
     """Rewards are sums of distances and forces."""
 
+    def cap(self, game: Game) -> int:
+        """Return the most environment steps that an episode of a body can have."""
+        return self.max_episode_steps
+
     def action_bytes(self, game: Game) -> int:
         """Return the bytes that an action takes in a log of actions: a float32 for each actuator."""
         return 4 * game.actions
+
+
+class DiscreteEnvironment(_Data):
+    """Small environments with numbered actions, each episode from a seed of its own.
+
+    `max_episode_steps`: truncation, in environment steps, by game. `reward_clip`: for learning only.
+    """
+
+    max_episode_steps: dict[str, int]
+    reward_clip: float
+
+    reseed_steps: ClassVar[int] = 1
+    """Every episode starts from a seed of its own."""
+    terminal_on_life_loss: ClassVar[bool] = False
+    """Nothing has lives."""
+    numbered_actions: ClassVar[bool] = True
+    """An action is one of a game's, by its number."""
+    whole_rewards: ClassVar[bool] = True
+    """Rewards count steps or points."""
+
+    def cap(self, game: Game) -> int:
+        """Return the most environment steps that an episode of a game can have."""
+        return self.max_episode_steps[game.name]
+
+    def action_bytes(self, game: Game) -> int:
+        """Return the bytes that an action takes in a log of actions."""
+        return 1
+
+
+class ClassicEnvironment(DiscreteEnvironment):
+    """Classic control: Gymnasium's environments of these names, which hold a game's version, by game.
+
+    `bounds`: the lowest and the highest value of each component of an observation, which is scaled to [-1, 1] by them.
+    """
+
+    names: dict[str, str]
+    bounds: dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
+
+
+class MinAtarEnvironment(DiscreteEnvironment):
+    """MinAtar: the games that the package calls by these names, and how many channels each shows, by game.
+
+    `sticky_action_probability`: of the last action in place of the one chosen, at every step. `difficulty_ramping`:
+    whether games that can become harder do.
+    """
+
+    names: dict[str, str]
+    channels: dict[str, int]
+    sticky_action_probability: float
+    difficulty_ramping: bool
 
 
 class Budget(_Data):
@@ -128,7 +186,11 @@ class Data(_Data):
 class Task(_Data):
     """One benchmark task, as read from its TOML file. `agent` and `network` are what is run if none is named.
 
-    `cells_of`: the task whose protocol this is another list of games over; its cells are that task's.
+    `cells_of`: the task whose protocol this is another list of games over; its cells are that task's. `exploration`:
+    whether the rate of random actions falls from 1 after the warm-up or is `epsilon_train` from the first step on.
+    `core_hours`: about what one run takes of a CPU core, with the task's own agent and network. `overrides`: what is
+    published for the task, by kind (`agent`) or component (`agent.dqn`, which goes before) and setting. `factors`: what
+    a setting is multiplied by, by game, component and setting, where games' values differ.
     """
 
     id: str
@@ -140,15 +202,18 @@ class Task(_Data):
     games: tuple[str, ...]
     default_seeds: tuple[int, ...]
     budget: Budget
-    environment: Environment | MujocoEnvironment
+    environment: Environment | MujocoEnvironment | ClassicEnvironment | MinAtarEnvironment
     data: Data | None = None
     score: Score
     evaluation: Evaluation | None = None
     agent: str = "dqn"
     network: str = "impala"
+    core_hours: float | None = Field(default=None, gt=0)
     diagnostics_every: int = Field(alias="diagnostics_frames")
     deviations: tuple[str, ...]
+    exploration: Literal["decaying", "constant"] = "decaying"
     overrides: dict[str, dict[str, Value]] = {}
+    factors: dict[str, dict[str, dict[str, float]]] = {}
 
     @model_validator(mode="after")
     def _score_can_be_had(self) -> Self:
@@ -172,29 +237,42 @@ class Task(_Data):
         return f"{self.protocol}@{self.version}"
 
     @property
-    def family(self) -> Literal["atari", "offline", "continuous"]:
-        """Where experience comes from: an emulator, a log of one, or simulated physics.
+    def family(self) -> Family:
+        """Where experience comes from: an emulator, a log of one, simulated physics, classic control, or MinAtar.
 
         A name, for cards and lists. What follows from it are properties of a task, its environment or its domain.
         """
         if isinstance(self.environment, MujocoEnvironment):
             return "continuous"
+        if isinstance(self.environment, ClassicEnvironment):
+            return "classic"
+        if isinstance(self.environment, MinAtarEnvironment):
+            return "minatar"
         return "atari" if self.data is None else "offline"
 
     @property
     def unit(self) -> str:
         """What budgets, intervals and the `frame` of a record count."""
-        return {"atari": "frames", "offline": "gradient steps", "continuous": "environment steps"}[self.family]
+        return {"atari": "frames", "offline": "gradient steps"}.get(self.family, "environment steps")
 
     @property
     def place(self) -> int:
-        """Where tasks of its family stand in a list of all: emulators, logs of one, simulated physics."""
-        return ("atari", "offline", "continuous").index(self.family)
+        """Where tasks of its family stand in a list of all: emulators, logs, physics, classic control, MinAtar."""
+        return get_args(Family).index(self.family)
 
     @property
     def checkpoint_every(self) -> int:
         """How much of the unit lies between checkpoints if nobody says otherwise: some minutes to an hour of work."""
-        return {"atari": 1_000_000, "offline": 125_000, "continuous": 50_000}[self.family]
+        periods = {"atari": 1_000_000, "offline": 125_000, "continuous": 50_000, "classic": 10_000, "minatar": 500_000}
+        return periods[self.family]
+
+    @property
+    def program_threads(self) -> int | None:
+        """The threads of one CPU program if nobody says otherwise; None: all cores.
+
+        A small network's program is over before several threads have shared it out: there, lanes share the cores.
+        """
+        return 1 if isinstance(self.environment, DiscreteEnvironment) else None
 
     @property
     def units_per_step(self) -> int:
@@ -212,6 +290,28 @@ class Task(_Data):
         """The environment of a task of continuous control."""
         assert isinstance(self.environment, MujocoEnvironment)
         return self.environment
+
+    @property
+    def discrete(self) -> DiscreteEnvironment:
+        """The environment of a task of small environments with numbered actions."""
+        assert isinstance(self.environment, DiscreteEnvironment)
+        return self.environment
+
+    @property
+    def classic(self) -> ClassicEnvironment:
+        """The environment of a task of classic control."""
+        assert isinstance(self.environment, ClassicEnvironment)
+        return self.environment
+
+    @property
+    def minatar(self) -> MinAtarEnvironment:
+        """The environment of a task of MinAtar."""
+        assert isinstance(self.environment, MinAtarEnvironment)
+        return self.environment
+
+    def factors_of(self, game: str, kind: str, component: str) -> dict[str, float]:
+        """Return what settings of a component are multiplied by in a game."""
+        return self.factors.get(game, {}).get(f"{kind}.{component}", {})
 
     def agent_steps(self, length: int) -> int:
         """Return the steps of a run of so many of the unit."""
@@ -248,7 +348,7 @@ def games_of_cells(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(game for games in lists for game in games))
 
 
-LIST = frozenset({"id", "cells_of", "title", "summary", "games", "default_seeds", "deviations"})
+LIST = frozenset({"id", "cells_of", "title", "summary", "games", "default_seeds", "deviations", "core_hours"})
 """What is a list's own: its names, its games, how many seeds it asks for, and prose."""
 
 
@@ -270,10 +370,14 @@ def require_same_protocol(task: Task, other: Task) -> None:
     )
 
 
+OWN = frozenset({"cells_of", "core_hours"})
+"""What a task does not take over from its `base`."""
+
+
 def _content(name: str) -> dict[str, Any]:
     text = resources.files("suite.tasks").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     content = tomllib.loads(text)
     base = content.pop("base", None)
     if base is None:
         return content
-    return {key: value for key, value in _content(base).items() if key != "cells_of"} | content
+    return {key: value for key, value in _content(base).items() if key not in OWN} | content

@@ -19,9 +19,9 @@ OBSERVATION = (3, 3, 2)
 ACTIONS = 4
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
-    """Programs compiled fast, for a file whose programs run but a few times."""
+    """Programs compiled fast: they run but a few times here."""
     with quick_compilation():
         yield
 

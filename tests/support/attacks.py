@@ -988,6 +988,12 @@ def versioned(part: Component) -> Component:
     return part.model_copy(update={"version": 9})
 
 
+def with_departure(run: BundledRun, name: str, value: Any) -> BundledRun:
+    """Return a run that lists this departure beside its own."""
+    departures = {**run.cell.departures, name: value}
+    return replace(run, cell=run.cell.model_copy(update={"departures": departures}))
+
+
 def with_departures(**listed: Any) -> Callable[[], bytes]:
     departures = {key.replace("__", "."): value for key, value in listed.items()}
     return changed_first(lambda run: replace(run, cell=run.cell.model_copy(update={"departures": departures})))

@@ -64,7 +64,7 @@ hours = 0.5
 """
 
 
-PACKAGES = {"ale-py": "0.12.1", "mujoco": "4.0.0", "gymnasium": "1.3.0"}
+PACKAGES = {"ale-py": "0.12.1", "mujoco": "4.0.0", "gymnasium": "1.3.0", "minatar": "1.0.15"}
 
 MEASURED: dict[str, dict[str, Any]] = {
     "ale_py": {"ale_py": "0.12.1", "rom_sha256": "0" * 64},
@@ -75,6 +75,8 @@ MEASURED: dict[str, dict[str, Any]] = {
         "frame_skip": 5,
         "model_sha256": "0" * 64,
     },
+    "gymnasium": {"gymnasium": "1.3.0"},
+    "minatar": {"minatar": "1.0.15"},
 }
 """What the library of an environment would have said of itself."""
 

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from typing import Any
 
 from leaderboard.bundles.check import Report, check_bundle
 from leaderboard.bundles.pack import zipped
-from tests.support import attacks, honest
+from tests.support import attacks, attacks_bounds, honest
 
 NASTY: list[Any] = [
     None, True, False, 0, -1, 1, 2**31, 2**53, 2**64, 10**30, -0.0, 0.5, 1e308, -1e308, 5e-324, "", "0", "NaN", "../x",
@@ -165,6 +166,7 @@ def check_all(bundles: int, make: Callable[[int], bytes], folder: Path, each: Ca
     path = folder / "bundle.zip"
     path.write_bytes(attacks.good())
     assert check_bundle(path).level == "recomputed"  # everything is imported now
+    tempfile.gettempdir()  # it tries its places once
     watch = Watch(folder)
     slowest = 0.0
     for number in range(bundles):
@@ -188,15 +190,16 @@ def _peak_mib() -> float:
     return int(line.split()[1]) / 1024
 
 
+ATTACKS = [*attacks.ATTACKS, *attacks_bounds.ATTACKS]
+
+
 def run_attacks(folder: Path) -> Any:
     found: dict[str, list[str]] = {}
 
     def each(number: int, report: Report) -> None:
-        found[attacks.ATTACKS[number].name] = [one.code for one in report.findings if one.severity == "error"]
+        found[ATTACKS[number].name] = [one.code for one in report.findings if one.severity != "note"]
 
-    return check_all(len(attacks.ATTACKS), lambda number: attacks.ATTACKS[number].make(), folder, each) | {
-        "found": found
-    }
+    return check_all(len(ATTACKS), lambda number: ATTACKS[number].make(), folder, each) | {"found": found}
 
 
 def run_fuzz(folder: Path, count: int, seed: int) -> Any:

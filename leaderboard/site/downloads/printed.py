@@ -111,7 +111,7 @@ def pairs(task: TaskPage, duels: Sequence[Duel]) -> Table:
 def caption(task: TaskPage, board: Board) -> str:
     """Return what a number of the standings is."""
     return (
-        f"{task.title}: interquartile mean (IQM) of human-normalized scores over {board.games_needed} "
+        f"{task.title}: interquartile mean (IQM) of {task.scale} scores over {board.games_needed} "
         f"{task.games_word} and all seeds after {si(board.frames)} {task.unit}."
     )
 

@@ -56,7 +56,7 @@ def drawn(task: TaskPage) -> tuple[Curve, ...]:
 def label(task: TaskPage) -> str:
     """Return the sentence that stands for the chart: what it shows, and where each curve ends."""
     ends = (f"{curve.entry.label} {text.fixed(curve.points[-1].estimate.value)}" for curve in drawn(task))
-    return f"{task.title}: IQM of human-normalized returns against {task.unit}. Last points: {', '.join(ends)}."
+    return f"{task.title}: IQM of {task.scale} returns against {task.unit}. Last points: {', '.join(ends)}."
 
 
 def _page(book: Book, task: TaskPage) -> dict[str, bytes]:

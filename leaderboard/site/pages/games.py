@@ -179,9 +179,9 @@ def _row(entry: Entry, runs: Sequence[StoredRun], scale: Scale) -> Row:
 
 
 def _scale(name: str, scores: Sequence[float]) -> Scale:
-    """Return an axis that holds all scores, and the random policy and the human tester where they are known."""
+    """Return an axis that holds all scores, and the random policy and the reference above it where they are known."""
     game = GAMES[name]
-    known = [(game.random_score, "random"), (game.human_score, "human")]
+    known = [(game.random_score, "random"), (game.human_score, game.reference)]
     references = [(score, label) for score, label in known if score is not None]
     low = min([*scores, *(score for score, _ in references)] or [0.0])
     high = max([*scores, *(score for score, _ in references)] or [1.0])

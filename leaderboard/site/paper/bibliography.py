@@ -19,6 +19,8 @@ FAMILIES = {
     "atari": ("bellemare2013arcade", "machado2018revisiting"),
     "offline": ("bellemare2013arcade", "machado2018revisiting", "agarwal2020optimistic"),
     "continuous": ("todorov2012mujoco", "towers2024gymnasium"),
+    "classic": ("obandoceron2021revisiting", "towers2024gymnasium"),
+    "minatar": ("obandoceron2021revisiting", "young2019minatar"),
 }
 """What the tasks of a family rest on."""
 

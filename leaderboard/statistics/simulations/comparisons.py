@@ -10,12 +10,10 @@ import argparse
 import hashlib
 import itertools
 import json
-import multiprocessing
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from leaderboard.statistics.permutation import permutation_p
 from leaderboard.statistics.power import seeds_needed, unit_variances
 from leaderboard.statistics.ranks import rank
 from leaderboard.statistics.simulations.worlds import ALIKE, RIVALS, board, entries, middle, stream
+from suite import children
 from suite.running.provenance import hardware
 
 ENTRIES = 10
@@ -221,7 +220,7 @@ def tables(
     """
     jobs = _jobs(boards, seeds, mixes)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+    with children.pool(processes) as pool:
         for job, row in zip(jobs, pool.map(_row, jobs), strict=True):
             found[job[0]].append(row)
             progress(f"{job[0]}: {json.dumps(row)}")

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -28,6 +26,7 @@ from leaderboard.statistics.metrics import TRIM, Array, Scores, lay_out
 from leaderboard.statistics.proportions import poi_estimate, profile_estimates
 from leaderboard.statistics.replicates import Replicates, of_points
 from leaderboard.statistics.simulations.worlds import DOPAMINE_FILE, ITERATION, TASK, atari_100k, rows
+from suite import children
 from suite.tasks import GAMES, human_normalized, load_task
 
 NETWORKS = ("nature_cnn", "impala")
@@ -235,7 +234,7 @@ def _mapped(
 ) -> list[dict[str, Array]]:
     if processes == 1:
         return [function(*job) for job in jobs]
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+    with children.pool(processes) as pool:
         return list(pool.map(function, *zip(*jobs, strict=True)))
 
 

@@ -24,7 +24,7 @@ from suite.contracts.card import Card, Value
 from suite.contracts.method import Context, Method, due_examples, init_learner, wrap_optimizer
 from suite.errors import BadData, SuiteError
 from suite.experience.domains import domain_of
-from suite.experience.observations import Frames, Vectors
+from suite.experience.observations import Inputs
 from suite.experience.samples import Rows, Windows
 from suite.learning import build
 from suite.learning.programs import Programs
@@ -172,7 +172,7 @@ class Trial:
         return disguised, build.methods_for(disguised, self._spec, self._inputs)
 
     @property
-    def _inputs(self) -> Frames | Vectors:
+    def _inputs(self) -> Inputs:
         return domain_of(load_task(self.task)).inputs(self.game)
 
     @property

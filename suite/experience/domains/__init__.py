@@ -8,6 +8,7 @@ from suite.errors import UnfitEnvironment
 from suite.experience.domains.base import Domain
 from suite.records.record import Run
 from suite.tasks import GAMES, Task
+from suite.tasks.environments import library_of
 
 __all__ = ["Domain", "domain_of", "require_environment"]
 
@@ -18,6 +19,14 @@ def domain_of(task: Task, data: Path | None = None, dataset: str | None = None) 
         from suite.experience.domains.continuous import Continuous
 
         return Continuous(task)
+    if task.family == "classic":
+        from suite.experience.domains.discrete import Classic
+
+        return Classic(task)
+    if task.family == "minatar":
+        from suite.experience.domains.discrete import MinAtar
+
+        return MinAtar(task)
     if task.family == "offline":
         from suite.experience.domains.offline import Offline
 
@@ -32,7 +41,7 @@ def require_environment(run: Run, task: Task) -> Domain:
     domain = domain_of(task)
     _, fingerprint = domain.environment(GAMES[run.cell.game])
     if fingerprint != run.attempt.environment_fingerprint:
-        library = "ale_py" if "ale_py" in run.attempt.environment else "mujoco"
+        library = library_of(task)
         raise UnfitEnvironment(
             f"{run.path} was recorded with {library.replace('_', '-')} {run.attempt.environment.get(library)}; "
             "the environment here differs.",

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from suite.contracts.agent import DataPlan
 from suite.experience.envs.base import Envs
-from suite.experience.observations import Frames, Vectors
+from suite.experience.observations import Arrays, Frames, Vectors
 from suite.experience.replay.base import Replay
 from suite.experience.replay.placement import Placement
 from suite.tasks import Game
@@ -28,7 +28,7 @@ class Domain(Protocol):
     reward_clip: float
     seconds_per_step: float
 
-    def inputs(self, game: Game) -> Frames | Vectors:
+    def inputs(self, game: Game) -> Frames | Arrays | Vectors:
         """Return what a game's observations are to the networks."""
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ Uniform = Callable[[int], NDArray[np.float64]]
 """`uniform(k)` gives the k-th set of B numbers in [0, 1): 0 for the draw, then one for each redraw."""
 
 
-class Replay:
+class Replay(ABC):
     """A source of samples. What a kind of replay has no use for, it leaves undone.
 
     Transitions have running numbers from 0 on; the ring holds the last `capacity` of the `added` ones.
@@ -43,13 +44,13 @@ class Replay:
     ) -> None:
         """Fill the place of a running number, in any order, as `add` would have; `depth`: steps of its life before."""
 
+    @abstractmethod
     def sample(self, plan: DataPlan, draw: Draw) -> Any:
         """Return a plan's next batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sample_states(self, count: int, uniform: Uniform) -> Any:
         """Return the observations [count, ...] of uniformly drawn transitions."""
-        raise NotImplementedError
 
     def reprioritize(self, priorities: NDArray[np.float64]) -> None:
         """Set the priorities of the batch that was sampled last."""

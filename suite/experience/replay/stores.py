@@ -31,37 +31,39 @@ class FrameStore(Protocol):
 
 
 class HostFrames:
-    """Frames as they are, h * w bytes each; the system gives the memory as it fills."""
+    """Frames, or other arrays of one shape and type, as they are; the system gives the memory as it fills."""
 
-    def __init__(self, capacity: int, shape: tuple[int, int]) -> None:
-        self._frames = np.zeros((capacity, *shape), np.uint8)
+    def __init__(self, capacity: int, shape: tuple[int, ...], dtype: str = "uint8") -> None:
+        self._frames = np.zeros((capacity, *shape), dtype)
         self._used = 0
         self._batches = Recycled()
 
-    def put(self, slot: int, frame: NDArray[np.uint8]) -> None:
+    def put(self, slot: int, frame: NDArray[Any]) -> None:
         """Copy a frame into its slot."""
         self._frames[slot] = frame
         self._used = max(self._used, slot + 1)
 
-    def take(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def take(self, slots: NDArray[np.int64]) -> NDArray[Any]:
         """Gather frames in one pass, into memory that a program on the CPU reads where it is."""
-        gathered = self._batches.array((*slots.shape, *self._frames.shape[1:]))
-        return self._frames.take(slots, axis=0, out=gathered, mode="clip")  # with `raise` it would buffer
+        gathered = self._batches.array((*slots.shape, *self._frames.shape[1:]), self._frames.dtype)
+        self._frames.take(slots, axis=0, out=gathered, mode="clip")  # with `raise` it would buffer
+        return gathered
 
     def nbytes(self) -> int:
         """Return the bytes up to the highest slot put so far."""
         return self._frames[: self._used].nbytes
 
 
-def aligned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return an uninitialized uint8 array that begins on a cache line: one that does not, jax copies at every call."""
-    size = math.prod(shape)
+def aligned(shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
+    """Return an uninitialized array that begins on a cache line: one that does not, jax copies at every call."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(size + CACHE_LINE, np.uint8)
     begin = -memory.ctypes.data % CACHE_LINE
-    return memory[begin : begin + size].reshape(shape)
+    array: NDArray[Any] = memory[begin : begin + size].view(dtype).reshape(shape)
+    return array
 
 
-def _references(array: NDArray[np.uint8]) -> int:
+def _references(array: NDArray[Any]) -> int:
     return sys.getrefcount(array.base)
 
 
@@ -73,14 +75,14 @@ class Recycled:
     """Aligned arrays, each given out again once nobody holds it or a view of it: new memory costs its page faults."""
 
     def __init__(self) -> None:
-        self._arrays: list[NDArray[np.uint8]] = []
+        self._arrays: list[NDArray[Any]] = []
 
-    def array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return an uninitialized uint8 array that begins on a cache line."""
+    def array(self, shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
+        """Return an uninitialized array that begins on a cache line."""
         for array in self._arrays:
-            if array.shape == shape and _references(array) == UNUSED:
+            if array.shape == shape and array.dtype == dtype and _references(array) == UNUSED:
                 return array.view()
-        self._arrays = [*self._arrays[-1:], aligned(shape)]
+        self._arrays = [*self._arrays[-1:], aligned(shape, dtype)]
         return self._arrays[-1].view()
 
 

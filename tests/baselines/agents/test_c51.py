@@ -15,7 +15,7 @@ from suite.contracts.encoder import connections_of
 from suite.contracts.method import init_learner
 from suite.learning.batching import crop_to, pad_to
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
+pytestmark = pytest.mark.slow
 
 OBSERVATION = (3, 3, 2)
 ACTIONS = 4

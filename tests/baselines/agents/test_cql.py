@@ -19,7 +19,7 @@ from suite.contracts.agent import Agent, Batch
 from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
 from suite.learning.batching import crop_to, pad_to
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
+pytestmark = pytest.mark.slow
 
 STATES, ACTIONS, WIDE = 4, 3, 18
 KEY = jax.random.key(0)

@@ -88,7 +88,7 @@ def test_every_step_equals_jaxpruner(run: str) -> None:
         adam = learner.opt_state[0]
         for moment, found in (("adam_mu", adam.mu), ("adam_nu", adam.nu)):
             for layer, leaves in vector_tree(f"{run}/{moment}/24").items():
-                np.testing.assert_allclose(found[layer]["kernel"], leaves["kernel"], rtol=1e-5, atol=1e-9)
+                np.testing.assert_allclose(found[layer]["kernel"], leaves["kernel"], rtol=1e-5, atol=1e-8)
                 assert np.all(found[layer]["kernel"] != 0), "moments stay dense"
 
 

@@ -26,8 +26,6 @@ from baselines.methods.masks import (
 )
 from tests.support.layers import context_of
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 DATA = Path(__file__).parents[2] / "data"
 COUNTED = json.loads((DATA / "param_counts_erk.json").read_text())
 JAXPRUNER = json.loads((DATA / "jaxpruner_erk.json").read_text())

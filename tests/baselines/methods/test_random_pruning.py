@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -14,8 +13,6 @@ from baselines.methods import random_pruning
 from suite.contracts import registry
 from suite.contracts.method import due_signals, gradient_step, init_learner
 from tests.support.layers import context_of
-
-pytestmark = pytest.mark.usefixtures("quick")
 
 UPDATES = 40
 PARAMS = {

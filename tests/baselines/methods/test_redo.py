@@ -16,7 +16,7 @@ from suite.contracts.encoder import Layer, connections_of, recorded_units
 from suite.contracts.method import Context, Method, View, due_signals, gradient_step, init_learner
 from suite.errors import UsageError
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
+pytestmark = pytest.mark.slow
 make = registry.load("method", "redo")
 
 SETTINGS = {"threshold": 0.0, "period": 5, "statistics_batch": 2, "end_fraction": 1.0}

@@ -25,8 +25,6 @@ from suite.running.request import Request, resolve
 from suite.tasks import Game
 from tests.support.layers import context_of
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 RATE = 0.1
 EPSILON = 1e-3
 PARAMS = {"kernel": jnp.array([[1.0, -2.0], [0.5, 4.0]]), "bias": jnp.array([3.0, -1.0])}

@@ -17,7 +17,6 @@ from tests.support.layers import context_of
 
 make = registry.load("method", "reset")
 
-pytestmark = pytest.mark.usefixtures("quick")
 
 SETTINGS = {"period": 5, "layers": "last", "moments": "kernels", "end_fraction": 1.0}
 STEPS = 20

@@ -14,7 +14,6 @@ from tests.support.layers import context_of
 
 make = registry.load("method", "shrink_and_perturb")
 
-pytestmark = pytest.mark.usefixtures("quick")
 
 SETTINGS = {"shrink": 0.8, "perturb": 0.3, "period": 4, "layers": "convolutions", "end_fraction": 1.0}
 STEPS = 20

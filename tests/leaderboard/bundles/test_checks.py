@@ -26,7 +26,7 @@ from suite.records.claims import IterationMean
 from suite.records.judged_rows import is_whole, of_evaluation
 from suite.records.schedule import by_segment, due_steps
 from suite.tasks import GAMES, Evaluation, load_task
-from tests.support import attacks, honest
+from tests.support import attacks, attacks_bounds, honest
 
 
 def report_of(tmp_path: Path, content: bytes) -> Any:
@@ -182,11 +182,8 @@ def test_runs_without_actions_are_noted(tmp_path: Path) -> None:
 
 def test_a_modified_checkout_and_a_foreign_method_are_for_review(tmp_path: Path) -> None:
     run = attacks.attempt_changed(attacks.good_runs()[0], git={"commit": "x", "dirty": True})
-    method = run.cell.spec.methods[0].model_copy(update={"id": "mine", "card": "0" * 16})
-    spec = run.cell.spec.model_copy(update={"methods": (method,)})
-    run = replace(run, cell=run.cell.model_copy(update={"spec": spec, "config_id": spec.config_id}))
-    report = report_of(tmp_path, honest.bundle([run], attacks.LEFT_OUT))
-    assert sorted(set(codes(report))) == ["cards.foreign", "partial", "provenance.modified"]
+    report = report_of(tmp_path, attacks_bounds.of_foreign([run], attacks_bounds.foreign_card()))
+    assert sorted(set(codes(report))) == [*("cards.foreign", "partial", "provenance.commit", "provenance.modified")]
     assert report.level == "recomputed"
 
 

@@ -16,6 +16,7 @@ from suite.records.record import Actions, Episode
 from suite.rng import Streams
 from suite.tasks import GAMES, load_task
 from tests.support import attacks, honest
+from tests.support.surroundings import poisoned
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +75,7 @@ def breakout() -> BundledRun:
 def test_scores_that_the_emulator_gives_again_are_replayed_and_others_are_named(
     tmp_path: Path, pong: BundledRun, breakout: BundledRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    poisoned(tmp_path, monkeypatch)
     last = breakout.episodes[-1]
     better = last.model_copy(update={"value": last.value + 7})
     raised = honest.with_score(breakout, episodes=(*breakout.episodes[:-1], better))
@@ -88,7 +89,7 @@ def test_scores_that_the_emulator_gives_again_are_replayed_and_others_are_named(
     assert f"return {last.value:g}, recorded {last.value + 7:g}" in errors[0].message
     assert report.replayed == (f"runs/{pong.cell.config_id[:8]}-Pong-0.json",)
     assert report.level == "claimed"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle.zip"]
+    assert not (tmp_path / "executed").exists()
 
 
 def bundle_of(tmp_path: Path, *runs: BundledRun) -> Path:

@@ -289,7 +289,7 @@ def test_a_database_that_another_process_keeps(tmp_path, db, run_maker, monkeypa
 def test_a_full_disk_and_a_read_only_file(runs, db, run_maker, pragma, message):
     """SQLite says the same of a full disk as of its own bound, and of a read-only file as of a read-only connection."""
     first, *rest = sorted(find_runs(runs))
-    rest.append(run_maker(runs, seed=2, departures={"agent.note": "long" * 10_000}))  # more than there is room for
+    rest.append(run_maker(runs, seed=2, unreached=("long" * 10_000,)))  # more than there is room for
     with ResultStore.open(db, create=True) as opened:
         opened.ingest(record.read_run(first))
         opened.engine.dispose()

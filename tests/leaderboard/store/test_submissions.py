@@ -230,7 +230,7 @@ def test_a_bundle_is_opened_read_and_scored_once(tmp_path, db, honest_bundle, mo
     assert counts["Archive"] == 1
 
 
-EARLIER = {"agent_step": 1000, "frame": 4000, "updates": 50, "learner": "f" * 64}
+EARLIER = {"agent_step": 1000, "frame": 4000, "updates": 50, "learner": "0123456789abcdef" * 4}
 
 
 def test_a_bundle_does_not_change_what_another_shows_of_the_same_run(tmp_path, db, honest_bundle):

@@ -1,5 +1,6 @@
 """One program for many lanes: padded heads and every form give what the lanes give alone."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,18 +13,23 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from baselines.networks.heads import QNetwork
+from baselines.networks.minatar_cnn import MinAtarCNN
 from suite.contracts import registry
 from suite.contracts.agent import Agent, DataPlan
 from suite.contracts.method import Context, Method
-from suite.experience.observations import Frames
+from suite.experience.observations import Arrays, Frames
 from suite.experience.replay.base import Replay
 from suite.experience.samples import Windows
 from suite.learning.batching import Form, crop_to, over_lanes, pad_to
+from suite.learning.build import build, programs_for
 from suite.learning.learners import LoopLearners, StackedLearners
 from suite.learning.programs import Programs
 from suite.rng import Draw, Streams
 from suite.running.group import OfflineGroup
 from suite.running.lane import Lane
+from suite.running.request import Request, resolve
+from suite.tasks import GAMES
 
 pytestmark = pytest.mark.slow
 
@@ -103,6 +109,13 @@ def test_lanes_in_one_program_learn_and_act_as_they_do_alone(form: Form) -> None
     assert all(action < actions for action, actions in zip(stacked.act([0, 1, 2], stacks, 7), ACTIONS, strict=True))
 
 
+class Values(Arrays):
+    """Arrays whose actions are whatever the agent puts out."""
+
+    def action(self, chosen: Any) -> Any:
+        return np.asarray(chosen)
+
+
 class Noise(Replay):
     """A replay that draws noise, the same for the same update."""
 
@@ -112,6 +125,9 @@ class Noise(Replay):
 
     def sample(self, plan: DataPlan, draw: Draw) -> Windows:
         return windows(10 * draw.update + self._number, self._actions)
+
+    def sample_states(self, count: int, uniform: Callable[[int], np.ndarray]) -> np.ndarray:
+        return windows(self._number, self._actions).frames[:count, :4]
 
 
 @pytest.mark.parametrize("form", [None, Form.VMAP])
@@ -197,3 +213,39 @@ def test_a_convolution_as_a_matrix_product_is_that_convolution(
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     text = str(jax.make_jaxpr(over_lanes(loss, 3, Form.MATMUL))(params, inputs))
     assert "dot_general" in text
+
+
+def test_lanes_that_act_in_one_call_act_as_they_do_alone() -> None:
+    (resolved,) = resolve(Request("minatar"))
+    own = programs_for(resolved.spec, GAMES["MinAtarBreakout"])
+    streams = [Streams("probe@1", "x", seed) for seed in range(4)]
+    together, alone = LoopLearners([own] * 4, streams, 1), [LoopLearners([own], [stream], 1) for stream in streams]
+    rng, chosen = np.random.default_rng(0), set()
+    for step in range(60):
+        pictures = list((rng.random((4, 10, 10, 4)) < 0.2).astype(np.uint8))
+        expected = [learners.act([0], [pictures[lane]], step)[0] for lane, learners in enumerate(alone)]
+        assert together.act([0, 1, 2, 3], pictures, step) == expected
+        assert together.act([3, 1], [pictures[3], pictures[1]], step) == [expected[3], expected[1]]
+        chosen |= set(enumerate(expected))
+    assert len(chosen) > 8  # the lanes differ, and each takes several actions
+
+
+def test_one_call_for_several_lanes_gives_each_the_bits_that_it_has_alone() -> None:
+    """Actions seldom tell the last bit: here an agent's action is its values themselves."""
+    (resolved,) = resolve(Request("minatar", settings=("network.hidden=16",)))
+    game = GAMES["MinAtarSeaquest"]
+    agent, _ = build(resolved.spec, game)
+    network = QNetwork(MinAtarCNN(16, 16, nn.initializers.xavier_uniform()), 6, nn.initializers.xavier_uniform())
+
+    def values(params: Any, observation: jax.Array, legal: jax.Array, key: jax.Array) -> jax.Array:
+        return jnp.asarray(network.apply(params, observation)) + jax.random.uniform(key)
+
+    own = Programs(agent._replace(act=values), (), Values((10, 10, 10), "uint8"), 6)
+    streams = [Streams("probe@1", "x", seed) for seed in range(3)]
+    learners, keys = [own.init(stream) for stream in streams], [jnp.asarray(s.key_data("act")) for s in streams]
+    pictures = (np.random.default_rng(0).random((3, 10, 10, 10)) < 0.2).astype(np.uint8)
+    together = own.act_each(learners, pictures, keys, 7)
+    for lane, found in enumerate(together):
+        (one,) = own.act_each(learners[lane : lane + 1], pictures[lane : lane + 1], keys[lane : lane + 1], 7)
+        np.testing.assert_array_equal(found, one)
+        np.testing.assert_array_equal(found, own.act(learners[lane], pictures[lane], keys[lane], 7))

@@ -22,7 +22,7 @@ from suite.records.record import read_run
 from suite.records.schedule import due_steps
 from suite.records.score import score
 from suite.rng import Streams
-from suite.running.evaluation import EVALUATION_ENVS, evaluate
+from suite.running.evaluation import evaluate
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES, Evaluation, load_task
 from suite.tasks.environments import emulator_options
@@ -164,10 +164,10 @@ def test_each_episode_comes_out_the_same_whichever_others_are_played() -> None:
     programs = programs_for(spec, GAMES["Breakout"])
     streams = Streams(spec.task_key, "Breakout", 3)
     learner = programs.init(streams)
-    options = TASK.atari.model_copy(update={"max_episode_frames": 160})
+    options = TASK.atari.model_copy(update={"max_episode_frames": 120})
 
     def play(done: dict[int, int], step: int = 0, **wanted: float) -> dict[int, bytes]:
-        envs = AtariEnvs(GAMES["Breakout"], options, EVALUATION_ENVS)
+        envs = AtariEnvs(GAMES["Breakout"], options, 3)
         with contextlib.closing(envs):
             evaluation = Evaluation.model_validate({"epsilon": 0.5} | wanted)
             episodes = evaluate(programs, learner, streams, envs, evaluation, step, done)
@@ -175,17 +175,17 @@ def test_each_episode_comes_out_the_same_whichever_others_are_played() -> None:
             assert list(found) == sorted(found)
             return found
 
-    everything = play({}, episodes=14)
-    assert sorted(everything) == list(range(14))
+    everything = play({}, episodes=6)
+    assert sorted(everything) == list(range(6))
     lengths = {number: len(actions) for number, actions in everything.items()}
-    nine = {number: lengths[number] for number in range(9)}
-    assert play(nine, episodes=14) == {number: everything[number] for number in range(9, 14)}
-    assert len(set(everything.values())) == 14
-    assert play({}, episodes=14, epsilon=0.0) != everything
-    assert play({}, step=1, episodes=14) != everything
-    least = sum(lengths[number] for number in range(12)) + 1  # agent steps: the thirteenth episode is needed
-    assert play({}, agent_steps=least) == {number: everything[number] for number in range(13)}
-    assert play(nine, agent_steps=least) == {number: everything[number] for number in range(9, 13)}
+    four = {number: lengths[number] for number in range(4)}
+    assert play(four, episodes=6) == {number: everything[number] for number in range(4, 6)}
+    assert len(set(everything.values())) == 6
+    assert play({}, episodes=6, epsilon=0.0) != everything
+    assert play({}, step=1, episodes=6) != everything
+    least = sum(lengths[number] for number in range(4)) + 1  # agent steps: the fifth episode is needed
+    assert play({}, agent_steps=least) == {number: everything[number] for number in range(5)}
+    assert play(four, agent_steps=least) == {number: everything[number] for number in range(4, 5)}
 
 
 def test_evaluations_are_due_at_the_first_end_of_a_period_after_each_interval() -> None:

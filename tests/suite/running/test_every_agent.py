@@ -37,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(agent: str, out: Path, data: Path) -> subprocess.Popen[str]:
-    (family,) = registry.card("agent", agent).families
+    family = registry.card("agent", agent).families[0]
     task = HUNDRED if agent in ("der", "drq_eps") else OF_FAMILY[family]
     more = {
         "atari": ("--network", "nature_cnn", "--games", "Breakout"),

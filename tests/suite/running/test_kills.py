@@ -233,19 +233,31 @@ def test_a_signal_while_programs_compile_ends_at_once(
     assert run.status.agent_steps == 0
 
 
-def interrupted_at_two(start: Callable[..., subprocess.Popen[str]], out: Path) -> Path:
-    """Start a run and kill it once it has two checkpoints; return its directory."""
-    process = start(out)
-    wait_for(lambda: len(steps(out)) >= 2, process)
+@pytest.fixture(scope="module")
+def killed_at_two(
+    start: Callable[..., subprocess.Popen[str]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], Path]:
+    """Return a function that puts a copy of a run, killed once it had two checkpoints, into a folder."""
+    original = tmp_path_factory.mktemp("killed")
+    process = start(original)
+    wait_for(lambda: len(steps(original)) >= 2, process)
     process.kill()
     process.communicate()
-    return find_runs(out)[0]
+
+    def copy(out: Path) -> Path:
+        shutil.copytree(original, out, dirs_exist_ok=True)
+        return find_runs(out)[0]
+
+    return copy
 
 
 def test_damaged_checkpoints_cost_an_interval_and_nothing_else(
-    start: Callable[..., subprocess.Popen[str]], undisturbed: Path, tmp_path: Path
+    start: Callable[..., subprocess.Popen[str]],
+    killed_at_two: Callable[[Path], Path],
+    undisturbed: Path,
+    tmp_path: Path,
 ) -> None:
-    path = interrupted_at_two(start, tmp_path)
+    path = killed_at_two(tmp_path)
     rng = random.Random(0)
     for attempt, damage in enumerate(("truncated", "flipped", "emptied")):
         older, newest = steps(tmp_path)[-2:]
@@ -269,9 +281,9 @@ def test_damaged_checkpoints_cost_an_interval_and_nothing_else(
 
 
 def test_a_cell_without_a_sound_checkpoint_is_never_started_anew_in_silence(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+    start: Callable[..., subprocess.Popen[str]], killed_at_two: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    path = interrupted_at_two(start, tmp_path)
+    path = killed_at_two(tmp_path)
     for manifest in path.rglob("manifest.json"):
         manifest.write_text("{}")
     before = (path / "episodes.jsonl").read_bytes()
@@ -288,9 +300,12 @@ def test_a_cell_without_a_sound_checkpoint_is_never_started_anew_in_silence(
 
 
 def test_what_comes_out_otherwise_is_said_and_the_new_rows_count(
-    start: Callable[..., subprocess.Popen[str]], undisturbed: Path, tmp_path: Path
+    start: Callable[..., subprocess.Popen[str]],
+    killed_at_two: Callable[[Path], Path],
+    undisturbed: Path,
+    tmp_path: Path,
 ) -> None:
-    path = interrupted_at_two(start, tmp_path)
+    path = killed_at_two(tmp_path)
     saved = steps(tmp_path)[-1]
     rows = [json.loads(line) for line in (path / "diagnostics.jsonl").read_text().splitlines()]
     later = rows[-1] | {"agent_step": saved + 200, "frame": 4 * (saved + 200)}
@@ -308,9 +323,12 @@ def test_what_comes_out_otherwise_is_said_and_the_new_rows_count(
 
 
 def test_a_damaged_cell_does_not_stop_its_group(
-    start: Callable[..., subprocess.Popen[str]], undisturbed: Path, tmp_path: Path
+    start: Callable[..., subprocess.Popen[str]],
+    killed_at_two: Callable[[Path], Path],
+    undisturbed: Path,
+    tmp_path: Path,
 ) -> None:
-    path = interrupted_at_two(start, tmp_path)
+    path = killed_at_two(tmp_path)
     (path / "episodes.jsonl").write_text("{}\n")
     process = start(tmp_path, "--seeds", "0-1", "--lanes", "2")
     out, err = process.communicate(timeout=300)
@@ -394,8 +412,10 @@ def test_a_full_disk_is_named_and_the_run_goes_on_once_there_is_space(
     assert content(path) == content(undisturbed)
 
 
-def test_a_place_that_became_read_only_is_named(start: Callable[..., subprocess.Popen[str]], small_disk: Path) -> None:
-    path = interrupted_at_two(start, small_disk)
+def test_a_place_that_became_read_only_is_named(
+    start: Callable[..., subprocess.Popen[str]], killed_at_two: Callable[[Path], Path], small_disk: Path
+) -> None:
+    path = killed_at_two(small_disk)
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     process = start(small_disk)

@@ -240,7 +240,9 @@ def test_any_setting_gives_a_spec_or_a_usage_error(path: str, value: str) -> Non
 
 def test_tasks_are_complete_and_the_reference_scores_are_the_published_ones() -> None:
     ranked = {"atari40m", "atari60", "atari100m", "atari100k", "atari100k-extended", "offline5", "mujoco", "mujoco-v5"}
-    assert set(task_names()) == ranked | {"smoke", "smoke100k", "smoke-offline", "smoke-mujoco", "dqn-replay"}
+    ranked |= {"classic", "minatar"}
+    smoke = {"smoke", "smoke100k", "smoke-offline", "smoke-mujoco", "smoke-classic", "smoke-minatar"}
+    assert set(task_names()) == ranked | smoke | {"dqn-replay"}
     assert {name for name in task_names() if load_task(name).official} == ranked
     sixty = load_task("atari60")
     assert len(sixty.games) == 60
@@ -252,6 +254,8 @@ def test_tasks_are_complete_and_the_reference_scores_are_the_published_ones() ->
     assert human_normalized("Pong", -20.7) == 0.0
     assert human_normalized("Breakout", 30.5) == pytest.approx(1.0)
     assert human_normalized("AirRaid", 1.0) is None
+    assert human_normalized("CartPole", 195.0) == human_normalized("Acrobot", -100.0) == 1.0
+    assert human_normalized("MountainCar", -600.0) == 0.0
 
 
 def test_the_offline_task_is_the_papers() -> None:
@@ -286,7 +290,7 @@ def test_an_agent_or_network_of_another_family_is_refused_and_the_fitting_ones_a
     for request, told in (
         (Request("smoke", "sac"), "agent sac is for continuous tasks.*dqn"),
         (Request("atari40m", "cql"), "agent cql is for offline tasks"),
-        (Request("mujoco", "dqn"), "agent dqn is for atari tasks.*ppo, sac"),
+        (Request("mujoco", "dqn"), "agent dqn is for atari and classic and minatar tasks.*ppo, sac"),
         (Request("mujoco", "sac", "impala"), "network impala is for atari and offline tasks.*mlp"),
         (Request("smoke", "dqn", data=Path("here")), "--data makes no sense"),
     ):

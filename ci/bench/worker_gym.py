@@ -1,0 +1,115 @@
+"""The other side of classic control: the published DQN as a plain Python loop over what `gymnasium.make` gives."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from serve import Round, Sample, serve, timed
+
+LABEL = "plain loop"
+PREFILL = 5000
+UNITS = 512
+GAMMA, EPSILON, BATCH, UPDATE_PERIOD, TARGET_PERIOD = 0.99, 0.01, 128, 4, 100
+OPTIMIZER = optax.adam(1e-3, eps=3.125e-4)
+
+Params = list[tuple[jax.Array, jax.Array]]
+
+
+def initial(sizes: tuple[int, ...]) -> Params:
+    """Return Xavier-uniform kernels and zero biases."""
+    init, shapes = jax.nn.initializers.xavier_uniform(), list(itertools.pairwise(sizes))
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    return [(init(key, shape), jnp.zeros(shape[1])) for key, shape in zip(keys, shapes, strict=True)]
+
+
+def values(params: Params, x: jax.Array) -> jax.Array:
+    """Map float32 [B, D] to action values [B, A]."""
+    for kernel, bias in params[:-1]:
+        x = jax.nn.relu(x @ kernel + bias)
+    return x @ params[-1][0] + params[-1][1]
+
+
+def update(params: Any, target: Any, state: Any, batch: Any) -> tuple[Any, Any]:
+    """Return parameters and optimizer state after one gradient step."""
+    seen, actions, rewards, following, alive = batch
+
+    def loss(params: Any) -> jax.Array:
+        taken = jnp.take_along_axis(values(params, seen), actions[:, None], axis=1)[:, 0]
+        wanted = rewards + GAMMA * alive * jnp.max(values(target, following), axis=1)
+        return jnp.mean(jnp.square(taken - jax.lax.stop_gradient(wanted)))
+
+    changes, state = OPTIMIZER.update(jax.grad(loss)(params), state)
+    return optax.apply_updates(params, changes), state
+
+
+class Loop:
+    """One environment, its replay and its network."""
+
+    def __init__(self, name: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.env: Any = gymnasium.make(name)
+        self.n_actions = int(self.env.action_space.n)
+        self.seen, _ = self.env.reset(seed=0)
+        size = len(self.seen)
+        self.params = self.target = initial((size, UNITS, UNITS, self.n_actions))
+        self.state = OPTIMIZER.init(self.params)
+        self.update = jax.jit(update, donate_argnums=2)
+        self.choose = jax.jit(lambda params, x: jnp.argmax(values(params, x[None])[0]))
+        self.before, self.after = np.zeros((PREFILL, size), np.float32), np.zeros((PREFILL, size), np.float32)
+        self.actions, self.rewards = np.zeros(PREFILL, np.int32), np.zeros(PREFILL, np.float32)
+        self.alive = np.ones(PREFILL, np.float32)
+        self.rng = np.random.default_rng(0)
+        self.steps = self.updates = 0
+
+    def step(self) -> None:
+        """Take one environment step, with the update due after it."""
+        if self.rng.random() < EPSILON:
+            action = int(self.rng.integers(self.n_actions))
+        else:
+            action = int(self.choose(self.params, self.seen))
+        following, reward, terminated, truncated, _ = self.env.step(action)
+        slot = self.steps % PREFILL
+        self.before[slot], self.after[slot], self.actions[slot] = self.seen, following, action
+        self.rewards[slot], self.alive[slot] = reward, not terminated
+        self.seen = self.env.reset()[0] if terminated or truncated else following
+        self.steps += 1
+        if self.steps > PREFILL and self.steps % UPDATE_PERIOD == 0:
+            drawn = self.rng.integers(PREFILL, size=BATCH)
+            batch = (self.before[drawn], self.actions[drawn], self.rewards[drawn], self.after[drawn], self.alive[drawn])
+            self.params, self.state = self.update(self.params, self.target, self.state, batch)
+            self.updates += 1
+        if self.steps % TARGET_PERIOD == 0:
+            self.target = self.params
+
+
+def classic(name: str, steps: str) -> Round:
+    """Whole training loop with one environment; checks that it trains."""
+    loop = Loop(name)
+    for _ in range(PREFILL + 64):
+        loop.step()
+
+    def work() -> None:
+        for _ in range(int(steps)):
+            loop.step()
+        jax.block_until_ready(loop.params)  # type: ignore[no-untyped-call]
+
+    def play() -> dict[str, Sample]:
+        before, updates = np.array(loop.params[0][0]), loop.updates
+        sample = timed(int(steps), work)
+        assert np.any(before != loop.params[0][0]), "the parameters stand still"
+        assert loop.updates - updates == int(steps) // UPDATE_PERIOD
+        return {LABEL: sample}
+
+    return play
+
+
+if __name__ == "__main__":
+    serve({"classic": classic}, ("jax", "jaxlib", "optax", "gymnasium", "numpy"))

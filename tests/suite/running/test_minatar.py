@@ -1,0 +1,78 @@
+"""Whole runs of MinAtar, killed and continued, alone and beside others; scores proven from actions."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from suite.checks.verify import verify
+from suite.records.find import find_runs
+from suite.records.record import Run, read_run
+from suite.rng import Streams
+from suite.tasks import MINATAR
+
+pytestmark = pytest.mark.slow
+NIGHTLY = [(agent, "MinAtarBreakout") for agent in ("c51", "iqn", "m_iqn", "qr_dqn", "rainbow")]
+NIGHTLY += [("dqn", game) for game in MINATAR if game != "MinAtarBreakout"]
+
+
+def start(out: Path, agent: str, game: str, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "suite", "run", "--task", "smoke-minatar", "--agent", agent, "--games", game]
+    command += ["--method", "magnitude_pruning", "--checkpoint-every", "600", "--out", str(out), *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+
+
+def content(run: Run) -> list[object]:
+    summary = run.status.summary
+    assert summary is not None
+    tables = (run.episodes, run.diagnostics, run.checkpoints)
+    rows: list[object] = [[row.model_dump_json(exclude={"attempt"}) for row in table] for table in tables]
+    return [*rows, summary.model_dump(exclude={"wall_seconds"})]
+
+
+@pytest.mark.parametrize(
+    ("agent", "game"),
+    [("dqn", "MinAtarBreakout"), *(pytest.param(*names, marks=pytest.mark.nightly) for names in NIGHTLY)],
+)
+def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(
+    agent: str, game: str, tmp_path: Path
+) -> None:
+    finish(start(tmp_path / "whole", agent, game, "--seeds", "0-2", "--lanes", "3"))
+    reference = read_run(find_runs(tmp_path / "whole")[1])
+    killed = start(tmp_path / "killed", agent, game, "--seeds", "1")
+    deadline = time.monotonic() + 300
+    while not any((tmp_path / "killed").glob("*/*/*/*/checkpoints/step-0000001800")) and time.monotonic() < deadline:
+        assert killed.poll() is None, killed.communicate()[1]
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    finish(start(tmp_path / "killed", agent, game, "--seeds", "1"))
+    run = read_run(find_runs(tmp_path / "killed")[0])
+    assert run.attempt.resumed_at > 0
+    assert run.cell.seed == reference.cell.seed == 1
+    assert content(run) == content(reference)
+    assert run.status.message == ""
+    assert run.attempt.packages["minatar"] == run.attempt.environment["minatar"] == "1.0.15"
+    assert len({row.learner for row in run.checkpoints if row.updates}) >= 3
+    assert run.diagnostics[-1].values["active_parameters"] < run.diagnostics[-1].values["parameters"]
+
+    streams = Streams("smoke-minatar@1", game, 1)
+    assert [row.emulator_seed for row in run.episodes] == list(map(streams.emulator_seed, range(len(run.episodes))))
+    last = [row.value for row in run.episodes if row.frame > 1200]
+    assert run.status.summary is not None
+    if last:
+        assert run.status.summary.score == pytest.approx(np.mean(last), rel=1e-12)
+    verification = verify(run)
+    assert (verification.episodes, verification.mismatches) == (len(last), ())
+    higher = [row.model_copy(update={"value": row.value + 1}) for row in run.episodes]
+    assert not last or verify(replace(run, episodes=higher)).mismatches

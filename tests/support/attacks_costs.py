@@ -1,0 +1,186 @@
+"""Bundles that are made to cost memory and time; as a program, what the check or the ingest of one of them took.
+
+`python -m tests.support.attacks_costs check|ingest BUNDLE` prints one JSON object: codes of findings, the most memory
+that this process had, in MiB, and its processor seconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from leaderboard.bundles.check import check_bundle
+from leaderboard.bundles.pack import manifest_of
+from leaderboard.bundles.runs import BundledRun, document_name, to_document
+from suite.errors import BadData
+from tests.support import attacks, honest
+from tests.support.attacks import Attack
+from tests.support.attacks_bounds import departing, numbered
+
+Files = dict[str, bytes]
+
+
+def filled(documents: Iterator[bytes] | list[bytes], prefix: str = "runs/00000000-Pong-") -> bytes:
+    """Return a bundle with these documents as those of its runs."""
+    rest = {name: content for name, content in attacks.good_files().items() if not name.startswith("runs/")}
+    named = {f"{prefix}{number}.json": content for number, content in enumerate(documents)}
+    table = json.loads(rest.pop("manifest.json"))
+    files = rest | named
+    return attacks.zipped({**files, "manifest.json": manifest_of(files, table["task"], table["runs"])})
+
+
+@functools.cache
+def long_run(task: str, game: str, seed: int) -> BundledRun:
+    """Return a run of as many episodes as are read, without actions."""
+    return honest.honest_run(task, game, seed, mean_length=84, with_actions=False)
+
+
+def many_episodes(runs: int) -> bytes:
+    """Return a bundle of runs that hold in every respect, of 119,000 episodes each."""
+    found = [long_run("atari40m", game, seed) for game in ("Pong", "Breakout") for seed in range(5)]
+    more = [long_run("atari40m", "Qbert", seed) for seed in range(max(0, runs - len(found)))]
+    return bytes(honest.bundle([*found, *more][:runs], attacks.LEFT_OUT))
+
+
+def many_departures(count: int, runs: int = 24) -> bytes:
+    """Return a bundle of so many runs that list so many departures each."""
+    run = departing(count)(attacks.good_runs()[0])
+    made = [replace(run, cell=run.cell.model_copy(update={"seed": seed})) for seed in range(runs)]
+    files = {**attacks.good_files(), **{document_name(one): to_document(one) for one in made}}
+    return bytes(honest.again(files))
+
+
+def texts(letters: str, count: int) -> bytes:
+    """Return a JSON list of so many different texts with these letters."""
+    return b"[" + b",".join(b'"%s%06x"' % (letters.encode(), number) for number in range(count)) + b"]"
+
+
+def small_runs(runs: int) -> bytes:
+    """Return a bundle of so many runs of the smallest task, under several configurations, which hold."""
+    made: list[BundledRun] = []
+    for number in range(runs // 200):
+        settings = (f"agent.learning_rate={1 + number}e-4",)
+        made += [
+            honest.honest_run("smoke", game, seed, settings=settings)
+            for game in ("Pong", "Breakout")
+            for seed in range(100)
+        ]
+    return bytes(honest.bundle(made))
+
+
+def fat_attempts(runs: int, attempts: int = 60) -> bytes:
+    """Return a bundle of runs whose attempts are as large as they may be, and all different."""
+
+    def change(run: BundledRun, seed: int) -> BundledRun:
+        (one,) = run.provenance.attempts
+        rows = tuple(
+            one.model_copy(
+                update={"attempt": n + 1, "packages": numbered(150, f"{seed} {n} " + "a" * 60)} | {"command": ("run",)}
+            )
+            for n in range(attempts)
+        )
+        cell = run.cell.model_copy(update={"seed": seed})
+        return replace(run, cell=cell, provenance=run.provenance.model_copy(update={"attempts": rows}))
+
+    made = [change(attacks.good_runs()[0], seed) for seed in range(runs)]
+    files = {**attacks.good_files(), **{document_name(one): to_document(one) for one in made}}
+    return bytes(honest.again(files))
+
+
+def fat_cards() -> bytes:
+    """Return a bundle with cards of 8 MiB."""
+    card = attacks.padded(b'{"summary":"' + b"a" * (8 * 2**20 - 41_000)).replace(b"\n", b"") + b'"}'
+    return bytes(honest.again({**attacks.good_files(), **{f"cards/method-x{n}.json": card for n in range(20)}}))
+
+
+def wide_diagnostics() -> bytes:
+    """Return a bundle of runs with as many diagnostics as are read."""
+    source = random.Random(0)
+    made = []
+    for seed in range(60):
+        run = honest.honest_run("smoke", "Pong", seed)
+        rows = tuple(
+            type(run.diagnostics[0])(
+                attempt=1,
+                agent_step=step,
+                frame=4 * step,
+                updates=0,
+                values={f"x{n}": source.random() for n in range(9)},
+            )
+            for step in range(1, 201)
+        )
+        made.append(replace(run, diagnostics=rows))
+    return bytes(honest.bundle(made, attacks.LEFT_OUT))
+
+
+def evaluations(runs: int) -> bytes:
+    """Return a bundle of evaluated runs with far more evaluation episodes than were due."""
+    (run, *_) = honest.honest_runs("smoke100k")
+    rows = tuple(row.model_copy(update={"episode": n}) for n, row in enumerate(run.evaluation * 2000))[:39_000]
+    made = [replace(run, evaluation=rows, cell=run.cell.model_copy(update={"seed": seed})) for seed in range(runs)]
+    files = dict(honest.bundle_files(honest.honest_runs("smoke100k")))
+    return bytes(honest.again({**files, **{document_name(one): to_document(one) for one in made}}))
+
+
+PAD = random.Random(0).randbytes(25_000).hex().encode()
+"""What does not compress: a document of 8 MiB needs 41 kB of it, else it is a bomb."""
+
+COSTS = [
+    Attack("16 runs of 119,000 episodes, which hold", "partial", lambda: many_episodes(16)),
+    Attack("17 runs of 119,000 episodes", "limits.exceeded", lambda: many_episodes(17)),
+    Attack("250,000 departures in each of 24 runs", "limits.exceeded", lambda: many_departures(250_000)),
+    Attack("100 departures in each of 100 runs", "runs.claims", lambda: many_departures(100, 100)),
+    Attack("20 cards of 8 MiB", "limits.exceeded", fat_cards),
+    Attack("60 attempts of 15 kB in each of 100 runs", "limits.exceeded", lambda: fat_attempts(100)),
+    Attack("1,000 small runs, which hold", "record.no_actions", lambda: small_runs(1000)),
+    Attack("diagnostics of 60 runs", "partial", wide_diagnostics),
+    Attack("39,000 evaluation episodes in each of 20 runs", "record.evaluation", lambda: evaluations(20)),
+    Attack("23 documents of 519,000 texts", "limits.exceeded", lambda: filled([texts("", 519_000)] * 23)),
+    Attack("23 documents of 400,000 odd texts", "text.characters", lambda: filled([texts("\u00e9" * 2, 400_000)] * 23)),
+    Attack(
+        "23 documents of odd letters",
+        "text.characters",
+        lambda: filled([b'["' + "\u00e9\u00df".encode() * 2_000_000 + PAD + b'"]'] * 23),
+    ),
+    Attack("23 documents of quotes", "json.syntax", lambda: filled([b"[" + b'""' * 4_100_000 + PAD + b"]"] * 23)),
+    Attack("23 documents of one text", "schema.fields", lambda: filled([b'["' + PAD + b"a" * 8_300_000 + b'"]'] * 23)),
+    Attack(
+        "16 documents of 500,000 numbers",
+        "schema.fields",
+        lambda: filled([b"[" + b"0.123456789012," * 500_000 + b'"' + PAD + b'"]'] * 16),
+    ),
+    Attack(
+        "900 documents of 8,000 numbers",
+        "schema.fields",
+        lambda: filled([b"[" + b"0.5," * 8_000 + b"0]"] * 90, "runs/00000000-Pong-"),
+    ),
+]
+
+
+def measured(path: Path, *, ingest: bool) -> dict[str, Any]:
+    """Check a bundle, or take it into a database, and return what came of it and what it took."""
+    start = time.process_time()
+    if ingest:
+        from leaderboard.store.ingest import ingest as run
+
+        done = run([path], path.with_name("results.sqlite"), references=False)
+        codes = ["refused"] if done.damaged else ["stored"]
+    else:
+        codes = [one.code for one in check_bundle(path).findings]
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    peak = int(line.split()[1]) / 1024
+    return {"codes": codes[:20], "peak_mib": round(peak, 1), "cpu_s": round(time.process_time() - start, 2)}
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(json.dumps(measured(Path(sys.argv[2]), ingest=sys.argv[1] == "ingest")))
+    except BadData as error:
+        sys.exit(str(error))
