@@ -52,7 +52,7 @@ def verify(run: Run) -> Verification:
     frames = 0
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
-        for segment in _segments(run.episodes, task, counted):
+        for segment in segments_of(run.episodes, task, counted):
             actions = []
             for episode in segment:
                 if episode.episode not in logs:
@@ -80,7 +80,7 @@ def _verify_evaluation(run: Run, task: Task, domain: Domain) -> Verification:
     return Verification(len(counted), frames, tuple(found))
 
 
-def _segments(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
+def segments_of(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
     """Return the segments that hold scored episodes, each up to its last scored one."""
     wanted = {episode.episode for episode in counted}
     kept = []
