@@ -1,9 +1,11 @@
 """The order of all tests: the longest first, so that no process is left alone with one at the end."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("SUITE_INSPECT_EVERY", "0")  # compiling an inspection takes longer than a test's training
 HERE = Path(__file__).resolve().parent
 
 

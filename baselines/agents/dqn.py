@@ -91,4 +91,7 @@ def build(
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(q_network, params, observation)
 
-    return Agent(init, act, update, optimizer, plan, activations, q_network.layers)
+    def values(params: Params, observation: jax.Array) -> jax.Array:
+        return jnp.asarray(q_network.apply(params, observation))
+
+    return Agent(init, act, update, optimizer, plan, activations, q_network.layers, values=values)

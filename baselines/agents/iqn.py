@@ -107,5 +107,10 @@ def build(
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(implicit, params, observation, midpoints(NOTED_LEVELS)[None])
 
+    def noted_values(params: Params, observation: jax.Array) -> jax.Array:
+        return jnp.mean(jnp.asarray(implicit.apply(params, observation, midpoints(NOTED_LEVELS)[None])), axis=1)
+
     chosen, evaluate = (act, None) if policy is None else (act_by_policy, act)
-    return Agent(init, chosen, update, adam(settings), plan, activations, implicit.layers, evaluate)
+    return Agent(
+        init, chosen, update, adam(settings), plan, activations, implicit.layers, evaluate, values=noted_values
+    )

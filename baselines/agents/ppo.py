@@ -212,6 +212,9 @@ def make(settings: PPOSettings, network: MakeEncoder, actions: int) -> Agent:
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(networks, params, observation)
 
+    def values(params: Params, observation: jax.Array) -> jax.Array:
+        return jnp.asarray(apply(params, observation)[2])[:, None]
+
     return Agent(
         init,
         act,
@@ -225,6 +228,7 @@ def make(settings: PPOSettings, network: MakeEncoder, actions: int) -> Agent:
         acting,
         prepare,
         goals=(Goal("share of the learning rate's decay", lambda updates: min(1.0, updates / decay)),),
+        values=values,
     )
 
 

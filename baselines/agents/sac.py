@@ -158,7 +158,13 @@ def make(settings: SACSettings, network: MakeEncoder, actions: int) -> Agent:
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(networks, params, observation)
 
-    return Agent(init, act, update, adam(settings), _plan(settings), activations, networks.layers, evaluate)
+    def values(params: Params, observation: jax.Array) -> jax.Array:
+        mean, _ = apply(params, observation, method="policy")
+        return q_values(params, observation, jnp.tanh(mean)).T
+
+    return Agent(
+        init, act, update, adam(settings), _plan(settings), activations, networks.layers, evaluate, values=values
+    )
 
 
 def _plan(settings: SACSettings) -> DataPlan:

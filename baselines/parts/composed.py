@@ -94,6 +94,9 @@ def build(parts: Parts, network: MakeEncoder, actions: int, optimizer: Any, plan
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(dueling_network, params, observation, jnp.ones(actions, jnp.bool_))
 
+    def mean_values(params: Params, observation: jax.Array) -> jax.Array:
+        return values(outputs(params, observation, jnp.ones(actions, jnp.bool_), None), parts.support)
+
     own_exploration = parts.sigma is not None
     return Agent(
         init,
@@ -104,6 +107,7 @@ def build(parts: Parts, network: MakeEncoder, actions: int, optimizer: Any, plan
         activations,
         dueling_network.layers,
         evaluate if own_exploration else None,
+        values=mean_values,
     )
 
 

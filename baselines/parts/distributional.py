@@ -68,4 +68,7 @@ def build(
     def activations(params: Params, observation: jax.Array) -> dict[str, jax.Array]:
         return unit_outputs(distribution, params, observation)
 
-    return Agent(init, act, update, adam(settings), plan, activations, distribution.layers)
+    def mean_values(params: Params, observation: jax.Array) -> jax.Array:
+        return means(outputs(params, observation))
+
+    return Agent(init, act, update, adam(settings), plan, activations, distribution.layers, values=mean_values)

@@ -104,7 +104,8 @@ def _rows(out: Path) -> int:
 
 
 def _command(root: Path, arguments: str, out: Path) -> str:
-    return f"run {arguments.replace('DATA', str(root / 'data'))} --seeds 0 --threads 1 --lanes 1 --out {out}"
+    given = arguments.replace("DATA", str(root / "data"))
+    return f"run {given} --seeds 0 --threads 1 --lanes 1 --inspect-every 0 --out {out}"
 
 
 def _suite(root: Path, arguments: str) -> None:

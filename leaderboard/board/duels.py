@@ -1,7 +1,7 @@
 """The pairs of a board that have a page: the leaders among themselves, and every entry against its plain self.
 
-The leaders are the first ten entries that were run here. The plain self of an entry with a method is the same agent
-and network, setting by setting, without it: what the method changed.
+The leaders are the first ten entries that were run here and replayed: there is no verdict on others. The plain self of
+an entry with a method is the same agent and network, setting by setting, without it: what the method changed.
 """
 
 from __future__ import annotations
@@ -54,11 +54,7 @@ class Duel:
 
 def duels(task: TaskPage, data: TaskData) -> tuple[Duel, ...]:
     """Return the pairs of a task's full budget, in the order of the board; none where there is no common scale."""
-    entries = {
-        row.entry.config_id: row.entry
-        for row in task.full.standings
-        if row.estimate is not None and not row.entry.published
-    }
+    entries = {row.entry.config_id: row.entry for row in task.full.standings if row.estimate is not None and row.proven}
     chosen = pairs_shown(list(entries), data)
     ids = dict.fromkeys(itertools.chain.from_iterable(chosen))
     scores = {config_id: normalized_scores(data.runs_of(config_id)) for config_id in ids}

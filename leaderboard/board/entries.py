@@ -12,6 +12,7 @@ from pathlib import Path
 from leaderboard.board import report, standings
 from leaderboard.board.report import TaskData
 from leaderboard.board.views import Entry
+from leaderboard.bundles.levels import is_proven
 from leaderboard.statistics.metrics import Scores
 from leaderboard.store.database import ResultStore
 from leaderboard.store.rows import StoredConfiguration, StoredRun
@@ -33,6 +34,16 @@ class Competitor:
     def label(self) -> str:
         """What the board calls it."""
         return self.entry.label
+
+    @property
+    def level(self) -> str:
+        """How far the least proven of its results is proven."""
+        return standings.level_of(self.entry, self.runs)
+
+    @property
+    def judged(self) -> bool:
+        """Whether verdicts are given on it: on what was replayed whole, and beside numbers that others published."""
+        return self.entry.published or is_proven(self.level)
 
     @property
     def complete(self) -> bool:

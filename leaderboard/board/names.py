@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,8 @@ from leaderboard.store.rows import StoredConfiguration
 from suite.contracts import registry
 from suite.contracts.card import Value
 
-DEPARTURES_SHOWN = 6
-"""How many departures a label lists: it stands on every page of its task."""
+LABEL_CHARACTERS = 120
+"""About how long a label's list of departures is at most: it stands on every page of its task, in every row of data."""
 
 _SHORT = {"impala": "Impala", "mlp": "MLP"}
 
@@ -80,13 +81,14 @@ def _network(item: StoredConfiguration) -> str:
 
 
 def _label(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
-    parts = [title("agent", item.agent), _network(item)]
+    parts = [title("agent", item.agent), *([_network(item)] if item.network else [])]  # some published ones name none
     if not item.published:
         parts.append(item.method.replace("_", " "))
     label = " \N{MIDDLE DOT} ".join(parts)
     shown = [f"{d.path.rpartition('.')[2]} {_toml(d.value)}" for d in departures if d.path != "network.width"]
-    if len(shown) > DEPARTURES_SHOWN:
-        shown[DEPARTURES_SHOWN:] = [f"{len(shown) - DEPARTURES_SHOWN} more"]
+    lengths = itertools.accumulate(len(text) + 2 for text in shown)
+    if more := sum(length > LABEL_CHARACTERS for length in lengths):
+        shown[-more:] = [f"{more} more"]
     return f"{label} ({', '.join(shown)})" if shown else label
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leaderboard.board import names, standings
 from leaderboard.board.estimates import Question, prepare
 from leaderboard.board.methods import method_cards
 from leaderboard.board.views import Board, Entry, GameCell, GameRow, Site, TaskPage, Unfinished
+from leaderboard.store.claims import foremost
 from leaderboard.store.details import RunDiagnostics
 from leaderboard.store.rows import StoredConfiguration, StoredRun, StoredSubmission
-from leaderboard.store.snapshot import Snapshot
+from leaderboard.store.snapshot import Conflict, Snapshot
 from suite import __version__
 from suite.contracts.card import Value
 from suite.errors import BadData
@@ -34,6 +35,8 @@ class TaskData:
     """What the database holds of a task: one run of each cell, by configuration, game and seed, and their entries.
 
     `diagnostics` are by configuration, `checkpoints` by configuration, game, seed and environment: see `Snapshot`.
+    `uncounted` are results that nobody replayed, of configurations whose replayed ones have every game: they change
+    nothing there. `conflicts` are the cells of which there are several results.
     """
 
     task: Task
@@ -42,6 +45,8 @@ class TaskData:
     entries: Mapping[str, Entry]
     diagnostics: Mapping[str, Sequence[RunDiagnostics]] = field(default_factory=dict)
     checkpoints: Mapping[tuple[str, str, int, str], Sequence[Sequence[Any]]] = field(default_factory=dict)
+    uncounted: tuple[StoredRun, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
     def runs_of(self, config_id: str) -> tuple[StoredRun, ...]:
         """Return the runs of a configuration, by game and seed."""
@@ -91,12 +96,14 @@ def task_data(snapshot: Snapshot, task: Task) -> TaskData:
         if item.config_id not in elsewhere and not (item.published and key != task.key)
     ]
     by_id = {item.config_id: item for item in configurations}
-    runs = _one_per_cell([run for run in everything if run.game in task.games and run.config_id in by_id])
+    held = _one_per_cell([run for run in everything if run.game in task.games and run.config_id in by_id])
+    runs, uncounted = _counted(task, held)
+    conflicts = tuple(one for one in snapshot.conflicts() if one.config_id in by_id and one.game in task.games)
     entries = names.entries(configurations, _departures(runs), _footnotes(configurations), task.id)
     recorded = [item for key in keys for item in snapshot.diagnostics(key).items() if item[0] in by_id]
     diagnostics = {name: [row for row in rows if row.game in task.games] for name, rows in recorded}
     checkpoints = {cell: rows for key in keys for cell, rows in snapshot.checkpoints(key).items()}
-    return TaskData(task, by_id, tuple(runs), entries, diagnostics, checkpoints)
+    return TaskData(task, by_id, tuple(runs), entries, diagnostics, checkpoints, tuple(uncounted), conflicts)
 
 
 def each_once(data: Iterable[TaskData]) -> Iterator[tuple[TaskData, StoredRun]]:
@@ -156,8 +163,8 @@ def task_page(data: TaskData) -> TaskPage:
         games=len(task.games),
         unnormalized=tuple(name for name in task.games if not GAMES[name].normalizable),
         default_seeds=len(task.default_seeds),
-        full=_board(task, task.budget.length, full, runs, entries),
-        shortened=tuple(_board(task, frames, by_budget[frames], runs, entries) for frames in budgets),
+        full=_board(data, task.budget.length, full),
+        shortened=tuple(_board(data, frames, by_budget[frames]) for frames in budgets),
         unfinished=_unfinished(configurations, runs, entries),
         footnotes=footnotes,
         entries_here=len(here),
@@ -255,11 +262,32 @@ def _minatar_protocol(task: Task) -> str:
 
 
 def _one_per_cell(runs: Sequence[StoredRun]) -> list[StoredRun]:
-    """Keep one run of a cell that ran in several environments: a result before none, then the one that ended last."""
-    best: dict[tuple[str, str, int], StoredRun] = {}
-    for run in sorted(runs, key=lambda run: (run.finished, run.ended_at, run.digest)):
-        best[run.config_id, run.game, run.seed] = run
-    return [best[key] for key in sorted(best)]
+    """Keep one run of a cell that ran in several environments: a result before none, then the one that stands first."""
+    cells: dict[tuple[str, str, int], list[StoredRun]] = defaultdict(list)
+    for run in runs:
+        cells[run.config_id, run.game, run.seed].append(run)
+    kept = []
+    for _, held in sorted(cells.items()):
+        rows = dict(enumerate([run for run in held if run.finished] or held))
+        first = foremost({number: run.rank for number, run in rows.items()}, rows)
+        kept.append(held[0] if first is None else rows[first])
+    return kept
+
+
+def _counted(task: Task, runs: Sequence[StoredRun]) -> tuple[list[StoredRun], list[StoredRun]]:
+    """Return the runs that make the entries, and the results that do not count.
+
+    Where the replayed results of a configuration have every game, others of it neither add to it nor take its rank.
+    """
+    needed = {name for name in task.games if GAMES[name].normalizable} or set(task.games)
+    proven: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        if run.finished and run.proven:
+            proven[run.config_id].add(run.game)
+    whole = {config_id for config_id, games in proven.items() if games >= needed}
+    out = [run for run in runs if run.config_id in whole and run.finished and not run.proven]
+    left_out = {id(run) for run in out}
+    return [run for run in runs if id(run) not in left_out], out
 
 
 def _departures(runs: Sequence[StoredRun]) -> dict[str, dict[str, Value]]:
@@ -270,13 +298,8 @@ def _departures(runs: Sequence[StoredRun]) -> dict[str, dict[str, Value]]:
     return found
 
 
-def _board(
-    task: Task,
-    frames: int,
-    configurations: Sequence[StoredConfiguration],
-    runs: Sequence[StoredRun],
-    entries: Mapping[str, Entry],
-) -> Board:
+def _board(data: TaskData, frames: int, configurations: Sequence[StoredConfiguration]) -> Board:
+    task, runs, entries = data.task, data.runs, data.entries
     grouped: dict[str, list[StoredRun]] = {item.config_id: [] for item in configurations}
     for run in runs:
         if run.config_id in grouped:
@@ -284,6 +307,7 @@ def _board(
     shortened = frames != task.budget.length
     specs = {item.config_id: item.spec for item in configurations}
     rows = standings.standings(task, grouped, entries, specs, ranked=task.official and not shortened)
+    rows = tuple(replace(row, notes=(*row.notes, *_beside(data, row.entry.config_id))) for row in rows)
     ticks, rows = standings.forest(rows)
     ids = [row.entry.config_id for row in rows]
     complete = [row.entry for row in rows if row.estimate is not None]
@@ -297,6 +321,24 @@ def _board(
         curves=() if shortened else standings.curves(task, grouped, complete),
         games=_games(task, [grouped[config_id] for config_id in ids]),
     )
+
+
+def _beside(data: TaskData, config_id: str) -> list[str]:
+    """Return what there is beside the results of an entry: others of the same cells, and others that do not count."""
+    conflicts = [one for one in data.conflicts if one.config_id == config_id]
+    uncounted = [run for run in data.uncounted if run.config_id == config_id]
+    notes = []
+    if conflicts:
+        others = sorted({other.holder for one in conflicts for other in one.others})
+        cells = f"{len(conflicts)} cell{'s' * (len(conflicts) > 1)}"
+        notes.append(f"in {cells} another result stands behind: {_listed(others)}")
+    if uncounted:
+        notes.append(f"{len(uncounted)} more that nobody replayed: not counted")
+    return notes
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _games(task: Task, runs_by_entry: Sequence[Sequence[StoredRun]]) -> tuple[GameRow, ...]:

@@ -15,16 +15,20 @@ from leaderboard.board import learning
 from leaderboard.board.estimates import CURVE, METRICS, Question, ask
 from leaderboard.board.flops import flops
 from leaderboard.board.views import Bar, Curve, CurvePoint, Entry, Span, Standing, Tick
-from leaderboard.bundles.levels import LEVELS
+from leaderboard.bundles.levels import LEVELS, RECOMPUTED, grade, word
 from leaderboard.statistics import ranks
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores, balanced, iqm_rliable
+from leaderboard.statistics.pairs import FEWEST_SEEDS
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
 Grouped = Mapping[str, Sequence[StoredRun]]
+
+PRELIMINARY = f"preliminary: fewer than {FEWEST_SEEDS} seeds in some game; runs that fail may not have shown yet"
+"""What is said of a ranked entry with few seeds."""
 
 
 def standings(
@@ -35,21 +39,33 @@ def standings(
     *,
     ranked: bool,
 ) -> tuple[Standing, ...]:
-    """Return a row for each configuration: the complete ones by IQM, then the others by name.
+    """Return a row for each configuration: the complete ones by IQM, then the others by name; what is unproven below.
 
-    A rank goes to entries run here that have every game and an interval; published numbers are there for comparison.
+    A rank goes to entries run here that have every game and an interval and were replayed whole; published numbers are
+    there for comparison.
     """
     rows = [_standing(task, entries[config_id], runs, specs[config_id]) for config_id, runs in grouped.items()]
-    rows.sort(key=lambda row: (row.estimate is None, -row.estimate.value if row.estimate else 0.0, row.entry.label))
+    rows.sort(key=_place)
     if not ranked:
         return tuple(rows)
     compared = {
         row.entry.config_id: normalized_scores(grouped[row.entry.config_id])
         for row in rows
-        if not row.entry.published and row.estimate is not None and row.estimate.low is not None
+        if row.proven and row.estimate is not None and row.estimate.low is not None
     }
     rankings = ranks.rank(compared) if compared else {}
-    return tuple(replace(row, ranking=rankings.get(row.entry.config_id)) for row in rows)
+    return tuple(_ranked(row, rankings.get(row.entry.config_id)) for row in rows)
+
+
+def _ranked(row: Standing, ranking: ranks.Ranking | None) -> Standing:
+    """Return a row with its rank; one from few seeds says so, since what these have not seen lies on one side only."""
+    few = ranking is not None and row.seeds is not None and row.seeds.low < FEWEST_SEEDS
+    return replace(row, ranking=ranking, notes=(*row.notes, *([PRELIMINARY] * few)))
+
+
+def _place(row: Standing) -> tuple[object, ...]:
+    value = -row.estimate.value if row.estimate else 0.0
+    return row.unproven, row.estimate is None, value, row.entry.label
 
 
 def normalized_scores(runs: Iterable[StoredRun]) -> Scores:
@@ -158,15 +174,15 @@ def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping
         flops=flops(spec, sparsity.high if sparsity else None),
         seconds=_span(run.wall_seconds for run in finished),
         updates=_span(run.updates for run in finished),
-        level=_level(entry, runs),
-        notes=_notes(runs),
+        level=level_of(entry, runs),
+        notes=_notes(task, runs),
     )
 
 
-def _level(entry: Entry, runs: Iterable[StoredRun]) -> str:
+def level_of(entry: Entry, runs: Iterable[StoredRun]) -> str:
     """Return the lowest level among the results of an entry."""
-    known = [LEVELS.index(run.level) for run in runs if run.finished and run.level in LEVELS]
-    return "published" if entry.published else LEVELS[min(known, default=LEVELS.index("recomputed"))]
+    known = [run.level for run in runs if run.finished and word(run.level) in LEVELS]
+    return "published" if entry.published else min(known, key=grade, default=RECOMPUTED)
 
 
 def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless: int) -> str:
@@ -177,11 +193,12 @@ def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless:
     if estimate.low is None:
         fewest, games = STATISTICS_POLICY.minimum_seeds, math.ceil(STATISTICS_POLICY.seeded * needed)
         enough = sum(count >= fewest for count in seeds.values()) >= games
-        return "no spread between seeds" if enough else f"needs {fewest} seeds in {games} games or more"
+        some = f"{games} games or more" if games > 1 else "a game"
+        return "no spread between seeds" if enough else f"needs {fewest} seeds in {some}"
     return ""
 
 
-def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
+def _notes(task: Task, runs: Sequence[StoredRun]) -> tuple[str, ...]:
     states = Counter(run.state for run in runs)
     unfinished = [
         f"{states[state]} {state}" for state in ("running", "interrupted", "killed", "failed") if states[state]
@@ -192,10 +209,22 @@ def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
     without = sum(run.finished and run.score is None for run in runs)
     if without:
         notes.append(f"{without} without an episode in the scored window")
+    notes += [f"trained again: {text}" for text in reruns(task, runs)]
     missed = Counter(text for run in runs for text in run.unreached)
     for text, count in missed.items():
         notes.append(f"not reached{'' if count == len(runs) else f' in {count} of {len(runs)} runs'}: {text}")
     return tuple(notes)
+
+
+def reruns(task: Task, runs: Iterable[StoredRun]) -> list[str]:
+    """Return which cells were drawn and trained again to the same hash, and how far, in words."""
+    found = []
+    for run in runs:
+        if run.reruns:
+            done, steps = run.reruns[0].agent_step, max(1, task.agent_steps(run.frames))
+            share = f"{min(100.0, 100 * done / steps):.2g} %"
+            found.append(f"{run.game} seed {run.seed} to agent step {done:,} ({share}), the same hash")
+    return found
 
 
 def _by_game(runs: Sequence[StoredRun], values: Sequence[float]) -> Scores:

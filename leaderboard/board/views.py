@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaderboard.board.flops import Flops
+from leaderboard.bundles.levels import is_proven
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.ranks import Ranking
 from suite.contracts.card import Value
@@ -71,7 +72,8 @@ class Standing:
     `rliable` is the interquartile mean as rliable trims it, which stands beside the board's.
 
     `ranking` is None for those that are not ranked. `level` says how far the least proven of its runs is proven:
-    `claimed`, `recomputed`, `replayed`, `rerun`, or `published`. `seconds` and `updates` are those of one run.
+    `claimed`, `recomputed`, `sampled n of N`, `replayed`, `rerun`, or `published`. `seconds` and `updates` are those of
+    one run.
     """
 
     entry: Entry
@@ -91,6 +93,21 @@ class Standing:
     updates: Span | None
     level: str
     notes: tuple[str, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether all of its results were played or trained again: only then it is ranked, and judged."""
+        return is_proven(self.level)
+
+    @property
+    def unproven(self) -> bool:
+        """Whether it was run here and is not proven: it stands below."""
+        return not self.entry.published and not self.proven
+
+    @property
+    def mark(self) -> str:
+        """What follows its name on paper if it is not proven."""
+        return " (not replayed)" if self.unproven else ""
 
 
 @dataclass(frozen=True, slots=True)

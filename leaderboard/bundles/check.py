@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,7 +18,7 @@ from leaderboard.bundles.bundle import Bundle, open_bundle
 from leaderboard.bundles.curves import Curve, parquet_version, same_table, write_curves
 from leaderboard.bundles.environment import Environments
 from leaderboard.bundles.findings import SEVERITIES, Finding, Rejected, Severity, finding, shown
-from leaderboard.bundles.levels import CheckLevel
+from leaderboard.bundles.levels import CLAIMED, RECOMPUTED, REPLAYED, sampled
 from leaderboard.bundles.runs import BundledRun, document_name
 from leaderboard.bundles.schema import VERSION, ManifestRun
 from leaderboard.bundles.set_checks import RunFacts
@@ -53,7 +54,7 @@ class Report:
 
     bundle: str
     sha256: str
-    level: CheckLevel
+    level: str
     findings: tuple[Finding, ...]
     task: str = ""
     title: str = ""
@@ -93,9 +94,10 @@ class Examined(Generic[KeptT]):
 
 @dataclass(slots=True)
 class _Progress(Generic[KeptT]):
-    """What a check has found so far. `keep` says what is kept of a run."""
+    """What a check has found so far. `keep` says what is kept of a run, `now` which dates are still to come."""
 
     keep: Callable[[Checked], KeptT]
+    now: datetime
     bundle: Bundle | None = None
     findings: list[Finding] = field(default_factory=list)
     facts: list[RunFacts] = field(default_factory=list)
@@ -112,33 +114,39 @@ def check_bundle(
     path: Path,
     *,
     replay: bool = False,
+    seconds: float | None = None,
     compare: Comparison | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Check a bundle, and with `replay` run its scored episodes through the emulator, in a process of its own.
+    """Check a bundle, and with `replay` run what it scores through the emulator, in processes of their own.
+
+    With `seconds`, runs are replayed in an order drawn by lot for so long: the level says how far that came.
 
     Whatever the file holds, the answer is a report: a bundle that cannot be read further has one finding that says so.
     With `compare`, its runs are compared with those of others; what that raises is raised.
     `progress` gets a line before what takes long.
     """
-    done = _Progress(lambda checked: None)
+    done = _Progress(lambda checked: None, datetime.now(UTC))
     _examine(lambda: open_bundle(path), path.name, done)
     if replay and not done.failed and (bundle := done.bundle) is not None:
-        from leaderboard.bundles.replay import replay_runs
+        from leaderboard.bundles.replay import SECONDS, replay_runs
 
         progress(f"Replaying {plural(len(bundle.run_names), 'run')} (Atari: about 16,000 scored frames a second).")
         with _answering(done, path.name):
-            found, names = replay_runs(bundle)
-            done.findings += found
-            done.replayed += names
+            found = replay_runs(bundle, SECONDS if seconds is None else seconds)
+            done.findings += found.findings
+            done.replayed += found.names
     if compare is not None and done.bundle is not None:
         done.findings += compare(done.bundle.sha256, done.facts)
     return _report(path, done, replay=replay)
 
 
 def examine(path: Path, content: bytes, sha256: str, keep: Callable[[Checked], KeptT]) -> Examined[KeptT]:
-    """Check a bundle that was read from `path`, and return it with what `keep` makes of its runs, one after another."""
-    done = _Progress(keep)
+    """Check a bundle that was read from `path`, and return it with what `keep` makes of its runs, one after another.
+
+    The answer is the same whenever it is asked for: a date is to come if it is in the next century.
+    """
+    done = _Progress(keep, run_checks.LATEST)
     _examine(lambda: Bundle(path, Archive(content, sha256)), path.name, done)
     report = _report(path, done, replay=False)
     return Examined(report, done.bundle, () if done.failed else tuple(done.kept))
@@ -178,7 +186,7 @@ def _check_one(bundle: Bundle, name: str, done: _Progress[KeptT]) -> set[tuple[K
     run = bundle.run(name)
     task = _task(run, bundle.manifest.task, name)
     checked = _checked(run, name)
-    done.findings += _check_run(run, task, bundle.cards, name)
+    done.findings += _check_run(run, task, bundle.cards, name, done.now)
     done.findings += check_commit(bundle.submission, run.provenance.attempts, name)
     if not done.failed:  # another process, which nothing that is wrong anyway shall cost
         found = reach.of_unreached(run, reach.expected_apart(run))
@@ -212,7 +220,7 @@ def _checked(run: BundledRun, name: str) -> Checked:
         raise Rejected(error.inconsistency.code, name, f"{error.inconsistency.message}.") from error
 
 
-def _check_run(run: BundledRun, task: Task, cards: Cards, name: str) -> Iterator[Finding]:
+def _check_run(run: BundledRun, task: Task, cards: Cards, name: str, now: datetime) -> Iterator[Finding]:
     """Yield everything else about one run."""
     if run.status.state == "diverged":
         yield finding("runs.diverged", name, "it diverged")
@@ -227,7 +235,7 @@ def _check_run(run: BundledRun, task: Task, cards: Cards, name: str) -> Iterator
     for attempt in run.provenance.attempts:
         yield from run_checks.check_versions(attempt, name)
     yield from run_checks.check_returns(run, task, name)
-    yield from run_checks.check_provenance(run, task, name)
+    yield from run_checks.check_provenance(run, task, name, now)
 
 
 def _task(run: BundledRun, key: str, name: str) -> Task:
@@ -313,19 +321,26 @@ def _answering(done: _Progress[KeptT], where: str) -> Iterator[None]:
 
 def _report(path: Path, done: _Progress[KeptT], *, replay: bool) -> Report:
     bundle = done.bundle
-    names = {run.name for run in done.facts if run.claim.state == "done"}
-    complete = replay and bool(names) and names == set(done.replayed)
-    level: CheckLevel = "claimed" if done.failed else "replayed" if complete else "recomputed"
     return Report(
         bundle=shown(path.name).strip("'\""),
         sha256=bundle.sha256 if bundle is not None else "",
-        level=level,
+        level=_level(done) if replay or done.failed else RECOMPUTED,
         findings=tuple(sorted(done.findings, key=lambda one: SEVERITIES.index(one.severity))),
         task=bundle.manifest.task if bundle is not None else "",
         title=shown(bundle.submission.title).strip("'\"") if bundle is not None else "",
         runs=tuple(run.claim for run in done.facts),
         replayed=tuple(done.replayed),
     )
+
+
+def _level(done: _Progress[KeptT]) -> str:
+    """Return how far a bundle is proven: a sample of its runs is called one, and only all of them are `replayed`."""
+    if done.failed:
+        return CLAIMED
+    names, count = {run.name for run in done.facts}, len(done.replayed)
+    if names and names == set(done.replayed):
+        return REPLAYED
+    return sampled(count, len(names)) if count else RECOMPUTED
 
 
 def table(report: Report) -> str:

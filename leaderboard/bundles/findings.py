@@ -89,6 +89,11 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "record.checkpoints": ("error", "Hashes at checkpoints that are missing, out of order or of no training.", _RUNS),
     "record.actions": ("error", "Actions of a scored episode that are missing, unreadable or too many.", _RUNS),
     "record.no_actions": ("note", "No actions were submitted, so nothing can be replayed.", "Pack with them."),
+    "record.no_end": (
+        "note",
+        "No actions of the episode that was cut off at the end, as in records of earlier versions: no whole replay.",
+        "Run it again with this version to be ranked.",
+    ),
     # Protocol and components.
     "protocol.specification": ("error", "A specification that `suite run` does not make.", _RUNS),
     "protocol.settings": ("error", "Settings that are not those of the component's card.", _RUNS),
@@ -106,7 +111,11 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "provenance.unreached": ("error", "What a run does not reach is not what it says of that.", _RUNS),
     "provenance.modified": ("review", "Run from a modified or unknown checkout.", _ASK),
     "provenance.commit": ("review", "Runs of another commit than the one that the submission names.", _ASK),
-    "provenance.dates": ("review", "A date that cannot be: an end before its start, or in the future.", _ASK),
+    "provenance.dates": (
+        "review",
+        "A date that cannot be: an end before its start, before 2024, or in the future.",
+        _ASK,
+    ),
     # Plausibility.
     "score.impossible": ("error", "A return that the game cannot give.", _RUNS),
     "score.fraction": ("error", "A return of an Atari game that is no whole number.", _RUNS),
@@ -127,6 +136,11 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "rate.unusual": ("review", "More frames, or steps, a second than is usual.", _ASK),
     # Replay.
     "replay.mismatch": ("error", "A scored episode that the emulator does not give again.", "Run it again."),
+    "replay.sampled": (
+        "note",
+        "Only some of the runs were replayed: a sample, which ranks nowhere.",
+        "Give it more time.",
+    ),
     "replay.unavailable": (
         "note",
         "The replay could not be done here.",

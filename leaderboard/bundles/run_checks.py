@@ -6,7 +6,7 @@ import functools
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 
 from leaderboard.bundles.findings import Finding, finding, shown
@@ -19,6 +19,12 @@ from suite.tasks.specification import components
 FASTEST = 100_000
 USUAL = 30_000
 """Frames a second of one run that no emulator reaches, and that are worth a look."""
+
+EARLIEST, LATEST = datetime(2024, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Before the first, the protocol's paper was not there; the second is to come for whoever does not ask the clock."""
+
+A_DAY = timedelta(days=1)
+"""How far clocks may differ."""
 
 
 def check_cards(run: Run, cards: Cards, where: str) -> Iterator[Finding]:
@@ -83,8 +89,8 @@ def check_returns(run: Run, task: Task, where: str) -> Iterator[Finding]:
         yield finding("score.fraction", where, f"episode {wrong.episode} returns {wrong.value!r}")
 
 
-def check_provenance(run: Run, task: Task, where: str) -> Iterator[Finding]:
-    """Yield findings about speed, dates and the state of the code."""
+def check_provenance(run: Run, task: Task, where: str, now: datetime) -> Iterator[Finding]:
+    """Yield findings about speed, dates and the state of the code; `now`: nothing ended later than a day after that."""
     attempt, summary = run.attempt, run.status.summary
     if summary is not None:
         frames = run.status.frames - attempt.resumed_at * task.units_per_step
@@ -99,13 +105,18 @@ def check_provenance(run: Run, task: Task, where: str) -> Iterator[Finding]:
                 "provenance.modified", where, f"attempt {one.attempt} ran from a modified or unknown checkout"
             )
             break
+    for one in run.provenance.attempts:
+        start = _time(one.started_at)
+        if start is None or not EARLIEST <= start <= now + A_DAY:
+            yield finding("provenance.dates", where, f"attempt {one.attempt} started at {shown(one.started_at)}")
+            break
     start, end = _time(attempt.started_at), _time(run.status.updated_at)
-    if start is None or end is None or end < start:
+    if end is None or end > now + A_DAY or (start is not None and end < start):
         yield finding("provenance.dates", where, f"{shown(attempt.started_at)} to {shown(run.status.updated_at)}")
 
 
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None

@@ -24,7 +24,8 @@ from leaderboard.bundles.schema import (
     field_error,
 )
 from leaderboard.bundles.strict import check_text
-from suite.errors import SuiteError
+from suite.errors import BadData, SuiteError
+from suite.records.covariance import unpack
 from suite.records.record import (
     Actions,
     CellFile,
@@ -38,10 +39,11 @@ from suite.records.record import (
 )
 from suite.tasks import Task, load_task
 
-DIAGNOSTIC_ROWS = 200
+DIAGNOSTIC_ROWS = 1_000
 """How many rows of diagnostics a bundle keeps of a run: evenly spread, the last among them."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+ItemT = TypeVar("ItemT")
 
 _NAMES: dict[type[BaseModel], set[str]] = {
     model: set(model.model_fields) for model in (Episode, EvaluationRow, Checkpoint, Diagnostics, Actions)
@@ -130,12 +132,18 @@ def _short(value: Any) -> Any:
 
 
 def _thinned(rows: Sequence[Diagnostics]) -> dict[str, Any]:
-    """Return at most DIAGNOSTIC_ROWS rows, evenly spread, as columns."""
-    count = min(len(rows), DIAGNOSTIC_ROWS)
-    kept = [rows[(index + 1) * len(rows) // count - 1] for index in range(count)]
+    """Return at most DIAGNOSTIC_ROWS rows, evenly spread, as columns; that of covariances only where there is one."""
+    kept = evenly(rows, DIAGNOSTIC_ROWS)
     names = sorted({name for row in kept for name in row.values})
     values = {name: [_short(row.values.get(name)) for row in kept] for name in names}
-    return _rows(kept, "attempt", "agent_step", "updates") | {"values": values}
+    maps = {"covariance": [row.covariance for row in kept]} if any(row.covariance for row in kept) else {}
+    return _rows(kept, "attempt", "agent_step", "updates") | {"values": values} | maps
+
+
+def evenly(items: Sequence[ItemT], most: int) -> list[ItemT]:
+    """Return at most so many items, evenly spread, the last among them."""
+    count = min(len(items), most)
+    return [items[(index + 1) * len(items) // count - 1] for index in range(count)]
 
 
 def _strict(model: type[ModelT], content: Any, name: str) -> ModelT:
@@ -152,6 +160,8 @@ def _columns(model: type[ModelT], content: Any, name: str, part: str) -> ModelT:
     except ValidationError as error:
         raise field_error(error, f"{name} {part}") from error
     found = {key: value for key, value in columns if isinstance(value, list)}
+    if found.get("covariance") == []:
+        del found["covariance"]
     truncated = found.pop("truncated", [])
     lengths = {len(values) for values in found.values()}
     if len(lengths) != 1:
@@ -242,6 +252,12 @@ def _diagnostics(columns: DiagnosticColumns, skip: int, name: str) -> tuple[Diag
     if any(len(values) != len(columns.agent_step) for values in columns.values.values()):
         raise Rejected("schema.fields", name, "the columns of diagnostics have several lengths")
     check_text(list(columns.values), name, 64)
+    maps = columns.covariance or [""] * len(columns.agent_step)
+    try:
+        for text in filter(None, maps):
+            unpack(text)
+    except BadData as error:
+        raise Rejected("schema.fields", name, "a gradient covariance is no packed matrix") from error
     return tuple(
         _row(
             Diagnostics,
@@ -250,6 +266,7 @@ def _diagnostics(columns: DiagnosticColumns, skip: int, name: str) -> tuple[Diag
             frame=step * skip,
             updates=columns.updates[index],
             values={key: value for key, values in columns.values.items() if (value := values[index]) is not None},
+            covariance=maps[index],
         )
         for index, step in enumerate(columns.agent_step)
     )

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.bundles.findings import Rejected
-from leaderboard.bundles.levels import CheckLevel
+from leaderboard.bundles.levels import AttestedLevel, CheckLevel
 from suite.contracts.card import Card
+from suite.records.covariance import TEXT
 from suite.records.record import CellFile, ProvenanceFile, StatusFile
 
 VERSION = 2
@@ -29,6 +30,7 @@ Return = Annotated[float, Field(ge=-1e12, le=1e12)]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Shown = Annotated[str, Field(pattern=r"^[ -~]*$", max_length=400)]
 Packed = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=4_000_000)]
+Cosines = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=TEXT)]
 
 
 class _Closed(BaseModel):
@@ -191,12 +193,17 @@ class CheckpointColumns(_Closed):
 
 
 class DiagnosticColumns(_Closed):
-    """Named scalars at some of the steps; None where a row lacks one."""
+    """Named scalars at some of the steps; None where a row lacks one.
+
+    `covariance`: packed cosines between gradients, see `suite.records.covariance`, empty where a row has none; left out
+    where no row has any.
+    """
 
     attempt: list[Count] = Field(max_length=1_000)
     agent_step: list[Count] = Field(max_length=1_000)
     updates: list[Count] = Field(max_length=1_000)
     values: dict[str, list[float | None]] = Field(max_length=100)
+    covariance: list[Cosines] = Field(default=[], max_length=1_000)
 
 
 class RunDocument(_Closed):
@@ -222,18 +229,31 @@ class Flag(_Closed):
     date: Day
 
 
+class RerunCell(_Closed):
+    """A cell that was drawn and trained again: the hash of its checkpoint at `agent_step` came out the same."""
+
+    config_id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    game: Text
+    seed: int = Field(ge=0, le=9999)
+    agent_step: Count
+    by: Text
+    date: Day
+
+
 class Attest(_Closed):
     """`attest.toml`: what was done with the bundle of this hash. `level` is None where there are only flags.
 
-    `replayed`: every scored episode went through the emulator again. `rerun`: somebody else ran it again elsewhere.
+    `replayed`: every scored step went through the emulator again. `sampled 3 of 75`: only that of some runs. `rerun`:
+    somebody else ran it again elsewhere. `reruns`: cells that were drawn and trained again, as far as that went.
     """
 
     bundle_sha256: Sha256
-    level: Literal["replayed", "rerun"] | None = None
+    level: AttestedLevel | None = None
     by: Text
     date: Day
     evidence: Prose
     flags: tuple[Flag, ...] = Field(default=(), max_length=50)
+    reruns: tuple[RerunCell, ...] = Field(default=(), max_length=200)
 
 
 class ReportFinding(_Closed):

@@ -18,7 +18,8 @@ from leaderboard.bundles.findings import Rejected, shown
 
 DEPTH = 12
 CONTAINERS = 10_000
-VALUES = 520_000
+VALUES = 620_000
+QUOTES = 2 * VALUES + 100_000
 DIGITS = 40
 TOML_BYTES, TOML_LINES, TOML_LINE = 65_536, 2_000, 4_000
 TEXT_CHARACTERS = 4_000
@@ -133,8 +134,9 @@ def _utf8(content: bytes, where: str) -> str:
 def _check_extent(content: bytes, where: str) -> None:
     """Bound what parsing can cost, before it: containers, values and depth."""
     brackets = content.count(b"[") + content.count(b"{")
-    if brackets > CONTAINERS or content.count(b",") > VALUES:
-        raise Rejected("json.size", where, f"it has more than {CONTAINERS:,} brackets or {VALUES:,} commas")
+    if brackets > CONTAINERS or content.count(b",") > VALUES or content.count(b'"') > QUOTES:
+        text = f"it has more than {CONTAINERS:,} brackets, {VALUES:,} commas or {QUOTES:,} quotes"
+        raise Rejected("json.size", where, text)
     depth = deepest = 0
     for bracket in _BRACKET.findall(_STRING.sub(b"", content)):
         depth += 1 if bracket in b"[{" else -1

@@ -35,7 +35,8 @@ def ingest(paths: tuple[Path, ...], db: Path, no_references: bool, as_json: bool
 
     PATH is a folder of run directories, a results repository (submissions/<slug>/bundle.zip, with maintainers'
     attest.toml beside it), or a single bundle. Repeating it changes nothing, and order does not matter: a new file
-    from the same run directories and bundles has the same content. A newer attempt takes the place of an older one.
+    from the same run directories and bundles has the same content. What is proven further stands before what is proven
+    less; run directories count as replayed once `suite verify` has replayed them, and rank from then on.
     Damaged run directories and refused bundles are named, the others are stored, and the command exits with 4. A
     database of an older schema is migrated first; a copy of it stays.
     """
@@ -48,7 +49,7 @@ def ingest(paths: tuple[Path, ...], db: Path, no_references: bool, as_json: bool
     if as_json:
         content = {"schema": "leaderboard.ingest/2", **counts, "submissions": bundles, "damaged": done.damaged}
         content |= {"references_added": done.references_added, "conflicts": len(done.conflicts)}
-        content |= {"copies": len(done.copies)}
+        content |= {"copies": len(done.copies), "not_replayed": done.unproven}
         click.echo(json.dumps(content | {"database": str(db), "content_sha256": done.digest}))
     else:
         click.echo(f"runs: {_counted(counts)}, {len(done.damaged)} damaged or refused")
@@ -61,6 +62,9 @@ def ingest(paths: tuple[Path, ...], db: Path, no_references: bool, as_json: bool
         if done.references_added:
             click.echo(f"published configurations added: {done.references_added}")
         click.echo(f"database: {db} (content {done.digest[:16]})")
+        if done.unproven:
+            what = f"finished runs that were not replayed, and rank nowhere: {done.unproven}"
+            click.echo(f"{what}. `suite verify DIR` replays them; then ingest again.", err=True)
     if done.damaged:
         raise BadData(
             f"{len(done.damaged)} of {done.found} run directories and bundles are damaged or refused (named above).",

@@ -65,6 +65,9 @@ def compare(
     if as_json:
         click.echo(json.dumps(_document(chosen, pairs, areas, margin)))
         return
+    for item in chosen:
+        if not item.judged:
+            click.echo(f"No verdict on {item.label}: it is {item.level}, and only what was replayed whole is judged.")
     alone = len(pairs) == 1
     lines = _pair(chosen, pairs[0, 1].comparison, areas.get((0, 1))) if alone else _table(chosen, pairs, areas)
     for line in itertools.chain(lines, _caveats(chosen)):
@@ -140,11 +143,12 @@ def _pair(chosen: Sequence[Competitor], item: Comparison, area: Estimate | None)
 
     a, b = (entry.label for entry in chosen)
     width = max(len(a), len(b), 26)
-    yield sentence(item, a, b)
-    yield from remarks(item)
+    if all(entry.judged for entry in chosen):
+        yield sentence(item, a, b)
+        yield from remarks(item)
     yield ""
     seeds = "-".join(map(str, dict.fromkeys(item.seeds)))
-    yield f"{chosen[0].task.id}, {len(item.games)} games, {seeds} seeds a game"
+    yield f"{chosen[0].task.id}, {len(item.games)} game{'s' * (len(item.games) > 1)}, {seeds} seeds a game"
     for label, value in ((a, item.a), (b, item.b)):
         yield f"  {label:<{width}}  IQM {value:.3f}"
     yield f"  {'difference':<{width}}  {_estimate(item.difference, signed)}"
@@ -176,11 +180,12 @@ def _table(chosen: Sequence[Competitor], pairs: _Pairs, areas: _Areas) -> Iterat
     from leaderboard.statistics.ranks import rank
     from leaderboard.statistics.sentences import p_text, remarks, signed
 
-    established = sum(item.verdict in ("better", "worse") for item in pairs.values())
+    verdicts = {place: _verdict(chosen, *place, item) for place, item in pairs.items()}
+    established = sum(verdict in ("better", "worse") for verdict in verdicts.values())
     looks = "" if all(item.comparison.look == "only" for item in pairs.values()) else " and for every look"
     yield f"{established} of {len(pairs)} pairs differ beyond doubt (p adjusted for all {len(pairs)}, Holm{looks})."
     width = max(len(item.label) for item in chosen)
-    if len({tuple(sorted(item.scores)) for item in chosen}) == 1:
+    if len({tuple(sorted(item.scores)) for item in chosen}) == 1 and all(item.judged for item in chosen):
         rankings = list(rank({f"{i:06}": item.scores for i, item in enumerate(chosen)}).values())
         wide = max(5, *(len(found.group) for found in rankings))
         yield f"\n{'entry':<{width}}  {'group':<{wide}}  rank"
@@ -196,13 +201,18 @@ def _table(chosen: Sequence[Competitor], pairs: _Pairs, areas: _Areas) -> Iterat
         span = "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
         yield (
             f"{chosen[i].label:<{width}}  {chosen[j].label:<{width}}  {signed(difference.value):>8}  {span:>18}  "
-            f"{p_text(item.p):>9}  {signed(areas[i, j].value) if (i, j) in areas else '':>8}  {item.verdict}"
+            f"{p_text(item.p):>9}  {signed(areas[i, j].value) if (i, j) in areas else '':>8}  {verdicts[i, j]}"
         )
     yield "intervals: each pair's own, not adjusted for the number of pairs"
     if areas:
         yield "heights: difference of the mean heights of the two learning curves; its interval is in --json"
     counts = Counter(remark for item in pairs.values() for remark in remarks(item.comparison))
     yield from (f"{remark} ({count} of {len(pairs)} pairs)" for remark, count in counts.items())
+
+
+def _verdict(chosen: Sequence[Competitor], i: int, j: int, item: Judged) -> str:
+    """Return what is said of a pair: nothing of entries that nobody replayed whole."""
+    return item.verdict if chosen[i].judged and chosen[j].judged else "not judged"
 
 
 def _caveats(chosen: Sequence[Competitor]) -> Iterator[str]:
@@ -230,10 +240,12 @@ def _document(chosen: Sequence[Competitor], pairs: _Pairs, areas: _Areas, margin
             {
                 "a": chosen[i].configuration.config_id,
                 "b": chosen[j].configuration.config_id,
-                "verdict": judged.verdict,
+                "verdict": _verdict(chosen, i, j, judged),
                 "sentence": sentence(
                     item, chosen[i].label, chosen[j].label, p=p, p_equal=judged.p_equal, pairs=len(pairs)
-                ),
+                )
+                if chosen[i].judged and chosen[j].judged
+                else "",
                 "remarks": remarks(item),
                 "p_holm": p,
                 "p_equal_holm": judged.p_equal,
@@ -250,6 +262,7 @@ def _document(chosen: Sequence[Competitor], pairs: _Pairs, areas: _Areas, margin
                 "config_id": item.configuration.config_id,
                 "label": item.label,
                 "published": item.configuration.published,
+                "level": item.level,
                 "caveats": item.configuration.caveats,
             }
             for item in chosen

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
+
+if TYPE_CHECKING:
+    from leaderboard.bundles.rerun import Rerun
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _RUNS = click.Path(path_type=Path)
@@ -25,13 +29,21 @@ CHECK_EXAMPLES = """\b
 Examples:
   suite submit check bundle.zip
   suite submit check bundle.zip --replay --report report.json
+  suite submit check bundle.zip --replay --minutes 40
   suite submit check bundle.zip --db results.sqlite
+"""
+
+
+RERUN_EXAMPLES = """\b
+Examples:
+  suite submit rerun bundle.zip
+  suite submit rerun bundle.zip --cells 2 --until 3 --out again
 """
 
 
 @click.group()
 def submit() -> None:
-    """Make a submission of finished runs, and check one."""
+    """Make a submission of finished runs, check one, and train cells of it again."""
 
 
 @submit.command(epilog=PACK_EXAMPLES)
@@ -74,11 +86,18 @@ def pack(runs: tuple[Path, ...], out: Path, task_name: str | None, toml: Path | 
 
 @submit.command(epilog=CHECK_EXAMPLES)
 @click.argument("bundle", metavar="BUNDLE.zip", type=_FILE)
-@click.option("--replay", is_flag=True, help="Run every scored episode through the emulator again, too.")
+@click.option("--replay", is_flag=True, help="Run everything that is scored through the emulator again, too.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="How long --replay may take; runs are drawn by lot, and what it reaches is a sample.",
+)
 @click.option("--db", type=_FILE, metavar="FILE", help="Also look for copies of the runs in this results database.")
 @click.option("--report", type=_FILE, metavar="report.json", help="Write everything that was found to a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-def check(bundle: Path, replay: bool, db: Path | None, report: Path | None, as_json: bool) -> None:
+def check(
+    bundle: Path, replay: bool, minutes: float | None, db: Path | None, report: Path | None, as_json: bool
+) -> None:
     """Recompute everything that a bundle claims, and say what does not hold.
 
     Nothing in the bundle is believed, executed or extracted. Exits with 4 if there is an error, with 0 if there are
@@ -90,18 +109,90 @@ def check(bundle: Path, replay: bool, db: Path | None, report: Path | None, as_j
 
     if not bundle.exists():
         raise UsageError(f"{bundle} is not there.", "Name a bundle that `suite submit pack` wrote.")
+    if minutes is not None and not replay:
+        raise UsageError("--minutes says how long --replay may take.", "Give --replay too.")
     compare = None
     if db is not None:
         from leaderboard.store.comparison import find_copies
 
         compare = partial(find_copies, db)
-    done = check_bundle(bundle, replay=replay, compare=compare, progress=lambda line: click.echo(line, err=True))
+    done = check_bundle(
+        bundle,
+        replay=replay,
+        seconds=None if minutes is None else 60 * minutes,
+        compare=compare,
+        progress=lambda line: click.echo(line, err=True),
+    )
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         replace_file(report, done.to_json())
     click.echo(done.to_json() if as_json else table(done))
     if errors := done.count("error"):
         raise BadData(f"{plural(errors, 'error')}: this bundle cannot be submitted.", "Each error says what to do.")
+
+
+@submit.command(epilog=RERUN_EXAMPLES)
+@click.argument("bundle", metavar="BUNDLE.zip", type=_FILE)
+@click.option("--cells", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many cells are drawn.")
+@click.option(
+    "--until",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    show_default=True,
+    metavar="CHECKPOINT",
+    help="Which recorded checkpoint of a cell is reached, the first being 1.",
+)
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of a CPU program; default: as recorded.")
+@click.option("--data", type=_RUNS, envvar="SUITE_DATA", help="Directory of logged data, for offline tasks.")
+@click.option("--out", type=_RUNS, help="Keep what is trained in this folder; by default nothing is kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def rerun(
+    bundle: Path, cells: int, until: int, threads: int | None, data: Path | None, out: Path | None, as_json: bool
+) -> None:
+    """Draw cells of a bundle and train them again up to a recorded checkpoint: are its hashes the same?
+
+    Do it with the recorded commit or image, on the recorded type of machine: what differs here is said. Exits with 4 if
+    a hash comes out otherwise. What came out the same is printed as lines for attest.toml.
+    """
+    import tempfile
+
+    from leaderboard.bundles.bundle import open_bundle
+    from leaderboard.bundles.check import check_bundle
+    from leaderboard.bundles.rerun import reruns, trainer
+    from suite.errors import BadData, UsageError
+
+    if not bundle.exists():
+        raise UsageError(f"{bundle} is not there.", "Name a bundle that `suite submit pack` wrote.")
+    if errors := check_bundle(bundle).count("error"):
+        raise BadData(f"{bundle} has errors: {errors}.", f"See `suite submit check {bundle}`.")
+    with tempfile.TemporaryDirectory(prefix="suite-rerun-") as folder, open_bundle(bundle) as opened:
+        place, train = Path(folder) if out is None else out, trainer(threads, data)
+        found = reruns(opened, cells, until, place, train, lambda line: click.echo(line, err=True))
+    if as_json:
+        rows = [asdict(one) | {"same": one.same} for one in found]
+        click.echo(json.dumps({"schema": "leaderboard.submit.rerun/1", "bundle": str(bundle), "cells": rows}))
+    else:
+        for one in found:
+            _say(one)
+    if wrong := [one for one in found if not one.same]:
+        raise BadData(
+            f"{len(wrong)} of {len(found)} cells did not come out as recorded.",
+            "Where the machine or versions differ from the record, repeat it there; else do not trust the bundle.",
+        )
+
+
+def _say(one: Rerun) -> None:
+    """Print what came of a cell."""
+    cell = f"{one.config_id} {one.game} seed {one.seed}"
+    for difference in one.differences:
+        click.echo(f"{cell}: {difference}", err=True)
+    if one.same:
+        click.echo(
+            f"same: {cell}: the hashes of {len(one.steps)} checkpoints, to agent step {one.steps[-1]:,}", err=True
+        )
+        click.echo(one.attestation())
+    else:
+        click.echo(f"differs: {cell}: first at agent step {one.differs_at or 0:,}")
 
 
 @submit.command()

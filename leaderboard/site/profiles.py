@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from leaderboard.board.report import TaskData
 from leaderboard.board.standings import normalized_scores
 from leaderboard.board.views import TaskPage
 from leaderboard.site.drawing.charts import Line, Point
+from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.metrics import Scores, profile
 from leaderboard.statistics.proportions import profile_estimates
 
@@ -33,7 +35,7 @@ def profile_lines(page: TaskPage, data: TaskData, chosen: Collection[str]) -> li
     taus = np.linspace(0.0, _end(list(scores.values())), TAUS)
     lines = []
     for entry in entries:
-        shares = profile_estimates(scores[entry.config_id], taus)
+        shares = profile_estimates(scores[entry.config_id], taus, replace(STATISTICS_POLICY, curve_repetitions=1))
         points = (Point(round(float(tau), 4), e.value, e.low, e.high) for tau, e in zip(taus, shares, strict=True))
         lines.append(Line(entry, tuple(points)))
     return lines

@@ -9,6 +9,7 @@ from leaderboard.board.report import TaskData, each_once
 from leaderboard.board.views import Board, Curve, Entry, Span, Standing, TaskPage
 from leaderboard.site.text import NONE, span
 from leaderboard.statistics.intervals import Estimate
+from leaderboard.store.models import PUBLISHED_SCORES
 
 ENTRY = (
     Column("config_id", "Configuration"),
@@ -118,7 +119,7 @@ def paper(task: TaskPage, board: Board) -> Table:
         return costs(task, board)
     cells = tuple(
         (
-            row.entry.label,
+            f"{row.entry.label}{row.mark}",
             row.ranking.group if row.ranking else None,
             *estimate_cells(row.estimate)[:3],
             row.games,
@@ -218,7 +219,10 @@ def games(task: TaskPage, board: Board) -> Table:
 
 
 def runs(data: Iterable[TaskData]) -> Table:
-    """Return every run of every task, unfinished ones included."""
+    """Return every run of every task, unfinished ones included.
+
+    Final scores that others published stand in their task's own tables, a hundred of each game.
+    """
     rows = tuple(
         (
             found.configurations[run.config_id].task,
@@ -242,6 +246,7 @@ def runs(data: Iterable[TaskData]) -> Table:
             run.digest,
         )
         for found, run in each_once(data)
+        if found.configurations[run.config_id].source != PUBLISHED_SCORES
     )
     return Table("runs", "Every run: one of each cell, unfinished ones included.", RUNS, rows)
 

@@ -1,8 +1,9 @@
 """Point estimates with intervals that cover as often as they say.
 
-An interval is, at each end, the wider of two: the studentized bootstrap, and Student's t times the standard deviation
-of the replicates. `simulation` shows on real score noise why neither alone will do, and what rliable's percentiles
-cover instead. Percentiles of the ordinary stratified bootstrap stand beside every interval for comparison.
+An interval is, at each end, the wider of two: the studentized bootstrap, within bounds, and Student's t times the
+standard deviation of the replicates. `simulations` shows on real score noise why neither alone will do, and what
+rliable's percentiles cover instead. Percentiles of the ordinary stratified bootstrap stand beside every interval for
+comparison.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from leaderboard.statistics.replicates import Replicates, game_means, of_points
 SAME = 1e-9
 """Widths below this share of the value are rounding, not knowledge."""
 
+REACH = 1.5
+"""How many times as far as Student's t the studentized bootstrap may reach: with two or three runs a game some
+resamples have next to no error of their own, and a few intervals would be several times too wide for no coverage."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A point estimate with its interval's ends; both ends are None where the data cannot carry an interval.
 
-    `low` and `high` cover as often as they say (see `simulation`). `percentile_low` and `percentile_high` are the
+    `low` and `high` cover as often as they say (see `simulations`). `percentile_low` and `percentile_high` are the
     conventional percentiles of a stratified bootstrap, which cover less often: they stand beside it for comparison.
     """
 
@@ -64,7 +69,8 @@ def interval(found: Replicates, policy: Policy = STATISTICS_POLICY) -> Estimate:
 
     The studentized bootstrap reads its quantiles of t* = (value* - target) / error* from the replicates; where more
     than 1 % of them have no error of their own (very few runs), the error's own t-interval takes its place. Where all
-    runs that differ are trimmed away, the error is 0 and the replicates' deviation alone decides.
+    runs that differ are trimmed away, the error is 0 and the replicates' deviation alone decides. No end is further
+    from the value than `REACH` times the wider of both t-intervals.
     """
     tails = np.array([(1 - policy.level) / 2, (1 + policy.level) / 2])
     t = float(stdtrit(found.freedom, tails[1]))
@@ -74,7 +80,8 @@ def interval(found: Replicates, policy: Policy = STATISTICS_POLICY) -> Estimate:
     if sound.mean() > 0.99:
         ratios = (found.values[sound] - found.target) / found.errors[sound]
         lower, upper = np.quantile(ratios, tails).tolist()
-        below, above = upper * found.error, -lower * found.error
+        most = REACH * max(t * found.error, spread)
+        below, above = min(upper * found.error, most), min(-lower * found.error, most)
     low, high = found.value - max(below, spread), found.value + max(above, spread)
     return _with_ends(found.value, (low, high), np.quantile(found.conventional, tails).tolist())
 

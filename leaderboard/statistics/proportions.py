@@ -2,10 +2,11 @@
 
 A share p with standard error s is as uncertain as n = p (1 - p) / s^2 coin flips, and gets Wilson's interval for them.
 
-In a profile each game has a share of its own, known from a few runs. Its error is that of R coin flips with the share
-(k + 1/2) / (R + 1), Jeffreys' estimate: where all runs of a game agree, others might not, and one game whose runs
-disagree does not decide alone how wide the interval is. The probability of improvement has Student's t instead, for
-the error that the runs themselves show; where they show none, n is the number of runs.
+In a profile each game has a share of its own, known from a few runs: k of R are above, and k (R - k) / (R (R - 1))
+estimates without bias what p (1 - p) of it is. Of most games all runs lie far from a threshold and agree; so their sum
+rests on few disagreements, and gets one more: that of a single run that differs from the others of its game. The
+probability of improvement has Student's t instead, for the error that the runs themselves show; where they show none, n
+is the number of runs.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def profile_estimates(scores: Scores, taus: Array, policy: Policy = STATISTICS_P
     normal = float(ndtri((1 + policy.level) / 2))
     found = []
     for i, value in enumerate(values):
-        low, high = _wilson(value, _flips([float(block[:, i].sum()) for block in blocks], layout.sizes), normal)
+        low, high = _wilson(value, _flips(value, [float(block[:, i].sum()) for block in blocks], layout.sizes), normal)
         found.append(_estimate(value, low, high, usual[:, i].tolist()))
     return found
 
@@ -63,12 +64,17 @@ def poi_estimate(a: Scores, b: Scores, policy: Policy = STATISTICS_POLICY) -> Es
     return _estimate(value, low, high, _poi_percentiles(wins, layouts, policy))
 
 
-def _flips(above: Sequence[float], sizes: Sequence[int]) -> float:
-    """Return how many coin flips are as uncertain as the mean share of games, `above` of `sizes` runs in each."""
-    shares = [(count + 0.5) / (size + 1) for count, size in zip(above, sizes, strict=True)]
-    squared = sum(share * (1 - share) / size for share, size in zip(shares, sizes, strict=True)) / len(sizes) ** 2
-    mean = sum(shares) / len(shares)
-    return mean * (1 - mean) / squared
+def _flips(value: float, above: Sequence[float], sizes: Sequence[int]) -> float:
+    """Return how many coin flips are as uncertain as a mean share of games, `above` of `sizes` runs in each.
+
+    A game with one run is lent the mean of the others. A share of nothing or everything counts as one run.
+    """
+    known = [k * (size - k) / (size * (size - 1)) for k, size in zip(above, sizes, strict=True) if size > 1]
+    lent, runs, games = sum(known) / len(known), sum(sizes), len(sizes)
+    squared = sum(part / size for part, size in zip(known, (size for size in sizes if size > 1), strict=True))
+    squared += lent * sum(size == 1 for size in sizes) + (games / runs) ** 2
+    share = min(max(value, 1 / runs), 1 - 1 / runs)
+    return share * (1 - share) * games**2 / squared
 
 
 def _wilson(value: float, flips: float, t: float) -> tuple[float, float]:

@@ -133,6 +133,11 @@ def normal_scale(t: Array, degrees: Array) -> Array:
     return deviates
 
 
+def simulated_maxima(errors: Array, draws: int = DRAWS) -> Array:
+    """Return the largest absolute normal deviate of any pair on boards of equal entries, [draws]."""
+    return np.asarray(_equal_boards(errors, draws).max(axis=0), dtype=np.float64)
+
+
 def _moments(entries: Sequence[Scores]) -> tuple[Array, Array, Array]:
     """Return the interquartile means, their errors (infinite where unknown) and the errors' degrees of freedom."""
     rows = []

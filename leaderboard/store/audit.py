@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, func, select
 
 from leaderboard.store import models
-from leaderboard.store.claims import Claim, read_claims, stands
+from leaderboard.store.claims import misplaced
 from leaderboard.store.database import ResultStore
 from leaderboard.store.details import unpacked
 from leaderboard.store.engine import transaction
@@ -70,18 +69,8 @@ def _file(connection: Connection) -> Iterator[str]:
 
 def _standing(connection: Connection) -> Iterator[str]:
     """Yield the cells in which another row stands than the rules say."""
-    claims = read_claims(connection)
-    bundles: dict[int, list[Claim]] = defaultdict(list)
-    for number, sha256 in connection.execute(select(models.RunSubmission.run_id, models.RunSubmission.sha256)):
-        bundles[number].append(claims[sha256])
-    cells: dict[tuple[str, str, int, str], dict[int, Any]] = defaultdict(dict)
-    for row in connection.execute(select(models.Run.__table__)):
-        cells[row.config_id, row.game, row.seed, row.environment_fingerprint][row.id] = row
-    for _, rows in sorted(cells.items()):
-        found = [number for number, row in rows.items() if row.current]
-        chosen = stands(rows, bundles)
-        if found != [chosen] * (chosen is not None):
-            yield f"{_cell(next(iter(rows.values())))}: rows {found} stand where {chosen} should"
+    for row, found, chosen in misplaced(connection):
+        yield f"{_cell(row)}: rows {found} stand where {chosen} should"
 
 
 _DETAILS = (

@@ -24,6 +24,7 @@ class Held:
     """A run as a submission holds it, or a run directory, whose `slug` is "".
 
     `since`: the date of the submission's first attestation if it is `attested`, else the one that it says itself.
+    `arrival`: what submissions are sorted by, the first first.
     """
 
     config_id: str
@@ -34,6 +35,7 @@ class Held:
     since: str
     attested: bool = False
     retracted: bool = False
+    arrival: tuple[Any, ...] = ()
 
     @property
     def cell(self) -> tuple[str, str, int]:
@@ -56,7 +58,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A run, and those of others with the same episodes: attested ones first, then the earliest, directories last."""
+    """A run, and those of others with the same episodes: the first that arrived before others, directories last."""
 
     run: Held
     others: tuple[Held, ...]
@@ -109,7 +111,7 @@ class Traces:
 def _holders(row: Any, claims: Iterable[Claim]) -> list[Held]:
     key = (row.config_id, row.game, row.seed, row.digest)
     found = [
-        Held(*key, claim.slug, claim.order[1], attested=not claim.order[0], retracted=not claim.live)
+        Held(*key, claim.slug, claim.since, claim.attested, not claim.live, claim.arrival)
         for claim in claims
         if claim.current
     ]
@@ -117,7 +119,7 @@ def _holders(row: Any, claims: Iterable[Claim]) -> list[Held]:
 
 
 def _precedence(held: Held) -> tuple[object, ...]:
-    return not held.slug, not held.attested, held.since, held.slug, held.cell, held.digest
+    return not held.slug, held.arrival, held.slug, held.cell, held.digest
 
 
 def _is_other(run: Held, other: Held) -> bool:

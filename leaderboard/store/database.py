@@ -18,6 +18,7 @@ from leaderboard.store.rows import NewRun, new_run
 from leaderboard.store.snapshot import Conflict, Snapshot
 from suite.errors import UsageError
 from suite.records import claims, record
+from suite.records.verified import is_verified
 
 __all__ = ["Conflict", "Ingested", "NewSubmission", "ResultStore", "Snapshot", "Submitted", "prepared"]
 
@@ -50,8 +51,12 @@ class Submitted:
 
 
 def prepared(run: record.Run) -> NewRun:
-    """Return the run of a run directory, judged and ready to be stored; BadData if it says what cannot be."""
-    return new_run(claims.judged(run, record.effective_state(run.path, run.status)), own=True)
+    """Return the run of a run directory, judged and ready to be stored; BadData if it says what cannot be.
+
+    It counts as replayed if `suite verify` played it again as it stands.
+    """
+    judged = claims.judged(run, record.effective_state(run.path, run.status))
+    return new_run(judged, own=True, replayed=is_verified(run.path))
 
 
 class ResultStore:
@@ -116,25 +121,32 @@ class ResultStore:
                 runs = tuple(_store_run(session, run, claims, sha256) for run in new.runs)
                 _settle_slug(session, claims, slug)
                 return Submitted("new", runs)
-        return self.place(sha256, slug, new.attestation) or Submitted("known")  # another process was faster
+        said = self.place(sha256, slug, new.attestation, new.row.arrived)
+        return said or Submitted("known")  # another process was faster
 
-    def place(self, sha256: str, slug: str, attestation: models.Attestation | None = None) -> Submitted | None:
+    def place(
+        self,
+        sha256: str,
+        slug: str,
+        attestation: models.Attestation | None = None,
+        arrived: int | None = None,
+    ) -> Submitted | None:
         """Say of a bundle that is here where it lies and what is attested of it; None if it is not here.
 
-        Of several places the first by name is its slug; "" is none.
+        Of several places the first by name is its slug; "" is none. `arrived`: its place in the repository's history.
         """
         with self._session(write=False) as session:  # most bundles come in again and again: no lock for those
             row = session.get(models.Submission, sha256)
             if row is None:
                 return None
-            if not _says_more(session, row, slug, attestation):
+            if not _says_more(session, row, slug, attestation, arrived):
                 return Submitted("known")
         with self._session() as session:
             row = session.get_one(models.Submission, sha256)
-            if not _says_more(session, row, slug, attestation):
+            if not _says_more(session, row, slug, attestation, arrived):
                 return Submitted("known")
             slugs = {row.slug}
-            row.slug = _first_slug(row, slug)
+            row.slug, row.arrived = _first_slug(row, slug), _first_arrival(row, arrived)
             if attestation is not None:
                 _attest(session, attestation)
             session.flush()
@@ -182,7 +194,7 @@ def _store_run(session: Session, new: NewRun, claims: dict[str, Claim], sha256: 
     before = next((old.id for old in known if old.current), None)
     same = next((old for old in known if old.digest == row.digest), None)
     if same is not None:
-        same.own = same.own or row.own
+        same.own, same.replayed = same.own or row.own, same.replayed or row.replayed
         same.trace = same.trace or row.trace  # schema 1 kept no evaluations
         _record(session, same.id, sha256 or "", new.recording)
         if sha256 is not None:
@@ -253,9 +265,19 @@ def _attest(session: Session, attestation: models.Attestation) -> bool:
     return True
 
 
-def _says_more(session: Session, row: models.Submission, slug: str, attestation: models.Attestation | None) -> bool:
+def _says_more(
+    session: Session,
+    row: models.Submission,
+    slug: str,
+    attestation: models.Attestation | None,
+    arrived: int | None,
+) -> bool:
     new = attestation is not None and session.get(models.Attestation, (row.sha256, attestation.digest)) is None
-    return new or _first_slug(row, slug) != row.slug
+    return new or (_first_slug(row, slug), _first_arrival(row, arrived)) != (row.slug, row.arrived)
+
+
+def _first_arrival(row: models.Submission, arrived: int | None) -> int | None:
+    return min((place for place in (row.arrived, arrived) if place is not None), default=None)
 
 
 def _first_slug(row: models.Submission, slug: str) -> str:
@@ -282,7 +304,7 @@ def _why_not(row: models.Run, claim: Claim | None) -> str:
         return "kept, but its submission is retracted or was replaced by a newer bundle"
     if row.state not in record.FINISHED:
         return f"attempt {row.attempt} was followed by a newer one that is already stored"
-    return "kept beside another result of the same cell, which stands"
+    return "kept beside another result of the same cell, which stands: it is proven further, or came first"
 
 
 def _insert_iterations(session: Session, runs: Iterable[NewRun]) -> None:

@@ -9,12 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboard.bundles.runs import DIAGNOSTIC_ROWS, evenly
 from leaderboard.store import models
 from suite.errors import BadData
 from suite.records.record import Diagnostics, Episode, EvaluationRow, Run
 
 POINTS = 200
-"""How many rows of diagnostics are kept at most."""
+"""How many values of a diagnostic are kept at most."""
+
+MAPS = 3
+"""How many gradient covariances of a run are kept at most, the last among them."""
+
+_MAPS = "#covariance"
+"""Where they stand among the series, none of which may have this name."""
 
 SERIES = 256
 """How many diagnostic series of a run are kept at most, by name."""
@@ -30,13 +37,14 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class RunDiagnostics:
-    """The thinned diagnostics of one run, by name."""
+    """The thinned diagnostics of one run, by name, and `maps`: packed gradient covariances by frame, a few of them."""
 
     config_id: str
     game: str
     seed: int
     environment_fingerprint: str
     series: Mapping[str, Series]
+    maps: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,12 @@ NO_DETAILS = RunDetails((), (), (), {})
 
 def recording_row(run: Run) -> models.Recording:
     """Return the row of what a finished run recorded in detail, not yet bound to a run's row."""
-    series = {name: {"frame": kept.frames, "value": kept.values} for name, kept in thin(run.diagnostics).items()}
+    rows = evenly(run.diagnostics, DIAGNOSTIC_ROWS)  # as in a bundle
+    series: dict[str, dict[str, Any]] = {
+        name: {"frame": kept.frames, "value": kept.values} for name, kept in thin(rows).items()
+    }
+    if maps := evenly([row for row in rows if row.covariance], MAPS):
+        series[_MAPS] = {"frame": tuple(row.frame for row in maps), "packed": tuple(row.covariance for row in maps)}
     points = [(row.agent_step, row.frame, row.updates, row.learner, row.history) for row in run.checkpoints]
     parts = [_text(series), _text(points), _text(_returns(run.evaluation))]
     return models.Recording(
@@ -72,23 +85,29 @@ def recording_row(run: Run) -> models.Recording:
 
 
 def thin(rows: Sequence[Diagnostics], points: int = POINTS) -> dict[str, Series]:
-    """Return every series by name, of at most `points` rows: evenly spread, the last among them, as bundles have them.
+    """Return every series by name, each of at most `points` values: evenly spread, the last among them.
 
     Thinning what is thin already changes nothing.
     """
-    count = min(len(rows), points)
-    found: dict[str, tuple[list[int], list[float]]] = {}
-    for row in (rows[(index + 1) * len(rows) // count - 1] for index in range(count)):
+    found: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
         for name, value in row.values.items():
-            frames, values = found.setdefault(name, ([], []))
-            frames.append(row.frame)
-            values.append(value)
-    return {name: Series(tuple(found[name][0]), tuple(found[name][1])) for name in sorted(found)[:SERIES]}
+            found.setdefault(name, []).append((row.frame, value))
+    names = sorted(name for name in found if name != _MAPS)[:SERIES]
+    kept = {name: evenly(found[name], points) for name in names}
+    return {name: Series(*(tuple(column) for column in zip(*own, strict=True))) for name, own in kept.items()}
 
 
 def stored_series(data: bytes | None) -> dict[str, Series]:
     """Read the column of diagnostics."""
-    return {name: Series(tuple(part["frame"]), tuple(part["value"])) for name, part in (unpacked(data) or {}).items()}
+    parts = unpacked(data) or {}
+    return {name: Series(tuple(part["frame"]), tuple(part["value"])) for name, part in parts.items() if name != _MAPS}
+
+
+def stored_maps(data: bytes | None) -> tuple[tuple[int, str], ...]:
+    """Read the gradient covariances of the column of diagnostics: (frame, packed) each."""
+    part = (unpacked(data) or {}).get(_MAPS, {"frame": (), "packed": ()})
+    return tuple(zip(part["frame"], part["packed"], strict=True))
 
 
 def stored_details(row: models.Recording | None) -> RunDetails:

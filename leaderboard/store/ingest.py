@@ -31,8 +31,9 @@ Progress = Callable[[str], None]
 class IngestReport:
     """How many runs and bundles had which outcome, the damaged ones by name, and the database's content hash.
 
-    `conflicts`: cells of which different results were submitted; the earliest stands, all are kept. `copies`: runs
-    with the episodes of another holder's run of another cell. `found`: how many run directories and bundles there are.
+    `conflicts`: cells of which different results were submitted; what is proven further stands, all are kept. `copies`:
+    runs with the episodes of another holder's run of another cell. `found`: how many run directories and bundles there
+    are. `unproven`: how many finished run directories came in that nobody has replayed, which rank nowhere.
     """
 
     outcomes: dict[str, int]
@@ -43,6 +44,7 @@ class IngestReport:
     conflicts: tuple[Conflict, ...]
     copies: tuple[Copy, ...]
     found: int
+    unproven: int = 0
 
 
 def ingest(
@@ -77,8 +79,8 @@ def ingest(
     for found in copies:
         progress(f"copy: {found.run.slug or 'a run directory'}: {found.run.where}: {found.findings()[0].message}")
     runs, submissions = dict(sorted(intake.runs.items())), dict(sorted(intake.submissions.items()))
-    total = len(directories) + len(bundles)
-    return IngestReport(runs, tuple(intake.damaged), added, digest, submissions, conflicts, copies, total)
+    total, damaged = len(directories) + len(bundles), tuple(intake.damaged)
+    return IngestReport(runs, damaged, added, digest, submissions, conflicts, copies, total, intake.unproven)
 
 
 def _found(paths: Sequence[Path], progress: Progress) -> tuple[list[Path], list[Placed]]:
@@ -98,7 +100,7 @@ def _found(paths: Sequence[Path], progress: Progress) -> tuple[list[Path], list[
     foreign = {path for path in directories if outside.intersection(path.parents)}
     for path in sorted(foreign):
         progress(f"ignored: {path}: submissions are bundles, not run directories")
-    return sorted(directories - foreign), sorted(bundles)
+    return sorted(directories - foreign), sorted(bundles, key=lambda placed: placed.path)
 
 
 class _Intake:
@@ -108,6 +110,7 @@ class _Intake:
         self.runs: Counter[str] = Counter()
         self.submissions: Counter[str] = Counter()
         self.damaged: list[str] = []
+        self.unproven = 0
         self._store = store
         self._progress = progress
         self._batch: list[tuple[Path, NewRun]] = []
@@ -123,6 +126,7 @@ class _Intake:
         if new is None:
             self._count(path, Ingested("skipped", "it has not started"))
             return
+        self.unproven += new.row.state in record.FINISHED and not new.row.replayed
         self._batch.append((path, new))
         if len(self._batch) >= BATCH_RUNS or time.monotonic() - self._since > BATCH_SECONDS:
             self.flush()
@@ -151,7 +155,7 @@ class _Intake:
         content = content_of(placed.path)
         sha256 = hashlib.sha256(content).hexdigest()
         attestation = placed.attestation(sha256)
-        known = self._store.place(sha256, placed.slug, attestation)
+        known = self._store.place(sha256, placed.slug, attestation, placed.arrived)
         return known or self._store.add_submission(read_bundle(placed, content, sha256, attestation))
 
     def _refuse(self, path: Path, error: BadData, said: str) -> None:
@@ -184,6 +188,7 @@ def _read(path: Path) -> record.Run:
 
 
 def _said(conflict: Conflict) -> str:
-    (slug, digest), cell = conflict.stands, f"{conflict.config_id} {conflict.game} seed {conflict.seed}"
-    others = ", ".join(f"{name or 'a run directory'} ({other[:8]})" for name, other in conflict.others)
-    return f"conflict: {cell}: {slug or 'a run directory'} ({digest[:8]}) stands; different results: {others}"
+    stands, cell = conflict.stands, f"{conflict.config_id} {conflict.game} seed {conflict.seed}"
+    standing = f"{stands.holder} ({stands.digest[:8]}, {stands.level})"
+    others = ", ".join(f"{other.holder} ({other.digest[:8]}, {other.level})" for other in conflict.others)
+    return f"conflict: {cell}: {standing} stands; different results: {others}"

@@ -25,16 +25,23 @@ if TYPE_CHECKING:
     from leaderboard.bundles.findings import Finding
     from leaderboard.bundles.schema import Submission
 
+ARRIVALS = "arrivals.txt"
+ARRIVALS_BYTES = 8_000_000
+
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
 """What the folder of a submission may be called; it is part of addresses."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """A bundle file; `slug` is its folder's name in a results repository, or "" where it lies elsewhere."""
+    """A bundle file; `slug` is its folder's name in a results repository, or "" where it lies elsewhere.
+
+    `arrived` is its place in the history of that repository, None where no history says: see `arrivals`.
+    """
 
     path: Path
     slug: str = ""
+    arrived: int | None = None
 
     def attestation(self, sha256: str) -> models.Attestation | None:
         """Return what maintainers attest of it, whose SHA-256 is this; only a results repository holds that.
@@ -47,14 +54,15 @@ class Placed:
 
 def find_bundles(path: Path) -> Iterator[Placed]:
     """Yield the bundle that `path` is, or those below it called `bundle.zip`."""
+    known: dict[Path, dict[str, int]] = {}
     if path.is_file():
-        yield _placed(path)
+        yield _placed(path, known)
         return
     for folder, below, files in os.walk(path):
         if "spec.json" in files and Path(folder).name.startswith("seed-"):
             below.clear()  # a run directory: it holds none
         elif "bundle.zip" in files:
-            yield _placed(Path(folder) / "bundle.zip")
+            yield _placed(Path(folder) / "bundle.zip", known)
 
 
 def content_of(path: Path) -> bytes:
@@ -91,7 +99,8 @@ def read_bundle(placed: Placed, content: bytes, sha256: str, attestation: models
             f"{placed.path}: {errors[0].where}: {errors[0].message} [{errors[0].code}]{more}.",
             f"See `suite submit check {placed.path}`.",
         )
-    return new_submission(done.bundle, done.kept, placed.slug, done.report.level, done.report.findings, attestation)
+    level, findings = done.report.level, done.report.findings
+    return new_submission(done.bundle, done.kept, placed.slug, level, findings, attestation, placed.arrived)
 
 
 def new_submission(
@@ -101,19 +110,47 @@ def new_submission(
     level: str,
     findings: Sequence[Finding] = (),
     attestation: models.Attestation | None = None,
+    arrived: int | None = None,
 ) -> NewSubmission:
     """Return the rows that a bundle and its runs become whose check has this outcome."""
     from leaderboard.bundles.check import FINDINGS
 
     report = {"level": level, "findings": [asdict(item) for item in findings[:FINDINGS]]}
     last = max((new.row.ended_at for new in runs), default="")
-    return NewSubmission(_row(bundle, slug, report, last), runs, attestation)
+    row = _row(bundle, slug, report, last)
+    row.arrived = arrived
+    return NewSubmission(row, runs, attestation)
 
 
-def _placed(path: Path) -> Placed:
+def _placed(path: Path, known: dict[Path, dict[str, int]]) -> Placed:
+    """Return a bundle with its place; `known` keeps what histories say from one bundle to the next."""
     place = path.absolute()
-    in_repository = place.name == "bundle.zip" and place.parent.parent.name == "submissions"
-    return Placed(place, place.parent.name if in_repository else "")
+    if place.name != "bundle.zip" or place.parent.parent.name != "submissions":
+        return Placed(place)
+    root, slug = place.parents[2], place.parent.name
+    if root not in known:
+        known[root] = arrivals(root / ARRIVALS)
+    return Placed(place, slug, known[root].get(f"submissions/{slug}/{place.name}"))
+
+
+def arrivals(file: Path) -> dict[str, int]:
+    """Return the place of each bundle in the history of a results repository, by its path; of no file, nothing.
+
+    The file lies beside `submissions` and lists a path a line, as git's history has them, the first first: what the
+    maintainers' own history says, never what a bundle says of itself. A path that is there twice was replaced: its last
+    place is that of the bundle that lies there. BadData if it is too large or cannot be read.
+    """
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(ARRIVALS_BYTES + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BadData(f"{file} cannot be read: {error.strerror or error}.", "Mend its permissions.") from error
+    if len(content) > ARRIVALS_BYTES:
+        raise BadData(f"{file} has more than {ARRIVALS_BYTES:,} bytes.", "Make it anew; see docs/submitting.md.")
+    lines = [line for line in content.decode("utf-8", "replace").splitlines() if line]
+    return {line: place for place, line in enumerate(lines)}
 
 
 def _row(bundle: Bundle, slug: str, report: dict[str, Any], last: str) -> models.Submission:
@@ -162,7 +199,9 @@ def _attestation(file: Path, sha256: str) -> models.Attestation:
 def attestation_row(attest: Attest) -> models.Attestation:
     """Return the row of an attestation."""
     flags = [(flag.code, flag.reason, flag.date, flag.by) for flag in attest.flags]
-    content = [attest.bundle_sha256, attest.level, attest.by, attest.date, attest.evidence, flags]
+    reruns = [(one.config_id, one.game, one.seed, one.agent_step, one.by, one.date) for one in attest.reruns]
+    content: list[Any] = [attest.bundle_sha256, attest.level, attest.by, attest.date, attest.evidence, flags]
+    content += [reruns] if reruns else []
     return models.Attestation(
         sha256=attest.bundle_sha256,
         digest=hashlib.sha256(_json(content).encode()).hexdigest(),
@@ -171,6 +210,7 @@ def attestation_row(attest: Attest) -> models.Attestation:
         date=attest.date,
         evidence=attest.evidence,
         flags=_json(flags),
+        reruns=_json(reruns),
     )
 
 

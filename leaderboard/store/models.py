@@ -13,12 +13,16 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 APPLICATION_ID = 0x50524C53
 """`PRAGMA application_id`: the letters PRLS, so that a foreign SQLite file is known for what it is."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """`PRAGMA user_version`, and the revision that Alembic's table names: raised with every change of the tables."""
 
 RUN_HERE = "run"
 PUBLISHED = "published iteration means"
-"""Where a configuration's numbers come from: runs whose episodes are stored, or means that others published."""
+PUBLISHED_SCORES = "published final scores"
+"""Where a configuration's numbers come from: runs whose episodes are stored, or numbers that others published."""
+
+PUBLISHED_LEVEL = "published"
+"""The level of others' numbers: context, never ranked, and in nobody's way."""
 
 
 def slug_of(sha256: str) -> str:
@@ -58,8 +62,9 @@ class Run(Base):
     """One attempt at one cell. A finished row is never overwritten: another takes `current` from it.
 
     `score` is recomputed from the episodes; `frames` are those reached; `own` says whether a run directory was read
-    here, and not only a bundle; `digest` is of everything that counts (`scoring.digest`), `trace` of all lengths and
-    returns (`scoring.trace`): equal ones are of copies. It is None where there are too few to tell runs apart.
+    here, and not only a bundle, and `replayed` whether its actions were played again there; `digest` is of everything
+    that counts (`claims.digest`), `trace` of all lengths and returns (`claims.trace`): equal ones are of copies. It is
+    None where there are too few to tell runs apart.
     """
 
     __tablename__ = "run"
@@ -92,6 +97,7 @@ class Run(Base):
     digest: Mapped[str]
     own: Mapped[bool] = mapped_column(default=True, server_default=text("1"))
     trace: Mapped[str | None]
+    replayed: Mapped[bool] = mapped_column(default=False, server_default=text("0"))
 
 
 class Iteration(Base):
@@ -133,6 +139,7 @@ class Submission(Base):
     """A bundle that passed its check, by the SHA-256 of its bytes; the newest of a slug stands for it.
 
     `level` is what the check found, before any attestation; `documents` is compressed JSON: cards and environment.
+    `arrived` is its place in the history of the results repository, None where no history says.
     """
 
     __tablename__ = "submission"
@@ -148,12 +155,14 @@ class Submission(Base):
     level: Mapped[str]
     report: Mapped[str]
     documents: Mapped[bytes | None]
+    arrived: Mapped[int | None]
 
 
 class Attestation(Base):
     """What a maintainer says about a bundle: how far it is proven, and flags such as a retraction. The newest holds.
 
-    `level` is None where the check's stands. `flags` is a list of [code, reason, date, by].
+    `level` is None where the check's stands. `flags` is a list of [code, reason, date, by], `reruns` of [config_id,
+    game, seed, agent step, by, date].
     """
 
     __tablename__ = "attestation"
@@ -166,6 +175,7 @@ class Attestation(Base):
     date: Mapped[str]
     evidence: Mapped[str]
     flags: Mapped[str]
+    reruns: Mapped[str] = mapped_column(default="[]", server_default=text("'[]'"))
 
 
 class RunSubmission(Base):

@@ -1,8 +1,12 @@
-"""Results that others published, as configurations to compare with: Dopamine's training curves on Atari and MuJoCo."""
+"""Results that others published, as configurations to compare with.
+
+Dopamine's training curves on Atari and MuJoCo, and the final scores of Atari 100k that Agarwal et al. (2021) published.
+"""
 
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import hashlib
 import json
@@ -12,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from leaderboard.store.database import ResultStore
-from leaderboard.store.models import PUBLISHED, Configuration, Run
+from leaderboard.store.models import PUBLISHED, PUBLISHED_SCORES, Configuration, Run
 from leaderboard.store.rows import NewRun
 from suite.records.claims import IterationMean
 from suite.tasks import Task, load_task
@@ -48,6 +52,16 @@ MUJOCO_CAVEATS = (
     "steps of warm-up, the mean action in targets.",
 )
 
+ATARI_100K_FILE = "atari_100k_published_runs.csv.gz"
+ATARI_100K_SOURCE = "Agarwal et al. 2021, by way of evgenii-nikishin/rl_with_resets at 502ec52, MIT"
+ATARI_100K_TASK = "atari100k"
+ATARI_100K_CAVEATS = (
+    "Final scores of a hundred runs a game (Agarwal et al. 2021, arXiv 2108.13264, as kept in "
+    "evgenii-nikishin/rl_with_resets at 502ec52, MIT): no curves and no episodes.",
+    "Networks, code and the number of episodes behind a score are not part of this source; run numbers are those of "
+    "its order.",
+)
+
 _Curves = dict[tuple[str, str, str], dict[int, list[tuple[int, float]]]]
 
 
@@ -56,6 +70,7 @@ def add_references(store: ResultStore) -> int:
     tasks = [load_task(name) for name in TASKS]
     wanted = {_config_id(task, agent, network) for task in tasks for agent in AGENTS for network in NETWORKS}
     wanted.add(_config_id(load_task(MUJOCO_TASK), "SAC", "mlp"))
+    wanted.update(_final_id(load_task(ATARI_100K_TASK), agent) for agent in final_scores())
     with store.snapshot() as snapshot:
         if wanted <= snapshot.config_ids():
             return 0
@@ -68,6 +83,7 @@ def _configurations(tasks: list[Task], curves: _Curves) -> Iterator[tuple[Config
             for network in NETWORKS:
                 yield _configuration(task, agent, network), _runs(task, agent, network, curves)
     yield _mujoco()
+    yield from _final()
 
 
 def _mujoco() -> tuple[Configuration, list[NewRun]]:
@@ -81,7 +97,32 @@ def _mujoco() -> tuple[Configuration, list[NewRun]]:
         last = [mean for frame, mean in points if frame > window]
         row = _run_row(config_id, game, number, whole, means, math.fsum(last) / len(last), MUJOCO_SOURCE)
         runs.append(NewRun(row, tuple(IterationMean(index, mean, None) for index, mean in means)))
-    return _published(task, "SAC", "mlp", MUJOCO_CAVEATS), runs
+    return _published(task, config_id, "SAC", "mlp", MUJOCO_CAVEATS), runs
+
+
+def _final() -> Iterator[tuple[Configuration, list[NewRun]]]:
+    task = load_task(ATARI_100K_TASK)
+    for agent, games in final_scores().items():
+        config_id = _final_id(task, agent)
+        runs = [
+            NewRun(_run_row(config_id, game, number, task.budget.length, [], score, ATARI_100K_SOURCE), ())
+            for game in sorted(games)
+            for number, score in enumerate(games[game])
+        ]
+        yield _published(task, config_id, agent, "", ATARI_100K_CAVEATS, PUBLISHED_SCORES), runs
+
+
+@functools.cache
+def final_scores() -> dict[str, dict[str, list[float]]]:
+    """Read the file: agent to game to final raw returns, in the order of its runs."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for agent, game, _, score in _rows(ATARI_100K_FILE):
+        found[agent][game].append(float(score))
+    return {agent: dict(games) for agent, games in found.items()}
+
+
+def _final_id(task: Task, agent: str) -> str:
+    return f"agarwal.{agent.replace('(', '_').strip(')')}.{task.key}".lower()
 
 
 def mujoco_curves() -> dict[tuple[str, int], list[tuple[int, float]]]:
@@ -101,13 +142,15 @@ def _configuration(task: Task, agent: str, network: str) -> Configuration:
     caveats = list(CAVEATS)
     caveats += [IMPALA_CAVEAT] * (network == "impala")
     caveats += [RAINBOW_CAVEAT] * (agent == "Rainbow")
-    return _published(task, agent, network, caveats)
+    return _published(task, _config_id(task, agent, network), agent, network, caveats)
 
 
-def _published(task: Task, agent: str, network: str, caveats: Sequence[str]) -> Configuration:
+def _published(
+    task: Task, config_id: str, agent: str, network: str, caveats: Sequence[str], source: str = PUBLISHED
+) -> Configuration:
     return Configuration(
-        config_id=_config_id(task, agent, network),
-        source=PUBLISHED,
+        config_id=config_id,
+        source=source,
         task=task.key,
         frames=task.budget.length,
         shortened=False,
@@ -142,7 +185,7 @@ def _run_row(
     score: float | None,
     source: str = SOURCE,
 ) -> Run:
-    content = json.dumps([config_id, game, number, means])
+    content = json.dumps([config_id, game, number, means] if means else [config_id, game, number, score])
     return Run(
         config_id=config_id,
         game=game,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from leaderboard.bundles.levels import is_proven
 from leaderboard.store import models
 from leaderboard.store.details import recording_row
 from suite.contracts.card import Value
@@ -35,16 +36,29 @@ class StoredConfiguration:
     @property
     def published(self) -> bool:
         """Whether others published these numbers, and nobody ran them here."""
-        return self.source == models.PUBLISHED
+        return self.source in (models.PUBLISHED, models.PUBLISHED_SCORES)
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """A cell of a bundle that a maintainer drew and trained again: the hash at `agent_step` came out the same."""
+
+    config_id: str
+    game: str
+    seed: int
+    agent_step: int
+    by: str
+    date: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
     """A current run as stored; `iterations` maps an iteration to its mean raw return.
 
-    `level` says how far it is proven: `recomputed` for a run directory; for a run of submissions, the highest of them;
-    `published` for numbers of others. `submissions` are the slugs that hold it, the earliest first; `submission` is
-    that one, or None. `provenance` is its attempt's.
+    `level` says how far it is proven: `recomputed` or `replayed` for a run directory; for a run of submissions, the
+    highest of them; `published` for numbers of others. `submissions` are the slugs that hold it, what is proven most
+    first; `submission` is that one, or None. `provenance` is its attempt's. `rank` is what results of one cell in
+    several environments are sorted by, the one that stands first. `reruns`: how far it was trained again.
     """
 
     config_id: str
@@ -69,6 +83,13 @@ class StoredRun:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     level: str = "recomputed"
     submissions: tuple[str, ...] = ()
+    rank: tuple[Any, ...] = ()
+    reruns: tuple[Rerun, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether all of it was played or trained again."""
+        return is_proven(self.level)
 
     @property
     def submission(self) -> str | None:
@@ -115,13 +136,14 @@ def configuration_row(run: record.Run) -> models.Configuration:
     )
 
 
-def new_run(checked: claims.Checked, *, own: bool) -> NewRun:
-    """Return a checked run ready to be stored; `own`: it was read from a run directory."""
+def new_run(checked: claims.Checked, *, own: bool, replayed: bool = False) -> NewRun:
+    """Return a checked run ready to be stored; `own`: it was read from a run directory, which was `replayed`."""
     details = recording_row(checked.run) if checked.finished else None
-    return NewRun(run_row(checked, own=own), checked.iterations, configuration_row(checked.run), details)
+    row = run_row(checked, own=own, replayed=replayed)
+    return NewRun(row, checked.iterations, configuration_row(checked.run), details)
 
 
-def run_row(checked: claims.Checked, *, own: bool = True) -> models.Run:
+def run_row(checked: claims.Checked, *, own: bool = True, replayed: bool = False) -> models.Run:
     """Return the row of a run. Only a result keeps its summary."""
     run, summary = checked.run, checked.run.status.summary if checked.finished else None
     return models.Run(
@@ -146,6 +168,7 @@ def run_row(checked: claims.Checked, *, own: bool = True) -> models.Run:
         ended_at=run.status.updated_at,
         digest=checked.digest,
         own=own,
+        replayed=replayed and checked.finished,
         trace=(claims.trace(run) or None) if checked.finished else None,
     )
 
@@ -196,7 +219,8 @@ class StoredSubmission:
     """A submission as stored.
 
     `level` is that of its newest attestation, else what the check found; `flags` are the newest attestation's.
-    `current`: it is the newest bundle of its slug. `submitted_at`: when the last of its runs ended, as they say.
+    `current`: it is the newest bundle of its slug. `submitted_at`: when the last of its runs ended, as they say, and
+    `arrived` its place in the history of the results repository. `reruns`: what of it was trained again.
     `links` are pairs of a kind (`code`, `paper`) and an address. `report` is the check's: `level` and `findings`.
     `cards` (by `method/redo`), `environment` and `statement` (submission.toml) are the bundle's, from outside.
     """
@@ -219,6 +243,8 @@ class StoredSubmission:
     environment: Mapping[str, Any]
     statement: Mapping[str, Any]
     runs: tuple[SubmittedRun, ...]
+    arrived: int | None = None
+    reruns: tuple[Rerun, ...] = ()
 
     @property
     def retracted(self) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from leaderboard.store import models
+from leaderboard.store.claims import misplaced
 from leaderboard.store.engine import make_engine, transaction, translated
 from suite.durable import sync_directory
 from suite.errors import BadData, UnfitEnvironment, UsageError
@@ -78,7 +79,8 @@ def mark(connection: Connection, version: int) -> None:
 def migrate(path: Path) -> tuple[int, Path | None]:
     """Bring a database to this suite's version, in one transaction; return the version it had and the copy made.
 
-    Nothing happens, and no copy is made, if it is up to date. A kill leaves the old version or the new one.
+    Which result of a cell stands is settled anew. Nothing happens, and no copy is made, if it is up to date. A kill
+    leaves the old version or the new one.
     Raises UsageError if there is none, BadData if it is foreign, damaged or newer, Locked, UnfitEnvironment.
     """
     if not path.is_file():
@@ -91,6 +93,7 @@ def migrate(path: Path) -> tuple[int, Path | None]:
                 return version, None
             copy = _back_up(path, version)
             _upgrade(connection)
+            _settle(connection)
             mark(connection, models.SCHEMA_VERSION)
             _sound(connection, path)
             return version, copy
@@ -155,6 +158,15 @@ def _upgrade(connection: Connection) -> None:
         if _stamp(connection) is None:
             command.stamp(config, revision(OLDEST))
         command.upgrade(config, revision(models.SCHEMA_VERSION))
+
+
+def _settle(connection: Connection) -> None:
+    """Let that row of every cell stand which should by the rules of this suite."""
+    for _, found, chosen in list(misplaced(connection)):
+        for number in found:
+            connection.exec_driver_sql("UPDATE run SET current = 0 WHERE id = ?", (number,))
+        if chosen is not None:
+            connection.exec_driver_sql("UPDATE run SET current = 1 WHERE id = ?", (chosen,))
 
 
 def _sound(connection: Connection, path: Path) -> None:

@@ -8,17 +8,26 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from leaderboard.bundles.findings import SEVERITIES
 from leaderboard.store import models
-from leaderboard.store.claims import Claim, highest, read_claims
+from leaderboard.store.claims import Claim, foremost, highest, own_level, rank_of, read_claims
 from leaderboard.store.copies import Copy, Held, Traces
-from leaderboard.store.details import NO_DETAILS, RunDetails, RunDiagnostics, stored_details, stored_series, unpacked
+from leaderboard.store.details import (
+    NO_DETAILS,
+    RunDetails,
+    RunDiagnostics,
+    stored_details,
+    stored_maps,
+    stored_series,
+    unpacked,
+)
 from leaderboard.store.rows import (
+    Rerun,
     StoredConfiguration,
     StoredRun,
     StoredSubmission,
@@ -36,19 +45,35 @@ SHOWN = (
 Reader = Callable[[], AbstractContextManager[Connection]]
 
 
+class Result(NamedTuple):
+    """One of several results of a cell: the slugs of the submissions that hold it, none for a run directory."""
+
+    slugs: tuple[str, ...]
+    digest: str
+    level: str
+    score: float | None
+    environment_fingerprint: str
+
+    @property
+    def holder(self) -> str:
+        """Who holds it, in words."""
+        return ", ".join(self.slugs) or "a run directory"
+
+
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Different results of one cell in one environment: `stands` counts, `others` are kept beside it.
-
-    Each is named by the slugs of the submissions that hold it, or "" for a run directory, and its digest.
-    """
+    """Different results of one cell, whatever their environments: `stands` counts, `others` are kept beside it."""
 
     config_id: str
     game: str
     seed: int
-    environment_fingerprint: str
-    stands: tuple[str, str]
-    others: tuple[tuple[str, str], ...]
+    stands: Result
+    others: tuple[Result, ...]
+
+    @property
+    def cell(self) -> tuple[str, str, int]:
+        """What was run."""
+        return self.config_id, self.game, self.seed
 
 
 class Snapshot:
@@ -70,6 +95,7 @@ class Snapshot:
         for run_id, sha256 in connection.execute(select(models.RunSubmission.run_id, models.RunSubmission.sha256)):
             self._bundles[run_id].append(self._claims[sha256])
         self._means = _read_means(connection)
+        self._conflicts: list[Conflict] | None = None
         self._traces = Traces(self._rows, self._bundles)
 
     def config_ids(self) -> set[str]:
@@ -99,7 +125,9 @@ class Snapshot:
         for row in self._current(task):
             if row.id in kept:
                 key = (row.config_id, row.game, row.seed, row.environment_fingerprint)
-                found[row.config_id].append(RunDiagnostics(*key, stored_series(kept[row.id])))
+                found[row.config_id].append(
+                    RunDiagnostics(*key, stored_series(kept[row.id]), stored_maps(kept[row.id]))
+                )
         return dict(found)
 
     def checkpoints(self, task: str) -> dict[tuple[str, str, int, str], list[list[Any]]]:
@@ -134,28 +162,51 @@ class Snapshot:
             claim = self._claims[row.sha256]
             report = _with_copies(json.loads(row.report), copies[row.slug] if claim.current else ())
             found.append(_submission(row, claim, report, held[row.sha256]))
-        found.sort(key=lambda item: (item.submitted_at, item.sha256), reverse=True)
-        return sorted(found, key=lambda item: (item.slug, not item.current))
+        return sorted(found, key=lambda item: (item.slug, not item.current, self._claims[item.sha256].arrival))
 
     def conflicts(self) -> list[Conflict]:
         """Return the cells of which live submissions, or one of them and a run directory, hold different results."""
-        cells = defaultdict(list)
+        if self._conflicts is None:
+            self._conflicts = self._find_conflicts()
+        return list(self._conflicts)
+
+    def _find_conflicts(self) -> list[Conflict]:
+        cells: dict[tuple[str, str, int], dict[int, Any]] = defaultdict(dict)
         for row in self._rows:
-            if row.state in FINISHED and (row.own or any(claim.live for claim in self._bundles.get(row.id, ()))):
-                cells[_key(row)].append(row)
+            if row.state in FINISHED and self._rank(row) is not None:
+                cells[_cell(row)][row.id] = row
         found = []
-        for key, rows in sorted(cells.items()):
-            standing = next((row for row in rows if row.current), None)
-            others = [row for row in rows if standing is not None and self._result(row) != self._result(standing)]
-            if others and standing is not None and any(self._slugs(row.id) for row in rows):
-                names = [(", ".join(self._slugs(row.id)), row.digest) for row in (standing, *others)]
-                found.append(Conflict(*key, stands=names[0], others=tuple(sorted(names[1:]))))
+        for cell, rows in sorted(cells.items()):
+            if len(rows) < 2 or not any(self._slugs(number) for number in rows):
+                continue
+            ranks = {number: rank for number, row in rows.items() if row.current and (rank := self._rank(row))}
+            first = foremost(ranks, rows)
+            if first is None:
+                continue
+            standing = rows.pop(first)
+            others = [row for row in rows.values() if self._result(row) != self._result(standing)]
+            if others:
+                others.sort(key=lambda row: (self._rank(row), row.digest))
+                found.append(Conflict(*cell, self._named(standing), tuple(map(self._named, others))))
         return found
+
+    def _named(self, row: Any) -> Result:
+        return Result(self._slugs(row.id), row.digest, self._level(row), row.score, row.environment_fingerprint)
+
+    def _rank(self, row: Any) -> tuple[Any, ...] | None:
+        return rank_of(row, self._bundles.get(row.id, ()))
+
+    def _level(self, row: Any) -> str:
+        """Return how far a row is proven: by the highest of those whose word counts."""
+        if self._configurations[row.config_id].published:
+            return models.PUBLISHED_LEVEL
+        levels = [claim.level for claim in self._bundles.get(row.id, ()) if claim.live]
+        return highest([*levels, *([own_level(row)] if row.own else [])])
 
     def copies(self) -> list[Copy]:
         """Return the runs whose episodes are those of another holder's run, by holder and cell; all sides are there.
 
-        It says who was attested or submitted first, as a fact. A bundle that a newer one replaced holds nothing.
+        It says since when others hold it, as a fact. A bundle that a newer one replaced holds nothing.
         """
         return self._traces.copies()
 
@@ -175,7 +226,8 @@ class Snapshot:
             total.update(repr(item).encode())
         for line in sorted(
             (
-                *(*_key(row), bool(row.current), row.digest, bool(row.own), sorted(self._recordings[row.id].items())),
+                *(*_key(row), bool(row.current), row.digest, self._holds(row)),
+                sorted(self._recordings[row.id].items()),
                 *(tuple(getattr(row, name) for name in SHOWN), self._means.get(row.id, ())),
             )
             for row in self._rows
@@ -184,6 +236,9 @@ class Snapshot:
         for submission in self.submissions():
             total.update(repr(submission).encode())
         return total.hexdigest()
+
+    def _holds(self, row: Any) -> tuple[bool, bool]:
+        return bool(row.own), bool(row.replayed)
 
     def _source(self, number: int) -> str:
         """Return where the details of a run are taken from: its run directory, else the earliest bundle that counts."""
@@ -210,9 +265,6 @@ class Snapshot:
         return row.state, row.score, row.scored_episodes, tuple(self._means.get(row.id, ()))
 
     def _stored_run(self, row: Any) -> StoredRun:
-        levels = [claim.level for claim in self._bundles.get(row.id, ()) if claim.live]
-        levels += ["recomputed"] * bool(row.own)
-        published = self._configurations[row.config_id].published
         return StoredRun(
             config_id=row.config_id,
             game=row.game,
@@ -234,9 +286,21 @@ class Snapshot:
             wall_seconds=row.wall_seconds,
             started_at=row.started_at,
             provenance=json.loads(row.provenance),
-            level="published" if published else highest(levels),
+            level=self._level(row),
             submissions=self._slugs(row.id),
+            rank=self._rank(row) or (),
+            reruns=self._reruns(row),
         )
+
+    def _reruns(self, row: Any) -> tuple[Rerun, ...]:
+        """Return how far maintainers trained a row's cell again, the furthest first."""
+        claims = [claim for claim in self._bundles.get(row.id, ()) if claim.live]
+        found = {one for claim in claims for one in claim.reruns if (one.config_id, one.game, one.seed) == _cell(row)}
+        return tuple(sorted(found, key=lambda one: (-one.agent_step, one.date, one.by)))
+
+
+def _cell(row: Any) -> tuple[str, str, int]:
+    return row.config_id, row.game, row.seed
 
 
 def _key(row: Any) -> tuple[str, str, int, str]:
@@ -289,4 +353,6 @@ def _submission(row: Any, claim: Claim, report: dict[str, Any], runs: list[Submi
         environment=documents.get("environment", {}),
         statement=documents.get("statement", {}),
         runs=tuple(runs),
+        arrived=claim.arrived,
+        reruns=claim.reruns,
     )

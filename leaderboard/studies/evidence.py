@@ -13,11 +13,12 @@ import numpy as np
 from leaderboard.board import learning
 from leaderboard.statistics.metrics import Scores
 from leaderboard.store.database import ResultStore
-from leaderboard.store.details import Series
+from leaderboard.store.details import RunDiagnostics, Series
 from leaderboard.store.ingest import ingest
 from leaderboard.store.rows import StoredConfiguration, StoredRun
 from leaderboard.store.snapshot import Snapshot
 from leaderboard.studies.expansion import Expanded, Point
+from suite.records import covariance
 from suite.tasks import GAMES, Task, human_normalized
 
 Cell = tuple[str, str, int]
@@ -50,6 +51,7 @@ def from_snapshot(snapshot: Snapshot, tasks: Iterable[Task]) -> Evidence:
     """Return what a database holds of some tasks."""
     runs: dict[str, list[StoredRun]] = defaultdict(list)
     measures: dict[Cell, Mapping[str, Series]] = {}
+    cosines: dict[Cell, tuple[tuple[float, ...], ...]] = {}
     published: list[StoredConfiguration] = []
     known = set(snapshot.tasks())
     for key in sorted({key for task in tasks for key in (task.key, task.protocol_key)} & known):
@@ -57,8 +59,13 @@ def from_snapshot(snapshot: Snapshot, tasks: Iterable[Task]) -> Evidence:
             runs[run.config_id].append(run)
         for rows in snapshot.diagnostics(key).values():
             measures |= {(row.config_id, row.game, row.seed): row.series for row in rows}
+            cosines |= {(row.config_id, row.game, row.seed): _last_map(row) for row in rows if row.maps}
         published += [item for item in snapshot.configurations(key) if item.published]
-    return Evidence(runs, measures, published)
+    return Evidence(runs, measures, published, cosines)
+
+
+def _last_map(row: RunDiagnostics) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(line) for line in covariance.unpack(row.maps[-1][1]).tolist())
 
 
 def read_evidence(path: Path, tasks: Iterable[Task], *, references: bool = False) -> Evidence:

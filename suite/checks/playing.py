@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.checks.verify import segments_of
 from suite.errors import BadData, UsageError
 from suite.experience.domains import require_environment
 from suite.experience.envs.base import Envs
@@ -18,6 +17,7 @@ from suite.experience.playback import History, Played, play
 from suite.learning.policy import Policy
 from suite.records.policy_file import final_policy
 from suite.records.record import Episode, EvaluationRow, Run
+from suite.records.schedule import by_segment
 from suite.records.score import by_evaluation, scored
 from suite.rng import Exploration, Streams
 from suite.tasks import GAMES, Task, load_task
@@ -114,8 +114,7 @@ def play_scored(run: Run, number: int, watch: Watch) -> float:
         rows = [[row for row in run.evaluation if row.episode == number][-1]]
         actions = [inputs.parsed(row.unpack(inputs.action_bytes)) for row in rows]
     else:
-        segments = segments_of(run.episodes, task, scored(task, run.cell.spec.frames, run.episodes))
-        segment = next(part for part in segments if any(row.episode == number for row in part))
+        segment = next(part for part in by_segment(run.episodes, task) if any(row.episode == number for row in part))
         rows = segment[: [row.episode for row in segment].index(number) + 1]
         logs = run.actions()
         actions = [inputs.parsed(logs[row.episode].unpack(row.length)) for row in rows]

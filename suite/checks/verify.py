@@ -19,76 +19,83 @@ from suite.experience.envs.base import Envs
 from suite.experience.playback import Begun, History, Played, PlayedOtherwise, play
 from suite.records.claims import inconsistencies
 from suite.records.judged_rows import of_diagnostics
-from suite.records.record import Episode, EvaluationRow, Run
-from suite.records.schedule import by_segment
+from suite.records.record import FINISHED, Episode, EvaluationRow, Run
+from suite.records.schedule import Stretch, stretches
 from suite.records.score import by_evaluation, scored
+from suite.rng import Streams
 from suite.tasks import GAMES, Task, load_task
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How many scored episodes were replayed, in how many frames, and what came out otherwise than recorded."""
+    """How many scored episodes were replayed, in how many frames, and what came out otherwise than recorded.
+
+    `missing` says why that is not all of the run's score; "" if it is.
+    """
 
     episodes: int
     frames: int
     mismatches: tuple[str, ...]
+    missing: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every step that the score rests on was played again and came out the same."""
+        return not self.mismatches and not self.missing
 
 
 def verify(run: Run) -> Verification:
-    """Replay every scored episode of a finished run through the emulator.
+    """Replay everything that a finished run's score rests on.
 
-    Raises UnfitEnvironment if the installed emulator is not the one that the run was recorded with, BadData if the run
-    is unfinished or an episode's actions are missing or unreadable.
+    Where training is scored, that is every step from the segment of the first scored episode on to the end of the run,
+    the episode that was cut off there included; else every scored evaluation episode. Of a run that diverged under an
+    evaluated task nothing is scored. Raises UnfitEnvironment if the installed emulator is not the one that the run was
+    recorded with, BadData if the run is unfinished or an episode's actions are missing or unreadable.
     """
-    if run.status.state != "done":
-        raise BadData(f"{run.path} is {run.status.state}, not done: it has no score to verify.", "Let it finish first.")
+    if run.status.state not in FINISHED:
+        raise BadData(f"{run.path} is {run.status.state}: it has no score to verify.", "Let it finish first.")
     task = load_task(run.cell.spec.task)
     domain = require_environment(run, task)
-    if by_evaluation(task):
-        return _verify_evaluation(run, task, domain)
-    counted = scored(task, run.cell.spec.frames, run.episodes)
-    logs, inputs = run.actions(), domain.inputs(GAMES[run.cell.game])
-    found = _contradictions(run, task)
-    frames = 0
     envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
     try:
-        for segment in segments_of(run.episodes, task, counted):
-            actions = []
-            for episode in segment:
-                if episode.episode not in logs:
-                    raise BadData(f"{run.path} has no actions of episode {episode.episode}.", "Run it again.")
-                actions.append(inputs.parsed(logs[episode.episode].unpack(episode.length)))
-            found += _replay(envs, segment, actions)
-            frames += sum(map(len, actions)) * task.units_per_step
+        return _verify_evaluation(run, task, domain, envs) if by_evaluation(task) else _verify(run, task, domain, envs)
     finally:
         envs.close()
-    return Verification(len(counted), frames, tuple(found))
 
 
-def _verify_evaluation(run: Run, task: Task, domain: Domain) -> Verification:
+def _verify(run: Run, task: Task, domain: Domain, envs: Envs) -> Verification:
+    counted = scored(task, run.status.frames, run.episodes)
+    logs, inputs = run.actions(), domain.inputs(GAMES[run.cell.game])
+    streams, end = Streams(run.cell.spec.task_key, run.cell.game, run.cell.seed), run.open_episode
+    found, steps = _contradictions(run, task), 0
+    left = run.open_steps if run.logs_the_end else 0
+    first = counted[0].episode if counted else end
+    for stretch in stretches(run.episodes, task, first, left):
+        lengths = {row.episode: row.length for row in stretch.episodes}
+        lengths |= {end: stretch.open_steps} if stretch.open_steps else {}
+        actions = []
+        for number, length in lengths.items():
+            if number not in logs:
+                raise BadData(f"{run.path} has no actions of episode {number}.", "Run it again.")
+            actions.append(inputs.parsed(logs[number].unpack(length)))
+        found += _replay(envs, streams.emulator_seed(stretch.segment), stretch, actions)
+        steps += sum(lengths.values())
+    missing = ""
+    if run.open_steps > left:
+        missing = f"its record, of an earlier version, has no actions of the last {run.open_steps} agent steps"
+    return Verification(len(counted), steps * task.units_per_step, tuple(found), missing)
+
+
+def _verify_evaluation(run: Run, task: Task, domain: Domain, envs: Envs) -> Verification:
     """Replay every evaluation episode that is scored."""
-    counted = scored(task, run.cell.spec.frames, run.evaluation)
+    counted = scored(task, run.status.frames, run.evaluation) if run.status.state == "done" else []
     found, frames = _contradictions(run, task), 0
     inputs = domain.inputs(GAMES[run.cell.game])
-    envs = domain.evaluation_envs(GAMES[run.cell.game], 1, 1)
-    try:
-        for row in counted:
-            found += _replay(envs, [row], [inputs.parsed(row.unpack(inputs.action_bytes))])
-            frames += row.length * task.units_per_step
-    finally:
-        envs.close()
+    for row in counted:
+        actions = [inputs.parsed(row.unpack(inputs.action_bytes))]
+        found += _replay(envs, row.emulator_seed, Stretch(0, [row], 0), actions)
+        frames += row.length * task.units_per_step
     return Verification(len(counted), frames, tuple(found))
-
-
-def segments_of(episodes: Sequence[Episode], task: Task, counted: Sequence[Episode]) -> list[list[Episode]]:
-    """Return the segments that hold scored episodes, each up to its last scored one."""
-    wanted = {episode.episode for episode in counted}
-    kept = []
-    for segment in by_segment(episodes, task):
-        last = max((index for index, row in enumerate(segment) if row.episode in wanted), default=None)
-        if last is not None:
-            kept.append(segment[: last + 1])
-    return kept
 
 
 def _contradictions(run: Run, task: Task) -> list[str]:
@@ -98,20 +105,24 @@ def _contradictions(run: Run, task: Task) -> list[str]:
     return [one.message for one in found if one.grave]
 
 
-def _replay(envs: Envs, episodes: Sequence[Episode | EvaluationRow], actions: Sequence[NDArray[Any]]) -> list[str]:
+def _replay(envs: Envs, seed: int, stretch: Stretch, actions: Sequence[NDArray[Any]]) -> list[str]:
     """Return in words what differs from the record in the first episode of a segment that is replayed otherwise."""
-    total = 0.0
+    total, rows = 0.0, stretch.episodes
     try:
-        for event in play(envs, [History(episodes[0].emulator_seed, actions)]):
+        for event in play(envs, [History(seed, actions, bool(stretch.open_steps))]):
             if isinstance(event, Begun):
                 total = 0.0
                 continue
             total += event.reward
-            recorded = episodes[event.episode]
+            if event.episode == len(rows):
+                continue  # the one that was cut off: it has no return
+            recorded = rows[event.episode]
             if event.position == recorded.length - 1 and (differences := _differences(recorded, event, total)):
                 return differences  # what follows may start from elsewhere
     except PlayedOtherwise as otherwise:
-        return [f"episode {episodes[otherwise.episode].episode}: {otherwise}"]
+        if otherwise.episode == len(rows):
+            return [f"the episode that was cut off at the end: {otherwise}"]
+        return [f"episode {rows[otherwise.episode].episode}: {otherwise}"]
     return []
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +32,32 @@ OPTIONS = (
         help="Frames, or the task's unit, between checkpoints, from which a killed run goes on; Atari: 1,000,000.",
     ),
     click.option(
+        "--inspect-every",
+        type=click.IntRange(min=0),
+        envvar="SUITE_INSPECT_EVERY",
+        metavar="FRAMES",
+        help="Frames, or the task's unit, between inspections of the network: ranks, dormant units, gradients; "
+        "0 for none; default: the task's. Training does not depend on it.",
+    ),
+    click.option(
         "--replay",
         "placement",
         type=click.Choice(["auto", "device", "host", "compressed"]),
         default="auto",
         show_default=True,
         help="Where replays live; auto: the first of these that fits.",
+    ),
+    click.option(
+        "--keep",
+        default="final",
+        show_default=True,
+        metavar="final|policy|none",
+        help="What stays of a finished run's checkpoints: the last, the policy alone, or nothing.",
+    ),
+    click.option(
+        "--keep-checkpoints",
+        metavar="N|all",
+        help="How many checkpoints of a finished run stay, the newest; default: 1.",
     ),
     click.option("--threads", type=click.IntRange(1, 1024), help="Threads of a CPU program, on which bits depend."),
     click.option(
@@ -66,10 +86,13 @@ class Computing:
 
     lanes: str
     checkpoint_every: int | None
+    inspect_every: int | None
     placement: str
     threads: int | None
     form: str
     deterministic: bool
+    keep: str
+    keep_checkpoints: str | None
 
 
 def planned(
@@ -77,14 +100,18 @@ def planned(
 ) -> Plan:
     """Return the plan for resolved configurations, the device made ready."""
     from suite.learning.device import prepare
+    from suite.records.keeping import parse_keep
     from suite.running.memory import check_start
 
+    keep = parse_keep(computing.keep, computing.keep_checkpoints)
     check_start()
     threads = computing.threads or resolved[0].task.program_threads
     prepare(threads, deterministic=computing.deterministic, precision=resolved[0].spec.precision)
     from suite.running.plan import make_plan  # takes a second: jax
 
-    return make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data)
+    every = computing.checkpoint_every or resolved[0].task.checkpoint_every
+    plan = make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data)
+    return replace(plan, keep=keep, checkpoint_every=every)
 
 
 def executed(plan: Plan, computing: Computing, stop: threading.Event, *, as_json: bool) -> int:
@@ -106,7 +133,6 @@ def _run(plan: Plan, computing: Computing, stop: threading.Event, as_json: bool)
     from suite.running.runner import run_cells
     from suite.running.start import Options
 
-    every = computing.checkpoint_every or plan.task.checkpoint_every
     with open_progress(len(plan.jobs)) as progress:
 
         def finished(outcome: Outcome) -> None:
@@ -116,7 +142,9 @@ def _run(plan: Plan, computing: Computing, stop: threading.Event, as_json: bool)
             plan.jobs,
             plan.out,
             lanes=plan.lanes,
-            options=Options(every, plan.placement, computing.form, plan.data),
+            options=Options(
+                plan.checkpoint_every, plan.placement, computing.form, plan.data, computing.inspect_every, plan.keep
+            ),
             progress=progress,
             stop=stop,
             finished=finished,

@@ -160,6 +160,9 @@ class Agent(NamedTuple):
     `acting(learner)`: what `act` and `evaluate` get as `params`; None: the learner's parameters.
     `prepare(learner, trajectory)`: for on-policy agents; the learner with its statistics brought up to date, and the
     batch of all T rows from which the updates' rows are taken.
+    `values(params, observation)`: for diagnostics, what the agent thinks the actions are worth, without noise: float32
+    [B, A] for observations [B, ...] as `activations` takes them; where actions have no numbers [B, K], the estimates of
+    K networks for what the policy does. None: nothing that depends on it is recorded.
     `goals`: numbers that its schedules are to reach; what a run does not reach of them is said and recorded.
 
     Parameters that depend on the number of actions have them on their last axis, action-major: that is where one
@@ -179,6 +182,7 @@ class Agent(NamedTuple):
     acting: Callable[[Learner], Any] | None = None
     prepare: Callable[[Learner, Trajectory], tuple[Learner, Batch]] | None = None
     goals: tuple[Goal, ...] = ()
+    values: Callable[[Params, jax.Array], jax.Array] | None = None
 
 
 class MakeAgent(Protocol):

@@ -223,6 +223,15 @@ def gradient_step(
     return apply
 
 
+def combined_masks(methods: Sequence[Method], states: Mapping[str, State]) -> dict[Any, Any]:
+    """Return which weights all methods together let live: bool arrays by the path of their parameter."""
+    combined: dict[Any, Any] = {}
+    for method in methods:
+        for path, mask in jax.tree_util.tree_leaves_with_path(method.masks(states[method.id])):
+            combined[path] = combined[path] & mask if path in combined else mask
+    return combined
+
+
 def _project(methods: Sequence[Method], learner: Learner) -> Learner:
     return learner._replace(params=_projected(methods, learner.methods, learner.params))
 

@@ -26,9 +26,11 @@ class Inputs(Protocol):
     """Observations of one kind. Equal inputs share programs, so that they are compared and hashed.
 
     `small`: to choose an action from one takes less time than to call a program, so that lanes act in one call.
+    `numbered_actions`: whether an action is one of a game's, by its number, or a vector.
     """
 
     small: ClassVar[bool] = False
+    numbered_actions: ClassVar[bool]
 
     def blank(self) -> Observation:
         """Return an observation of zeros, as it is kept on the host."""
@@ -86,6 +88,8 @@ class Inputs(Protocol):
 
 class Numbered(Inputs):
     """What observations with numbered actions have in common: one byte an action, and epsilon-greedy exploration."""
+
+    numbered_actions: ClassVar[bool] = True
 
     @override
     def explorer(self, plan: DataPlan, streams: Streams, actions: int) -> Explore:
@@ -235,6 +239,8 @@ class Vectors(Inputs):
     size: int
     actions: int
     extra: tuple[str, ...] = ()
+
+    numbered_actions: ClassVar[bool] = False
 
     @override
     def blank(self) -> Observation:

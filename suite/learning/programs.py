@@ -22,6 +22,7 @@ from suite.contracts.method import (
     Signal,
     View,
     adopt,
+    combined_masks,
     due_examples,
     due_signals,
     gradient_step,
@@ -29,6 +30,7 @@ from suite.contracts.method import (
     wrap_optimizer,
 )
 from suite.experience.observations import Inputs, Observation
+from suite.learning.inspector import Inspector
 from suite.rng import Streams
 
 
@@ -55,6 +57,7 @@ class Programs:
         self._measure = jax.jit(self._traced_measure)
         self._prepare = jax.jit(self.traced_prepare)
         self._several = jax.jit(several_updates(self._ordinary_update), donate_argnums=0)
+        self.inspector = Inspector(agent, self._methods, inputs, actions)
 
     def init(self, streams: Streams) -> Learner:
         """Return the learner that a cell starts from."""
@@ -141,6 +144,12 @@ class Programs:
             learner, streams.key_data("update"), np.uint32(first), data, self._legal
         )
         return result
+
+    def tried(self, learner: Learner, key_data: NDArray[np.uint32], updates: int, data: Any) -> Learner:
+        """Return the learner after an ordinary gradient step that training does not take; the given one stays."""
+        copied = jax.tree.map(jnp.copy, learner)
+        after, _ = self._update(copied, key_data, np.uint32(updates), data, self._legal, {})
+        return after  # type: ignore[no-any-return]
 
     def sync(self, learner: Learner) -> Learner:
         """Return the learner with a fresh copy of its parameters as the target network."""
@@ -320,11 +329,7 @@ def wait_for(tree: Any) -> None:
 
 def _masked(methods: Sequence[Method], learner: Learner) -> tuple[jax.Array, int]:
     """Return the weights that every mask lets live, and the size of all masked tensors."""
-    combined: dict[Any, jax.Array] = {}
-    for method in methods:
-        masks = method.masks(learner.methods[method.id])
-        for path, mask in jax.tree_util.tree_leaves_with_path(masks):
-            combined[path] = combined[path] & mask if path in combined else mask
+    combined = combined_masks(methods, learner.methods)
     kept = jnp.asarray(0)
     for mask in combined.values():
         kept = kept + jnp.sum(mask, dtype=jnp.int32)

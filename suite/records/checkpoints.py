@@ -91,11 +91,11 @@ class CheckpointStore:
 
     Args:
         directory: The run directory.
-        keep: How many generations are kept, at least 1. With 1, a damaged one is the end of the run.
+        keep: How many generations are kept, at least 1, or None for all. With 1, a damaged one is the end of the run.
     """
 
-    def __init__(self, directory: Path, keep: int = 2) -> None:
-        if keep < 1:
+    def __init__(self, directory: Path, keep: int | None = 2) -> None:
+        if keep is not None and keep < 1:
             raise ValueError("at least one checkpoint must be kept")
         self.path = directory / "checkpoints"
         self.keep = keep
@@ -117,7 +117,7 @@ class CheckpointStore:
             durable.make_directory(self.path)
             self._remove_leftovers()
             written = self._publish(final, agent_step, content)
-            for old in self._generations()[: -self.keep]:
+            for old in self._before_the_newest(self.keep):
                 durable.remove_tree(old.path)
         return written
 
@@ -153,6 +153,18 @@ class CheckpointStore:
                     durable.remove_tree(generation.path)
             for path in self._corrupt():
                 durable.remove_tree(path)
+
+    def keep_newest(self, count: int | None) -> None:
+        """Delete all but the newest checkpoints, of which None is all and 0 is none, and those that were set aside."""
+        with _access(f"Cannot delete checkpoints in {self.path}"):
+            for generation in self._before_the_newest(count):
+                durable.remove_tree(generation.path)
+            for path in self._corrupt():
+                durable.remove_tree(path)
+
+    def _before_the_newest(self, count: int | None) -> list[_Generation]:
+        found = self._generations()
+        return [] if count is None else found[: max(0, len(found) - count)]
 
     def _publish(self, final: Path, agent_step: int, content: Mapping[_File, Iterable[memoryview]]) -> int:
         temporary = final.with_name(f".tmp-{final.name}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-REMARKS = frozenset({"record.no_actions", "cards.foreign"})
-"""Codes of what only limits what can be proven: no actions to replay, a component that is not here as it was used."""
+REMARKS = frozenset({"record.no_actions", "record.no_end", "cards.foreign"})
+"""Codes of what only limits what can be proven: no actions, or none of the end; a component that is not here so."""
 
 
 class Inconsistency(NamedTuple):

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from suite.errors import BadData
 from suite.records.inconsistency import Inconsistency
-from suite.records.record import Actions, Episode, EvaluationRow, Run
-from suite.records.schedule import by_segment, due_steps, is_complete, stream_name, trajectory_of
+from suite.records.record import FINISHED, Actions, Episode, EvaluationRow, Run
+from suite.records.schedule import by_segment, due_steps, is_complete, stream_name, stretches, trajectory_of
 from suite.records.score import by_evaluation, scored
 from suite.tasks import GAMES, Evaluation, Task
 
@@ -147,7 +147,12 @@ def _is_hash(text: str) -> bool:
 
 
 def of_diagnostics(run: Run) -> Iterator[Inconsistency]:
-    """Yield whether the diagnostics of a finished run were cut off: bundles keep only some of them, but the last."""
+    """Yield whether the diagnostics of a run that is done were cut off: bundles keep only some of them, but the last.
+
+    That a run diverged may be found by an evaluation, between two of them.
+    """
+    if run.status.state != "done":
+        return
     last = run.diagnostics[-1].agent_step if run.diagnostics else 0
     if last != run.status.agent_steps:
         text = f"its diagnostics end at step {last}, {run.status.agent_steps} were taken"
@@ -155,12 +160,14 @@ def of_diagnostics(run: Run) -> Iterator[Inconsistency]:
 
 
 def of_actions(run: Run, task: Task) -> Iterator[Inconsistency]:
-    """Yield what is wrong with the actions of scored episodes; a remark if the run has none at all."""
-    if run.status.state != "done":
+    """Yield what is wrong with the actions of scored episodes; a remark if there is nothing, or no end, to replay."""
+    if run.status.state not in FINISHED:
         return
-    evaluated = by_evaluation(task)
-    counted = {row.episode for row in scored(task, run.cell.spec.frames, run.episodes)} if not evaluated else set()
-    if not counted and not (evaluated and scored(task, run.cell.spec.frames, run.evaluation)):
+    evaluated, diverged = by_evaluation(task), run.status.state == "diverged"
+    counted: Sequence[Episode | EvaluationRow] = (
+        scored(task, run.status.frames, run.evaluation) if evaluated else scored(task, run.status.frames, run.episodes)
+    )
+    if not counted or (evaluated and diverged):
         return
     try:
         logs = run.actions()
@@ -168,8 +175,12 @@ def of_actions(run: Run, task: Task) -> Iterator[Inconsistency]:
             yield Inconsistency("record.no_actions", "no episode has its actions")
         elif evaluated:
             _unpack_evaluation(run, task)
+        elif diverged and not run.logs_the_end:
+            yield Inconsistency("record.no_actions", "records of version 1 have no actions of a run that diverged")
         else:
-            _unpack_logs(run, task, logs, counted)
+            _unpack_logs(run, task, logs, counted[0].episode)
+            if run.open_steps > 0 and not run.logs_the_end:
+                yield Inconsistency("record.no_end", f"the last {run.open_steps} agent steps have no actions")
     except BadData as error:
         yield Inconsistency("record.actions", error.problem)
 
@@ -186,17 +197,19 @@ def _unpack_evaluation(run: Run, task: Task) -> None:
             _check_range(actions, run.cell.game, row.episode)
 
 
-def _unpack_logs(run: Run, task: Task, logs: Mapping[int, Actions], counted: set[int]) -> None:
-    """Unpack every action log; each scored episode, and those of its segment before it, must have one."""
-    for segment in by_segment(run.episodes, task):
-        last = max((index for index, row in enumerate(segment) if row.episode in counted), default=-1)
-        for row in segment[: last + 1]:
+def _unpack_logs(run: Run, task: Task, logs: Mapping[int, Actions], first: int) -> None:
+    """Unpack every action log; every step from the segment of the first scored episode on must be in one."""
+    end, left = run.open_episode, run.open_steps if run.logs_the_end else 0
+    for stretch in stretches(run.episodes, task, first, left):
+        for row in stretch.episodes:
             if row.episode not in logs:
                 raise BadData(f"episode {row.episode} has no actions")
+        if stretch.open_steps and end not in logs:
+            raise BadData(f"the last {stretch.open_steps} agent steps have no actions")
     for number, log in logs.items():
-        if number >= len(run.episodes):
+        if number > end or (number == end and not left):
             raise BadData(f"there are actions of episode {number}, which does not exist")
-        _check_range(log.unpack(run.episodes[number].length), run.cell.game, number)
+        _check_range(log.unpack(left if number == end else run.episodes[number].length), run.cell.game, number)
 
 
 def _check_range(actions: bytes, game: str, episode: int) -> None:

@@ -12,6 +12,7 @@ Both files have the same metadata: what `Exported` holds, all as text, and `form
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -25,8 +26,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from suite.errors import BadData
+from suite.records.checkpoints import CheckpointStore
+from suite.records.keeping import POLICY, given_up
 from suite.records.record import Run
-from suite.tasks.configuration import Spec
+from suite.tasks.configuration import Cell, Spec
 
 FORMAT = "pruned-rl-suite policy/1"
 PARTS = ("shape", "indptr", "indices", "data")
@@ -82,20 +85,48 @@ class Exported:
 
 
 def final_policy(run: Run) -> Exported:
-    """Return the policy that a finished run ended with, proven by the hash in its record; BadData if that fails."""
-    from suite.records.learner_arrays import LEARNER, learner_arrays_of, learner_hash
+    """Return the policy that a finished run ended with, proven by the hash in its record; BadData if that fails.
+
+    Where `--keep policy` left the policy alone, it is that, which names the learner that the record names.
+    """
+    from suite.records.learner_arrays import learner_arrays_of
     from suite.records.predecessors import final_arrays
 
     if run.status.state != "done":
         raise BadData(f"{run.path} is {run.status.state}, not done: it has no final policy.", "Let it finish first.")
-    arrays = learner_arrays_of(final_arrays(run))
+    cell, step = run.cell, run.status.agent_steps
+    what, proof = given_up(run.path)
+    if what != "policy":
+        return _of_learner(cell.spec, cell.game, cell.seed, step, learner_arrays_of(final_arrays(run)))
+    kept = read_policy(run.path / POLICY)
+    recorded = {row.agent_step: row.learner for row in run.checkpoints}
+    named = (kept.game, kept.seed, kept.agent_step, kept.learner) == (cell.game, cell.seed, step, recorded.get(step))
+    if not named or hashlib.sha256((run.path / POLICY).read_bytes()).hexdigest() != proof:
+        raise BadData(f"{run.path / POLICY} is not the policy that the run's record names.", "Run it again.")
+    return kept
+
+
+def write_kept_policy(run: Path, cell: Cell, step: int, store: CheckpointStore) -> None:
+    """Write the policy of a run's last checkpoint into its directory."""
+    from suite import durable
+    from suite.records.learner_arrays import learner_arrays_of
+
+    loaded = store.newest()
+    if loaded is None or loaded.agent_step != step:
+        raise BadData(f"{run} has no checkpoint of its last agent step.", "Run that configuration again.")
+    arrays = learner_arrays_of(loaded.arrays)
+    durable.replace_file(run / POLICY, _of_learner(cell.spec, cell.game, cell.seed, step, arrays).dense())
+
+
+def _of_learner(spec: Spec, game: str, seed: int, step: int, arrays: Mapping[str, NDArray[Any]]) -> Exported:
+    from suite.records.learner_arrays import LEARNER, learner_hash
+
     params: dict[str, NDArray[Any]] = {}
     for part, under in (("params", ""), ("statistics", "statistics/")):
         prefix = f"{LEARNER}.{part}"
         own = (name for name in sorted(arrays) if name.startswith(prefix))
         params |= {under + _path(name.removeprefix(prefix)): arrays[name] for name in own}
-    cell = run.cell
-    return Exported(cell.spec, cell.game, cell.seed, run.status.agent_steps, learner_hash(arrays), params)
+    return Exported(spec, game, seed, step, learner_hash(arrays), params)
 
 
 def read_policy(path: Path) -> Exported:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from suite.errors import BadData, UnfitEnvironment
 from suite.records.checkpoints import CheckpointStore
+from suite.records.keeping import require_checkpoints
 from suite.records.learner_arrays import learner_arrays_of, learner_hash
 from suite.records.record import Run, read_run, read_status
 from suite.tasks.configuration import Cell
@@ -28,6 +29,7 @@ def check_source(root: Path, cell: Cell, source: str) -> None:
             f"{cell.spec.method_label} on {cell.game} with seed {cell.seed} starts from {path}, which is {state}.",
             "Run that configuration first, with the same --out.",
         )
+    require_checkpoints(path)
 
 
 def source_arrays(root: Path, cell: Cell, source: str) -> dict[str, NDArray[Any]]:
@@ -39,6 +41,7 @@ def source_arrays(root: Path, cell: Cell, source: str) -> dict[str, NDArray[Any]
 def final_arrays(run: Run) -> dict[str, NDArray[Any]]:
     """Return the arrays of a finished run's last checkpoint; BadData unless its record names just this learner."""
     remedy = "Run that configuration again."
+    require_checkpoints(run.path)
     loaded = CheckpointStore(run.path).newest()
     if loaded is None or loaded.agent_step != run.status.agent_steps:
         raise BadData(f"{run.path} has no checkpoint of its last agent step.", remedy)

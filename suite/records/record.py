@@ -5,8 +5,9 @@
     status.json        state, progress and, at the end, the score                                      (replaced whole)
     episodes.jsonl     one line per finished training episode                                          (appended)
     evaluation.jsonl   one line per evaluation episode, with its actions                               (appended)
-    actions.jsonl      the actions of every scored episode, and of those of its segment before it      (appended)
-    diagnostics.jsonl  loss, sparsity, parameter norm at intervals                                     (appended)
+    actions.jsonl      the actions of every scored episode, of those of its segment before it, and at
+                       the end of the one that the budget cut off                                       (appended)
+    diagnostics.jsonl  loss, sparsity, norms, and what inspections measured, at intervals              (appended)
     checkpoints.jsonl  hashes of the learner and of the actions so far, at each checkpoint of the schedule (appended)
     checkpoints/       what the next attempt goes on from: see `suite.records.checkpoints`              (replaced whole)
     run.lock           held while a process writes here
@@ -34,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from suite.contracts.card import Value
 from suite.errors import BadData
+from suite.records.covariance import TEXT
 from suite.tasks.configuration import Spec
 
 RowT = TypeVar("RowT", bound=BaseModel)
@@ -121,11 +123,13 @@ class ClosedAttempt(_Row):
 class StatusFile(_Row):
     """`status.json`. `closed` lists how earlier attempts ended.
 
+    From version 2 on, a finished run whose training is scored has the actions of the episode that was cut off at its
+    end, and one that diverged those of its scored episodes.
     `differs_at`: the agent step of the first row that came out otherwise than an earlier attempt had recorded it.
     `wall_seconds`: what all attempts up to then have taken together; versions before did not record it.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     state: State
     attempt: int = Field(ge=1)
     agent_steps: int
@@ -170,7 +174,7 @@ class Episode(LogRow):
 
 
 class Actions(_Row):
-    """The actions of an episode that is scored or leads to one that is; see `pack`."""
+    """The actions of an episode that is scored, leads to one that is, or was cut off at the end; see `pack`."""
 
     attempt: int
     episode: int
@@ -222,10 +226,15 @@ def unpack(text: str, length: int, name: str, width: int = 1) -> bytes:
 
 
 class Diagnostics(LogRow):
-    """Named scalars at an agent step."""
+    """Named scalars at an agent step.
+
+    `covariance`: where the network was inspected, cosines between gradients, see `suite.records.covariance`; left out
+    of the file where there are none.
+    """
 
     updates: int
     values: dict[str, float]
+    covariance: str = Field(default="", max_length=TEXT, exclude_if=lambda text: not text)
 
 
 class Checkpoint(LogRow):
@@ -253,9 +262,25 @@ class Run:
     checkpoints: tuple[Checkpoint, ...]
     evaluation: tuple[EvaluationRow, ...] = ()
 
+    @property
+    def open_steps(self) -> int:
+        """The agent steps of the training episode that had not finished when the run ended."""
+        return self.status.agent_steps - (self.episodes[-1].agent_step if self.episodes else 0)
+
+    @property
+    def open_episode(self) -> int:
+        """The number of that episode."""
+        return self.episodes[-1].episode + 1 if self.episodes else 0
+
+    @property
+    def logs_the_end(self) -> bool:
+        """Whether a record of this version holds the actions of that episode too."""
+        return self.status.schema_version >= 2
+
     def actions(self) -> dict[int, Actions]:
-        """Read the action logs of the episodes that count, by episode."""
+        """Read the action logs of the episodes that count, by episode; the last may be one that did not finish."""
         recorded_by = {row.episode: row.attempt for row in self.episodes}
+        recorded_by[self.open_episode] = self.status.attempt
         rows = read_rows(self.path / "actions.jsonl", Actions)
         # A later attempt may log an earlier one's episode, once it scores another of the same segment.
         return {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from suite.records.record import Episode
+from suite.records.record import Episode, EvaluationRow
 from suite.tasks import Evaluation, Task
 from suite.tasks.configuration import Spec
 
@@ -27,8 +28,24 @@ def due_steps(evaluation: Evaluation, trajectory: int, last: int) -> list[int]:
     `every`.
     """
     every = evaluation.every
+    return [last] if every is None else _at_ends(every, trajectory, last)
+
+
+def inspection_steps(task: Task, trajectory: int, last: int, every: int | None = None) -> list[int]:
+    """Return the agent steps of a run of `last` steps after which an inspection is due, in order, the last among them.
+
+    `every`: in the task's unit; 0 for none, None for what the task says. Learners from trajectories of several steps
+    are inspected where one ends, as they are evaluated; their last trajectory may end before the run does.
+    """
     if every is None:
-        return [last]
+        every = 0 if task.inspection is None else task.inspection.every
+    if not every:
+        return []
+    final = last // trajectory * trajectory
+    return sorted({*_at_ends(max(1, task.agent_steps(every)), trajectory, last), *([final] if final else [])})
+
+
+def _at_ends(every: int, trajectory: int, last: int) -> list[int]:
     steps = {-(-multiple // trajectory) * trajectory for multiple in range(every, last + 1, every)}
     return sorted(step for step in steps if step <= last)
 
@@ -51,3 +68,30 @@ def by_segment(episodes: Sequence[Episode], task: Task) -> list[list[Episode]]:
         segments[-1].append(episode)
         left -= episode.length
     return segments
+
+
+class Stretch(NamedTuple):
+    """A segment as it has to be played again: its number in the run, its finished episodes, and what was cut off.
+
+    `open_steps`: the agent steps of the episode after them that did not finish before the run ended.
+    """
+
+    segment: int
+    episodes: Sequence[Episode | EvaluationRow]
+    open_steps: int
+
+
+def stretches(episodes: Sequence[Episode], task: Task, first: int, open_steps: int) -> list[Stretch]:
+    """Return the segments from that of episode `first` on to the end of the run, whose last episode may be open.
+
+    Played again one after another they take every agent step from there on, so that nothing can be left out.
+    """
+    segments = by_segment(episodes, task)
+    if open_steps and (not segments or sum(row.length for row in segments[-1]) >= task.environment.reseed_steps):
+        segments.append([])
+    last = len(segments) - 1
+    return [
+        Stretch(index, segment, open_steps if index == last else 0)
+        for index, segment in enumerate(segments)
+        if index == last or segment[-1].episode >= first
+    ]

@@ -29,6 +29,8 @@ from suite.running.lane import Actor, Lane
 
 ACTIONS = "actions"
 """The name of the array that holds the actions of the segments that the replay reaches into."""
+SEEN = "inspection/"
+"""How the names of the arrays begin that inspections must know; nothing else depends on them."""
 LONG_REBUILD = 100_000
 """Agent steps of a replay that are worth a line when they are played again: a minute of one core."""
 Execution = dict[str, str | int | bool]
@@ -112,7 +114,8 @@ def save(group: Training, index: int, fingerprint: str, execution: Execution) ->
         execution=execution,
     )
     actions = {} if actor is None else {ACTIONS: _joined(actor)}
-    return Checkpoint(state, learner | actions | lane.replay.arrays())
+    seen = {SEEN + name: array for name, array in group.seen[index].items()}
+    return Checkpoint(state, learner | actions | lane.replay.arrays() | seen)
 
 
 def restore(
@@ -139,6 +142,8 @@ def restore(
         lane.replay.restore(checkpoint.arrays)
         group.learners.put(index, restored_learner(group.learners.shapes(index), checkpoint.arrays))
         group.restore_metrics(index, checkpoint.state.metrics)
+        seen = {name: array for name, array in checkpoint.arrays.items() if name.startswith(SEEN)}
+        group.seen[index] = {name.removeprefix(SEEN): array for name, array in seen.items()}
     group.reach(checkpoints[0].state.agent_step)
     if group.envs is not None:
         at_hand = [lane.actor.histories()[-1] for lane in group.lanes if lane.actor is not None]

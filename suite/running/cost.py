@@ -10,6 +10,7 @@ from typing import NamedTuple
 from suite.experience.domains import Domain
 from suite.experience.replay.placement import Placement
 from suite.learning.build import programs_for
+from suite.learning.measures import GRADIENT_BYTES
 from suite.learning.program_cost import cost_of
 from suite.learning.programs import Programs
 from suite.running.machine import is_accelerator, matrix_rate
@@ -68,6 +69,7 @@ class Costs:
         kinds = {(cell.spec, self._size(GAMES[cell.game])) for cell in cells}
         largest = sorted((self.lane_bytes(cell, placement) for cell in cells), reverse=True)[:lanes]
         host = PROCESS_BYTES + len(kinds) * PROGRAMS_BYTES + sum(lane[0] for lane in largest)
+        host += 0 if self.task.inspection is None else GRADIENT_BYTES
         return host, sum(lane[1] for lane in largest)
 
     def checkpoint_bytes(self, spec: Spec) -> int:

@@ -13,10 +13,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from suite.contracts.agent import DataPlan
 from suite.experience.envs.base import Envs
+from suite.learning.inspection import Subject
 from suite.learning.learners import Learners
+from suite.learning.programs import Programs
 from suite.running.lane import FinishedEpisode, Lane
 
 
@@ -24,7 +27,8 @@ class Training(ABC):
     """What a session advances: lanes at the same step `step`, after the same number of gradient steps `updates`.
 
     What groups share is here: learning. `broken`: lanes whose learner gave a number that is none. They go on beside
-    the others until a diagnosis finds them diverged, and nothing of them is kept until then.
+    the others until a diagnosis finds them diverged, and nothing of them is kept until then. `seen`: by lane, what
+    inspections must know of those before.
     """
 
     def __init__(self, plan: DataPlan, lanes: Sequence[Lane], learners: Learners, envs: Envs | None = None) -> None:
@@ -36,6 +40,7 @@ class Training(ABC):
         self.updates = 0
         self.active = set(range(len(lanes)))
         self.broken: set[int] = set()
+        self.seen: list[dict[str, NDArray[Any]]] = [{} for _ in self.lanes]
         self._unsettled = False
         self._restored: dict[int, dict[str, float]] = {}
 
@@ -69,6 +74,12 @@ class Training(ABC):
     def restore_metrics(self, lane: int, metrics: Mapping[str, float]) -> None:
         """Set what a lane's last update before a checkpoint reported."""
         self._restored[lane] = dict(metrics)
+
+    def subject(self, lane: int, programs: Programs) -> Subject:
+        """Return a lane's learner to be inspected, by programs of its own."""
+        own = self.lanes[lane]
+        draw = partial(own.inspected, self.updates)
+        return Subject(programs, self.learners.get(lane), own.streams, self.updates, draw, self.seen[lane])
 
     def settle(self) -> None:
         """Write back the priorities of the last updates, if replay is prioritized; waits for the device."""

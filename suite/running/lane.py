@@ -42,12 +42,16 @@ class FinishedEpisode:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a lane plays: observations and actions, agent steps between two seeds, and where rewards are cut."""
+    """How a lane plays: observations and actions, agent steps between two seeds, and where rewards are cut.
+
+    `kept_steps`: of how many agent steps the actions are kept at least, whatever the replay reaches into.
+    """
 
     inputs: Inputs
     actions: int
     reseed_steps: int
     reward_clip: float
+    kept_steps: int = 0
 
 
 class Actor:
@@ -64,7 +68,7 @@ class Actor:
         self.observation: Observation = rules.inputs.blank()
         self.explore = rules.inputs.explorer(plan, streams, rules.actions)
         self._streams = streams
-        self._reach = reach  # transitions that the replay holds
+        self._reach = max(reach, rules.kept_steps)  # `reach`: transitions that the replay holds
         self._played: deque[list[bytes]] = deque()  # finished segments that the replay still reaches into
         self._kept = 0  # the agent steps of all of these
         self._segment: list[bytes] = []  # finished episodes of the segment at hand
@@ -209,6 +213,14 @@ class Lane:
             return self.streams.uniform("states", updates, count, redraw=redraw)
 
         return self.replay.sample_states(count, uniform)
+
+    def inspected(self, updates: int, name: str, count: int) -> Any:
+        """Return transitions from the random stream `name` at its place for so many updates; nothing changes by it."""
+
+        def uniform(redraw: int) -> NDArray[np.float64]:
+            return self.streams.uniform(name, updates, count, redraw=redraw)
+
+        return self.replay.inspected(self._plan, count, uniform)
 
     def refill(self, index: int, played: Played, depth: int) -> None:
         """Put a transition that was played again back into the replay, unless it has been overwritten since.

@@ -11,6 +11,7 @@ from suite.errors import UsageError
 from suite.experience.domains import Domain, domain_of
 from suite.experience.replay.placement import Placement
 from suite.learning.device import programs_at_once
+from suite.records.keeping import LAST, Keep
 from suite.records.record import FINISHED, existing_state
 from suite.running.cost import Costs
 from suite.running.machine import available_device_memory, is_accelerator
@@ -26,7 +27,10 @@ LEAST_FREE_DISK = 64 * 2**20
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells to run, in order, and those that are there already. `existing` maps finished cells to their state."""
+    """Cells to run, in order, and those that are there already. `existing` maps finished cells to their state.
+
+    `keep`: what stays of checkpoints, which come every `checkpoint_every` of the task's unit; 0 where nobody says.
+    """
 
     resolved: tuple[Resolved, ...]
     seeds: tuple[int, ...]
@@ -37,6 +41,8 @@ class Plan:
     placement: Placement
     costs: Costs
     data: Path | None = None
+    keep: Keep = LAST
+    checkpoint_every: int = 0
 
     @property
     def task(self) -> Task:
@@ -81,9 +87,11 @@ class Plan:
 
     @property
     def disk(self) -> int:
-        """The bytes that checkpoints may take: the last of every cell, and while it runs two more."""
+        """The bytes that checkpoints may take: those that stay of every cell, and while it runs two more."""
         checkpoint = max(self.costs.checkpoint_bytes(item.spec) for item in self.resolved)
-        return (len(self.jobs) + 2 * self.together) * checkpoint + LEAST_FREE_DISK
+        longest = max((job.cell.spec.frames for job in self.jobs), default=0)
+        staying = self.keep.most(1 + longest // self.checkpoint_every if self.checkpoint_every else 1)
+        return (len(self.jobs) * staying + 2 * self.together) * checkpoint + LEAST_FREE_DISK
 
     def fits(self, margin: float = 1.0) -> bool:
         """Return whether host and device have the memory."""

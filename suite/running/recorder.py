@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from suite.records.checkpoints import Arrays, CheckpointStore, Loaded
+from suite.records.keeping import LAST, Keep, note_kept
+from suite.records.policy_file import write_kept_policy
 from suite.records.record import (
     Actions,
     Checkpoint,
@@ -33,17 +35,17 @@ from suite.tasks.configuration import Cell
 STATUS_SECONDS = 5.0
 RATE_MARKS = 6
 """The rate shown is that since the oldest of so many marks, one at each status: about the last half minute."""
-CHECKPOINTS_KEPT = 2
 
 
 class Recording:
     """The attempt that `writer` has opened. `step` is the agent step reached."""
 
-    def __init__(self, cell: Cell, writer: RunWriter) -> None:
+    def __init__(self, cell: Cell, writer: RunWriter, keep: Keep = LAST) -> None:
         self.cell = cell
         self.path = writer.path
         self.task: Task = load_task(cell.spec.task)
-        self.store = CheckpointStore(writer.path, keep=CHECKPOINTS_KEPT)
+        self.store = CheckpointStore(writer.path, keep.while_running)
+        self.keep = keep
         self.last_return: float | None = None
         self.step = 0
         self._updates = self._episodes = 0
@@ -123,11 +125,33 @@ class Recording:
         self._evaluation.append(row)
         self._earlier.compare(row)
 
-    def diagnostics(self, step: int, updates: int, values: dict[str, float]) -> None:
-        """Write down named scalars; those that are not finite are left out."""
-        finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        frame = step * self._skip
-        row = Diagnostics(attempt=self._writer.attempt, agent_step=step, frame=frame, updates=updates, values=finite)
+    def ending(self, history: Sequence[Sequence[bytes]], episodes: int) -> None:
+        """Write down what proves the score of a run that ends here, once `episodes` have finished.
+
+        `history`: the actions of segments up to now by episode, the very last of which did not finish. Those of scored
+        episodes are there already, unless it diverged: where the score's window begins is known only now.
+        """
+        if by_evaluation(self.task):
+            return
+        counted = scored(self.task, self.step * self._skip, self._recent)
+        first = counted[0].episode if counted else episodes
+        number = episodes + 1 - sum(map(len, history))
+        for segment in history:
+            if number + len(segment) > first:
+                for offset, actions in enumerate(segment):
+                    self._log_actions(number + offset, actions)
+            number += len(segment)
+
+    def diagnostics(self, step: int, updates: int, values: dict[str, float], covariance: str = "") -> None:
+        """Write down named scalars, those that are not finite left out, and the gradients' covariance."""
+        row = Diagnostics(
+            attempt=self._writer.attempt,
+            agent_step=step,
+            frame=step * self._skip,
+            updates=updates,
+            values={name: value for name, value in values.items() if math.isfinite(value)},
+            covariance=covariance,
+        )
         self._writer.diagnostics(row)
         self._earlier.compare(row)
 
@@ -187,6 +211,17 @@ class Recording:
             wall_seconds=self.spent,
         )
 
+    def done(self, summary: Summary, message: str) -> None:
+        """Write down that the run is done, and leave of its checkpoints what is to stay."""
+        if self.step in self.store.steps():  # before the status: who finds "done" finds what stays, and at most more
+            self.store.keep_newest(1 if self.keep.what != "final" else self.keep.checkpoints)
+        if self.keep.what == "policy":
+            write_kept_policy(self.path, self.cell, self.step, self.store)
+        self.status("done", message=message, summary=summary)
+        if self.keep.what != "final":
+            note_kept(self.path, self.keep.what)
+            self.store.keep_newest(0)
+
     def status(self, state: State, *, message: str = "", summary: Summary | None = None) -> None:
         """Replace the status."""
         self._writer.status(
@@ -226,9 +261,12 @@ class Recording:
         """Write down the actions of an episode, and of those of its segment before it: they lead to where it begins."""
         first = episode.number - len(episode.before)
         for number, actions in enumerate((*episode.before, episode.actions), start=first):
-            if number not in self._with_actions:
-                self._writer.actions(Actions.pack(self._writer.attempt, number, actions))
-                self._with_actions.add(number)
+            self._log_actions(number, actions)
+
+    def _log_actions(self, number: int, actions: bytes) -> None:
+        if actions and number not in self._with_actions:
+            self._writer.actions(Actions.pack(self._writer.attempt, number, actions))
+            self._with_actions.add(number)
 
     def _go_on_from(self, before: Run, step: int) -> None:
         """Take in the rows up to a step, which stand."""

@@ -151,7 +151,7 @@ class _GroupRun:
                 score = previous.summary.score if previous.summary else None
                 self._tell(Outcome(job.cell, previous.state, path, score))
                 return None
-            recording = Recording(job.cell, writer)
+            recording = Recording(job.cell, writer, self._options.keep)
             monitor = CellMonitor(job.cell, self._progress, self._stop)
             member = Member(recording, recording.store.newest(), monitor)
         except SuiteError as error:

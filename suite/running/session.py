@@ -12,6 +12,7 @@ from typing import Protocol
 from suite.errors import ExitCode, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.learning.build import unreached
+from suite.learning.inspection import NOTHING, Found, inspect
 from suite.learning.programs import Programs
 from suite.records.learner_arrays import all_finite, learner_arrays_of
 from suite.records.record import State
@@ -20,6 +21,7 @@ from suite.running.evaluations import Evaluations
 from suite.running.group import Training
 from suite.running.start import Member, Options, execution_of, start_group
 from suite.running.timeline import Event, Timeline
+from suite.tasks import Inspection
 
 
 class End(Protocol):
@@ -58,6 +60,8 @@ class Session:
         self._skip = self._task.units_per_step
         self._frames = first.cell.spec.frames
         self._budget = self._task.agent_steps(self._frames)
+        self._inspection = self._task.inspection or Inspection(every=self._task.diagnostics_every)
+        self._last = self._budget if options.until is None else min(options.until, self._budget)
         self._evaluations = Evaluations(self._task, self._domain)
         self._execution = execution_of(members, options, self._domain)
         self._programs: Sequence[Programs] = ()
@@ -100,14 +104,18 @@ class Session:
         return self._domain.environment(member.game)[1]
 
     def _train(self, group: Training) -> None:
-        timeline = Timeline.of(self._task, group.plan, self._frames, self._options.checkpoint_every)
+        timeline = Timeline.of(
+            self._task, group.plan, self._frames, self._options.checkpoint_every, self._options.inspect_every
+        )
         if Event.EVALUATE in timeline.due(group.step):
             self._each(group, self._evaluate)  # what a stop had cut short
-        while self._members and group.step < self._budget and not self._monitor.stopped:
+        while self._members and group.step < self._last and not self._monitor.stopped:
             for index, episode in group.advance(timeline.steps_until_next(group.step)).items():
                 self._guard(group, index, partial(self._members[index].recording.episode, episode))
             due = timeline.due(group.step)
-            if Event.DIAGNOSE in due:
+            if Event.INSPECT in due:
+                self._each(group, self._inspect)
+            elif Event.DIAGNOSE in due:
                 self._each(group, self._diagnose)
             if Event.CHECKPOINT in due:
                 self._checkpoint(group, scheduled=True)
@@ -118,8 +126,10 @@ class Session:
         if self._monitor.stopped and not self._whole(group):
             self._checkpoint(group, scheduled=False)
             self._end_all("interrupted")
-            return
-        self._each(group, self._finish)
+        elif group.step < self._budget:
+            self._end_all("interrupted")  # it was to go no further
+        else:
+            self._each(group, self._finish)
 
     def _whole(self, group: Training) -> bool:
         """Return whether nothing is left to do, evaluation included."""
@@ -130,35 +140,50 @@ class Session:
         member.recording.reach(group.step, group.updates, group.lanes[index].episodes)
         member.monitor.advance(group.step * self._skip, member.recording.rate, member.recording.last_return)
 
-    def _diagnose(self, group: Training, index: int) -> None:
+    def _diagnose(self, group: Training, index: int, found: Found = NOTHING) -> None:
         recording = self._members[index].recording
         values = group.metrics(index) | group.learners.measure(index)
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
-        recording.diagnostics(group.step, group.updates, values | group.state_values())
+        everything = values | group.state_values() | found.values
+        recording.diagnostics(group.step, group.updates, everything, found.covariance)
         self._end_if_diverged(group, index, values)
+
+    def _inspect(self, group: Training, index: int) -> None:
+        found = NOTHING
+        if index not in group.broken and group.updates:
+            try:
+                found = inspect(group.subject(index, self._programs[index]), self._inspection)
+            except Exception as error:  # noqa: BLE001 - an agent or a network that cannot be inspected can be trained
+                text = f"the inspection at agent step {group.step:,} is left out: {type(error).__name__}: {error}"
+                self._members[index].monitor.say(text)
+        self._diagnose(group, index, found)
 
     def _end_if_diverged(self, group: Training, index: int, values: Mapping[str, float]) -> bool:
         """End a member with figures that are no numbers; return whether it was one."""
         if index not in group.broken and all(math.isfinite(value) for value in values.values()):
             return False
         recording = self._members[index].recording
+        self._write_ending(group, index)
         message = f"Training left the numbers by agent step {group.step}."
         summary = recording.summary(values, "diverged")
         recording.status("diverged", message=message, summary=summary)
         self._leave(group, index, "diverged", summary.score, message)
         return True
 
+    def _write_ending(self, group: Training, index: int) -> None:
+        if (actor := group.lanes[index].actor) is not None:
+            self._members[index].recording.ending(actor.history, actor.episodes)
+
     def _finish(self, group: Training, index: int) -> None:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
+        self._write_ending(group, index)
         summary = recording.summary(group.learners.measure(index), "done")
         message = ""
         if recording.differs_at is not None:
             message = f"From agent step {recording.differs_at} on, it differs from what an earlier attempt recorded."
         message = " ".join(filter(None, (message, *unreached(recording.cell.spec, self._members[index].game))))
-        if group.step in recording.store.steps():  # before the status: who finds "done" finds one checkpoint
-            recording.store.keep_only(group.step)
-        recording.status("done", message=message, summary=summary)
+        recording.done(summary, message)
         self._leave(group, index, "done", summary.score, message)
 
     def _evaluate(self, group: Training, index: int) -> None:

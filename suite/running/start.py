@@ -22,15 +22,17 @@ from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.learning.programs import Programs
 from suite.monitor import Monitor
 from suite.records.checkpoints import Loaded
+from suite.records.keeping import LAST, Keep
 from suite.records.outcome import Progress
 from suite.records.predecessors import source_arrays
+from suite.records.score import by_evaluation
 from suite.rng import Streams
 from suite.running.checkpointing import Checkpoint, Execution, restore
 from suite.running.evaluation import EVALUATION_ENVS
 from suite.running.group import Group, OfflineGroup, Training
 from suite.running.lane import Lane, Rules
 from suite.running.recorder import Recording
-from suite.tasks import GAMES, Game
+from suite.tasks import GAMES, Game, Task
 from suite.tasks.configuration import Cell
 
 
@@ -38,13 +40,18 @@ from suite.tasks.configuration import Cell
 class Options:
     """How cells are computed: bits may depend on it, the protocol does not. `form`: `auto`, `loop`, or a `Form`.
 
-    `data`: the directory of logged data, for offline tasks.
+    `data`: the directory of logged data, for offline tasks. `inspect_every`: see `Timeline.of`.
+    `keep`: what stays of a run's checkpoints. `until`: the agent step after which a cell is left as it is, a
+    checkpoint's; by default it is run to its end.
     """
 
     checkpoint_every: int
     placement: Placement
     form: str = "auto"
     data: Path | None = None
+    inspect_every: int | None = 0
+    keep: Keep = LAST
+    until: int | None = None
 
 
 class CellMonitor(Monitor):
@@ -142,7 +149,8 @@ def start_group(members: Sequence[Member], options: Options, domain: Domain) -> 
     else:
         learners = StackedLearners(programs, streams, form)
     games, seeds = [member.game for member in members], [member.seed for member in members]
-    group = make_group(domain, programs[0].plan, games, seeds, streams, learners, options.placement)
+    kept = _kept_steps(members[0].recording.task)
+    group = make_group(domain, programs[0].plan, games, seeds, streams, learners, options.placement, kept)
     try:
         _begin(group, members, programs, domain)
     except BaseException:
@@ -159,15 +167,21 @@ def make_group(
     streams: Sequence[Streams],
     learners: Learners,
     placement: Placement,
+    kept_steps: int = 0,
 ) -> Training:
-    """Return the fresh lanes of cells that are to be advanced together."""
+    """Return the fresh lanes of cells that are to be advanced together; `kept_steps`: see `Rules`."""
     lanes = []
     for game, seed, own in zip(games, seeds, streams, strict=True):
-        rules = Rules(domain.inputs(game), game.actions, domain.reseed_steps, domain.reward_clip)
+        rules = Rules(domain.inputs(game), game.actions, domain.reseed_steps, domain.reward_clip, kept_steps)
         lanes.append(Lane(plan, own, domain.replay(plan, game, seed, placement), rules if domain.plays else None))
     if domain.plays:
         return Group(plan, lanes, learners, domain.environments(games, cpu_threads()))
     return OfflineGroup(plan, lanes, learners)
+
+
+def _kept_steps(task: Task) -> int:
+    """Return how many steps before its end a run's score is taken from: if it diverges, these are its proof."""
+    return 0 if by_evaluation(task) else task.agent_steps(task.score.window_length)
 
 
 def _begin(group: Training, members: Sequence[Member], programs: Sequence[Programs], domain: Domain) -> None:

@@ -13,6 +13,9 @@ from suite.contracts.card import Family, Value
 from suite.errors import BadData, unknown_name
 from suite.tasks.games import Game
 
+PART = 256
+"""The most states that one call of a program looks at."""
+
 
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
@@ -175,6 +178,29 @@ class Evaluation(_Data):
         return self
 
 
+class Inspection(_Data):
+    """How often a network is measured on states of its replay; see docs/diagnostics.md. Training does not depend on it.
+
+    `every`: in the task's unit, a multiple of the period of the other diagnostics. `states`: how many are drawn for
+    ranks and units. `gradients`: of how many transitions the gradients are compared with each other.
+    """
+
+    every: int = Field(ge=1)
+    states: int = Field(default=2_048, ge=1)
+    gradients: int = Field(default=32, ge=2, le=64)
+
+    @model_validator(mode="after")
+    def _states_come_in_equal_parts(self) -> Self:
+        if (self.states > PART and self.states % PART) or self.gradients > min(self.states, PART):
+            raise ValueError(f"states must be a multiple of {PART} or fewer, and not fewer than gradients")
+        return self
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """How many states are looked at in one call, for each call."""
+        return (min(self.states, PART),) * max(1, self.states // PART)
+
+
 class Data(_Data):
     """Offline: the share of a logged run that is trained on, drawn as `suite.experience.logs.sample` says."""
 
@@ -210,6 +236,7 @@ class Task(_Data):
     network: str = "impala"
     core_hours: float | None = Field(default=None, gt=0)
     diagnostics_every: int = Field(alias="diagnostics_frames")
+    inspection: Inspection | None = None
     deviations: tuple[str, ...]
     exploration: Literal["decaying", "constant"] = "decaying"
     overrides: dict[str, dict[str, Value]] = {}
@@ -219,6 +246,12 @@ class Task(_Data):
     def _score_can_be_had(self) -> Self:
         if self.score.rule == "mean_evaluation_return" and self.evaluation is None:
             raise ValueError("a score by evaluation returns needs [evaluation]")
+        return self
+
+    @model_validator(mode="after")
+    def _inspections_fall_on_diagnoses(self) -> Self:
+        if self.inspection is not None and self.inspection.every % self.diagnostics_every:
+            raise ValueError("the period of [inspection] is no multiple of diagnostics_frames")
         return self
 
     @property

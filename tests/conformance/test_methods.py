@@ -12,13 +12,16 @@ from functools import partial
 
 import pytest
 
-from suite.checks.method.promises import MANY_ACTIONS, check_learner, check_pair, check_programs
+from suite.checks.method.promises import MANY_ACTIONS, check_learner, check_pair, check_programs, has_masks
 from suite.checks.method.trial import Trial, arrays_of, first_difference, quick_compilation, registration, round_trip
 from suite.contracts import registry
 from suite.errors import UnfitEnvironment, UsageError
+from suite.learning import measures
 from suite.learning.batching import Form
+from suite.learning.inspection import Subject, inspect
 from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.rng import Streams
+from suite.tasks import Inspection
 
 pytestmark = pytest.mark.slow
 
@@ -146,3 +149,27 @@ def test_a_pair_of_methods_is_refused_with_a_reason_or_runs(one: str, other: str
         assert check_pair(trial_of(FIRST, f"{one}+{other}"))
     else:
         assert registry.card("method", one).refusal(registry.card("method", other))
+
+
+def inspections() -> Iterator[object]:
+    """Yield every agent with one method each, by turns: at night; by day one of them."""
+    yield FIRST, "magnitude_pruning"
+    for place, agent in enumerate([*OTHERS, FIRST]):
+        yield pytest.param(agent, METHODS[place % len(METHODS)], marks=pytest.mark.nightly)
+
+
+@pytest.mark.parametrize(("agent", "method"), list(inspections()))
+def test_an_agent_with_a_method_can_be_inspected(agent: str, method: str) -> None:
+    trial = trial_of(agent, method)
+    learner, calm = trial.learner(), trial.examples()[0]
+    before = arrays_of(learner)
+    subject = Subject(trial.programs, learner, trial.streams, calm, trial.transitions, {})
+    found = inspect(subject, Inspection(every=1, states=8, gradients=3)).values
+    assert first_difference(before, arrays_of(learner)) == ""
+    wanted = {"srank", "stable_rank", "effective_rank", "q_variance", "q_norm", "gradient_norm", "gradient_cosine"}
+    wanted |= {"weight_change", "update_size", "value_churn"} | {f"dormant_{one:g}" for one in measures.THRESHOLDS}
+    assert wanted <= found.keys()
+    assert ("mask_explored" in found) == has_masks(trial)
+    assert ("policy_churn" in found) == trial.programs.inputs.numbered_actions
+    assert 1 <= found["srank"] <= 8
+    assert found["gradient_norm"] > 0 < found["update_size"]

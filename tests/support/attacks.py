@@ -594,9 +594,9 @@ def _long(logs: dict[int, Actions]) -> None:
 
 
 def _unknown_action(logs: dict[int, Actions]) -> None:
-    last = max(logs)
-    length = good_runs()[0].episodes[last].length
-    logs[last] = Actions.pack(1, last, b"\xfa" * length)
+    first = min(logs)
+    length = good_runs()[0].episodes[first].length
+    logs[first] = Actions.pack(1, first, b"\xfa" * length)
 
 
 def _garbage(logs: dict[int, Actions]) -> None:

@@ -28,7 +28,7 @@ from suite.records.record import (
     Summary,
     pack,
 )
-from suite.records.schedule import by_segment, due_steps, is_complete
+from suite.records.schedule import by_segment, due_steps, is_complete, stretches
 from suite.records.score import score_of, scored
 from suite.rng import Streams
 from suite.running.request import Request, resolve
@@ -135,7 +135,7 @@ def honest_run(
             ),
         ),
         evaluation,
-        _actions(task, game, episodes, resolved.spec.frames, source) if with_actions and not evaluation else {},
+        _actions(task, game, episodes, steps, source) if with_actions and not evaluation else {},
     )
     return with_score(run)
 
@@ -162,6 +162,20 @@ def with_score(run: BundledRun, **changes: Any) -> BundledRun:
         wall_seconds=run.status.frames / 300,
     )
     return replace(run, status=run.status.model_copy(update={"summary": summary, "episodes": len(run.episodes)}))
+
+
+def diverged(run: BundledRun, steps: int) -> BundledRun:
+    """Return a run that diverged after so many agent steps, with the actions that such a run logs."""
+    task = load_task(run.cell.spec.task)
+    frames = steps * task.units_per_step
+    status = run.status.model_copy(update={"state": "diverged", "agent_steps": steps, "frames": frames})
+    kept = tuple(row for row in run.episodes if row.agent_step <= steps)
+    logs = _actions(task, run.cell.game, kept, steps, random.Random(steps))
+    rows = {
+        name: tuple(row for row in getattr(run, name) if row.agent_step <= steps)
+        for name in ("checkpoints", "diagnostics")
+    }
+    return with_score(run, status=status, episodes=kept, logged=logs, **rows)
 
 
 def honest_runs(task_name: str = "smoke", **rest: Any) -> list[BundledRun]:
@@ -266,15 +280,18 @@ def _evaluation(task: Task, game: str, seed: int, steps: int, source: random.Ran
 
 
 def _actions(
-    task: Task, game: str, episodes: Sequence[Episode], frames: int, source: random.Random
+    task: Task, game: str, episodes: Sequence[Episode], steps: int, source: random.Random
 ) -> dict[int, Actions]:
-    counted = {row.episode for row in scored(task, frames, episodes)}
+    """Return the actions of scored episodes, of those that lead to them, and of the one cut off at the end."""
+    counted = scored(task, steps * task.units_per_step, episodes)
+    left = steps - (episodes[-1].agent_step if episodes else 0)
     logs = {}
-    for segment in by_segment(episodes, task):
-        last = max((index for index, row in enumerate(segment) if row.episode in counted), default=-1)
-        for row in segment[: last + 1]:
-            actions = source.randbytes(row.length).translate(bytes(v % GAMES[game].actions for v in range(256)))
-            logs[row.episode] = Actions.pack(1, row.episode, actions)
+    for stretch in stretches(episodes, task, counted[0].episode if counted else len(episodes), left):
+        lengths = {row.episode: row.length for row in stretch.episodes}
+        for number, length in (lengths | {len(episodes): stretch.open_steps}).items():
+            actions = source.randbytes(length).translate(bytes(v % GAMES[game].actions for v in range(256)))
+            if actions:
+                logs[number] = Actions.pack(1, number, actions)
     return logs
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from leaderboard.bundles.check import Report, check_bundle
 from leaderboard.bundles.pack import zipped
-from tests.support import attacks, attacks_bounds, honest
+from tests.support import attacks, attacks_bounds, attacks_levels, honest
 
 NASTY: list[Any] = [
     None, True, False, 0, -1, 1, 2**31, 2**53, 2**64, 10**30, -0.0, 0.5, 1e308, -1e308, 5e-324, "", "0", "NaN", "../x",
@@ -190,7 +190,7 @@ def _peak_mib() -> float:
     return int(line.split()[1]) / 1024
 
 
-ATTACKS = [*attacks.ATTACKS, *attacks_bounds.ATTACKS]
+ATTACKS = [*attacks.ATTACKS, *attacks_bounds.ATTACKS, *attacks_levels.ATTACKS]
 
 
 def run_attacks(folder: Path) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.records.record import Attempt, Episode, StatusFile, Summary
+from suite.records.verified import content_of, write_verified
 from suite.records.writer import RunWriter
 from suite.tasks import GAMES, load_task
 from suite.tasks.configuration import Cell, Component, Spec
@@ -92,8 +93,12 @@ def open_run(
     reached: int | None = None,
     sparsity: float = 0.0,
     unreached: tuple[str, ...] = (),
+    replayed: bool = True,
 ) -> Iterator[Path]:
-    """Write one attempt and hold its lock while the context lasts. `score` replaces the true one in the summary."""
+    """Write one attempt and hold its lock while the context lasts. `score` replaces the true one in the summary.
+
+    `replayed`: it says of itself that it was, so that boards rank it; there are no actions in it.
+    """
     writer = RunWriter.open(root, Cell(spec, game, seed), departures or {})
     try:
         frames = spec.frames if state == "done" else spec.frames // 2 if reached is None else reached
@@ -130,6 +135,7 @@ def open_run(
         )
         writer.status(
             StatusFile(
+                schema_version=1,
                 state=state,
                 attempt=writer.attempt,
                 agent_steps=frames // 4,
@@ -145,6 +151,8 @@ def open_run(
                 closed=writer.closed_attempts(),
             )
         )
+        if finished and replayed:
+            write_verified(writer.path, content_of(writer.path), len(returns), 0)
         yield writer.path
     finally:
         writer.close()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.records.schedule import due_steps, stream_name
+from suite.records.verified import content_of, write_verified
 from suite.rng import Streams
 from suite.tasks import Evaluation, Task
 from suite.tasks.configuration import Cell
@@ -66,6 +67,8 @@ class SyntheticRun:
         }
         for name, text in files.items():
             (path / name).write_text(text, encoding="utf-8")
+        if self.state != "failed":
+            write_verified(path, content_of(path), 0, 0)
 
     def _checkpoint(self, share: float) -> int:
         return int(self.steps * share) // self.every * self.every

@@ -117,9 +117,9 @@ def caption(task: TaskPage, board: Board) -> str:
 
 
 def label(row: Standing) -> str:
-    """Return what an entry is called; a dagger where others published its numbers."""
+    """Return what an entry is called; a dagger where others published its numbers, words where nobody replayed it."""
     name = row.entry.label.removesuffix(" (published)")
-    return f"{name}\N{DAGGER}" if row.entry.published else name
+    return f"{name}\N{DAGGER}" if row.entry.published else f"{name}{row.mark}"
 
 
 def interval(estimate: Estimate, digits: int | None = None) -> str:

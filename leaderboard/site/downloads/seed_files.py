@@ -12,6 +12,7 @@ from leaderboard.board.views import TaskPage
 from leaderboard.site.drawing import charts, plots
 from leaderboard.site.drawing.plot_files import Key, Picture
 from leaderboard.site.text import si
+from leaderboard.store.details import RunDiagnostics
 from leaderboard.store.rows import StoredRun
 
 WIDEST = 8
@@ -32,7 +33,7 @@ CHECKPOINTS = (
 
 
 def files(task: TaskPage, data: TaskData, seeds: Sequence[StoredRun]) -> dict[str, bytes]:
-    """Return `curves` and `checkpoints` of an entry's runs in a game as files, those of which there is anything."""
+    """Return `curves`, `checkpoints` and `diagnostics` of an entry's runs in a game as files, where there are any."""
     made: dict[str, bytes] = {}
     entry, game = data.entries[seeds[0].config_id], seeds[0].game
     name = f"{entry.label}, {game}"
@@ -47,7 +48,34 @@ def files(task: TaskPage, data: TaskData, seeds: Sequence[StoredRun]) -> dict[st
         caption = f"{name}: hashes of the learner and of all actions so far at every checkpoint, by seed."
         table = Table(f"{entry.config_id} {game}", caption, CHECKPOINTS, marks)
         made |= {"checkpoints.csv": exports.csv_file(table), "checkpoints.json": exports.json_file(table)}
+    values = diagnostics(data, seeds)
+    if values:
+        columns = (Column("seed", "Seed"), Column("quantity", "Quantity"), Column("frame", task.unit.capitalize()))
+        caption = f"{name}: all diagnostics, by seed, as far as the database keeps them."
+        table = Table(f"{entry.config_id} {game}", caption, (*columns, Column("value", "Value", 4)), values)
+        made |= {"diagnostics.csv": exports.csv_file(table), "diagnostics.json": exports.json_file(table)}
     return made
+
+
+def of_run(data: TaskData, run: StoredRun) -> RunDiagnostics | None:
+    """Return what a run's inspections and diagnoses recorded, as the database keeps it."""
+    found = (
+        one
+        for one in data.diagnostics.get(run.config_id, ())
+        if (one.game, one.seed, one.environment_fingerprint) == (run.game, run.seed, run.environment_fingerprint)
+    )
+    return next(found, None)
+
+
+def diagnostics(data: TaskData, seeds: Sequence[StoredRun]) -> tuple[tuple[Cell, ...], ...]:
+    """Return seed, quantity, budget spent and value of everything that was recorded while training."""
+    recorded = [(run.seed, one) for run in seeds if (one := of_run(data, run)) is not None]
+    return tuple(
+        (seed, quantity, frame, value)
+        for seed, one in recorded
+        for quantity, series in sorted(one.series.items())
+        for frame, value in zip(series.frames, series.values, strict=True)
+    )
 
 
 def curve_rows(data: TaskData, seeds: Sequence[StoredRun]) -> tuple[tuple[Cell, ...], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,30 @@ from leaderboard.store.details import RunDiagnostics, Series
 QUANTITIES = (
     ("sparsity", "Sparsity"),
     ("loss", "Loss"),
-    ("dormant", "Dormant units"),
-    ("parameter_norm", "Parameter norm"),
+    ("q_variance", "Variance of Q"),
+    ("q_target_variance", "Variance of targets"),
+    ("q_norm", "Norm of Q"),
     ("mean_q", "Mean Q"),
+    ("parameter_norm", "Parameter norm"),
+    ("srank", "Rank of features (srank)"),
+    ("stable_rank", "Stable rank of features"),
+    ("effective_rank", "Effective rank of features"),
+    ("dormant_0.1", "Dormant units (0.1)"),
+    ("dormant_0.025", "Dormant units (0.025)"),
+    ("dormant_0", "Dormant units (0)"),
+    ("gradient_norm", "Gradient norm"),
+    ("gradient_cosine", "Mean cosine of gradients"),
+    ("weight_change", "Change of weights since the start"),
+    ("update_size", "Change of weights in a step"),
+    ("value_churn", "Churn of values"),
+    ("policy_churn", "Churn of the best action"),
+    ("mask_overlap", "Overlap with the masks before"),
+    ("mask_explored", "Weights that ever lived"),
 )
-"""What is shown of what runs record, and what it is called; a name with more behind it (`dormant_0.1`) counts too."""
+"""What is shown of what runs record, and what it is called; see docs/diagnostics.md."""
+
+FIGURE = ("sparsity", "loss", "q_target_variance", "q_variance", "q_norm", "parameter_norm", "srank", "dormant_0.1")
+"""What a figure on paper and a run's page show of them: those of figure 11 of arXiv 2402.12479, loss and sparsity."""
 
 STEPS = 60
 """How many points a line has."""
@@ -46,29 +65,34 @@ def recorded(page: TaskPage, data: TaskData) -> Lines:
     found: dict[str, dict[str, Line]] = {}
     for entry in page.full.entries:
         runs = data.diagnostics.get(entry.config_id, ())
-        lines = {name: _line(entry, runs, name, page.full.frames) for name, _ in QUANTITIES}
+        lines = {name: mean_line(entry, runs, name, page.full.frames) for name, _ in QUANTITIES}
         kept = {name: line for name, line in lines.items() if line is not None}
         if kept and not entry.published:
             found[entry.config_id] = kept
     return found
 
 
-def panels(lines: Lines, chosen: Sequence[str]) -> tuple[Panel, ...]:
-    """Return the panels of the first of the chosen configurations; none where nothing was recorded."""
+def panels(lines: Lines, chosen: Sequence[str], only: Collection[str] = ()) -> tuple[Panel, ...]:
+    """Return the panels of the first of the chosen configurations; none where nothing was recorded.
+
+    `only`: the quantities that are shown; all of them if it is empty.
+    """
     shown = [lines[config_id] for config_id in chosen if config_id in lines][:ENTRIES]
     found = []
     for name, title in QUANTITIES:
+        if only and name not in only:
+            continue
         kept = tuple(one[name] for one in shown if name in one)
         if kept:
             found.append(Panel(title, kept))
     return tuple(found)
 
 
-def _line(entry: Entry, runs: Sequence[RunDiagnostics], name: str, last: int) -> Line | None:
+def mean_line(entry: Entry, runs: Sequence[RunDiagnostics], name: str, last: int) -> Line | None:
     """Return the mean over runs in equal stretches of training; one that no run has a value in is left out."""
     sums, counts = np.zeros(STEPS), np.zeros(STEPS)
     for run in runs:
-        series = next((one for key, one in run.series.items() if key == name or key.startswith(f"{name}_")), None)
+        series = run.series.get(name)
         if series is not None:
             own, points = _stretches(series, last)
             held = points > 0

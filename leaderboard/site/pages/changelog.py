@@ -39,6 +39,20 @@ class Day:
     batches: tuple[Batch, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Cells of an entry in which one holder's result stands before another's; holders are slugs, none a directory."""
+
+    task: str
+    config_id: str
+    label: str
+    stands: tuple[str, ...]
+    level: str
+    other: tuple[str, ...]
+    other_level: str
+    cells: int
+
+
 def pages(book: Book) -> dict[str, bytes]:
     """Return the page."""
     found = days(book.report)
@@ -47,7 +61,20 @@ def pages(book: Book) -> dict[str, bytes]:
         counted += len(day.batches)
         if counted <= LISTED or day is found[0]:
             listed.add(day.date)
-    return book.html(links.CHANGELOG, "changelog.html", days=found, listed=listed)
+    return book.html(links.CHANGELOG, "changelog.html", days=found, listed=listed, beside=beside(book.report))
+
+
+def beside(report: Report) -> tuple[Beside, ...]:
+    """Return who stands before whom, and in how many cells: at most LISTED rows, by task and entry."""
+    counts: Counter[tuple[str, str, str, tuple[str, ...], str, tuple[str, ...], str]] = Counter()
+    seen: set[tuple[str, str, int]] = set()
+    for name, data in report.data.items():
+        fresh = [one for one in data.conflicts if one.cell not in seen]
+        seen |= {one.cell for one in fresh}
+        for one in fresh:
+            head = (name, one.config_id, data.entries[one.config_id].label, one.stands.slugs, one.stands.level)
+            counts.update((*head, other.slugs, other.level) for other in one.others)
+    return tuple(Beside(*head, count) for head, count in sorted(counts.items())[:LISTED])
 
 
 def days(report: Report) -> tuple[Day, ...]:

@@ -13,7 +13,7 @@ from leaderboard.site.downloads.tables_of_task import iterations
 DATABASE = "data/results.sqlite"
 
 ABOUT = {
-    "data/runs.csv": "Every run, one row each",
+    "data/runs.csv": "Every run, one row each, but for final scores that others published, which stand in their task",
     "data/runs.json": "The same as JSON",
     "data/runs.parquet": "The same as Parquet",
     "data/iterations.csv": "Every iteration of every run: the mean raw return of its episodes",

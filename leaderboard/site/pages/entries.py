@@ -11,13 +11,17 @@ from leaderboard.board import duels, exports
 from leaderboard.board.exports import Cell, Column, Table
 from leaderboard.board.report import TaskData
 from leaderboard.board.views import Curve, Entry, TaskPage
-from leaderboard.site import links, tables
+from leaderboard.site import inside, links, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
-from leaderboard.site.drawing import charts, plot_files, plots
+from leaderboard.site.drawing import charts, panels, plot_files, plots
+from leaderboard.site.inside import dashboard
 from leaderboard.site.text import decimals, fixed
 from leaderboard.store.rows import StoredRun
 from suite.tasks import human_normalized
+
+CONFLICTS_SHOWN = 20
+"""How many cells with several results a page lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,21 @@ def pages(book: Book) -> dict[str, bytes]:
         runs: Mapping[str, list[StoredRun]] = defaultdict(list)
         for run in data.runs:
             runs[run.config_id].append(run)
+        lines, twins = panels.recorded(task, data), _twins(task, data)
         for board in (task.full, *task.shortened):
             curves = {curve.entry.config_id: curve for curve in board.curves}
             for row in board.standings:
                 key = row.entry.config_id
                 path, curve = links.entry(task.name, key), curves.get(key)
                 found, plot = games(data, runs[key]), _plot(curve)
-                made = _downloads(task, row.entry, found, path.removesuffix(".html"))
+                stem = path.removesuffix(".html")
+                made = _downloads(task, row.entry, found, stem)
+                both = [key, *([twins[key]] if key in twins else [])] if key in lines else []
+                seen = dashboard(task, data, lines, both)
+                if seen is not None:
+                    made |= inside.files(seen, row.entry.label, f"{stem}-diagnostics")
                 if curve is not None and plot is not None:
-                    made |= _curve_files(task, curve, plot, f"{path.removesuffix('.html')}-curve")
+                    made |= _curve_files(task, curve, plot, f"{stem}-curve")
                 files |= made | book.html(
                     path,
                     "entry.html",
@@ -66,11 +76,20 @@ def pages(book: Book) -> dict[str, bytes]:
                     games=found,
                     components=components(data.configurations[key].spec),
                     plot=plot,
-                    stem=path.removesuffix(".html"),
+                    stem=stem,
+                    seen=seen,
                     offered=exports.offered(made),
                     opponents=opponents(row.entry, pairs),
+                    conflicts=(several := [one for one in data.conflicts if one.config_id == key])[:CONFLICTS_SHOWN],
+                    conflicts_in_all=len(several),
                 )
     return files
+
+
+def _twins(task: TaskPage, data: TaskData) -> dict[str, str]:
+    """Return, for each entry of the full budget, the dense one that is like it but for its method."""
+    ids = [row.entry.config_id for row in task.full.standings if not row.entry.published]
+    return duels.plain_selves(ids, data)
 
 
 def games(data: TaskData, runs: list[StoredRun]) -> tuple[GameRuns, ...]:

@@ -23,6 +23,9 @@ STRIP = 300
 """Pixels between the lowest and the highest place of a strip of dots."""
 
 
+MANY = 20
+"""Beyond so many results a row has a line for each, and their span in place of the numbers."""
+
 APART = 48
 """Pixels that the labels of two places need between them."""
 
@@ -49,6 +52,17 @@ class Row:
     normalized: float | None
     deviation: float | None
     mean_x: float
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are too many results for a dot and a number each."""
+        return len(self.dots) > MANY
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The lowest and the highest score."""
+        scores = [dot.score for dot in self.dots]
+        return min(scores), max(scores)
 
 
 @dataclass(frozen=True, slots=True)

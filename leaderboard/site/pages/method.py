@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from leaderboard.board import exports
+from leaderboard.board import duels, exports
 from leaderboard.board.exports import Column, Table
 from leaderboard.board.report import Report
 from leaderboard.board.views import Entry, MethodCard, Standing, TaskPage
-from leaderboard.site import links, tables
+from leaderboard.site import inside, links, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
-from leaderboard.site.drawing import charts, panels, plot_files, plots
+from leaderboard.site.drawing import panels
+from leaderboard.site.inside import Dashboard, beside, dashboard
 from leaderboard.site.text import span
 
 COLUMNS = (
@@ -30,9 +31,6 @@ COLUMNS = (
     Column("level", "Level"),
 )
 
-PANEL_COLUMNS = 2
-"""How many panels stand beside each other on paper."""
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -40,17 +38,6 @@ class Result:
 
     task: TaskPage
     row: Standing
-
-
-@dataclass(frozen=True, slots=True)
-class Dashboard:
-    """A task's diagnostics: plots by what they show, their values, and who is drawn, in the styles `looks` by label."""
-
-    task: TaskPage
-    plots: tuple[tuple[str, plots.Plot], ...]
-    panels: tuple[panels.Panel, ...]
-    entries: tuple[Entry, ...]
-    looks: Mapping[str, charts.Style]
 
 
 def pages(book: Book) -> dict[str, bytes]:
@@ -95,7 +82,7 @@ def _partners(report: Report, card: MethodCard) -> tuple[tuple[MethodCard, str],
 def _dashboards(report: Report, card: MethodCard, lines: Mapping[str, panels.Lines]) -> tuple[Dashboard, ...]:
     """Return the diagnostics of each task on which the method was run, beside the best dense entries.
 
-    A panel in which everything is 0 all the time, as the sparsity of dense networks is, is left out.
+    The heat maps are of the best entry that has a dense one like it, and of that one.
     """
     found = []
     for task in report.site.tasks:
@@ -103,20 +90,13 @@ def _dashboards(report: Report, card: MethodCard, lines: Mapping[str, panels.Lin
         if not own:
             continue
         dense = [entry.config_id for entry in task.full.entries if uses(entry, "dense") and entry.config_id not in own]
-        shown = panels.panels(lines[task.name], [*own[: panels.ENTRIES - 2], *dense[:2]])
-        entries = {line.entry.config_id: line.entry for panel in shown for line in panel.lines}
-        telling = [panel for panel in shown if any(p.value for line in panel.lines for p in line.points)]
-        looks = charts.styles(entries.values())
-        drawn = [(panel.title, _plot(panel, looks)) for panel in telling]
-        kept = tuple((title, plot) for title, plot in drawn if plot is not None)
-        if kept:
-            found.append(Dashboard(task, kept, tuple(telling), tuple(entries.values()), looks))
+        chosen = [*own[: panels.ENTRIES - 2], *dense[:2]]
+        board = dashboard(task, report.data[task.name], lines[task.name], chosen)
+        if board is not None:
+            twins = duels.plain_selves([*own, *dense], report.data[task.name])
+            pair = next(([one, twins[one]] for one in own if one in twins), own[:1])
+            found.append(replace(board, maps=beside(report.data[task.name], pair)))
     return tuple(found)
-
-
-def _plot(panel: panels.Panel, looks: Mapping[str, charts.Style]) -> plots.Plot | None:
-    traces = [plots.Trace.of(line.points, looks[line.entry.label]) for line in panel.lines]
-    return plots.plot(traces, width=320, height=170)
 
 
 def _downloads(
@@ -127,10 +107,7 @@ def _downloads(
         made |= exports.files(_settings(card), f"{stem}-settings")
     for board in dashboards:
         path = f"{stem}-diagnostics-{links.slug(board.task.name)}"
-        made |= exports.files(_diagnostics(card, board), path, _at_the_end(card, board))
-        keys = tuple(plot_files.Key.of(entry.label, board.looks[entry.label]) for entry in board.entries)
-        picture = plot_files.Picture(board.plots, board.task.unit, "", keys, min(PANEL_COLUMNS, len(board.plots)))
-        made[f"{path}.pdf"] = plot_files.pdf(picture)
+        made |= inside.files(board, card.id, path)
     return made
 
 
@@ -157,28 +134,6 @@ def _settings(card: MethodCard) -> Table:
     columns = tuple(Column(name, head) for name, head in zip(names, heads, strict=True))
     rows = tuple((one.name, one.value, one.unit or None, one.allowed, one.doc, one.source) for one in card.parameters)
     return Table(f"{card.id} settings", f"The settings of {card.title}.", columns, rows)
-
-
-def _diagnostics(card: MethodCard, board: Dashboard) -> Table:
-    """Return what is drawn, a row for each quantity, entry and point."""
-    unit = board.task.unit.capitalize()
-    columns = (*tables.ENTRY, Column("quantity", "Quantity"), Column("frames", unit), Column("value", "Value", 4))
-    rows = tuple(
-        (*tables.entry_cells(line.entry), panel.title, point.x, point.value)
-        for panel in board.panels
-        for line in panel.lines
-        for point in line.points
-    )
-    caption = f"{board.task.title}: means over the runs of each entry against {board.task.unit}."
-    return Table(f"{card.id} diagnostics", caption, columns, rows)
-
-
-def _at_the_end(card: MethodCard, board: Dashboard) -> Table:
-    """Return the last values for LaTeX, a row for each entry."""
-    columns = [Column("entry", "Entry"), *(Column(f"q{i}", one.title, 4) for i, one in enumerate(board.panels))]
-    last = [{line.entry.label: line.points[-1].value for line in panel.lines} for panel in board.panels]
-    rows = tuple((entry.label, *(values.get(entry.label) for values in last)) for entry in board.entries)
-    return Table(f"{card.id} diagnostics", f"{board.task.title}: at the end of training.", tuple(columns), rows)
 
 
 def _table(card: MethodCard, results: tuple[Result, ...]) -> Table:

@@ -14,8 +14,14 @@ MEANINGS = (
         "That these episodes were played, and by whom.",
     ),
     (
+        "sampled",
+        "Some of the runs, drawn by lot, were replayed; the level says how many of how many. It does not rank.",
+        "All of it for the other runs.",
+    ),
+    (
         "replayed",
-        "The actions of every scored episode were played again in the emulator and gave the recorded returns.",
+        "Every step that the score rests on was played again in the emulator and gave the recorded returns: all scored "
+        "episodes, runs that diverged, and the episode that the budget cut off. From here on an entry is ranked.",
         "That a network trained under this protocol chose the actions.",
     ),
     ("rerun", "Somebody else trained it again, elsewhere, and came to results that agree.", "Little."),

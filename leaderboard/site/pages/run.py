@@ -10,12 +10,14 @@ from typing import Any
 from leaderboard.board import exports
 from leaderboard.board.report import TaskData
 from leaderboard.board.views import Entry, TaskPage
-from leaderboard.site import links
+from leaderboard.bundles.levels import word
+from leaderboard.site import inside, links
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import seed_files
-from leaderboard.site.drawing import plot_files, plots
+from leaderboard.site.drawing import panels, plot_files, plots
 from leaderboard.site.drawing.charts import Point, style
 from leaderboard.site.text import NONE, duration, fixed, raw, si
+from leaderboard.store.details import RunDiagnostics
 from leaderboard.store.rows import StoredRun
 from suite.tasks import Task, human_normalized
 
@@ -23,7 +25,9 @@ PROVEN = {
     "claimed": "The score is what the submitter says. Nothing was computed again.",
     "recomputed": "The score was computed again from the recorded episodes. That they happened is the "
     "word of whoever ran them.",
-    "replayed": "The actions of every scored episode were played again in the emulator and gave the recorded return. "
+    "sampled": "Some of the runs that came with it, drawn by lot, were played again in the emulator: a sample, which "
+    "does not rank.",
+    "replayed": "Every step that the score rests on was played again in the emulator and gave the recorded return. "
     "That proves the score of these actions, not who chose them.",
     "rerun": "Someone else ran the same command and came to the same result.",
     "published": "Others published this number. Nothing was run or checked here.",
@@ -77,12 +81,16 @@ def _values(task: TaskPage, data: TaskData, run: StoredRun, seeds: Sequence[Stor
     hashes = seed_files.checkpoints(data, run)
     step = data.task.budget.iteration_length
     line, container = commands(data, entry, run)
+    seen = seed_files.of_run(data, run)
     return {
         "task": task,
         "entry": entry,
         "run": run,
         "strip": _strip(data.task, task, run),
         "plot": _plot(entry, run, seeds, step),
+        "last_values": () if seen is None else inside.last_values(seen),
+        "maps": () if seen is None else inside.maps_of(seen, task.unit),
+        "panels": () if seen is None else _panels(entry, seen, run.frames),
         "points": [((index + 1) * step, mean) for index, mean in run.iterations.items()],
         "others": [other.seed for other in seeds if other is not run],
         "provenance": provenance(run.provenance, run),
@@ -90,10 +98,22 @@ def _values(task: TaskPage, data: TaskData, run: StoredRun, seeds: Sequence[Stor
         "environment": facts(run.provenance.get("environment")),
         "hashes": hashes[-SHOWN:],
         "hashes_in_all": len(hashes),
-        "proven": PROVEN.get(run.level, ""),
+        "proven": PROVEN.get(word(run.level), ""),
         "command": line,
         "container": container,
     }
+
+
+def _panels(entry: Entry, seen: RunDiagnostics, last: int) -> list[tuple[str, plots.Plot]]:
+    """Return a small plot of each quantity of the figure that the run recorded."""
+    lines = {name: panels.mean_line(entry, [seen], name, last) for name, _ in panels.QUANTITIES}
+    kept = {name: line for name, line in lines.items() if line is not None and any(p.value for p in line.points)}
+    found = panels.panels({entry.config_id: kept}, [entry.config_id], panels.FIGURE)
+    drawn = (
+        (one.title, plots.plot([plots.Trace.of(one.lines[0].points, style(entry))], width=320, height=170))
+        for one in found
+    )
+    return [(title, plot) for title, plot in drawn if plot is not None]
 
 
 def _strip(task: Task, page: TaskPage, run: StoredRun) -> list[tuple[str, str, str]]:

@@ -10,15 +10,17 @@ from typing import Any
 from leaderboard.board import exports
 from leaderboard.board.exports import Cell, Column, Table
 from leaderboard.board.report import Report, each_once
+from leaderboard.bundles.levels import word
 from leaderboard.site import links
 from leaderboard.site.book import Book
 from leaderboard.site.pages.run import PROVEN, facts, shown
 from leaderboard.store.rows import StoredSubmission, SubmittedRun
+from leaderboard.store.snapshot import Conflict
 
 RUNS_SHOWN = 600
 """How many runs of a submission its page lists; the database has all."""
 
-FINDINGS_SHOWN, ENVIRONMENTS_SHOWN = 200, 20
+FINDINGS_SHOWN, ENVIRONMENTS_SHOWN, CONFLICTS_SHOWN = 200, 20, 100
 
 FINDING = ("code", "severity", "where", "message", "remedy")
 """The columns of a finding."""
@@ -138,7 +140,10 @@ def _values(report: Report, item: StoredSubmission, older: list[StoredSubmission
         "older": older,
         "authors": [author(entry) for entry in item.authors],
         "links_out": [pair for pair in map(_named_link, item.links) if pair[1]],
-        "proven": PROVEN.get(item.level, ""),
+        "proven": PROVEN.get(word(item.level), ""),
+        "conflicts": (several := _conflicts(report, item))[:CONFLICTS_SHOWN],
+        "conflicts_in_all": len(several),
+        "labels": _labels(report),
         "findings": grouped[:FINDINGS_SHOWN],
         "findings_in_all": len(grouped),
         "runs": _places(report, item, item.runs[:RUNS_SHOWN]),
@@ -147,6 +152,24 @@ def _values(report: Report, item: StoredSubmission, older: list[StoredSubmission
         "stated": stated(item.statement),
         "cards": sorted(str(name) for name in item.cards),
     }
+
+
+def _labels(report: Report) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for data in report.data.values():
+        labels = {key: entry.label for key, entry in data.entries.items()} | labels
+    return labels
+
+
+def _conflicts(report: Report, item: StoredSubmission) -> list[Conflict]:
+    """Return the cells in which a submission's result stands before another one, or behind it."""
+    found = {
+        one.cell: one
+        for data in report.data.values()
+        for one in data.conflicts
+        if any(item.slug in result.slugs for result in (one.stands, *one.others))
+    }
+    return [one for _, one in sorted(found.items())]
 
 
 def _grouped(findings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -207,9 +230,7 @@ def _listed(value: Any, between: str = "; ") -> str:
 
 def _places(report: Report, item: StoredSubmission, runs: Sequence[SubmittedRun]) -> list[Place]:
     """Return runs of a submission with the entries that they belong to; those of a retracted one lead nowhere."""
-    labels: dict[str, str] = {}
-    for data in report.data.values():
-        labels = {key: entry.label for key, entry in data.entries.items()} | labels
+    labels = _labels(report)
     homes = {
         (run.config_id, run.game, run.seed, run.digest): links.run(data.task.id, run.config_id, run.game, run.seed)
         for data, run in each_once(report.data.values())

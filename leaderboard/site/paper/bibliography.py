@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib import resources
 
 from leaderboard.board.exports import tex
+from leaderboard.store.models import PUBLISHED as PUBLISHED_CURVES
+from leaderboard.store.models import PUBLISHED_SCORES
 
 FILE = "papers.bib"
 
@@ -24,8 +26,8 @@ FAMILIES = {
 }
 """What the tasks of a family rest on."""
 
-PUBLISHED = ("castro2018dopamine",)
-"""Where published curves come from."""
+PUBLISHED = {PUBLISHED_CURVES: "castro2018dopamine", PUBLISHED_SCORES: "agarwal2021deep"}
+"""Where numbers that others published come from, by their kind."""
 
 _ENTRY = re.compile(r"^@\w+\{([\w-]+),\n.*?^\}$", re.DOTALL | re.MULTILINE)
 

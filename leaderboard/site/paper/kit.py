@@ -21,7 +21,7 @@ from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, figures
 from leaderboard.site.drawing.charts import PAPER
 from leaderboard.site.drawing.figures import Row
-from leaderboard.site.drawing.panels import panels, recorded
+from leaderboard.site.drawing.panels import FIGURE, panels, recorded
 from leaderboard.site.paper import bibliography
 from leaderboard.site.profiles import profile_lines
 from leaderboard.site.text import span
@@ -170,7 +170,7 @@ def _figures(
         words = f"{_n(page)} Probability that a run of {first[0].a.label} is above one of the others."
         found["improvement"] = charts.pdf(spec), words
     recording = recorded(page, data)
-    if small := panels(recording, list(recording)):
+    if small := panels(recording, list(recording), FIGURE):
         spec = figures.panels_spec(
             {panel.title: panel.lines for panel in small}, page.unit, width=(width - 60) / 2, height=height / 2,
             columns=2, look=PAPER,
@@ -262,7 +262,8 @@ def _cited(page: TaskPage, data: TaskData) -> tuple[list[str], list[tuple[str, s
     """Return the keys of all papers that the kit rests on, and the cards that name no paper that is known."""
     keys, unknown = list(bibliography.ALWAYS), []
     keys += bibliography.FAMILIES[data.task.family]
-    keys += bibliography.PUBLISHED if page.entries_published else ()
+    sources = {item.source for item in data.configurations.values()}
+    keys += [key for source, key in bibliography.PUBLISHED.items() if source in sources]
     for item in data.configurations.values():
         if item.frames != page.full.frames:
             continue

@@ -1,7 +1,7 @@
 """Error rates of tests, ranks and plans: simulated boards with the noise of published scores.
 
-`python -m leaderboard.statistics.simulations.comparisons --out FILE` repeats the tables of docs/comparisons.md. Every
-simulated board has its own key, so that the numbers depend on neither the number of processes nor on their order.
+`ci/simulate comparisons` repeats the tables of docs/comparisons.md. Every simulated board has its own key, so that the
+numbers depend on neither the number of processes nor on their order.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _Job = tuple[str, dict[str, Any], int]
 
 def pair_errors(key: str, runs: Sequence[int], noise: str, effect: float) -> dict[str, float]:
     """Return which tests find a difference between two entries; the second is better by the share `effect`."""
-    first, second = board(key, runs, noise, (1.0, 1 + effect), base=_base(key, noise))
+    first, second = board(key, runs, noise, (1.0, 1 + effect), base=base_of(key, noise))
     errors = [error_of(iqm_influence(scores)[1]) for scores in (first, second)]
     interval = welch_interval(iqm(first) - iqm(second), *errors)
     return {
@@ -93,7 +93,7 @@ def pair_errors(key: str, runs: Sequence[int], noise: str, effect: float) -> dic
 def rank_errors(key: str, runs: Sequence[int], noise: str, scenario: str) -> dict[str, float]:
     """Return whether all rank intervals of a board hold together, their mean width, and the number of letters."""
     factors = SCENARIOS[scenario]
-    scores = board(key, runs, noise, factors, base=_base(key, noise))
+    scores = board(key, runs, noise, factors, base=base_of(key, noise))
     rankings = list(rank({f"{i:02}": entry for i, entry in enumerate(scores)}, draws=DRAWS).values())
     best = [1 + sum(other > factor for other in factors) for factor in factors]
     worst = [ENTRIES - sum(other < factor for other in factors) for factor in factors]
@@ -111,8 +111,7 @@ def look_errors(key: str, noise: str, effect: float) -> dict[str, float]:
     Looks are after every seed from the fewest to the most that are covered, or from 3 to 10, or the planned one alone.
     p is that of Student's t with Welch's degrees of freedom, which the permutation test agrees with to a percent.
     """
-    sides = pair_of_blocks(key, noise, effect, looks.MOST, _base(key, noise))
-    found = {runs: _t_test(*(side[..., :runs] for side in sides))[0] for runs in range(looks.FEWEST, looks.MOST + 1)}
+    found = p_by_runs(key, noise, effect)
     adjusted = {
         runs: np.array([adjusted_p(p, "planned" if runs == PLANNED else "other") for p in each.tolist()])
         for runs, each in found.items()
@@ -129,13 +128,19 @@ def look_errors(key: str, noise: str, effect: float) -> dict[str, float]:
     }
 
 
+def p_by_runs(key: str, noise: str, effect: float) -> dict[int, Array]:
+    """Return the p of `BLOCK` pairs by their numbers of runs, from the fewest to the most that looks cover."""
+    sides = pair_of_blocks(key, noise, effect, looks.MOST, base_of(key, noise))
+    return {runs: _t_test(*(side[..., :runs] for side in sides))[0] for runs in range(looks.FEWEST, looks.MOST + 1)}
+
+
 def plan_errors(key: str, noise: str, runs: int, effect: float) -> dict[str, float]:
     """Return how often the seeds that plans ask for find the difference that they are made for, in new runs.
 
     Plans are made from `runs` seeds of both entries, for a single look; `plain` leaves out that variances are guessed
     from few runs.
     """
-    base = _base(key, noise)
+    base = base_of(key, noise)
     pilot = pair_of_blocks(f"{key}/pilot", noise, effect, runs, base)
     new = pair_of_blocks(f"{key}/new", noise, effect, MOST_PLANNED, base)
     powers = {seeds: _t_test(*(side[..., :seeds] for side in new))[0] < 0.05 for seeds in range(2, MOST_PLANNED + 1)}
@@ -211,14 +216,16 @@ def tables(
     *,
     seeds: Sequence[int] = RUNS,
     mixes: Sequence[Sequence[int]] = MIXES,
+    wanted: Iterable[str] = (),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return all tables: rank coverage, false positives, power, looks and plans, over `boards` simulated boards a row.
+    """Return tables, the `wanted` of `MEASURES` or all, over `boards` simulated boards a row.
 
     Rows of power are over a quarter of them; those of looks and plans over blocks of pairs, a fifth and a
     tenth as many.
     `seeds` are numbers of runs a game, `mixes` those that entries of one board have in turn.
     """
-    jobs = _jobs(boards, seeds, mixes)
+    chosen = set(wanted) or set(MEASURES)
+    jobs = [job for job in _jobs(boards, seeds, mixes) if job[0] in chosen]
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     with children.pool(processes) as pool:
         for job, row in zip(jobs, pool.map(_row, jobs), strict=True):
@@ -256,7 +263,7 @@ def _row(job: _Job) -> dict[str, Any]:
     return {**settings, **means, "boards": boards, "cpu_seconds": round(time.process_time() - start, 1)}
 
 
-def _base(key: str, noise: str) -> int:
+def base_of(key: str, noise: str) -> int:
     """Return which published entry a board is drawn from, all of them equally often."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[16:20], "little") % entries(noise)
 
@@ -281,28 +288,34 @@ def _covers(low: float | None, high: float | None) -> bool:
     return low is None or high is None or low <= 0 <= high
 
 
-def main() -> None:
-    """Write all tables as JSON, in the form of the results of heavy proofs (ci/nightly/README.md)."""
-    parser = argparse.ArgumentParser(description="Repeat the simulations of docs/comparisons.md.")
-    parser.add_argument("--out", type=Path, required=True, help="The file to write.")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write tables as JSON, in the form of the results of heavy proofs (ci/nightly/README.md).
+
+    Tables that the file has under the present policy and that are not wanted now stay.
+    """
+    parser = argparse.ArgumentParser(prog="ci/simulate comparisons", description="The tables of docs/comparisons.md.")
+    parser.add_argument("--out", type=Path, default=Path("ci/nightly/comparisons.json"), help="The file to write.")
     parser.add_argument("--boards", type=int, default=1_000, help="Simulated boards a row.")
     parser.add_argument("--processes", type=int, default=1, help="Processes; the numbers do not depend on it.")
-    options = parser.parse_args()
+    parser.add_argument("--tables", nargs="+", choices=MEASURES, default=list(MEASURES), help="All, if not given.")
+    options = parser.parse_args(arguments)
     start = time.monotonic()
-    found = tables(options.boards, options.processes, lambda line: sys.stderr.write(f"{line}\n"))
+    found = tables(options.boards, options.processes, lambda line: sys.stderr.write(f"{line}\n"), wanted=options.tables)
+    kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
+    merged = {**(kept.get("tables", {}) if kept.get("policy") == STATISTICS_POLICY.name else {}), **found}
     machine = hardware()
     content = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB",
-        "command": f"python -m leaderboard.statistics.simulations.comparisons --boards {options.boards}",
+        "command": "ci/simulate comparisons, each row over as many boards as it says",
         "policy": STATISTICS_POLICY.name,
         "figures": {
             "wall_s": round(time.monotonic() - start),
-            "cpu_s": round(sum(row["cpu_seconds"] for row in itertools.chain(*found.values()))),
+            "cpu_s": round(sum(row["cpu_seconds"] for row in itertools.chain(*merged.values()))),
         },
-        "tables": found,
+        "tables": {name: merged[name] for name in MEASURES if name in merged},
     }
-    options.out.write_text(json.dumps(content, indent=1) + "\n")
+    options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

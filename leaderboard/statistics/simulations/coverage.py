@@ -142,25 +142,28 @@ def candidates(found: Replicates, policy: Policy = SIMULATION_POLICY) -> dict[st
 
 
 def coverage_of_methods(cell: Cell, first: int, last: int) -> dict[str, Array]:
-    """Return for data sets `first` to `last` of a cell, by method, summed over them: [covered, covered, width].
+    """Return for data sets `first` to `last` of a cell, by method, summed over them: [covered, above, below, width].
 
-    The first counts the mean of the middle that the estimate keeps, the second that of exactly the middle half; widths
-    are relative to it.
+    What is covered is the mean of the middle half of infinitely many runs, or else the interval lies above or below it;
+    widths are relative to it.
     """
-    sums: dict[str, Array] = defaultdict(lambda: np.zeros(3))
+    sums: dict[str, Array] = defaultdict(lambda: np.zeros(4))
     for index in range(first, last):
         world = index % len(worlds_of(cell.noise))
         layout = lay_out(draw(worlds_of(cell.noise)[world], cell, f"{cell!r}/{index}"))
-        own = true_iqm(world, cell.noise, layout.keep[0] / (layout.keep[0] + layout.keep[1]))
         half = true_iqm(world, cell.noise, TRIM)
         found = of_points(layout, SIMULATION_POLICY, SIMULATION_POLICY.final_repetitions, "simulation")[0]
         for method, (low, high) in candidates(found).items():
-            sums[method] += np.array([low <= own <= high, low <= half <= high, (high - low) / half])
+            sums[method] += np.array([low <= half <= high, low > half, high < half, (high - low) / half])
     return dict(sums)
 
 
 def coverage_of_metrics(cell: Cell, first: int, last: int) -> dict[str, Array]:
-    """Return for data sets `first` to `last` of a cell, by metric: [covered, conventional covered, data sets]."""
+    """Return for data sets `first` to `last` of a cell, by metric: [covered, conventional covered, width].
+
+    Widths are those of the shipped interval over the conventional one's; of a profile, over that of who knows the share
+    of every game, on average over its thresholds.
+    """
     sums: dict[str, Array] = defaultdict(lambda: np.zeros(3))
     for index in range(first, last):
         some = worlds_of(cell.noise)
@@ -188,9 +191,12 @@ def coverage_of_metrics(cell: Cell, first: int, last: int) -> dict[str, Array]:
                 found = poi_estimate(scores, rival, SIMULATION_POLICY)
             else:
                 found = estimate(name, scores, SIMULATION_POLICY)
-            sums[name] += np.array([*_covered(found, truth), 1.0])
-        shares = zip(profile_estimates(scores, taus, SIMULATION_POLICY), profile, strict=True)
-        sums["profile"] += np.array([*np.mean([_covered(*pair) for pair in shares], axis=0), 1.0])
+            usual = _number(found.percentile_high) - _number(found.percentile_low)
+            sums[name] += np.array([*_covered(found, truth), (_number(found.high) - _number(found.low)) / usual])
+        shares = profile_estimates(scores, taus, SIMULATION_POLICY)
+        covered = np.mean([_covered(*pair) for pair in zip(shares, profile, strict=True)], axis=0)
+        width = np.mean([_number(share.high) - _number(share.low) for share in shares])
+        sums["profile"] += np.array([*covered, width / _known_width(scores, whole, taus)])
     return dict(sums)
 
 
@@ -213,10 +219,10 @@ def coverage_table(
     """Return a row for each cell: its settings, and for each method or metric the mean of its sums, over `sets`."""
     function = {"methods": coverage_of_methods, "metrics": coverage_of_metrics}[kind]
     jobs = [(cell, first, min(first + block, sets)) for cell in cells for first in range(0, sets, block)]
-    sums: dict[Cell, dict[str, Array]] = defaultdict(lambda: defaultdict(lambda: np.zeros(3)))
+    sums: dict[Cell, dict[str, Array]] = defaultdict(dict)
     for (cell, _, _), found in zip(jobs, _mapped(function, jobs, processes), strict=True):
         for name, values in found.items():
-            sums[cell][name] += values
+            sums[cell][name] = sums[cell].get(name, np.zeros(len(values))) + values
     return [asdict(cell) | {name: (values / sets).tolist() for name, values in sums[cell].items()} for cell in cells]
 
 
@@ -304,6 +310,15 @@ def _true_poi(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> float:
         below = np.searchsorted(other, values, side="left") + np.searchsorted(other, values, side="right")
         shares.append(below.mean() / (2 * len(other)))
     return float(np.mean(shares))
+
+
+def _known_width(scores: Scores, whole: Mapping[str, Array], taus: Array) -> float:
+    """Return the mean width of profile bands for who knows the share of every game's runs above each of `taus`."""
+    parts = []
+    for name, values in whole.items():
+        shares = (values[:, None] > taus).mean(axis=0)
+        parts.append(shares * (1 - shares) / len(scores[name]))
+    return float(2 * ndtri(0.975) * np.sqrt(np.sum(parts, axis=0)).mean() / len(whole))
 
 
 def _covered(found: Estimate, truth: float) -> tuple[bool, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 import sys
@@ -246,6 +247,12 @@ class Trial:
         shape = (states, *self.programs.inputs.blank().shape)
         extra = rng.normal(size=shape).astype(np.float32) if isinstance(blank, Rows) else _pixels(rng, shape)
         return noise._replace(states=extra)
+
+    def transitions(self, name: str, count: int) -> Any:
+        """Return noise as `count` transitions, the same for the same name; see `suite.learning.inspection.Subject`."""
+        programs, rng = self.programs, np.random.default_rng([count, *name.encode()])
+        blank = programs.inputs.blank_data(dataclasses.replace(programs.plan, batch_size=count))
+        return _vectors(blank, rng) if isinstance(blank, Rows) else _windows(blank, rng, self.actions)
 
     def step(self, learner: Learner, updates: int) -> Learner:
         """Return the learner after the update that `updates` others went before; the given one is consumed."""

@@ -33,6 +33,10 @@ class LoggedReplay(Replay):
         """Return the stacks uint8 [count, stack, height, width] of uniformly drawn transitions."""
         return self._data.sample_states(count, uniform, self._take)
 
+    def inspected(self, plan: DataPlan, count: int, uniform: Uniform) -> Windows:
+        """Return windows of uniformly drawn transitions."""
+        return self._data.sample(plan, uniform, self._take)
+
     def _from_device(self, rows: NDArray[np.int64]) -> Any:
         return take(self._frames, rows.astype(np.int32))
 

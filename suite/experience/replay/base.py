@@ -52,6 +52,10 @@ class Replay(ABC):
     def sample_states(self, count: int, uniform: Uniform) -> Any:
         """Return the observations [count, ...] of uniformly drawn transitions."""
 
+    @abstractmethod
+    def inspected(self, plan: DataPlan, count: int, uniform: Uniform) -> Any:
+        """Return `count` transitions as a batch has them, uniformly drawn, for diagnostics; nothing changes by it."""
+
     def reprioritize(self, priorities: NDArray[np.float64]) -> None:
         """Set the priorities of the batch that was sampled last."""
 

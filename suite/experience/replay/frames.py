@@ -106,6 +106,11 @@ class FrameReplay(Replay):
         """Return the stacks uint8 [count, stack, height, width] of uniformly drawn transitions."""
         return self.gather(self.sample_indices(1, uniform), 1, 1.0).frames[:, : self.stack]
 
+    def inspected(self, plan: DataPlan, count: int, uniform: Uniform) -> Windows:
+        """Return windows of uniformly drawn transitions, all of the same weight."""
+        windows = self.gather(self.sample_indices(plan.n_step, uniform), plan.n_step, plan.gamma)
+        return windows if self.priorities is None else windows._replace(weight=np.ones(count, np.float32))
+
     def reprioritize(self, priorities: NDArray[np.float64]) -> None:
         """Set the priorities of the batch that was sampled last."""
         assert self.priorities is not None

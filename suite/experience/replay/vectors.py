@@ -97,6 +97,10 @@ class VectorReplay(_Ring):
         states: NDArray[np.float32] = self._observations[self._draw(count, uniform) % len(self._rewards)]
         return states
 
+    def inspected(self, plan: DataPlan, count: int, uniform: Uniform) -> Rows:
+        """Return uniformly drawn transitions."""
+        return Rows(self.gather(self._draw(count, uniform), plan.gamma))
+
     def _draw(self, count: int, uniform: Uniform) -> NDArray[np.int64]:
         low = max(0, self.added - self.capacity)
         if self.added == low:
@@ -140,6 +144,13 @@ class RolloutReplay(_Ring):
         assert self._prepared is not None
         prepared: NDArray[np.float32] = np.asarray(self._prepared.s_tm1)
         return prepared[(uniform(0)[:count] * len(prepared)).astype(np.int64)]
+
+    def inspected(self, plan: DataPlan, count: int, uniform: Uniform) -> Rows:
+        """Return uniformly drawn rows of the trajectory as the agent prepared them."""
+        assert self._prepared is not None
+        rows = (uniform(0)[:count] * self.capacity).astype(np.int64)
+        taken: Batch = jax.tree.map(lambda leaf: leaf[rows], self._prepared)
+        return Rows(taken._replace(legal=self._legal))
 
 
 def replay_bytes(capacity: int, size: int, actions: int, steps: int) -> int:

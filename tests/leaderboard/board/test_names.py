@@ -4,7 +4,9 @@ from typing import Literal
 
 import pytest
 
-from leaderboard.board.names import title
+from leaderboard.board.names import entries, title
+from leaderboard.store.models import RUN_HERE
+from leaderboard.store.rows import StoredConfiguration
 from suite.contracts import registry
 
 LABELS = {
@@ -35,3 +37,19 @@ def test_every_built_in_has_a_label(kind: Literal["agent", "network"]) -> None:
 def test_what_others_install_and_what_is_gone_keep_their_names() -> None:
     assert title("agent", "somebody_elses") == "somebody_elses"
     assert title("network", "tiny") == "tiny"
+
+
+def test_a_label_lists_as_many_departures_as_fit() -> None:
+    """Each takes 5 letters and 2 between them: 17 make 119."""
+    settings = {f"s{number:02}": 1 for number in range(40)}
+    parts = {"agent": {"id": "dqn", "settings": {}}, "methods": [{"id": "mine", "settings": settings}]}
+    configuration = StoredConfiguration(
+        *("0" * 16, RUN_HERE, "smoke@1", 16_000, False, "dqn", "tiny", None, "mine", parts, ()),
+    )
+    published = {f"method.mine.{name}": 0 for name in settings}
+    found = entries([configuration], {"0" * 16: published}, (), "smoke")["0" * 16]
+    assert (
+        found.label
+        == f"DQN \N{MIDDLE DOT} tiny \N{MIDDLE DOT} mine ({', '.join(f's{n:02} 1' for n in range(17))}, 23 more)"
+    )
+    assert len(found.departures) == 40

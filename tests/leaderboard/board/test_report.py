@@ -94,6 +94,8 @@ def test_official_entries_are_ranked_by_iqm(tmp_path, page, run_maker, spec_make
     ranked = [row.ranking for row in rows if row.ranking is not None]
     assert [one.letters for one in ranked] == sorted(one.letters for one in ranked)
     assert all(one.low <= one.ordinal <= one.high <= 3 for one in ranked)
+    # two seeds: what they have not seen lies on one side
+    assert all((standings.PRELIMINARY in row.notes) == (row.ranking is not None) for row in rows)
     assert rows[0].estimate.low is None
     assert rows[-1].estimate is None
     assert rows[-1].bar is None
@@ -282,7 +284,7 @@ def test_results_of_an_unknown_task_stop_the_build(runs, tmp_path):
 
 def test_the_level_of_an_entry_is_the_lowest_of_its_results(runs, page, tmp_path):
     row = page(runs).full.standings[0]
-    assert row.level == "recomputed"
+    assert row.level == "replayed"
     with ResultStore.open(tmp_path / "results.sqlite") as store, store.snapshot() as snapshot:
         stored = snapshot.runs("smoke@1")
     one, other = (replace(run, level=level) for run, level in zip(stored, ("rerun", "replayed"), strict=False))
@@ -291,6 +293,11 @@ def test_the_level_of_an_entry_is_the_lowest_of_its_results(runs, page, tmp_path
         load_task("smoke"), {"x": [one, other, failed]}, {"x": row.entry}, {"x": None}, ranked=False
     )
     assert found[0].level == "replayed"
+    sampled = [
+        replace(run, level=level) for run, level in zip(stored, ("sampled 3 of 4", "sampled 1 of 2"), strict=False)
+    ]
+    found = standings.standings(load_task("smoke"), {"x": [one, *sampled]}, {"x": row.entry}, {"x": None}, ranked=False)
+    assert (found[0].level, found[0].proven) == ("sampled 1 of 2", False)
 
 
 def test_costs_are_ranges_over_runs(runs, page):

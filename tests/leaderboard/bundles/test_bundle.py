@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from leaderboard.bundles.bundle import open_bundle
@@ -13,6 +14,7 @@ from leaderboard.bundles.check import check_bundle
 from leaderboard.bundles.findings import Rejected
 from leaderboard.bundles.runs import DIAGNOSTIC_ROWS, from_document, to_document
 from leaderboard.bundles.schema import MODELS, json_schema
+from suite.records import covariance
 from suite.records.claims import check
 from suite.records.record import Diagnostics, read_run
 from tests.support import attacks, honest
@@ -42,13 +44,31 @@ def test_diagnostics_are_thinned_evenly_and_keep_the_last() -> None:
         Diagnostics(
             attempt=1, agent_step=step, frame=4 * step, updates=0, values={"loss": step / 3} if step % 2 else {}
         )
-        for step in range(1, 1001)
+        for step in range(1, 5001)
     )
     back = from_document(json.loads(to_document(attacks.replace(run, diagnostics=rows))), "runs/x.json")
-    assert [row.agent_step for row in back.diagnostics] == list(range(5, 1001, 5))
+    assert [row.agent_step for row in back.diagnostics] == list(range(5, 5001, 5))
     assert len(back.diagnostics) == DIAGNOSTIC_ROWS
     assert back.diagnostics[0].values == {"loss": 5 / 3}
     assert back.diagnostics[1].values == {}
+
+
+def test_what_inspections_found_comes_back_whole_and_other_text_is_refused() -> None:
+    run = honest.honest_run()
+    text = covariance.pack(np.array([[1, 0.5, -1], [0.5, 1, 0], [-1, 0, 1]]))
+    rows = tuple(
+        row.model_copy(update={"values": row.values | {"srank": 7.0}, "covariance": text if index == 1 else ""})
+        for index, row in enumerate(run.diagnostics)
+    )
+    document = json.loads(to_document(attacks.replace(run, diagnostics=rows)))
+    assert from_document(document, "runs/x.json").diagnostics == rows
+    assert "covariance" not in json.loads(to_document(run))["diagnostics"]
+    document["diagnostics"]["covariance"][1] = "AAA="
+    with pytest.raises(Rejected, match="no packed matrix"):
+        from_document(document, "runs/x.json")
+    document["diagnostics"]["covariance"] = [text]
+    with pytest.raises(Rejected, match="several lengths"):
+        from_document(document, "runs/x.json")
 
 
 def test_an_opened_bundle_says_who_what_and_where(tmp_path: Path) -> None:

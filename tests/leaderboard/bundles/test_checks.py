@@ -189,10 +189,7 @@ def test_a_modified_checkout_and_a_foreign_method_are_for_review(tmp_path: Path)
 
 def test_a_run_that_diverged_is_a_result(tmp_path: Path) -> None:
     run = attacks.good_runs()[2]
-    kept = tuple(row for row in run.episodes if row.agent_step <= 2000)
-    logs = {number: log for number, log in run.logged.items() if number < len(kept)}
-    run = replace(run, status=run.status.model_copy(update={"state": "diverged", "frames": 8000, "agent_steps": 2000}))
-    diverged = honest.with_score(run, episodes=kept, logged=logs)
+    diverged = honest.diverged(run, 2000)
     report = report_of(tmp_path, honest.bundle([*attacks.good_runs()[:2], diverged, attacks.good_runs()[3]]))
     assert codes(report) == ["runs.diverged"]
 

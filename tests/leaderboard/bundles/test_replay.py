@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +49,8 @@ def played(game: str, seed: int) -> BundledRun:
             if answer.truncated[0] or answer.discount[0] == 0 or step + len(actions) > 4000:
                 break
         if step + len(actions) > 4000:
+            if step < 4000:
+                logs[len(episodes)] = Actions.pack(1, len(episodes), bytes(actions[: 4000 - step]))
             break
         step, left, number = step + len(actions), left - len(actions), len(episodes)
         end = "truncated" if answer.truncated[0] else "terminated"
@@ -98,16 +102,52 @@ def bundle_of(tmp_path: Path, *runs: BundledRun) -> Path:
     return path
 
 
+def answering(**rest: object) -> Callable[[Path, float], tuple[dict[str, dict[str, object]], str]]:
+    """Return what stands in for the process: it says this of the run that is there."""
+    answer: dict[str, object] = {"mismatches": [], "whole": True, "missing": "", **rest}
+    return lambda folder, seconds: ({str(found): answer for found in folder.glob("*/*")}, "")
+
+
 def test_all_runs_replayed_is_a_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bundle_of(tmp_path, *attacks.good_runs()[:2])
-    monkeypatch.setattr(replay, "_verify", lambda folder: ({str(found): [] for found in folder.glob("*/*")}, ""))
+    monkeypatch.setattr(replay, "_verify", answering())
     report = check_bundle(path, replay=True)
     assert (report.level, report.count("error"), len(report.replayed)) == ("replayed", 0, 2)
 
 
+def test_what_was_not_replayed_to_its_end_is_not_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = bundle_of(tmp_path, attacks.good_runs()[0])
+    monkeypatch.setattr(replay, "_verify", answering(whole=False, missing="the end has no actions"))
+    report = check_bundle(path, replay=True)
+    assert (report.level, report.replayed) == ("recomputed", ())
+    assert [one.message for one in report.findings if one.code == "replay.unavailable"] == ["the end has no actions"]
+
+
+def test_a_replay_that_runs_out_of_time_is_a_sample_drawn_by_lot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = attacks.good_runs()
+    path = bundle_of(tmp_path, *runs)
+    first = set()
+    for _ in range(12):
+        moments = iter([0.0, 0.0, 1.0, *[99.0] * 9])
+        monkeypatch.setattr(replay.time, "monotonic", lambda moments=moments: next(moments))
+        monkeypatch.setattr(replay, "processors", lambda: 1)
+        monkeypatch.setattr(replay, "_verify", answering())
+        report = check_bundle(path, replay=True, seconds=60.0)
+        assert (report.level, len(report.replayed)) == (f"sampled 2 of {len(runs)}", 2)
+        first.add(report.replayed)
+        assert [one.message for one in report.findings if one.code == "replay.sampled"] == [
+            f"2 of {len(runs)} runs were reached in 1 minutes"
+        ]
+    assert len(first) > 1
+    assert json.loads(report.to_json())["level"] == f"sampled 2 of {len(runs)}"
+
+
 def test_what_could_not_be_replayed_keeps_its_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bundle_of(tmp_path, *attacks.good_runs()[:2])
-    monkeypatch.setattr(replay, "_verify", lambda folder: ({}, f"Error: {folder}/run-0/seed-0 was recorded elsewhere."))
+    said = "Error: {}/run/seed-0 was recorded elsewhere."
+    monkeypatch.setattr(replay, "_verify", lambda folder, seconds: ({}, said.format(folder)))
     report = check_bundle(path, replay=True)
     assert (report.level, report.replayed) == ("recomputed", ())
     found = [one.message for one in report.findings if one.code == "replay.unavailable"]
@@ -117,7 +157,7 @@ def test_what_could_not_be_replayed_keeps_its_level(tmp_path: Path, monkeypatch:
 def test_runs_with_errors_are_not_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bundle.zip"
     path.write_bytes(honest.bundle(attacks.good_runs()[:1]))
-    monkeypatch.setattr(replay, "replay_runs", lambda bundle: pytest.fail("it was replayed"))
+    monkeypatch.setattr(replay, "replay_runs", lambda bundle, seconds: pytest.fail("it was replayed"))
     assert check_bundle(path, replay=True).level == "claimed"
 
 
@@ -134,13 +174,13 @@ def test_what_is_written_for_the_replay_is_the_run(tmp_path: Path) -> None:
 
 
 def test_a_process_that_answers_nothing_is_no_replay(tmp_path: Path) -> None:
-    answers, words = replay._verify(tmp_path)  # no run in it
+    answers, words = replay._verify(tmp_path, 60.0)  # no run in it
     assert (answers, words) == ({}, "Error: Nothing was verified: no runs there.")
 
 
 def test_runs_without_actions_are_no_mismatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bundle_of(tmp_path, honest.honest_run(with_actions=False))
-    monkeypatch.setattr(replay, "_verify", lambda folder: pytest.fail("there is nothing to replay"))
+    monkeypatch.setattr(replay, "_verify", lambda folder, seconds: pytest.fail("there is nothing to replay"))
     report = check_bundle(path, replay=True)
     assert [one.code for one in report.findings if one.severity == "note"] == [
         "record.no_actions",
@@ -149,11 +189,41 @@ def test_runs_without_actions_are_no_mismatch(tmp_path: Path, monkeypatch: pytes
     assert (report.level, report.count("error")) == ("recomputed", 0)
 
 
-def test_a_diverged_run_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = attacks.good_runs()[0]
-    diverged = replace(run, status=run.status.model_copy(update={"state": "diverged"}))
-    path = bundle_of(tmp_path, diverged)
-    monkeypatch.setattr(replay, "_verify", lambda folder: ({}, "no answer"))
+def codes_and_level(path: Path) -> tuple[list[str], str]:
     report = check_bundle(path, replay=True)
-    assert (report.level, report.replayed) == ("recomputed", ())
-    assert "replay.unavailable" not in [one.code for one in report.findings]
+    return [one.code for one in report.findings if one.severity == "error"], report.level
+
+
+def test_a_bad_last_episode_cannot_be_told_as_one_that_never_ended(tmp_path: Path, breakout: BundledRun) -> None:
+    """Its actions, and those after it, are the end of the run: played again, the episode ends within them."""
+    assert codes_and_level(bundle_of(tmp_path, breakout)) == ([], "replayed")
+    number, last = len(breakout.episodes) - 1, breakout.episodes[-1]
+    left = breakout.open_steps
+    actions = breakout.logged[number].unpack(last.length)
+    actions += breakout.logged[number + 1].unpack(left) if left else b""
+    logs = {key: log for key, log in breakout.logged.items() if key < number}
+    shortened = honest.with_score(
+        breakout, episodes=breakout.episodes[:-1], logged=logs | {number: Actions.pack(1, number, actions)}
+    )
+    report = check_bundle(bundle_of(tmp_path, shortened), replay=True)
+    errors = [one for one in report.findings if one.severity == "error"]
+    assert [one.code for one in errors] == ["replay.mismatch"]
+    assert f"cut off at the end: over after {last.length} agent steps, not at all" in errors[0].message
+    assert report.level == "claimed"
+
+
+def test_a_run_that_diverged_is_replayed_and_an_invented_one_is_found(tmp_path: Path, breakout: BundledRun) -> None:
+    """Stopped at its peak and called diverged: what is scored must have been played all the same."""
+    peak = breakout.episodes[len(breakout.episodes) // 2]
+    steps = peak.agent_step
+    status = breakout.status.model_copy(update={"state": "diverged", "agent_steps": steps, "frames": 4 * steps})
+    kept = breakout.episodes[: peak.episode + 1]
+    logs = {key: log for key, log in breakout.logged.items() if key <= peak.episode}
+    rest = {"checkpoints": (), "diagnostics": tuple(row for row in breakout.diagnostics if row.agent_step <= steps)}
+    real = honest.with_score(breakout, status=status, episodes=kept, logged=logs, **rest)
+    assert codes_and_level(bundle_of(tmp_path, real)) == ([], "replayed")
+    better = (*kept[:-1], kept[-1].model_copy(update={"value": kept[-1].value + 5}))
+    invented = honest.with_score(real, episodes=better)
+    assert codes_and_level(bundle_of(tmp_path, invented)) == (["replay.mismatch"], "claimed")
+    bare = replace(real, logged={})
+    assert codes_and_level(bundle_of(tmp_path, bare)) == ([], "recomputed")

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from leaderboard.store.intake import arrivals
+
 FOLDER = Path(__file__).resolve().parents[3] / "ci/workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
 
@@ -125,10 +127,48 @@ def test_a_new_bundle_is_compared_with_those_that_are_there_even_if_one_of_them_
     done = subprocess.run(["bash", "-c", script], env=settings, cwd=tmp_path, check=False)
     lines = [line.partition(" it ")[2] for line in (tmp_path / "log").read_text().splitlines()[1:]]
     assert lines[0] == "leaderboard ingest /there --db /known/results.sqlite --no-references"
-    assert (
-        lines[1:] == ["submit check /in/bundle.zip --db /known/results.sqlite --report /report/report.json"] * goes_on
-    )
+    check = "submit check /in/bundle.zip --db /known/results.sqlite --report /report/report.json --replay --minutes 40"
+    assert lines[1:] == [check] * goes_on
     assert (done.returncode == 0) is goes_on
+
+
+def test_the_build_takes_the_order_of_arrival_from_the_history_of_the_branch(tmp_path: Path) -> None:
+    """Whatever the dates of commits say; a bundle that lies where another one did arrived when it came there."""
+    (script,) = [step["run"] for step in steps(FOLDER / "build.yml") if "docker run" in step.get("run", "")]
+    (line,) = [line for line in script.splitlines() if line.startswith("git log")]
+    checkout = next(step for step in steps(FOLDER / "build.yml") if "checkout" in step.get("uses", ""))
+    assert checkout["with"]["fetch-depth"] == 0
+
+    def git(*words: str, date: str = "2026-01-01T00:00:00Z") -> None:
+        names = {
+            "GIT_AUTHOR_NAME": "a",
+            "GIT_AUTHOR_EMAIL": "a@b",
+            "GIT_COMMITTER_NAME": "a",
+            "GIT_COMMITTER_EMAIL": "a@b",
+        }
+        dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date, "GIT_CONFIG_GLOBAL": "/dev/null"}
+        subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True, env=os.environ | names | dates)
+
+    def commit(slug: str, content: str, date: str) -> None:
+        folder = tmp_path / "submissions" / slug
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "bundle.zip").write_text(content)
+        git("add", ".", date=date)
+        git("commit", "-qm", slug, date=date)
+
+    git("init", "-q", "-b", "main")
+    commit("later", "1", "2026-05-01T00:00:00Z")
+    git("checkout", "-qb", "branch")
+    commit("backdated", "1", "2001-01-01T00:00:00Z")
+    git("checkout", "-q", "main")
+    commit("second", "1", "2026-05-02T00:00:00Z")
+    git("merge", "-q", "--no-ff", "-m", "merged", "branch", date="2026-05-03T00:00:00Z")
+    commit("later", "2", "2001-01-01T00:00:00Z")
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    found = arrivals(tmp_path / "arrivals.txt")
+    assert found == {
+        f"submissions/{slug}/bundle.zip": place for slug, place in (("second", 1), ("backdated", 2), ("later", 3))
+    }
 
 
 PATTERN = re.compile(r"pattern='\^(.*)'\$'\\t''(.*)\$'")

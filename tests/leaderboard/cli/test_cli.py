@@ -26,7 +26,7 @@ def test_ingest_and_build(run, runs, tmp_path):
     assert done.exit_code == 0
     assert done.stdout.splitlines()[:2] == [
         "runs: 4 new, 0 updated, 0 known, 0 skipped, 0 damaged or refused",
-        "published configurations added: 21",
+        "published configurations added: 25",
     ]
     db = tmp_path / "small.sqlite"
     assert run("ingest", runs, "--db", db, "--no-references").exit_code == 0

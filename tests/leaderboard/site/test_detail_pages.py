@@ -5,13 +5,15 @@ from html.parser import HTMLParser
 from itertools import combinations
 
 import html5lib
+import numpy as np
 import pytest
 
 from leaderboard.board import duels, learning, report
 from leaderboard.board.standings import normalized_scores
 from leaderboard.site import links
 from leaderboard.site.book import Book
-from leaderboard.site.pages import changelog, compare, curves, method, pair, run, submission
+from leaderboard.site.drawing import heat
+from leaderboard.site.pages import changelog, compare, curves, entries, method, pair, run, submission
 from leaderboard.site.text import decimals, fixed, signed
 from leaderboard.statistics.curves import area_between, area_under_curve
 from leaderboard.statistics.intervals import Estimate
@@ -19,9 +21,13 @@ from leaderboard.statistics.metrics import iqm
 from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
 from leaderboard.store.rows import Flag, StoredSubmission, SubmittedRun
+from suite.records import covariance
+from suite.records.verified import content_of, write_verified
 
 FINDING = ("code", "severity", "where", "message", "remedy")
 METHODS = {"dense": 1.0, "rigl": 0.6, "redo": 0.98}
+MAP = covariance.pack(np.where(np.eye(32) > 0, 1.0, np.tile([[-0.9], [0.9]], (16, 32))))
+"""Cosines of 32 gradients, a row all alike, the next all unlike; only what is above the diagonal counts."""
 LEARNER, HISTORY = "a1" * 32, "b2" * 32
 
 
@@ -54,8 +60,9 @@ def write_details(path):
             "agent_step": step,
             "frame": 4 * step,
             "updates": step // 4,
-            "values": {"loss": 0.5, "sparsity": 0.25},
+            "values": {"loss": 0.5, "sparsity": 0.25} | ({"srank": step / 100} if step % 1000 == 0 else {}),
         }
+        | ({"covariance": MAP} if step % 1000 == 0 else {})
         for step in range(500, 4001, 500)
     ]
     (path / "diagnostics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -89,6 +96,7 @@ def found(run_holder, spec_maker, tmp_path_factory):
                     more = {"departures": {"agent.n_step": 3}} if name == "redo" else {}
                     with run_holder(folder / "runs", spec, game, seed, level=level, **more) as path:
                         write_details(path)
+                    write_verified(path, content_of(path), 0, 0)
         with run_holder(
             folder / "runs", spec_maker(methods=("rigl",)), "Pong", 7, state="failed", unreached=("rigl: never acts.",)
         ):
@@ -97,6 +105,35 @@ def found(run_holder, spec_maker, tmp_path_factory):
         with ResultStore.open(folder / "results.sqlite") as store, store.snapshot() as snapshot:
             BUILT["report"] = report.read(snapshot)
     return BUILT["report"]
+
+
+def test_what_inspections_found_is_on_the_pages_of_runs_entries_and_methods(found):
+    book, entry = Book(found), entry_of(found, "rigl")
+    stem = links.entry("smoke", entry.config_id).removesuffix(".html")
+    of_entries, of_methods = entries.pages(book), method.pages(book)
+    pages = {
+        "run": (run.pages(book)[links.run("smoke", entry.config_id, "Pong", 1)], 3),
+        "entry": (of_entries[f"{stem}.html"], 2),  # beside the dense one
+        "method": (of_methods[links.method("rigl")], 2),
+    }
+    for content, maps in pages.values():
+        page = Page(content)
+        assert "Rank of features (srank)" in page.words
+        shown = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("class") == "heat"]
+        assert [one["viewbox"] for one in shown] == ["0 0 32 32"] * maps
+        assert "Cosines between the gradients of 32 transitions" in shown[0]["aria-label"]
+    assert "dense" in Page(pages["entry"][0]).words
+    assert of_entries[f"{stem}-diagnostics-covariance.pdf"].startswith(b"%PDF")
+    assert b"srank" in of_entries[f"{stem}-diagnostics.csv"]
+
+
+def test_a_heat_map_is_red_where_gradients_point_against_each_other_and_blue_where_alike():
+    drawn = heat.heat(covariance.pack(np.array([[1, -1, 0.05], [-1, 1, 1], [0.05, 1, 1]])))
+    assert dict(drawn.paths) == {
+        heat.COLOURS[0]: "M1 0h1M0 1h1",
+        heat.COLOURS[-1]: "M0 0h1M1 1h2M1 2h2",
+    }
+    assert drawn.mean == pytest.approx((-1 + 6 / 127 + 1) / 3)
 
 
 def entry_of(found, name):
@@ -143,7 +180,7 @@ def test_a_run_page_says_what_came_out_how_far_it_is_proven_and_how_to_repeat_it
     for text in (
         "Pong, seed 1",
         "Demonstration only, not a ranking.",
-        "Recomputed. The score was computed again",
+        "Replayed. Every step that the score rests on was played again",
         "agent.n_step = 5 (published: 3)",
         "env-a",
         one.digest,
@@ -312,7 +349,8 @@ def test_a_method_page_has_its_card_its_results_and_what_runs_recorded(found):
     assert entry_of(found, "rigl").label in page.words
     assert "While training" in page.words
     labels = [found["aria-label"] for tag, found in page.tags if tag == "svg" and found.get("role") == "img"]
-    assert [label.partition(" against")[0] for label in labels] == ["Sparsity", "Loss"]
+    shown = [label.partition(" against")[0] for label in labels if " against" in label]
+    assert shown == ["Sparsity", "Loss", "Rank of features (srank)"]
     assert f"{links.method('rigl').removesuffix('.html')}.csv" in files
     assert "Nobody has run it with a full budget yet." in Page(files[links.method("set")]).words
     assert {links.method(card.id) for card in found.site.methods} <= set(files)

@@ -195,9 +195,7 @@ def test_every_number_of_a_board_is_that_of_the_statistics(published, published_
 def test_entries_run_here_stand_before_those_that_others_published(published):
     task = next(one for one in published.site.tasks if one.name == "atari40m")
     *others, last = task.full.standings
-    own = replace(
-        last, entry=replace(last.entry, published=False), ranking=Ranking(("A",), 1, 1, 1), level="recomputed"
-    )
+    own = replace(last, entry=replace(last.entry, published=False), ranking=Ranking(("A",), 1, 1, 1), level="replayed")
     mixed = replace(task, full=replace(task.full, standings=(*others, own)), entries_here=1)
     values = {"task": mixed, "base": "atari40m/standings", "offered": {}, "paired": {}}
     made = Book(published).html(links.board("atari40m"), "board.html", **values)

@@ -120,6 +120,16 @@ def test_the_error_of_the_data_is_the_influence_error():
         assert found.freedom == pytest.approx(degrees_of_freedom(scores))
 
 
+def test_no_end_lies_further_out_than_half_as_much_again_as_students_t():
+    """Of a hundred resamples five have a tenth of the error, and ratios ten times as large."""
+    values = np.tile(np.linspace(-1, 1, 100), 20)
+    errors = np.where(np.arange(2000) % 100 < 5, 0.1, 1.0)
+    found = interval(Replicates(10.0, 0.5, ((0.25, 8),), 0.0, values, errors, values))
+    t = stats.t.ppf(0.975, 8)
+    assert found.high == pytest.approx(10 + 1.5 * t * np.std(values))
+    assert found.low == pytest.approx(10 - t * np.std(values))
+
+
 def test_the_wider_of_two_intervals_counts_at_each_end():
     """Ratios from -3 to 1 make [value - error, value + 3 error]; the deviation's t-interval is wider below."""
     ratios = np.linspace(-3, 1, 2001)

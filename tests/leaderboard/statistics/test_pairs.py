@@ -367,6 +367,22 @@ def test_equality_is_established_over_all_pairs():
     assert both[1].p_equal == pytest.approx(min(1, 2 * found.p_equal))
 
 
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=4, deadline=None)
+def test_a_pair_of_someone_else_can_only_take_back_a_verdict(seed):
+    """What is said of a pair stays; both its p grow by no more than Holm's factor, the number of pairs."""
+    source = np.random.default_rng(seed)
+    entries = {name: normal(seed + i, 1 + source.normal() / 20, spread=0.05) for i, name in enumerate("abcd")}
+    found = {pair: compare(entries[pair[0]], entries[pair[1]]) for pair in ("ab", "ac", "bc", "ad", "bd", "cd")}
+    before, after = pairs.judged({pair: found[pair] for pair in ("ab", "ac", "bc")}), pairs.judged(found)
+    for pair, judged in before.items():
+        assert after[pair].comparison == judged.comparison
+        assert judged.p <= after[pair].p <= min(1, 6 * found[pair].p_looks)
+        assert judged.p_equal <= after[pair].p_equal <= min(1, 6 * found[pair].p_equal)
+        if after[pair].verdict != judged.verdict:
+            assert after[pair].verdict == ("equal" if after[pair].p_equal < 0.05 else "open")
+
+
 def test_the_p_of_equality_is_that_of_two_one_sided_tests():
     found = compare(normal(8, spread=0.03), normal(9, spread=0.03))
     inside = found.difference.low > -found.margin and found.difference.high < found.margin

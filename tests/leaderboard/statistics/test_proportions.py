@@ -39,33 +39,44 @@ def test_shares_lie_within_their_intervals_which_have_a_width(pairs):
 def test_a_share_of_nothing_or_everything_is_not_certain():
     scores = {f"g{i}": np.arange(5.0) + 1 for i in range(3)}
     none, everything = profile_estimates(scores, np.array([100.0, 0.0]))
-    # Wilson's interval for 0 of 15: z^2 / (15 + z^2)
+    # one run in 15: 1/15 14/15 / (1/15)^2 = 14 flips, and Wilson's interval for 0 of 14: z^2 / (14 + z^2)
     z = 1.959964
-    assert (none.low, none.high) == pytest.approx((0, z**2 / (15 + z**2)), abs=1e-6)
-    assert (everything.low, everything.high) == pytest.approx((1 - z**2 / (15 + z**2), 1), abs=1e-6)
+    assert (none.low, none.high) == pytest.approx((0, z**2 / (14 + z**2)), abs=1e-6)
+    assert (everything.low, everything.high) == pytest.approx((1 - z**2 / (14 + z**2), 1), abs=1e-6)
     assert none.percentile_low is None
 
 
 def test_a_hand_computed_share():
-    """Two games with 1 and 2 of 4 runs above: p = 3/8; Jeffreys' shares 0.3 and 0.5, s^2 = 0.46 / 16, 8.35 flips."""
+    """Two games with 1 and 2 of 4 runs above: p = 3/8, s^2 = ((1/4 + 1/3) / 4 + (1/4)^2) / 4 = 5/96, 4.5 flips."""
     scores = {"a": np.array([0.0, 0, 0, 1]), "b": np.array([0.0, 0, 1, 1])}
     found = profile_estimates(scores, np.array([0.5]))[0]
-    flips, z = 0.4 * 0.6 / (0.46 / 16), 1.959964
+    flips, z = 4.5, 1.959964
     center = (3 / 8 + z**2 / (2 * flips)) / (1 + z**2 / flips)
     half = z * np.sqrt(15 / 64 / flips + z**2 / (4 * flips**2)) / (1 + z**2 / flips)
     assert (found.low, found.high) == pytest.approx((center - half, center + half), abs=1e-6)
 
 
 def test_one_game_whose_runs_disagree_does_not_decide_how_wide_a_profile_is():
-    """Its own degrees of freedom would: 2 with three runs, and a band of half the figure around 1 run of 45."""
+    """Its own degrees of freedom would: 2 with three runs, and a band of half the figure around 1 run of 45.
+
+    Nor do runs that all agree make the band vanish.
+    """
     scores = {f"g{i:02}": np.zeros(3) for i in range(15)}
     widths = []
     for above in range(3):
         scores["g00"] = np.array([1.0] * above + [0.0] * (3 - above))
         found = profile_estimates(scores, np.array([0.5]))[0]
         widths.append(found.high - found.low)
-    assert widths == sorted(widths)
-    assert widths[2] < 2 * widths[0] < 0.25
+    assert all(0.05 < width < 0.2 for width in widths)
+
+
+def test_games_far_from_a_threshold_do_not_widen_a_profile():
+    """Of 15 games one is near it: the band is that of its flips and of one run more, not of 15 games'."""
+    scores = {f"g{i:02}": np.full(5, 10.0 * i) + np.arange(5) / 10 for i in range(15)}
+    near = profile_estimates(scores, np.array([70.25]))[0]  # two runs of the eighth game lie above
+    sure = 2 * 1.96 * np.sqrt(0.4 * 0.6 / 5) / 15
+    assert near.value == pytest.approx((2 / 5 + 7) / 15)
+    assert sure < near.high - near.low < 1.5 * sure
 
 
 def test_improvement_is_symmetric():

@@ -50,6 +50,12 @@ def place(root, slug, runs, toml=PARTIAL, attested=None):
     return folder / "bundle.zip"
 
 
+def replaced(bundle):
+    """Write into a repository's history that this bundle lies where another one did."""
+    (bundle.parents[2] / "arrivals.txt").write_text(f"submissions/{bundle.parent.name}/bundle.zip\n")
+    return bundle
+
+
 def add(db, *paths):
     lines = []
     return ingest(paths, db, references=False, progress=lines.append), lines
@@ -157,7 +163,7 @@ def test_ones_own_run_directory_is_no_copy_and_another_one_of_the_cell_confirms(
 
 def test_a_newer_bundle_of_a_slug_is_no_copy_of_the_older(tmp_path, db):
     add(db, place(tmp_path / "old", "one", RUNS[:1]))
-    add(db, place(tmp_path / "new", "one", [RUNS[0], again(RUNS[1])]))
+    add(db, replaced(place(tmp_path / "new", "one", [RUNS[0], again(RUNS[1])])))
     assert findings(db) == {"one": []}
 
 
@@ -165,7 +171,7 @@ def test_a_bundle_that_a_newer_one_replaced_holds_nothing(tmp_path, db):
     add(db, place(tmp_path, "two", [under_seed(RUNS[0], 1)]))
     add(db, place(tmp_path / "old", "one", RUNS[:1]))
     assert [found[0][0] for found in findings(db).values()] == ["runs.copied"] * 2
-    add(db, place(tmp_path / "new", "one", [again(RUNS[2])]))
+    add(db, replaced(place(tmp_path / "new", "one", [again(RUNS[2])])))
     assert findings(db) == {"one": [], "two": []}
 
 

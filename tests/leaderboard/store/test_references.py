@@ -8,7 +8,7 @@ from leaderboard.statistics import metrics
 from leaderboard.statistics.intervals import estimate
 from leaderboard.store import references
 from leaderboard.store.database import ResultStore
-from leaderboard.store.models import PUBLISHED
+from leaderboard.store.models import PUBLISHED, PUBLISHED_SCORES
 from suite.tasks import human_normalized, load_task
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ def scores_of(runs):
 def test_the_published_curves_are_added_once(tmp_path):
     path = tmp_path / "results.sqlite"
     with ResultStore.open(path, create=True) as store:
-        assert references.add_references(store) == 21
+        assert references.add_references(store) == 25
         before = path.read_bytes()
         assert references.add_references(store) == 0
         assert path.read_bytes() == before
@@ -75,6 +75,20 @@ def test_the_known_iqms_come_out(loaded, agent, network, iqm15, iqm55):
         scores = scores_of(loaded[key][1])[f"dopamine.{agent}.{network}.{key}"]
         assert len(scores) == count
         assert round(metrics.iqm_rliable(scores), 2) == known
+
+
+def test_the_hundred_runs_of_atari_100k_stand_beside_its_board(published_database):
+    with ResultStore.open(published_database) as store, store.snapshot() as snapshot:
+        configurations, runs = snapshot.configurations("atari100k@1"), snapshot.runs("atari100k@1")
+        assert snapshot.configurations("atari100k-extended@2") == []
+    assert all(item.published and item.source == PUBLISHED_SCORES for item in configurations)
+    assert all("arXiv 2108.13264" in item.caveats[0] and "502ec52" in item.caveats[0] for item in configurations)
+    assert len(runs) == 4 * 26 * 100
+    assert {run.game for run in runs} == set(load_task("atari100k").games)
+    assert {run.level for run in runs} == {"published"}
+    known = {"der": 0.183, "drq_eps": 0.280, "drq": 0.224, "spr": 0.337}  # as the file's source says
+    found = {name: round(metrics.iqm(scores), 3) for name, scores in scores_of(runs).items()}
+    assert found == {f"agarwal.{name}.atari100k@1": value for name, value in known.items()}
 
 
 def test_dopamines_sac_stands_beside_mujoco_and_says_that_it_is_v2(published_database):

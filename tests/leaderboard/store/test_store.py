@@ -366,8 +366,28 @@ def test_diagnostics_are_thinned_to_what_a_page_can_show(tmp_path, db, run_maker
     assert found.series["loss"].values == tuple(n / 7 for n in range(5, 1_001, 5))
 
 
-def test_what_is_recorded_in_more_detail_takes_the_place_of_less(tmp_path, db, run_maker):
+def test_each_diagnostic_is_thinned_by_itself_and_few_covariances_are_kept(tmp_path, db, run_maker):
     path = run_maker(tmp_path / "runs")
+    rows = [
+        record.Diagnostics(
+            attempt=1, agent_step=n, frame=4 * n, updates=n,
+            values={"loss": 1.0, "#covariance": 2.0} | ({"srank": float(n)} if n % 50 == 1 else {}),
+            covariance="fw==" if n % 50 == 1 else "",
+        )
+        for n in range(1, 1_001)
+    ]  # fmt: skip
+    (path / "diagnostics.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows))
+    add(db, tmp_path / "runs")
+    with ResultStore.open(db) as opened, opened.snapshot() as snapshot:
+        ((_, (found,)),) = snapshot.diagnostics("smoke@1").items()
+    assert found.series["srank"].values == tuple(float(n) for n in range(1, 1_000, 50))  # none of them is lost
+    assert len(found.series["loss"].values) == 200
+    assert set(found.series) == {"loss", "srank"}
+    assert found.maps == ((4 * 251, "fw=="), (4 * 601, "fw=="), (4 * 951, "fw=="))
+
+
+def test_what_is_recorded_in_more_detail_takes_the_place_of_less(tmp_path, db, run_maker):
+    path = run_maker(tmp_path / "runs", replayed=False)
     other = tmp_path / "other.sqlite"
     add(db, path)
     (path / "checkpoints.jsonl").write_text(

@@ -13,6 +13,7 @@ from leaderboard.store.ingest import ingest
 from leaderboard.store.rows import new_run
 from suite.errors import BadData, UsageError
 from suite.records import claims, record
+from suite.records.verified import content_of, write_verified
 from suite.tasks import load_task
 from tests.support import honest
 
@@ -230,7 +231,7 @@ def test_a_bundle_is_opened_read_and_scored_once(tmp_path, db, honest_bundle, mo
     assert counts["Archive"] == 1
 
 
-EARLIER = {"agent_step": 1000, "frame": 4000, "updates": 50, "learner": "0123456789abcdef" * 4}
+EARLIER = {"agent_step": 1000, "frame": 4000, "updates": 50, "learner": "01234567" * 8, "history": "89abcdef" * 8}
 
 
 def test_a_bundle_does_not_change_what_another_shows_of_the_same_run(tmp_path, db, honest_bundle):
@@ -254,37 +255,129 @@ def test_a_bundle_does_not_change_what_another_shows_of_the_same_run(tmp_path, d
     assert all(len(later.details(run).checkpoints) == 2 for run in later.runs("smoke@1"))
 
 
-def test_of_different_results_the_earliest_attested_stands_and_the_conflict_is_told(
+def test_what_is_proven_further_stands_whenever_it_was_attested_and_the_conflict_is_told(
     tmp_path, db, honest_bundle, other_bundle
 ):
     early = place(tmp_path, "early", other_bundle, level="replayed", date="2026-03-01")
     late = place(tmp_path, "late", honest_bundle, level="rerun", date="2026-03-02")
-    add(db, late)
-    report, lines = add(db, early)
+    add(db, early)
+    report, lines = add(db, late)
     assert report.outcomes == {"updated": 4}
-    assert {run.submission for run in read(db).runs("smoke@1")} == {"early"}
-    assert len(report.conflicts) == 4
-    assert report.conflicts[0].stands[0] == "early"
-    assert [name for name, _ in report.conflicts[0].others] == ["late"]
-    assert sum("conflict" in line and "early" in line and "late" in line for line in lines) == 4
-    assert [run.current for item in read(db).submissions() for run in item.runs] == [True] * 4 + [False] * 4
+    assert {run.submission for run in read(db).runs("smoke@1")} == {"late"}
+    assert [(one.stands.slugs, one.stands.level) for one in report.conflicts] == [(("late",), "rerun")] * 4
+    assert [other.slugs for one in report.conflicts for other in one.others] == [("early",)] * 4
+    assert sum("conflict" in line and "late (" in line and "rerun) stands" in line for line in lines) == 4
+    assert [run.current for item in read(db).submissions() for run in item.runs] == [False] * 4 + [True] * 4
     assert add(tmp_path / "other.sqlite", tmp_path)[0].digest == report.digest
 
 
+def arrive(root, *slugs):
+    """Write down in which order the history of the results repository has its bundles."""
+    (root / "arrivals.txt").write_text("".join(f"submissions/{slug}/bundle.zip\n" for slug in slugs))
+
+
+@pytest.mark.parametrize("level", [None, "replayed", "rerun"])
+def test_among_equals_what_arrived_first_stands_whatever_dates_say(tmp_path, db, honest_bundle, other_bundle, level):
+    for first, second in (("b", "a"), ("a", "b")):
+        root = tmp_path / f"{first}{second}"
+        place(root, "a", honest_bundle, level=level, date="2026-03-02")
+        place(root, "b", other_bundle, level=level, date="2026-03-01")
+        arrive(root, first, second)
+        report, _ = add(root / "results.sqlite", root)
+        assert {run.submission for run in read(root / "results.sqlite").runs("smoke@1")} == {first}
+        again, _ = add(root / "other.sqlite", *sorted((root / "submissions").glob("*/bundle.zip"), reverse=True))
+        assert again.digest == report.digest
+        assert [item.arrived for item in read(root / "results.sqlite").submissions()] == [
+            (first, second).index(slug) for slug in ("a", "b")
+        ]
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "1999-12-31T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_no_date_that_a_bundle_says_of_itself_decides(tmp_path, honest_bundle, date):
+    dated = [
+        replace(
+            run,
+            status=run.status.model_copy(update={"updated_at": date, "started_at": date}),
+            provenance=run.provenance.model_copy(
+                update={"attempts": (run.attempt.model_copy(update={"started_at": date}),)}
+            ),
+        )
+        for run in shifted(RUNS)
+    ]
+    place(tmp_path, "honest", honest_bundle)
+    place(tmp_path, "dated", honest.bundle(dated))
+    for order in (("honest", "dated"), ("dated", "honest")):
+        arrive(tmp_path, *order)
+        db = tmp_path / f"{order[0]}.sqlite"
+        add(db, tmp_path)
+        assert {run.submission for run in read(db).runs("smoke@1")} == {order[0]}
+    found = next(item for item in read(db).submissions() if item.slug == "dated").report["findings"]
+    assert {one["severity"] for one in found if one["code"] == "provenance.dates"} == {"review"}
+
+
+def test_a_sample_stands_behind_a_larger_one_and_behind_everything_replayed(tmp_path, db, honest_bundle, other_bundle):
+    third = honest.bundle(shifted(RUNS, 2.0))
+    place(tmp_path, "small", honest_bundle, level="sampled 1 of 4")
+    place(tmp_path, "large", other_bundle, level="sampled 3 of 4")
+    arrive(tmp_path, "small", "large", "whole")
+    add(db, tmp_path)
+    assert {(run.submission, run.level) for run in read(db).runs("smoke@1")} == {("large", "sampled 3 of 4")}
+    place(tmp_path, "whole", third, level="replayed")
+    add(db, tmp_path)
+    assert {(run.submission, run.level) for run in read(db).runs("smoke@1")} == {("whole", "replayed")}
+
+
 def test_an_unattested_result_never_takes_the_place_of_an_attested_one(tmp_path, db, honest_bundle, other_bundle):
-    """Whatever dates a bundle's runs claim: they are the submitter's word."""
+    """Whatever arrived first: it is the submitter's word."""
     first = place(tmp_path, "attested", honest_bundle, level="replayed", date="2026-12-31")
-    add(db, first, place(tmp_path, "claims-to-be-older", other_bundle))
+    second = place(tmp_path, "arrived-first", other_bundle)
+    arrive(tmp_path, "arrived-first", "attested")
+    add(db, first, second)
     assert {run.submission for run in read(db).runs("smoke@1")} == {"attested"}
 
 
-def test_a_submission_stands_before_a_run_directory_with_another_result(tmp_path, db, honest_bundle):
+def test_ones_own_run_loses_to_no_bundle_that_is_not_proven_further(tmp_path, db, honest_bundle):
     mine = honest.write_run(shifted(RUNS[:1])[0], tmp_path / "runs")
     add(db, mine)
-    report, _ = add(db, place(tmp_path, "two-games", honest_bundle))
-    assert report.outcomes == {"new": 3, "updated": 1}
-    assert [conflict.others[0][0] for conflict in report.conflicts] == [""]
+    report, _ = add(db, place(tmp_path, "two-games", honest_bundle, level="sampled 3 of 4"))
+    assert report.outcomes == {"new": 3, "skipped": 1}
+    assert [(one.stands.slugs, one.others[0].slugs) for one in report.conflicts] == [((), ("two-games",))]
+    assert sorted(run.submission or "mine" for run in read(db).runs("smoke@1")) == ["mine"] + ["two-games"] * 3
+    add(db, place(tmp_path, "two-games", honest_bundle, level="replayed", date="2026-03-02"))
     assert {run.submission for run in read(db).runs("smoke@1")} == {"two-games"}
+    write_verified(mine, content_of(mine), 1, 1)
+    again, _ = add(db, mine)
+    found = {run.submission: run.level for run in read(db).runs("smoke@1")}
+    assert found == {None: "replayed", "two-games": "replayed"}
+    assert add(tmp_path / "other.sqlite", tmp_path)[0].digest == again.digest
+
+
+def test_a_run_directory_counts_as_replayed_only_as_it_was_replayed(tmp_path, db):
+    mine = honest.write_run(RUNS[0], tmp_path / "runs")
+    write_verified(mine, content_of(mine), 1, 1)
+    with (mine / "actions.jsonl").open("a") as log:
+        log.write("{}\n")
+    report, _ = add(db, mine)
+    assert (report.unproven, [run.level for run in read(db).runs("smoke@1")]) == (1, ["recomputed"])
+
+
+def test_what_was_drawn_and_trained_again_stands_with_the_run(tmp_path, db, honest_bundle):
+    bundle = place(tmp_path, "one", honest_bundle, level="replayed")
+    rerun = f"""
+[[reruns]]
+config_id = "{RUNS[0].cell.config_id}"
+game = "{RUNS[0].cell.game}"
+seed = {RUNS[0].cell.seed}
+agent_step = 1000
+by = "A. Maintainer"
+date = "2026-03-03"
+"""
+    with (bundle.parent / "attest.toml").open("a") as file:
+        file.write(rerun)
+    add(db, tmp_path)
+    found = {(run.game, run.seed): [one.agent_step for one in run.reruns] for run in read(db).runs("smoke@1")}
+    assert found == {(run.cell.game, run.cell.seed): [1000] if run is RUNS[0] else [] for run in RUNS}
+    assert read(db).submissions()[0].reruns[0].by == "A. Maintainer"
 
 
 def test_a_retraction_is_recorded_and_its_results_no_longer_count(tmp_path, db, honest_bundle, other_bundle):
@@ -331,18 +424,23 @@ def test_an_attestation_of_another_bundle_is_refused(tmp_path, db, honest_bundle
 
 
 def test_a_newer_bundle_of_a_slug_takes_the_place_of_the_older_which_stays(tmp_path, db, honest_bundle):
+    """The history says which is newer: its folder is there twice."""
     add(db, place(tmp_path / "old", "one", honest_bundle))
-    later = [
-        replace(run, status=run.status.model_copy(update={"updated_at": "2026-02-01T00:00:00Z"}))
+    earlier = [
+        replace(run, status=run.status.model_copy(update={"updated_at": "2026-01-01T00:30:00Z"}))
         for run in shifted(RUNS, 2.0)
     ]
-    report, _ = add(db, place(tmp_path / "new", "one", honest.bundle(later)))
+    newer = place(tmp_path / "new", "one", honest.bundle(earlier))
+    arrive(tmp_path / "old", "one")
+    arrive(tmp_path / "new", "one", "two", "one")
+    add(db, tmp_path / "old")
+    report, _ = add(db, newer)
     snapshot = read(db)
-    assert [(item.slug, item.current, item.submitted_at[:7]) for item in snapshot.submissions()] == [
-        ("one", True, "2026-02"),
-        ("one", False, "2026-01"),
+    assert [(item.slug, item.current, item.arrived) for item in snapshot.submissions()] == [
+        ("one", True, 2),
+        ("one", False, 0),
     ]
-    assert {run.ended_at for run in snapshot.runs("smoke@1")} == {"2026-02-01T00:00:00Z"}
+    assert {run.ended_at for run in snapshot.runs("smoke@1")} == {"2026-01-01T00:30:00Z"}
     assert report.conflicts == ()
     other = tmp_path / "other.sqlite"
     add(other, tmp_path / "new")

@@ -1,6 +1,7 @@
 """Scores can be proven: recorded actions, replayed in the emulator, give the recorded returns."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from suite.cli.main import cli
 from suite.errors import BadData
 from suite.records.find import find_runs
 from suite.records.record import Actions, read_run
+from suite.records.verified import is_verified
 
 pytestmark = pytest.mark.slow
 
@@ -54,9 +56,11 @@ def test_every_scored_episode_replays_to_its_return(recorded: Path) -> None:
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     runs = [read_run(path) for path in find_runs(recorded)]
     assert [line["episodes"] for line in lines] == [len(run.episodes) for run in runs]
-    assert [line["frames"] for line in lines] == [4 * sum(row.length for row in run.episodes) for run in runs]
+    assert [line["frames"] for line in lines] == [4 * run.status.agent_steps for run in runs]  # to the very last
+    assert all(run.open_steps > 0 and len(run.episodes) in run.actions() for run in runs)
     assert sum(line["episodes"] for line in lines) > 5
-    assert all(line["mismatches"] == [] for line in lines)
+    assert all(line["mismatches"] == [] and line["whole"] for line in lines)
+    assert all(is_verified(run.path) for run in runs)
     assert suite("verify", str(recorded)).stdout.count("verified") == 2
 
 
@@ -65,7 +69,7 @@ def test_every_scored_episode_replays_to_its_return(recorded: Path) -> None:
     [
         ("episodes.jsonl", lambda row: row.update({"return": row["return"] + 1}), "recorded"),
         ("episodes.jsonl", lambda row: row.update(end="truncated"), "terminated, recorded truncated"),
-        ("episodes.jsonl", lambda row: row.update(emulator_seed=row["emulator_seed"] ^ 1), "episode 0: "),
+        ("episodes.jsonl", lambda row: row.update(emulator_seed=row["emulator_seed"] ^ 1), "episode 0 has seed"),
         ("episodes.jsonl", lambda row: row.update(length=row["length"] - 1), "Other than"),
         ("actions.jsonl", lambda row: row.update(deflated="AAAA"), "cannot be read"),
         ("actions.jsonl", lambda row: row.update(episode=99), "has no actions of episode 0"),
@@ -141,6 +145,59 @@ def test_an_unfinished_run_is_skipped_and_where_none_is_finished_nothing_was_ver
     empty.mkdir()
     none = suite("verify", str(empty))
     assert (none.exit_code, "Nothing was verified: no runs there" in none.stderr) == (4, True)
+
+
+def test_an_episode_left_out_at_the_end_is_found_in_what_is_said_to_follow(copy: Path) -> None:
+    run = read_run(copy)
+    last, logs = run.episodes[-1], run.actions()
+    actions = logs[last.episode].unpack(last.length) + logs[last.episode + 1].unpack(run.open_steps)
+    rows = [row for row in logs.values() if row.episode < last.episode]
+    rows.append(Actions.pack(1, last.episode, actions))
+    (copy / "actions.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows))
+    lines = (copy / "episodes.jsonl").read_text().splitlines(keepends=True)
+    (copy / "episodes.jsonl").write_text("".join(lines[:-1]))
+    status = json.loads((copy / "status.json").read_text())
+    kept = [row.value for row in run.episodes[:-1] if row.frame > 0]
+    status["episodes"] -= 1
+    status["summary"] |= {"score": math.fsum(kept) / len(kept), "scored_episodes": len(kept)}
+    (copy / "status.json").write_text(json.dumps(status))
+    result = suite("verify", str(copy))
+    assert result.exit_code == 4
+    assert f"the episode that was cut off at the end: over after {last.length} agent steps, not at all" in result.stderr
+
+
+def test_the_end_of_a_run_cannot_be_left_out_and_of_an_old_record_it_is_said_that_it_lacks(copy: Path) -> None:
+    run = read_run(copy)
+    rows = [row for row in run.actions().values() if row.episode < len(run.episodes)]
+    (copy / "actions.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows))
+    assert f"has no actions of episode {len(run.episodes)}" in suite("verify", str(copy)).stderr
+    status = json.loads((copy / "status.json").read_text())
+    (copy / "status.json").write_text(json.dumps(status | {"schema_version": 1}))
+    result = suite("verify", str(copy))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("in part")
+    assert f"has no actions of the last {run.open_steps} agent steps" in result.stdout
+    assert not is_verified(copy)
+
+
+def test_a_run_that_diverged_is_replayed_too(copy: Path) -> None:
+    run = read_run(copy)
+    last = run.episodes[-2]
+    status = json.loads((copy / "status.json").read_text())
+    steps = last.agent_step
+    values = [row.value for row in run.episodes if row.agent_step <= steps]
+    status |= {"state": "diverged", "agent_steps": steps, "frames": 4 * steps, "episodes": len(values)}
+    status["summary"] |= {"score": math.fsum(values) / len(values), "scored_episodes": len(values)}
+    (copy / "status.json").write_text(json.dumps(status))
+    for name, kept in (("episodes", run.episodes), ("checkpoints", ()), ("diagnostics", run.diagnostics)):
+        rows = [row.model_dump_json(by_alias=True) + "\n" for row in kept if row.agent_step <= steps]
+        (copy / f"{name}.jsonl").write_text("".join(rows))
+    logs = [row for row in run.actions().values() if row.episode <= last.episode]
+    (copy / "actions.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in logs))
+    result = suite("verify", str(copy))
+    assert (result.exit_code, result.stdout.startswith("verified")) == (0, True), result.output
+    rewrite(copy / "episodes.jsonl", lambda row: row.update({"return": row["return"] + 1}))
+    assert suite("verify", str(copy)).exit_code == 4
 
 
 @given(st.binary(max_size=300))

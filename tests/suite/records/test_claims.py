@@ -50,7 +50,9 @@ def stored(folder: Path) -> Iterator[Run]:
 
 
 def test_every_stored_record_holds_exactly(tmp_path: Path) -> None:
-    found = {run.path: codes(run) for run in stored(tmp_path)}
+    """Of records of version 1 it is said that they lack the actions of their ends, or of a run that diverged."""
+    lacking = {1: {"record.no_end", "record.no_actions"}, 2: set()}
+    found = {run.path: set(codes(run)) - lacking[run.status.schema_version] for run in stored(tmp_path)}
     assert len(found) > 50
     assert {path: one for path, one in found.items() if one} == {}
 
@@ -102,9 +104,8 @@ def test_what_cannot_be_is_named(change: Callable[[Run], Run], expected: list[st
 
 def test_the_first_episode_of_all_must_have_its_actions() -> None:
     run = honest.honest_run(mean_length=400)
-    spec = run.cell.spec.model_copy(update={"frames": 8000})
     logs = {row.episode: run.logged[max(run.logged)] for row in run.episodes if row.episode}
-    run = replace(run, cell=run.cell.model_copy(update={"spec": spec}), logged=logs)
+    run = replace(run, status=run.status.model_copy(update={"frames": 8000}), logged=logs)
     assert run.episodes[0].frame <= 8000
     (found,) = judged_rows.of_actions(run, load_task("smoke"))
     assert found == ("record.actions", "episode 0 has no actions")

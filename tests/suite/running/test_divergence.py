@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from suite.checks.verify import verify
 from suite.cli.main import cli
 from suite.contracts.agent import Feedback
 from suite.records.claims import check
@@ -49,6 +50,9 @@ def test_a_runaway_learning_rate_ends_diverged_with_its_score_and_is_not_tried_a
     for one in runs:
         assert one.status.message.startswith("Training left the numbers by agent step")
         assert check(one, "diverged").score == one.status.summary.score
+        proof = verify(one)
+        assert proof.whole
+        assert proof.frames == (one.status.frames if "rainbow" in arguments else 0)  # no episode had ended by then
         if "smoke100k" in arguments:
             assert one.status.summary.score == GAMES["Pong"].random_score == -20.7
     before = {path: (path / "status.json").read_bytes() for path in find_runs(tmp_path)}

@@ -23,6 +23,7 @@ OF_FAMILY = {
     "continuous": ("--task", "smoke-mujoco", "--frames", "6144", "--set", "agent.hidden_units=32"),
 }
 EVERY = {"atari": "40", "offline": "100", "continuous": "2048"}
+INSPECT = {"atari": "2200", "offline": "400", "continuous": "2048"}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,7 @@ def start(agent: str, out: Path, data: Path) -> subprocess.Popen[str]:
         [
             *(sys.executable, "-m", "suite", "run", "--agent", agent, *task, *more[family]),
             *("--method", "magnitude_pruning", "--seeds", "0", "--checkpoint-every", EVERY[family], "--out", str(out)),
+            *("--inspect-every", INSPECT[family]),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

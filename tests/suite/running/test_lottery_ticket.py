@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from suite.checks.verify import verify
 from suite.cli.main import cli
+from suite.errors import BadData, ExitCode
 from suite.learning.build import programs_for
 from suite.records.checkpoints import CheckpointStore
+from suite.records.keeping import POLICY
+from suite.records.policy_file import final_policy, read_policy
 from suite.records.record import read_run
 from suite.rng import Streams
 from suite.running.checkpointing import learner_arrays
@@ -126,3 +130,43 @@ def test_a_ticket_needs_a_run_that_was_pruned(tmp_path: Path, tiny: None) -> Non
     unfit = run(tmp_path, *ticket(dense["config_id"]))
     assert unfit.exit_code == 5, unfit.output
     assert "removed no weights" in unfit.output
+
+
+@pytest.mark.parametrize("what", ["policy", "none"])
+def test_a_run_that_gave_up_its_checkpoints_says_so_where_they_are_wanted(
+    tmp_path: Path, tiny: None, what: str
+) -> None:
+    result = run(tmp_path, *PRUNE, "--keep", what)
+    assert result.exit_code == 0, result.output
+    document, path = json.loads(result.stdout), Path(json.loads(result.stdout)["path"])
+    assert CheckpointStore(path).steps() == ()
+    assert verify(read_run(path)).mismatches == ()  # which needs actions, and no checkpoint
+    assert "Nothing to do" in run(tmp_path, *PRUNE).stderr
+    refused = run(tmp_path, *ticket(document["config_id"]))
+    assert refused.exit_code == ExitCode.BAD_DATA
+    assert f"{path} was run with --keep {what}, so that its last checkpoint is gone." in refused.stderr
+    exported = CliRunner().invoke(cli, ["export", "policy", str(path), "--out", str(tmp_path / "policy.safetensors")])
+    if what == "none":
+        assert exported.exit_code == ExitCode.BAD_DATA
+        assert "its last checkpoint is gone" in exported.stderr
+        return
+    assert exported.exit_code == 0, exported.output
+    whole = run(tmp_path / "whole", *PRUNE)
+    kept, expected = final_policy(read_run(path)), final_policy(read_run(Path(json.loads(whole.stdout)["path"])))
+    assert kept.metadata() == expected.metadata()
+    for policy in (kept, read_policy(tmp_path / "policy.safetensors")):
+        assert policy.params.keys() == expected.params.keys()
+        assert all((policy.params[name] == array).all() for name, array in expected.params.items())
+    changed = bytearray((path / POLICY).read_bytes())
+    changed[-1] ^= 1
+    (path / POLICY).write_bytes(changed)
+    with pytest.raises(BadData, match="is not the policy that the run's record names"):
+        final_policy(read_run(path))
+
+
+def test_more_checkpoints_stay_where_that_is_asked_for(tmp_path: Path, tiny: None) -> None:
+    for asked, steps in (("2", [1500, 1800]), ("all", [300, 600, 900, 1200, 1500, 1800])):
+        out = tmp_path / asked
+        result = run(out, *PRUNE, "--checkpoint-every", "1200", "--keep-checkpoints", asked)
+        assert result.exit_code == 0, result.output
+        assert list(CheckpointStore(Path(json.loads(result.stdout)["path"])).steps()) == steps

@@ -19,17 +19,18 @@ from suite.experience.observations import Frames
 from suite.experience.replay.frames import FrameReplay
 from suite.experience.replay.placement import Placement
 from suite.learning.build import build, programs_for
+from suite.learning.inspection import Found, inspect
 from suite.learning.learners import LoopLearners
 from suite.learning.programs import Programs
 from suite.monitor import SILENT
 from suite.records.checkpoints import Loaded
 from suite.records.learner_arrays import learner_hash
 from suite.rng import Streams
-from suite.running.checkpointing import Checkpoint, learner_arrays, restore, save
+from suite.running.checkpointing import SEEN, Checkpoint, learner_arrays, restore, save
 from suite.running.group import Group
 from suite.running.request import Request, resolve
 from suite.running.start import make_group
-from suite.tasks import ATARI, GAMES, Game, load_task
+from suite.tasks import ATARI, GAMES, Game, Inspection, load_task
 from suite.tasks.configuration import Spec
 
 pytestmark = pytest.mark.slow
@@ -263,3 +264,40 @@ def test_a_dropped_lane_does_not_disturb_the_others(tiny: None) -> None:
     advance(together, 400)  # far enough for the dropped lanes' emulators to end episodes
     advance(alone, 400)
     assert digest(together, 2) == digest(alone, 0)
+
+
+def looked_at(group: Group) -> Found:
+    """Inspect the first lane as it is now."""
+    learners = group.learners
+    assert isinstance(learners, LoopLearners)
+    return inspect(group.subject(0, learners._programs[0]), Inspection(every=1, states=8, gradients=4))
+
+
+def test_inspections_change_no_bit_of_training_and_come_out_the_same_after_a_checkpoint(tiny: None) -> None:
+    cells = [("Pong", 0)]
+    alone, inspected = group_of(cells, prioritized=True), group_of(cells, prioritized=True)
+    alone.begin()
+    inspected.begin()
+    advance(alone, 100)
+    found = []
+    for step in (60, 80):
+        advance(inspected, step)
+        found.append(looked_at(inspected))
+    inspected.settle()
+    middle = saved(inspected, 0)
+    advance(inspected, 100)
+    found.append(looked_at(inspected))
+    assert digest(alone, 0) == digest(inspected, 0)
+    one, other = saved(alone, 0), saved(inspected, 0)
+    assert one.state == other.state
+    assert {name for name in other.arrays if name not in one.arrays} == {f"{SEEN}masks", f"{SEEN}ever"}
+    for name, array in one.arrays.items():
+        assert array.tobytes() == other.arrays[name].tobytes(), name
+    again = resumed(cells, [middle], prioritized=True)
+    advance(again, 100)
+    assert looked_at(again) == found[-1]
+    assert found[0] != found[1] != found[2]
+    assert 0 < found[-1].values["mask_overlap"] <= 1
+    assert found[-1].values["mask_explored"] <= 1
+    for group in (alone, inspected, again):
+        group.close()

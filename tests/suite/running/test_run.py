@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from suite.cli.main import cli
+from suite.records import covariance
 from suite.records.find import find_runs
 from suite.records.record import Run, effective_state, read_run
 from suite.running.group import Group
@@ -158,13 +159,16 @@ def test_a_reader_that_leaves_does_not_stop_the_training(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_lane_is_the_same_alone_and_beside_others(tmp_path: Path) -> None:
-    short = (*CELL[:-2], "--frames", "3200")
+    short = (*CELL[:-2], "--frames", "3200", "--inspect-every", "3200")
     alone, beside = tmp_path / "alone", tmp_path / "beside"
     assert suite("run", *short, "--seeds", "0", "--out", str(alone), "--lanes", "1").exit_code == 0
     assert suite("run", *short, "--seeds", "0-1", "--out", str(beside), "--lanes", "2").exit_code == 0
     one, other = (find_runs(beside)[seed] for seed in (0, 1))
     assert content(read_run(find_runs(alone)[0])) == content(read_run(one))
     assert content(read_run(one)) != content(read_run(other))
+    last = read_run(one).diagnostics[-1]
+    assert {"loss", "q_norm", "gradient_norm", "update_size"} <= last.values.keys()  # what was inspected stands beside
+    assert covariance.unpack(last.covariance).shape == (32, 32)
 
 
 @pytest.mark.slow

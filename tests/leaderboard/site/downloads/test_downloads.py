@@ -209,6 +209,7 @@ def test_entries_and_runs_offer_theirs(made):
         assert offered(files, path) == {
             f"{stem}-curves": NUMBERS | {"pdf"},
             f"{stem}-checkpoints": {"csv", "json"},
+            f"{stem}-diagnostics": {"csv", "json"},
         }
 
 
