@@ -178,7 +178,11 @@ def _claims(
         elif wanted is not None:
             lost[claim.id] = f"{wanted} cannot be run there: its card is for other tasks."
         else:
-            kept.append(_read_there(claim, study, rung, tasks))
+            mapped = _read_there(claim, study, rung, tasks)
+            if any(rule.a == rule.b for rule in mapped.rules):
+                lost[claim.id] = "the values that it tells apart are the same there."
+            else:
+                kept.append(mapped)
     return tuple(kept), lost
 
 

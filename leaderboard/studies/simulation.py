@@ -128,10 +128,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write every row: claims that are false, and those with the paper's difference."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--boards", type=int, default=200, help="Simulated results of each row.")
+    parser.add_argument("--seeds", type=int, nargs="+", help="Only rows of these numbers of seeds.")
+    parser.add_argument("--noises", nargs="+", help="Only rows of these noises.")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
     jobs = [(*row, given.boards, False) for row in NULL] + [(*row, given.boards, True) for row in EFFECTS]
+    jobs = [job for job in jobs if job[2] in (given.seeds or [job[2]]) and job[3] in (given.noises or [job[3]])]
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
         rows = list(pool.map(_row, jobs))
     record = {
