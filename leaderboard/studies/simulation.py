@@ -117,15 +117,27 @@ def _raw(game: str, score: float) -> float:
     return reference.random_score + score * (reference.human_score - reference.random_score)
 
 
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return bool(row["difference"]), row["study"], row["claim"], row["noise"], row["seeds"]
+
+
 def _row(job: tuple[str, str, int, str, int, bool]) -> dict[str, Any]:
     study, claim_id, seeds, noise, boards, effect = job
     found = shares(study, claim_id, seeds, noise, boards, effect=effect)
     difference = claim_of(study, claim_id).effect if effect else 0.0
-    return {"study": study, "claim": claim_id, "seeds": seeds, "noise": noise, "difference": difference, **found}
+    return {
+        "study": study,
+        "claim": claim_id,
+        "seeds": seeds,
+        "noise": noise,
+        "difference": difference,
+        "boards": boards,
+        **found,
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write every row: claims that are false, and those with the paper's difference."""
+    """Write rows of claims that are false, and of those with the paper's difference, beside those that are there."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--boards", type=int, default=200, help="Simulated results of each row.")
     parser.add_argument("--seeds", type=int, nargs="+", help="Only rows of these numbers of seeds.")
@@ -137,13 +149,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jobs = [job for job in jobs if job[2] in (given.seeds or [job[2]]) and job[3] in (given.noises or [job[3]])]
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
         rows = list(pool.map(_row, jobs))
+    known = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {"rows": []}
+    made = {_key(row): row for row in [*known["rows"], *rows]}
+    rows = [made[key] for key in sorted(made)]
+    found = hardware()
     record = {
-        "what": "shares of simulated results of which a claim holds, fails or is open",
         "date": datetime.now(UTC).date().isoformat(),
-        "hardware": hardware(),
-        "boards": given.boards,
-        "worst_false_holds": max(row["holds"] for row in rows if not row["difference"]),
-        "standard_error": float(np.sqrt(0.05 * 0.95 / given.boards)),
+        "machine": f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']:.0f} GiB",
+        "command": "python -m leaderboard.studies.simulation --out ci/nightly/verdicts.json",
+        "figures": {
+            "worst_false_holds_percent": 100 * max(row["holds"] for row in rows if not row["difference"]),
+            "false_holds_percent": 100 * float(np.mean([row["holds"] for row in rows if not row["difference"]])),
+            "least_power_percent": 100 * min((row["holds"] for row in rows if row["difference"]), default=0.0),
+        },
         "rows": rows,
     }
     given.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -1,5 +1,8 @@
 """A verdict says what the results decide, and errs as rarely as it says."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,9 @@ from leaderboard.studies.evidence import Evidence
 from leaderboard.studies.expansion import Expanded, expand
 from leaderboard.studies.simulation import results, shares
 from leaderboard.studies.verdicts import verdict
+
+
+RECORD = Path(__file__).resolve().parents[3] / "ci/nightly/verdicts.json"
 
 
 def levels(expanded: Expanded, by_arm: dict[str, float], *, spread: float = 0.02, seeds: int = 5) -> Evidence:
@@ -115,3 +121,14 @@ def test_with_the_papers_difference_nearly_all_hold() -> None:
     found = shares("fig1", "dqn-gain", 5, "real", 8, effect=True)
     assert found["holds"] >= 0.75
     assert found["fails"] == 0
+
+
+def test_in_the_record_false_claims_rarely_hold_and_the_papers_differences_are_found() -> None:
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    false, true = ([row for row in record["rows"] if bool(row["difference"]) == is_true] for is_true in (False, True))
+    boards = sum(row["boards"] for row in false)
+    assert boards >= 400
+    assert sum(row["holds"] * row["boards"] for row in false) / boards <= 0.05
+    assert record["figures"]["worst_false_holds_percent"] == pytest.approx(100 * max(row["holds"] for row in false))
+    assert {row["seeds"] for row in true} >= {2, 3, 5}
+    assert min(row["holds"] for row in true if row["seeds"] >= 3) >= 0.9
