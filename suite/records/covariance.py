@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import math
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from suite.errors import BadData
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 STEPS = 127
 """Steps from 0 to a cosine of 1, one of which is 0.8 %."""
@@ -20,12 +22,16 @@ TEXT = 4 * math.ceil(LONGEST * (LONGEST - 1) // 2 / 3)
 
 def pack(cosines: NDArray[np.float64]) -> str:
     """Return a symmetric matrix [N, N] of numbers in [-1, 1], whose diagonal is 1, row by row above the diagonal."""
+    import numpy as np
+
     above = cosines[np.triu_indices(len(cosines), 1)]
     return base64.b64encode(np.rint(above * STEPS).astype(np.int8).tobytes()).decode("ascii")
 
 
 def unpack(text: str) -> NDArray[np.float64]:
     """Return the matrix of a text; BadData if it is none."""
+    import numpy as np
+
     try:
         steps = np.frombuffer(base64.b64decode(text, validate=True), np.int8)
     except ValueError as error:

@@ -1,24 +1,14 @@
-"""Bundles that are made to cost memory and time; as a program, what the check or the ingest of one of them took.
-
-`python -m tests.support.attacks_costs check|ingest BUNDLE` prints one JSON object: codes of findings, the most memory
-that this process had, in MiB, and its processor seconds.
-"""
+"""Bundles that are made to cost memory and time; `tests.support.costs` measures what they do."""
 
 from __future__ import annotations
 
 import functools
 import json
 import random
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from leaderboard.bundles.check import check_bundle
 from leaderboard.bundles.pack import manifest_of
 from leaderboard.bundles.runs import BundledRun, document_name, to_document
-from suite.errors import BadData
 from tests.support import attacks, honest
 from tests.support.attacks import Attack
 from tests.support.attacks_bounds import departing, numbered
@@ -161,25 +151,3 @@ COSTS = [
         lambda: filled([b"[" + b"0.5," * 80_000 + b"0]"] * 90),
     ),
 ]
-
-
-def measured(path: Path, *, ingest: bool) -> dict[str, Any]:
-    """Check a bundle, or take it into a database, and return what came of it and what it took."""
-    start = time.process_time()
-    if ingest:
-        from leaderboard.store.ingest import ingest as run
-
-        done = run([path], path.with_name("results.sqlite"), references=False)
-        codes = ["refused"] if done.damaged else ["stored"]
-    else:
-        codes = [one.code for one in check_bundle(path).findings]
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    peak = int(line.split()[1]) / 1024
-    return {"codes": codes[:20], "peak_mib": round(peak, 1), "cpu_s": round(time.process_time() - start, 2)}
-
-
-if __name__ == "__main__":
-    try:
-        sys.stdout.write(json.dumps(measured(Path(sys.argv[2]), ingest=sys.argv[1] == "ingest")))
-    except BadData as error:
-        sys.exit(str(error))

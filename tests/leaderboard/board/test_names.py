@@ -24,7 +24,7 @@ LABELS = {
         "rainbow": "Rainbow",
         "sac": "SAC",
     },
-    "network": {"impala": "Impala", "mlp": "MLP", "nature_cnn": "Nature CNN"},
+    "network": {"impala": "Impala", "minatar_cnn": "MinAtar CNN", "mlp": "MLP", "nature_cnn": "Nature CNN"},
 }
 
 

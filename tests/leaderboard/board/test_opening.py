@@ -29,10 +29,10 @@ def opened(tmp_path, run_maker, spec_maker):
 
 
 def test_a_pair_is_compared_over_the_games_that_both_have(opened):
-    found = opened((("dense",), (*GAMES, "MountainCar"), (0, 1)), (("magnitude_pruning",), GAMES, (0, 1)))
+    found = opened((("dense",), (*GAMES, "MountainCar"), range(3)), (("magnitude_pruning",), GAMES, range(3)))
     assert (found.duel.a.method, found.duel.b.method, found.games) == ("magnitude pruning", "dense", GAMES)
     assert found.duel.comparison.left_out == ()
-    assert found.duel.comparison.seeds == (2, 2)
+    assert found.duel.comparison.seeds == (3, 3)
     assert found.duel.comparison.difference.low < found.duel.comparison.difference.high
     first, last = (found.curves[found.duel.a.config_id].points[place].estimate.value for place in (0, -1))
     assert first < last

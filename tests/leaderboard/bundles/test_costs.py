@@ -24,7 +24,7 @@ pytestmark = pytest.mark.nightly
 
 def measured(how: str, bundle: Path) -> Any:
     """Check or ingest a bundle in another process, and return what came of it and what it took."""
-    command = [sys.executable, "-m", "tests.support.attacks_costs", how, str(bundle)]
+    command = [sys.executable, "-m", "tests.support.costs", how, str(bundle)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

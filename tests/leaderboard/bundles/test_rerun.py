@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -22,10 +23,16 @@ from suite.records.record import Checkpoint, Run
 from tests.support import attacks, honest
 
 
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def with_checkpoints(run: BundledRun, *steps: int) -> BundledRun:
     """Return a run with hashes at these agent steps, the last of them its end."""
     rows = [
-        Checkpoint(attempt=1, agent_step=s, frame=4 * s, updates=s // 40, learner=f"{s:064x}", history="b" * 64)
+        Checkpoint(
+            attempt=1, agent_step=s, frame=4 * s, updates=s // 40, learner=_hash(f"l{s}"), history=_hash(f"h{s}")
+        )
         for s in steps
     ]
     return replace(run, checkpoints=(*rows, *run.checkpoints))

@@ -91,7 +91,7 @@ def site(ranked_smoke: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place(root, "elsewhere", elsewhere(better(DENSE), ale_py="0.11.9"))
     place(root, "one-seed", better(DENSE[:1])[:1])
     place(root, "invented", elsewhere(better(DENSE), overclock=True))
-    place(root, "more-seeds", better([honest.honest_run("smoke", "Pong", 2)]))
+    place(root, "more-seeds", better([honest.honest_run("smoke", "Pong", seed) for seed in range(4)]))
     place(root, "honest", DENSE, "rerun", rerun_of(DENSE[0]))
     # Equals: the first that arrived, though the other says that it is older.
     place(root, "first", REDO)
@@ -163,7 +163,8 @@ def test_only_what_was_replayed_is_ranked_and_the_rest_stands_below_marked(site:
 def test_a_hijack_changes_nothing_and_is_seen_everywhere(site: Path) -> None:
     standing = [row for row in scores(site, key(DENSE)) if row[3] == "honest"]
     assert standing == expected(DENSE, "honest")
-    assert "in 4 cells another result stands behind: elsewhere, hijack, one-seed" in rows(site)[key(DENSE)][1]
+    said = "in 4 cells another result stands behind: elsewhere, hijack, more-seeds and 1 more"
+    assert said in rows(site)[key(DENSE)][1]
     for slug in ("honest", "hijack", "elsewhere", "one-seed"):
         page = text_of(site / links.submission(slug))
         assert "Other results of the same cells" in page
@@ -175,7 +176,7 @@ def test_a_hijack_changes_nothing_and_is_seen_everywhere(site: Path) -> None:
 
 
 def test_seeds_that_nobody_replayed_do_not_enter_a_replayed_entry(site: Path) -> None:
-    assert "1 more that nobody replayed: not counted" in rows(site)[key(DENSE)][1]
+    assert "2 more that nobody replayed: not counted" in rows(site)[key(DENSE)][1]
     assert "not counted: not replayed" in text_of(site / links.submission("more-seeds"))
     assert "2/2 \N{MULTIPLICATION SIGN} 2" in rows(site)[key(DENSE)][1]
 

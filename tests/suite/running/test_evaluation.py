@@ -159,7 +159,8 @@ def test_an_interrupted_evaluation_goes_on_with_the_episodes_that_are_missing(
 
 
 @pytest.mark.usefixtures("tiny")
-def test_each_episode_comes_out_the_same_whichever_others_are_played() -> None:
+def test_each_episode_comes_out_the_same_whichever_others_are_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("suite.running.evaluation.EVALUATION_ENVS", 3)
     spec = resolve(Request("smoke100k", "dqn", "tiny", ("dense",)))[0].spec
     programs = programs_for(spec, GAMES["Breakout"])
     streams = Streams(spec.task_key, "Breakout", 3)
