@@ -12,7 +12,6 @@ from leaderboard.studies.expansion import Expanded, expand
 from leaderboard.studies.simulation import results, shares
 from leaderboard.studies.verdicts import verdict
 
-
 RECORD = Path(__file__).resolve().parents[3] / "ci/nightly/verdicts.json"
 
 
