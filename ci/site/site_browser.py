@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from site_layout import LOOKS, ORDER
 from site_pages import Finding, condensed
 
 DESKTOP = {"width": 1280, "height": 900}
@@ -23,7 +24,7 @@ TALLEST = 8000
 FEW = 200
 """Characters of a page that may be missing on paper without a word: buttons, a search field."""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-CHECKS = ("requests", "console", "axe light", "axe dark", "no script", "phone", "print")
+CHECKS = ("requests", "console", "axe light", "axe dark", "no script", "phone", "print", "order", *LOOKS)
 
 TABLES = (
     "() => [...document.querySelectorAll('table')].map(t => [...t.querySelectorAll('th, td')].map(c => c.innerText))"
@@ -101,16 +102,19 @@ def _page(
         picture(page, "desktop")
         found += _axe(page, name, "axe light")
         with_script = page.evaluate(TABLES)
+        found += _looked(page, name, "wide")
         page.emulate_media(color_scheme="dark")
         picture(page, "dark")
         page.set_viewport_size(PHONE)
         if wide := page.evaluate(WIDEST):
             found.append(Finding("phone", name, condensed(wide)))
+        found += _looked(page, name, "narrow")
         found += _axe(page, name, "axe dark")
         page.emulate_media(color_scheme="light")
         picture(page, "phone")
         page.set_viewport_size(DESKTOP)
         found += _print(page, name, bool(kind), shots, kind)
+        found += [Finding("order", name, condensed(what)) for what in page.evaluate(ORDER)]
     with _opened(plain, address, name, found) as page:
         picture(page, "no-script")
         without = page.evaluate(TABLES)
@@ -152,6 +156,15 @@ def _axe(page: Page, name: str, check: str) -> list[Finding]:
     return [
         Finding(check, name, condensed(f"{violation['id']}: {len(violation['nodes'])} such as {_where(violation)}"))
         for violation in answer
+    ]
+
+
+def _looked(page: Page, name: str, width: str) -> list[Finding]:
+    """Return what looking at a page of one width shows."""
+    return [
+        Finding(check, name, condensed(f"{width}: {what}"))
+        for check, code in LOOKS.items()
+        for what in page.evaluate(code)
     ]
 
 

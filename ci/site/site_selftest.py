@@ -10,6 +10,20 @@ import site_browser
 import site_markup
 
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'"
+SCRIPT = "'use strict';\n"
+SORTS = (
+    SCRIPT
+    + """const head = document.querySelector('th'), button = document.createElement('button');
+button.append(...head.childNodes);
+head.append(button);
+button.addEventListener('click', () => {
+  const body = document.querySelector('tbody'), down = head.getAttribute('aria-sort') === 'ascending';
+  head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
+  const value = row => Number(row.textContent);
+  [...body.rows].sort((a, b) => (down ? -1 : 1) * (value(a) - value(b))).forEach(row => body.append(row));
+});
+"""
+)
 FILES = {
     "index.html": f"""<!doctype html>
 <html lang="en">
@@ -25,7 +39,11 @@ FILES = {
 <main>
 <h1>A page</h1>
 <p>{"Some words that make a paragraph. " * 20}</p>
-<table><tr><th scope="col">Score</th></tr><tr><td>1.5</td></tr></table>
+<table class="sortable"><thead><tr><th scope="col" class="num">Score</th></tr></thead>
+<tbody><tr><td>1.5</td></tr><tr><td>12</td></tr><tr><td>4</td></tr></tbody></table>
+<p class="note">A note of some words</p>
+<svg data-even viewBox="0 0 90 9" width="90" height="9" role="img" aria-label="A line">
+<path fill="none" d="M1 1L11 2L21 3M41 4L51 5"/></svg>
 <img src="icon.svg" alt="Icon">
 </main>
 </body>
@@ -34,10 +52,9 @@ FILES = {
     "style.css": """body { color: #111; background: #fff }
 @media (prefers-color-scheme: dark) { body { color: #eee; background: #121 } }
 """,
-    "board.js": "'use strict';\n",
+    "board.js": SORTS,
     "icon.svg": '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
 }
-SCRIPT = "'use strict';\n"
 CELL = SCRIPT + "document.querySelector('td').textContent = '%s';\n"
 DEFECTS = {  # what is planted: (file, old text, new text), and by which check it must be found
     "a remote image": ("index.html", "</main>", '<img src="https://example.org/x.png" alt="x"></main>', "requests"),
@@ -53,6 +70,26 @@ DEFECTS = {  # what is planted: (file, old text, new text), and by which check i
     "a number that a script changes": ("board.js", SCRIPT, CELL % "1.6", "no script"),
     "a number that a script doubles": ("board.js", SCRIPT, CELL % "1.5 1.5", "no script"),
     "a page too wide": ("style.css", "body {", "h1 { width: 700px }\nbody {", "phone"),
+    "a cell narrower than its word": (
+        "style.css",
+        "body {",
+        "td, th { max-width: 1ch; overflow-wrap: anywhere }\nbody {",
+        "broken words",
+    ),
+    "letters too small to read": ("style.css", "body {", ".note { font-size: 8px }\nbody {", "tiny text"),
+    "text cut off": (
+        "style.css",
+        "body {",
+        ".note { width: 5rem; overflow: hidden; white-space: nowrap }\nbody {",
+        "cut text",
+    ),
+    "a line over missing points": ("index.html", "M41", "L41", "gaps"),
+    "a column in another order than it says": (
+        "board.js",
+        "Number(row.textContent)",
+        "row.textContent.length",
+        "order",
+    ),
     "nothing on paper": ("style.css", "body {", "@media print { p { display: none } }\nbody {", "print"),
     "a wrong end tag": ("index.html", "</h1>", "</h2>", "markup"),
     "an unknown property": ("style.css", "body {", "h1 { colr: red }\nbody {", "markup"),

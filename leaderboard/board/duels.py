@@ -1,33 +1,30 @@
-"""The pairs of a board that have a page: the leaders among themselves, and every entry against its plain self.
+"""The pairs of a board that have a page: the leaders among themselves, and every entry against its dense twin.
 
-The leaders are the first ten entries that were run here and replayed: there is no verdict on others. The plain self of
-an entry with a method is the same agent and network, setting by setting, without it: what the method changed.
+The leaders are the first ten entries that were run here and replayed: there is no verdict on others. The two kinds are
+two questions, each with its own family of tests: what a method changes is not harder to see because there are more
+leaders to compare.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from leaderboard.board import learning
 from leaderboard.board.exports import Column, Table
 from leaderboard.board.report import Report, TaskData
 from leaderboard.board.standings import normalized_scores
+from leaderboard.board.twins import Twin, twins
 from leaderboard.board.views import Entry, TaskPage
 from leaderboard.board.workers import spread
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores
-from leaderboard.statistics.pairs import Comparison, Verdict, compare, judged
+from leaderboard.statistics.pairs import Comparison, Judged, Verdict, compare, judged
 
 ENTRIES = 10
 """How many entries of a board are all set against each other, best first: 45 pairs at most."""
-
-PLAIN = "dense"
-"""The method that changes nothing."""
 
 SECONDS_EACH = 0.15
 """About what comparing a pair takes on one processor, with five seeds of fifteen games."""
@@ -37,9 +34,10 @@ SECONDS_EACH = 0.15
 class Duel:
     """A pair of entries, the one that stands higher on the board first.
 
-    `p` and `p_equal` are adjusted for every look and (Holm) for all `pairs` of the board that are shown; `verdict`
-    rests on them. `area` is how far the
-    IQM curve of A lies above that of B on average; None where the two have no complete iteration in common.
+    `p` and `p_equal` are adjusted for every look and (Holm) for all `pairs` of the board that answer the same question;
+    `verdict` rests on them. `twins`: one is the dense twin of the other. `area` is how far the IQM curve of A lies
+    above that of B on average; None where the two have no complete iteration in common. `note` says which runs of a
+    twin count, if not all do.
     """
 
     a: Entry
@@ -50,61 +48,79 @@ class Duel:
     pairs: int
     verdict: Verdict
     area: Estimate | None = None
+    twins: bool = False
+    note: str = ""
 
 
 def duels(task: TaskPage, data: TaskData) -> tuple[Duel, ...]:
     """Return the pairs of a task's full budget, in the order of the board; none where there is no common scale."""
     entries = {row.entry.config_id: row.entry for row in task.full.standings if row.estimate is not None and row.proven}
-    chosen = pairs_shown(list(entries), data)
+    plain = twins(list(entries), data.task, data.configurations, data.runs)
+    chosen = pairs_shown(list(entries), plain)
     ids = dict.fromkeys(itertools.chain.from_iterable(chosen))
     scores = {config_id: normalized_scores(data.runs_of(config_id)) for config_id in ids}
-    compared = spread(
-        partial(_compare, planned=len(data.task.default_seeds)),
-        [(scores[a], scores[b]) for a, b in chosen],
-        SECONDS_EACH * len(chosen),
-    )
-    found = judged(dict(zip(chosen, compared, strict=True)))
+    sides = [_sides(pair, plain, scores) for pair in chosen]
+    compared = spread(partial(_compare, planned=len(data.task.default_seeds)), sides, SECONDS_EACH * len(chosen))
+    found = _judged(dict(zip(chosen, compared, strict=True)), plain)
     frames = data.task.budget.length
     curves = {config_id: learning.curve_scores(data.task, data.runs_of(config_id), frames) for config_id in ids}
-    areas = learning.areas_between(data.task, curves, found, frames)
+    areas = learning.areas_between(data.task, curves, chosen, frames)
     return tuple(
         Duel(
             entries[a],
             entries[b],
-            item.comparison,
-            item.p,
-            item.p_equal,
-            len(found),
-            item.verdict,
+            found[a, b].comparison,
+            found[a, b].p,
+            found[a, b].p_equal,
+            sum(_alike((a, b), other, plain) for other in chosen),
+            found[a, b].verdict,
             areas.get((a, b)),
+            _are_twins((a, b), plain),
+            _note((a, b), plain),
         )
-        for (a, b), item in found.items()
+        for a, b in chosen
     )
 
 
-def pairs_shown(ids: Sequence[str], data: TaskData) -> tuple[tuple[str, str], ...]:
+def pairs_shown(ids: Sequence[str], plain: Mapping[str, Twin]) -> tuple[tuple[str, str], ...]:
     """Return the pairs that are compared among configurations in the order of the board, higher one first."""
     place = {config_id: i for i, config_id in enumerate(ids)}
-    plain = plain_selves(ids, data)
-    own = [sorted(pair, key=lambda config_id: place[config_id]) for pair in plain.items()]
-    found = {(a, b) for a, b in (*itertools.combinations(ids[:ENTRIES], 2), *own)}
+    own = [(config_id, twin.config_id) for config_id, twin in plain.items() if twin.usable and config_id in place]
+    ordered = [sorted(pair, key=lambda config_id: place[config_id]) for pair in own if pair[1] in place]
+    found = {(a, b) for a, b in (*itertools.combinations(ids[:ENTRIES], 2), *ordered)}
     return tuple(sorted(found, key=lambda pair: (place[pair[0]], place[pair[1]])))
 
 
-def plain_selves(ids: Sequence[str], data: TaskData) -> dict[str, str]:
-    """Return, for each configuration with a method, the one among `ids` that differs from it by that method alone."""
-    specs = {config_id: spec for config_id in ids if (spec := data.configurations[config_id].spec) is not None}
-    plain = {_without_methods(spec): config_id for config_id, spec in specs.items() if _methods(spec) == [PLAIN]}
-    found = {config_id: plain.get(_without_methods(spec)) for config_id, spec in specs.items()}
-    return {config_id: other for config_id, other in found.items() if other not in (None, config_id)}
+def _judged(compared: Mapping[tuple[str, str], Comparison], plain: Mapping[str, Twin]) -> dict[tuple[str, str], Judged]:
+    """Return the comparisons with their verdicts, adjusted within each of the two families."""
+    own = {pair: item for pair, item in compared.items() if _are_twins(pair, plain)}
+    return judged(own) | judged({pair: item for pair, item in compared.items() if pair not in own})
 
 
-def _methods(spec: Mapping[str, Any]) -> list[str]:
-    return [method["id"] for method in spec["methods"]]
+def _are_twins(pair: tuple[str, str], plain: Mapping[str, Twin]) -> bool:
+    return any(one in plain and plain[one].config_id == other for one, other in (pair, pair[::-1]))
 
 
-def _without_methods(spec: Mapping[str, Any]) -> str:
-    return json.dumps({name: value for name, value in spec.items() if name != "methods"}, sort_keys=True)
+def _alike(one: tuple[str, str], other: tuple[str, str], plain: Mapping[str, Twin]) -> bool:
+    return _are_twins(one, plain) == _are_twins(other, plain)
+
+
+def _sides(pair: tuple[str, str], plain: Mapping[str, Twin], scores: Mapping[str, Scores]) -> tuple[Scores, Scores]:
+    """Return the scores of both: of a twin those that count."""
+    a, b = pair
+    if a in plain and plain[a].config_id == b:
+        return scores[a], normalized_scores(plain[a].runs)
+    if b in plain and plain[b].config_id == a:
+        return normalized_scores(plain[b].runs), scores[b]
+    return scores[a], scores[b]
+
+
+def _note(pair: tuple[str, str], plain: Mapping[str, Twin]) -> str:
+    """Return which runs of a twin count; "" where all do."""
+    for one, other in (pair, pair[::-1]):
+        if one in plain and plain[one].config_id == other and plain[one].same_submission:
+            return f"Of the dense twin, the runs of the same submission count: {plain[one].same_submission}."
+    return ""
 
 
 def _compare(pair: tuple[Scores, Scores], planned: int) -> Comparison:

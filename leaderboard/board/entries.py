@@ -60,7 +60,7 @@ def read_boards(db: Path, task: str | None) -> dict[str, list[Competitor]]:
     with ResultStore.open(db) as store, store.snapshot() as snapshot:
         known = set(snapshot.tasks())
         tasks = [found for found in map(load_task, names) if known & {found.key, found.protocol_key}]
-        boards = {found.id: _competitors(report.task_data(snapshot, found)) for found in tasks}
+        boards = {found.id: competitors(report.task_data(snapshot, found)) for found in tasks}
     if task is None:
         boards = {found.id: [item for item in boards[found.id] if _at_home(item)] for found in tasks}
     boards = {name: entries for name, entries in boards.items() if entries}
@@ -118,7 +118,8 @@ def scoreless(task: Task, label: str) -> UsageError:
     )
 
 
-def _competitors(data: TaskData) -> list[Competitor]:
+def competitors(data: TaskData) -> list[Competitor]:
+    """Return the entries of a task, by their configurations' ids."""
     runs = {config_id: tuple(group) for config_id, group in itertools.groupby(data.runs, key=lambda run: run.config_id)}
     return [
         Competitor(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from leaderboard.board.looks import apart
 from leaderboard.board.methods import DISTRIBUTION
 from leaderboard.board.views import Departure, Entry
 from leaderboard.store.rows import StoredConfiguration
@@ -31,7 +33,8 @@ def entries(
     `departures` maps a configuration to its departing settings and their published values.
     """
     changed = {item.config_id: _departures(item.spec, departures.get(item.config_id, {})) for item in configurations}
-    labels = {item.config_id: _label(item, changed[item.config_id]) for item in configurations}
+    told = _told(configurations, changed)
+    labels = {item.config_id: _label(item, told[item.config_id]) for item in configurations}
     uses = Counter((item.published, item.frames, labels[item.config_id]) for item in configurations)
     found = {}
     for item in configurations:
@@ -48,8 +51,10 @@ def entries(
             departures=changed[item.config_id],
             footnotes=tuple(footnotes.index(caveat) + 1 for caveat in item.caveats),
             command=command(item, changed[item.config_id], task),
+            told=told[item.config_id],
         )
-    return found
+    looks = apart(found.values())
+    return {config_id: replace(entry, look=looks[config_id]) for config_id, entry in found.items()}
 
 
 def title(kind: registry.Kind, name: str) -> str:
@@ -80,12 +85,43 @@ def _network(item: StoredConfiguration) -> str:
     return name if item.width is None else f"{name} \N{MULTIPLICATION SIGN}{item.width}"
 
 
-def _label(item: StoredConfiguration, departures: Sequence[Departure]) -> str:
+def _told(
+    configurations: Sequence[StoredConfiguration], changed: Mapping[str, Sequence[Departure]]
+) -> dict[str, tuple[tuple[str, Value], ...]]:
+    """Return the settings that each label names: departures, and what tells the entry from those alike otherwise."""
+    known = {item.config_id: _settings(item) for item in configurations}
+    alike: dict[tuple[object, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for item in configurations:
+        for path, value in known[item.config_id].items():
+            alike[_kind(item)][path].add(repr(value))
+    found = {}
+    for item in configurations:
+        told = {departure.path: departure.value for departure in changed[item.config_id]}
+        several = {path for path, values in alike[_kind(item)].items() if len(values) > 1}
+        told |= {path: value for path, value in known[item.config_id].items() if path in several}
+        ordered = sorted(told.keys() - {"network.width"}, key=lambda path: (path not in several, path))
+        found[item.config_id] = tuple((path, told[path]) for path in ordered)
+    return found
+
+
+def _kind(item: StoredConfiguration) -> tuple[object, ...]:
+    return item.published, item.frames, item.agent, item.network, item.method
+
+
+def _settings(item: StoredConfiguration) -> dict[str, Value]:
+    """Return every setting of a stored spec by its path."""
+    spec = item.spec or {}
+    parts: list[tuple[str, Mapping[str, Any]]] = [(kind, spec[kind]) for kind in ("agent", "network") if kind in spec]
+    parts += [(f"method.{method['id']}", method) for method in spec.get("methods", ())]
+    return {f"{path}.{name}": value for path, part in parts for name, value in part["settings"].items()}
+
+
+def _label(item: StoredConfiguration, told: Sequence[tuple[str, Value]]) -> str:
     parts = [title("agent", item.agent), *([_network(item)] if item.network else [])]  # some published ones name none
     if not item.published:
         parts.append(item.method.replace("_", " "))
     label = " \N{MIDDLE DOT} ".join(parts)
-    shown = [f"{d.path.rpartition('.')[2]} {_toml(d.value)}" for d in departures if d.path != "network.width"]
+    shown = [f"{path.rpartition('.')[2]} {_toml(value)}" for path, value in told]
     lengths = itertools.accumulate(len(text) + 2 for text in shown)
     if more := sum(length > LABEL_CHARACTERS for length in lengths):
         shown[-more:] = [f"{more} more"]

@@ -1,12 +1,13 @@
-"""What the overview opens on: an entry with a method beside its plain self, over the games that both have."""
+"""What the overview opens on: an entry with a method beside its dense twin, over the games that both have."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from leaderboard.board import standings
-from leaderboard.board.duels import Duel, plain_selves
+from leaderboard.board.duels import Duel
 from leaderboard.board.report import Report, TaskData
+from leaderboard.board.twins import plain_selves
 from leaderboard.board.views import Curve, TaskPage
 from leaderboard.statistics.pairs import compare, judged
 
@@ -43,7 +44,7 @@ def _pairs(data: TaskData) -> list[tuple[int, bool, str, str]]:
         if not item.published and item.frames == data.task.budget.length and _cells(data, config_id)
     ]
     found = []
-    for config_id, plain in plain_selves(ids, data).items():
+    for config_id, plain in plain_selves(ids, data.configurations).items():
         common = _cells(data, config_id) & _cells(data, plain)
         if common:
             found.append((-len(common), data.entries[config_id].method != FIRST, config_id, plain))

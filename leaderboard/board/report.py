@@ -10,6 +10,7 @@ from typing import Any
 from leaderboard.board import names, standings
 from leaderboard.board.estimates import Question, prepare
 from leaderboard.board.methods import method_cards
+from leaderboard.board.twins import twins
 from leaderboard.board.views import Board, Entry, GameCell, GameRow, Site, TaskPage, Unfinished
 from leaderboard.store.claims import foremost
 from leaderboard.store.details import RunDiagnostics
@@ -311,6 +312,10 @@ def _board(data: TaskData, frames: int, configurations: Sequence[StoredConfigura
     ticks, rows = standings.forest(rows)
     ids = [row.entry.config_id for row in rows]
     complete = [row.entry for row in rows if row.estimate is not None]
+    here, by_id = (
+        [entry.config_id for entry in complete if not entry.published],
+        {c.config_id: c for c in configurations},
+    )
     return Board(
         frames=frames,
         shortened=shortened,
@@ -320,6 +325,7 @@ def _board(data: TaskData, frames: int, configurations: Sequence[StoredConfigura
         ticks=ticks,
         curves=() if shortened else standings.curves(task, grouped, complete),
         games=_games(task, [grouped[config_id] for config_id in ids]),
+        twins={one: twin.config_id for one, twin in twins(here, task, by_id, runs).items() if twin.usable},
     )
 
 

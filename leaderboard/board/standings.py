@@ -25,6 +25,9 @@ from leaderboard.statistics.pairs import FEWEST_SEEDS
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES, Task, human_normalized
 
+NEAR = 0.15
+"""How far beyond what was run here the forest's axis reaches for more, as a share of its width."""
+
 Grouped = Mapping[str, Sequence[StoredRun]]
 
 PRELIMINARY = f"preliminary: fewer than {FEWEST_SEEDS} seeds in some game; runs that fail may not have shown yet"
@@ -75,22 +78,35 @@ def normalized_scores(runs: Iterable[StoredRun]) -> Scores:
 
 
 def forest(rows: Sequence[Standing]) -> tuple[tuple[Tick, ...], tuple[Standing, ...]]:
-    """Return the axis that all rows share, from 0 or below, and the rows with their positions on it."""
-    shown = [row.estimate for row in rows if row.estimate is not None]
-    if not shown:
+    """Return the axis that all rows share, and the rows with their positions on it.
+
+    It holds what was run here, and of what others published what lies near, so that intervals stay wide enough to be
+    seen; 0 is on it where that is near. Without an entry run here it holds all.
+    """
+    here = [row for row in rows if row.estimate is not None and not row.entry.published]
+    ends = _ends(here or rows)
+    if not ends:
         return (), tuple(rows)
-    ends = [
-        end for e in shown for end in (e.value, e.low, e.high, e.percentile_low, e.percentile_high) if end is not None
-    ]
-    low, high = min(0.0, *ends), max(0.0, *ends)
+    low, high = min(ends), max(ends)
+    near = [end for end in (*_ends(rows), 0.0) if low - NEAR * (high - low) <= end <= high + NEAR * (high - low)]
+    low, high = min(low, *near), max(high, *near)
+    room = 0.02 * (high - low) or 0.5
+    low, high = low - (room if low else 0.0), high + room
     step = _step(high - low)
-    first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
 
     def place(value: float) -> float:
-        return 100 * (value / step - first) / (last - first)
+        return 100 * (value - low) / (high - low)
 
-    ticks = tuple(Tick(place(step * i), f"{step * i:g}".replace("-", "\N{MINUS SIGN}")) for i in range(first, last + 1))
+    marks = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    ticks = tuple(Tick(place(step * i), f"{step * i:g}".replace("-", "\N{MINUS SIGN}")) for i in marks)
     return ticks, tuple(replace(row, bar=_bar(row, place)) for row in rows)
+
+
+def _ends(rows: Iterable[Standing]) -> list[float]:
+    """Return every number that the rows of a forest show."""
+    found = [row.estimate for row in rows if row.estimate is not None]
+    parts = ((e.value, e.low, e.high, e.percentile_low, e.percentile_high) for e in found)
+    return [end for part in parts for end in part if end is not None]
 
 
 def curves(task: Task, grouped: Grouped, entries: Sequence[Entry]) -> tuple[Curve, ...]:
@@ -260,4 +276,7 @@ def _bar(row: Standing, place: Callable[[float], float]) -> Bar | None:
         return None
     found = row.estimate
     ends = (found.low, found.high, found.percentile_low, found.percentile_high)
-    return Bar(place(found.value), *(None if end is None else place(end) for end in ends))
+    low, high, thin_low, thin_high = (None if end is None else min(max(place(end), 0.0), 100.0) for end in ends)
+    at = place(found.value)
+    beyond = "low" if at < -1e-9 else "high" if at > 100 + 1e-9 else ""
+    return Bar(min(max(at, 0.0), 100.0), low, high, thin_low, thin_high, beyond)

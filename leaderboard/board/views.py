@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from leaderboard.board.flops import Flops
 from leaderboard.bundles.levels import is_proven
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.ranks import Ranking
 from suite.contracts.card import Value
+
+FEATURED = 6
+"""How many entries a chart shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,22 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True)
+class Style:
+    """How an entry is drawn, everywhere and always."""
+
+    colour: str
+    dash: list[int]
+    shape: str
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """Who competes: a configuration under names for people. `label` tells it from all others of its budget."""
+    """Who competes: a configuration under names for people. `label` tells it from all others of its budget.
+
+    `told` are the settings beside agent, network and method that the label has, with their values: those that depart
+    from the published ones, and those in which entries alike otherwise differ. `look` is how it is drawn.
+    """
 
     config_id: str
     agent: str
@@ -41,13 +59,16 @@ class Entry:
     departures: tuple[Departure, ...]
     footnotes: tuple[int, ...]
     command: str
+    told: tuple[tuple[str, Value], ...] = ()
+    look: Style | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A row of the forest plot: positions on the shared axis, 0 to 100.
 
-    `low` and `high` are the interval's ends, the percentiles those of the conventional one.
+    `low` and `high` are the interval's ends, the percentiles those of the conventional one; ends beyond the axis are
+    at its end. `beyond` says that the value itself is: `low`, `high` or "".
     """
 
     value: float
@@ -55,6 +76,7 @@ class Bar:
     high: float | None
     percentile_low: float | None = None
     percentile_high: float | None = None
+    beyond: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +179,7 @@ class GameRow:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All that is comparable with each other: the entries of one budget."""
+    """All that is comparable with each other: the entries of one budget; `twins` maps entries to their dense twins."""
 
     frames: int
     shortened: bool
@@ -167,6 +189,7 @@ class Board:
     ticks: tuple[Tick, ...]
     curves: tuple[Curve, ...]
     games: tuple[GameRow, ...]
+    twins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -185,9 +208,20 @@ class Board:
 
     @property
     def featured(self) -> tuple[Entry, ...]:
-        """The entries that charts show, tables having all: the best five run here, and published ones up to six."""
-        here = [entry for entry in self.entries if not entry.published][:5]
-        return (*here, *[entry for entry in self.entries if entry.published][: 6 - len(here)])
+        """The entries that charts show, tables having all: the best run here, each with its dense twin, up to six.
+
+        Published ones follow while there is room, one at least.
+        """
+        here = [entry for entry in self.entries if not entry.published]
+        by_id = {entry.config_id: entry for entry in here}
+        shown: dict[str, Entry] = {}
+        for entry in here:
+            twin = by_id.get(self.twins.get(entry.config_id, ""))
+            both = {one.config_id: one for one in (entry, twin) if one is not None}
+            if len(shown | both) <= FEATURED:
+                shown |= both
+        published = [entry for entry in self.entries if entry.published]
+        return (*shown.values(), *published[: max(FEATURED - len(shown), 1)])
 
     @property
     def no_flops(self) -> tuple[str, ...]:

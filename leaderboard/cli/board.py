@@ -120,12 +120,16 @@ def check(db: Path, as_json: bool) -> None:
 @leaderboard.command()
 @database_option
 @click.option("--out", type=_FOLDER, default=Path("site"), show_default=True, help="The folder to make or replace.")
+@click.option("--release", default="", metavar="NAME", help="Also freeze the site under a name, beside earlier ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def build(db: Path, out: Path, as_json: bool) -> None:
-    """Build the static site of the database; the same database gives the same bytes."""
+def build(db: Path, out: Path, release: str, as_json: bool) -> None:
+    """Build the static site of the database; the same database gives the same bytes.
+
+    Releases, frozen copies of the whole site, stay when it is built again.
+    """
     from leaderboard.site.render import build as run
 
-    done = run(db, out, progress=_progress)
+    done = run(db, out, release=release, progress=_progress)
     if as_json:
         content = {"schema": "leaderboard.build/1", "pages": done.pages, "size_bytes": done.bytes}
         content |= {"large_pages": list(done.large)}

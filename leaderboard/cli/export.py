@@ -16,6 +16,7 @@ EXAMPLES = """\b
 Examples:
   suite export paper --task atari40m --out kit
   suite export paper --task atari40m --out kit --width text --db results.sqlite
+  suite export paper --task atari40m --out kit --entries "dqn dense" --entries "dqn rigl" --games Pong,Breakout
 """
 
 
@@ -30,8 +31,16 @@ Examples:
     show_default=True,
     help="Figures as wide as a column (3.25 in) or as the text (6.75 in).",
 )
+@click.option(
+    "--entries",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this entry, named as for `suite compare`; may be given several times.",
+)
+@click.option("--games", default="all", show_default=True, metavar="A,B|all", help="Only these games of the task.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def paper(db: Path, task_name: str, out: Path, width: str, as_json: bool) -> None:
+def paper(db: Path, task_name: str, out: Path, width: str, names: tuple[str, ...], games: str, as_json: bool) -> None:
     """Write a task's results as a kit for papers: booktabs tables, vector figures, captions and BibTeX.
 
     Bold in a table marks the best group that cannot be told apart, not the best number. README.md in the folder says
@@ -39,7 +48,8 @@ def paper(db: Path, task_name: str, out: Path, width: str, as_json: bool) -> Non
     """
     from leaderboard.site.paper.kit import write_kit
 
-    done = write_kit(db, task_name, out, width=width)
+    chosen = () if games == "all" else tuple(name.strip() for name in games.split(",") if name.strip())
+    done = write_kit(db, task_name, out, width=width, entries=names, games=chosen)
     if as_json:
         files = [{"path": str(out / name), "bytes": size} for name, size in done.files.items()]
         document = {"schema": "leaderboard.paper/1", "task": done.task, "content_sha256": done.database}

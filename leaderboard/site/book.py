@@ -9,24 +9,56 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from leaderboard.board.answers import TaskAnswers, answers
+from leaderboard.board.credits import Credit, credits_of
 from leaderboard.board.duels import Duel, all_duels
 from leaderboard.board.report import Report
-from leaderboard.site import links, text
+from leaderboard.site import citing, links, text
 from leaderboard.site.drawing import charts, marks
+from leaderboard.site.releases import Release
 from suite.contracts.card import written
 
 
 @dataclass(frozen=True)
 class Book:
-    """All that pages are made from; `html` fills a template. `database`: the file to offer for download."""
+    """All that pages are made from; `html` fills a template.
+
+    `database`: the file to offer for download. `releases`: the frozen ones beside these pages, the newest first.
+    """
 
     report: Report
     database: bytes = b""
+    releases: tuple[Release, ...] = ()
 
     @functools.cached_property
     def duels(self) -> dict[str, tuple[Duel, ...]]:
         """The pairs of every task that have a page, by its name; compared once."""
         return all_duels(self.report)
+
+    @functools.cached_property
+    def answers(self) -> dict[str, TaskAnswers]:
+        """What methods change, by the name of every task."""
+        report = self.report
+        return {
+            task.name: answers(task, report.data[task.name], self.duels.get(task.name, ()))
+            for task in report.site.tasks
+        }
+
+    @functools.cached_property
+    def credits(self) -> dict[str, tuple[Credit, ...]]:
+        """Whose submissions the entries are of, by configuration."""
+        return credits_of(self.report)
+
+    @functools.cached_property
+    def date(self) -> str:
+        """The day of the newest result that was run here; "" where there is none."""
+        runs = (run for data in self.report.data.values() for run in data.runs if run.finished)
+        return max((run.ended_at[:10] for run in runs), default="")
+
+    def cite(self, name: str, title: str, config_id: str = "") -> str:
+        """Return the BibTeX entry of a board, or of an entry with its submitters."""
+        authors = [name for credit in self.credits.get(config_id, ()) for name in credit.names]
+        return citing.bibtex(self.report.site, name, title, self.date, authors)
 
     def html(self, path: str, template: str, **values: Any) -> dict[str, bytes]:
         """Return one page under its path, relative to the site's root.
@@ -59,6 +91,7 @@ def environment() -> Environment:
         "size": text.size,
         "span": text.span,
         "written": written,
+        "papers": citing.papers,
     }
     found.globals |= {
         "decimals": text.decimals,

@@ -14,8 +14,8 @@ from suite.errors import UsageError
 STAGING = ".pruned-rl-suite-new-"
 """How the name of the folder begins, inside the one that is written, that holds new files until all are there."""
 
-KEPT = frozenset({"CNAME"})
-"""What stays beside hidden files and folders: a host of pages keeps its own things at the top."""
+KEPT = frozenset({"CNAME", "releases"})
+"""What stays beside hidden files and folders: a host of pages keeps its own things at the top, and releases stay."""
 
 
 def check_target(out: Path, marker: str, what: str) -> None:

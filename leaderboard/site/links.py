@@ -17,6 +17,7 @@ CLAIMS = "claims.html"
 STATISTICS = "statistics.html"
 CHANGELOG = "changelog.html"
 SUBMISSIONS = "submissions/index.html"
+RELEASES = "releases/index.html"
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -34,6 +35,11 @@ def curves(task: str) -> str:
 def profiles(task: str) -> str:
     """Return the path of a task's performance profiles."""
     return f"{slug(task)}/profiles.html"
+
+
+def tradeoffs(task: str) -> str:
+    """Return the path of a task's scores against what entries cost."""
+    return f"{slug(task)}/tradeoffs.html"
 
 
 def games(task: str) -> str:
@@ -75,6 +81,11 @@ def pair(task: str, one: str, other: str) -> str:
     """Return the path of the comparison of two configurations; the same for both orders."""
     first, second = sorted((slug(one), slug(other)))
     return f"{slug(task)}/compare/{first}--{second}.html"
+
+
+def release(name: str) -> str:
+    """Return the path of a frozen release's front page."""
+    return f"releases/{name}/index.html"
 
 
 def slug(name: str) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from leaderboard.board import exports, report
 from leaderboard.board.workers import beside
+from leaderboard.site import releases
 from leaderboard.site.book import Book
 from leaderboard.site.folder import check_target, write
 from leaderboard.site.pages import BULK, KINDS, Kind
+from leaderboard.site.pages import releases as release_page
 from leaderboard.store.database import ResultStore
 from suite.errors import UnfitEnvironment
 
@@ -40,18 +42,31 @@ class BuildReport:
     large: tuple[str, ...] = ()
 
 
-def build(db: Path, out: Path, *, progress: Progress = lambda _: None) -> BuildReport:
+def build(db: Path, out: Path, *, release: str = "", progress: Progress = lambda _: None) -> BuildReport:
     """Build the site of a database into `out`, which is replaced as a whole if it is a site of ours, or made.
 
-    Raises UsageError if `out` holds anything else, UnfitEnvironment if it cannot be written.
+    Its frozen releases stay; under `release`, a name, the site becomes one more of them. Raises UsageError if `out`
+    holds anything else or the name is taken, UnfitEnvironment if it cannot be written.
     """
     check_target(out, MARKER, "a site")
+    frozen = releases.kept(out)
+    if release:
+        releases.checked(release, frozen)
     with ResultStore.open(db) as store, store.snapshot() as snapshot:
         found = report.read(snapshot)
     for task in found.site.tasks:
         if task.entries_here or task.entries_published:
             progress(f"{task.key}: {task.entries_here} entries run here, {task.entries_published} published by others")
-    files = _static() | pages(found, exports.database(db))
+    copy = exports.database(db)
+    files = _static() | pages(found, copy, frozen)
+    if release:
+        book = Book(found, copy, frozen)
+        one = releases.made(release, book.date, found, book.answers)
+        folder = f"{releases.FOLDER}/{release}"
+        files = {f"{folder}/{name}": content for name, content in files.items()} | files
+        files[f"{folder}/{releases.FILE}"] = one.file()
+        newest = sorted((one, *frozen), key=lambda item: (item.date, item.name), reverse=True)
+        files |= release_page.pages(Book(found, copy, tuple(newest)))
     files[MARKER] = f"{found.site.database}\n".encode()
     large = tuple(sorted(name for name in files if name.endswith(".html") and len(files[name]) >= PAGE_BYTES))
     for name in large:
@@ -67,16 +82,18 @@ def build(db: Path, out: Path, *, progress: Progress = lambda _: None) -> BuildR
     return BuildReport(count, sum(len(content) for content in files.values()), found.site.database, large)
 
 
-def pages(found: report.Report, database: bytes = b"") -> dict[str, bytes]:
+def pages(found: report.Report, database: bytes = b"", frozen: tuple[releases.Release, ...] = ()) -> dict[str, bytes]:
     """Return every page and what belongs to it, by its path; no two kinds may claim one path."""
     runs = [data.entries[run.config_id].published for data in found.data.values() for run in data.runs]
     seconds = SECONDS_A_RUN * runs.count(False) + SECONDS_A_ROW * len(runs)
     bulk = beside(seconds, _made, BULK, found, database)
-    return _together([_made(KINDS, found, database), bulk()])
+    return _together([_made(KINDS, found, database, frozen), bulk()])
 
 
-def _made(kinds: Sequence[Kind], found: report.Report, database: bytes) -> dict[str, bytes]:
-    book = Book(found, database)
+def _made(
+    kinds: Sequence[Kind], found: report.Report, database: bytes, frozen: tuple[releases.Release, ...] = ()
+) -> dict[str, bytes]:
+    book = Book(found, database, frozen)
     return _together([kind(book) for kind in kinds])
 
 

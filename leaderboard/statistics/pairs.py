@@ -181,7 +181,12 @@ def welch_interval(value: float, first: _Error, second: _Error) -> Estimate:
     known = _welch(first, second)
     if known is None:
         return Estimate(value, None, None)
-    half = float(student_quantile((1 + STATISTICS_POLICY.level) / 2, known[1])) * known[0]
+    return from_error(value, *known)
+
+
+def from_error(value: float, error: float, freedom: float) -> Estimate:
+    """Return Student's interval around a value from its standard error and its degrees of freedom."""
+    half = float(student_quantile((1 + STATISTICS_POLICY.level) / 2, freedom)) * error
     return Estimate(value, value - half, value + half)
 
 

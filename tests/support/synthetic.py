@@ -85,6 +85,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, required=True, help="where run directories go")
     defaults = Plan()
     parser.add_argument("--task", default=defaults.task)
+    parser.add_argument("--paper", action="store_true", help="first the entries of the paper: widths, sparsities")
     parser.add_argument("--no-actions", dest="actions", action="store_false", help="leave the logs of actions empty")
     for name in (
         "entries",

@@ -17,6 +17,12 @@ from tests.support import honest
 
 SETTINGS = ((), ("method.sparsity=0.8",), ("network.width=3",), ("agent.n_step=5",), ("agent.learning_rate=1e-4",))
 COMBINATIONS = ("magnitude_pruning+redo", "magnitude_pruning+weight_decay", "reset+l2_init", "rigl+redo")
+PAPER = (
+    *itertools.product(("dqn", "rainbow"), ("dense", "magnitude_pruning"), ((1,), (3,), (5,))),
+    *(("dqn", "magnitude_pruning", (3, share)) for share in (0.5, 0.9, 0.99)),
+    *(("dqn", method, (3,)) for method in ("rigl", "redo", "reset", "weight_decay")),
+)
+"""Agents, methods, and widths of the Impala network with the sparsity, as in arXiv 2402.12479: see `Plan.paper`."""
 PARAMETERS = {"nature_cnn": 4_045_476, "impala": 1_062_998, "mlp": 210_185}
 
 
@@ -26,11 +32,12 @@ class Plan:
 
     `episodes_per_iteration`: of training. `evaluation_episodes`: of each evaluation; fewer than the task wants may
     leave a run without a score. `iterations`: fewer than the task has make shortened runs, which are not ranked.
-    `diagnostics`: rows a run. `missing`, `failed`, `diverged`, `resumed`: shares of all cells.
+    `paper`: the first entries are those of arXiv 2402.12479 instead of random ones. `diagnostics`: rows a run. `missing`, `failed`, `diverged`, `resumed`: shares of all cells.
     """
 
     task: str = "atari40m"
     entries: int = 30
+    paper: bool = False
     games: int | None = None
     seeds: int | None = None
     iterations: int | None = None
@@ -78,7 +85,7 @@ def entries(plan: Plan) -> list[Entry]:
     source = np.random.default_rng([plan.seed, 1])
     task, games = load_task(plan.task), game_names(plan)
     found: dict[str, Entry] = {}
-    for resolved in _candidates(task, source):
+    for resolved in itertools.chain(_paper(task) if plan.paper else (), _candidates(task, source)):
         frames = (plan.iterations or _iterations(task)) * task.budget.iteration_length
         spec = resolved.spec.model_copy(
             update={
@@ -91,12 +98,35 @@ def entries(plan: Plan) -> list[Entry]:
             continue
         level, speed = source.lognormal(-0.1, 0.45), source.uniform(0.08, 0.5)
         lean = dict(zip(games, source.lognormal(0, 0.35, len(games)), strict=True))
+        if plan.paper and len(found) < len(PAPER):
+            level, speed = _paper_level(*PAPER[len(found)]), 0.3
+            lean = {name: value * (1 + game / len(games)) for game, (name, value) in enumerate(_common(lean).items())}
         found[spec.config_id] = Entry(replace(resolved, spec=spec), level, speed, lean)
         if len(found) == plan.entries:
             break
     if len(found) < plan.entries:
         raise UsageError(f"The cards give {len(found)} entries for {plan.task}.", "Ask for fewer.")
     return list(found.values())
+
+
+def _paper(task: Task) -> Iterator[Resolved]:
+    """Yield the entries of `PAPER`."""
+    for agent, method, (width, *share) in PAPER:
+        settings = (f"network.width={width}", *(f"method.sparsity={one}" for one in share))
+        yield from resolve(Request(task.id, agent, "impala", (method,), settings))
+
+
+def _paper_level(agent: str, method: str, settings: tuple[float, ...]) -> float:
+    """Return a level: wide dense networks are worse, wide pruned ones better, unless hardly a weight is left."""
+    width, *share = settings
+    pruned = method == "magnitude_pruning"
+    change = 0.15 * (width - 1) * (1 if pruned else -0.5) - (0.5 if share == [0.99] else 0.0)
+    return {"dqn": 0.6, "rainbow": 1.0}[agent] * (1 + change + 0.1 * (method in ("rigl", "reset")))
+
+
+def _common(lean: dict[str, float]) -> dict[str, float]:
+    """Return the leans of an entry that hardly leans: its games differ as those of all others do."""
+    return {name: value**0.25 for name, value in lean.items()}
 
 
 def _candidates(task: Task, source: np.random.Generator) -> Iterator[Resolved]:

@@ -7,22 +7,23 @@ values give the same bytes.
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from leaderboard.board.views import Curve, Entry
+from leaderboard.board.looks import METHODS, style, styles
+from leaderboard.board.views import Curve, Entry, Style
 from leaderboard.site.drawing import pdf_bytes
+
+__all__ = ["METHODS", "Line", "Look", "Point", "Style", "style", "styles"]
 
 INK = "#010203"
 """Stands for the viewer's text colour in the specification."""
 
 Spec = dict[str, Any]
-T = TypeVar("T")
 
 _STYLE = "<style>svg{color:#33383f}@media (prefers-color-scheme:dark){svg{color:#c9cfd6}}</style>"
 _FONT = "Liberation Sans, Helvetica Neue, Arial, sans-serif"
@@ -32,47 +33,6 @@ _LEGEND_SYMBOL = re.compile(
     r'(?: stroke="([^"]*)")?( stroke-width="[^"]*")?( stroke-dasharray="[^"]*")?([^>]*)/>'
 )
 """A symbol of the legend: a marker or a short line, in the colour and dash of its line."""
-
-METHODS: dict[str, tuple[str, str]] = {
-    "dense": ("#2f7fd0", "circle"),
-    "magnitude pruning": ("#d9601a", "square"),
-    "rigl": ("#1a9a6c", "triangle-up"),
-    "set": ("#b45fc0", "diamond"),
-    "static sparse": ("#b8860b", "circle"),
-    "lottery ticket": ("#c83a3a", "triangle-left"),
-    "random pruning": ("#8c7355", "triangle-right"),
-    "jaxpruner": ("#77828d", "square"),
-    "redo": ("#1798a8", "triangle-left"),
-    "reset": ("#d14e86", "cross"),
-    "shrink and perturb": ("#5a74b8", "triangle-right"),
-    "weight decay": ("#7d6bd6", "triangle-down"),
-    "l2 features": ("#6f8f1f", "cross"),
-    "l2 init": ("#a8627a", "triangle-down"),
-}
-"""Colour and marker of a method. Two with one marker stay apart in every common form of colour blindness (a test)."""
-
-_OTHER_COLOURS = ("#4a8f9e", "#a06a2c", "#9a5f8f", "#5f8a5a", "#7f74a8")
-_MUTED = ("#7688a3", "#b38a66", "#6f9c82", "#a283b3", "#a39a55")
-_DARK, _LIGHT = 0.13, 0.288
-"""Luminances of a method's colour: as far apart as contrast on light and on dark pages allows."""
-_TONES = {"C51": _DARK, "M-IQN": _DARK, "Rainbow": _LIGHT, "QR-DQN": _LIGHT}
-"""Which agents make the colour darker or lighter; the others leave it as it is."""
-_DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
-_SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-left", "triangle-right")
-_NETWORKS = ("Impala", "Nature")
-_AGENTS = ("DQN", "Rainbow", "IQN", "C51", "QR-DQN")
-_VARIANTS = ("DQN", "C51", "QR-DQN", "IQN", "Rainbow", "M-IQN")
-_BASES = ("DQN", "DER", "CQL", "SAC")
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How an entry is drawn, everywhere and always."""
-
-    colour: str
-    dash: list[int]
-    shape: str
-    width: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,68 +68,6 @@ class Line:
     points: tuple[Point, ...]
 
 
-def style(entry: Entry) -> Style:
-    """Return an entry's style: the colour tells its method, the dash its network, the marker its method and variant.
-
-    It depends on nothing else. Another agent, width or setting moves the marker on, and the agent makes the colour
-    darker or lighter. Numbers that others published are muted and thin, and their colour tells the agent.
-    """
-    dash = _DASHES[_index(entry.network.partition(" ")[0], _NETWORKS, len(_DASHES))]
-    if entry.published:
-        return Style(_MUTED[_index(entry.agent, _AGENTS, len(_MUTED))], dash, "stroke", 1.5)
-    colour, shape = METHODS.get(entry.method) or (
-        _OTHER_COLOURS[_index(entry.method, (), len(_OTHER_COLOURS))],
-        _SHAPES[_index(f"marker {entry.method}", (), len(_SHAPES))],
-    )
-    shape = _SHAPES[(_SHAPES.index(shape) + _variant(entry)) % len(_SHAPES)]
-    return Style(_toned(colour, _TONES.get(entry.agent)), dash, shape, 2.4)
-
-
-def styles(entries: Iterable[Entry]) -> dict[str, Style]:
-    """Return the styles of the entries of one chart by their labels: their own, but no two the same.
-
-    Of those that would look alike the first by id keeps its own, the others take the next free marker or dash.
-    """
-    taken: set[tuple[str, str, str]] = set()
-    found = {}
-    for entry in sorted(entries, key=lambda entry: (entry.config_id, entry.label)):
-        own = style(entry)
-        shapes = (own.shape,) if entry.published else _turned(_SHAPES, own.shape)
-        looks = [replace(own, shape=shape, dash=dash) for dash in _turned(_DASHES, own.dash) for shape in shapes]
-        free = next((one for one in looks if (one.colour, str(one.dash), one.shape) not in taken), own)
-        taken.add((free.colour, str(free.dash), free.shape))
-        found[entry.label] = free
-    return found
-
-
-def _turned(items: Sequence[T], first: T) -> list[T]:
-    """Return a ring of items from one of them on."""
-    place = list(items).index(first)
-    return [*items[place:], *items[:place]]
-
-
-def _toned(colour: str, luminance: float | None) -> str:
-    """Return a colour with another luminance, 0 to 1, as a mix with black or white."""
-    if luminance is None:
-        return colour
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    own = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    white = max(0.0, (luminance - own) / (1 - own))
-    mixed = [part * min(1.0, luminance / own) * (1 - white) + white for part in linear]
-    signals = [12.92 * part if part <= 0.0031308 else 1.055 * part ** (1 / 2.4) - 0.055 for part in mixed]
-    return "#" + "".join(f"{round(255 * min(1.0, part)):02x}" for part in signals)
-
-
-def _variant(entry: Entry) -> int:
-    """Return how far an entry's marker lies from its method's own: 0 for the base agent as published, at width 1."""
-    width = entry.network.partition(" \N{MULTIPLICATION SIGN}")[2]
-    others = [f"{item.path} {item.value}" for item in entry.departures if item.path != "network.width"]
-    changes = f"{'' if width in ('', '1') else width}{' '.join(others)}"
-    agent = 0 if entry.agent in _BASES else _index(entry.agent, _VARIANTS, len(_SHAPES))
-    return agent + (_index(changes, (), len(_SHAPES)) if changes else 0)
-
-
 def curve_chart(
     curves: Sequence[Curve], step: int, unit: str, title: str, *, width: int, height: int, columns: int
 ) -> str:
@@ -191,7 +89,7 @@ def curve_spec(
     look: Look = SCREEN,
 ) -> Spec:
     """Return the specification of the sample-efficiency chart; see `curve_chart`."""
-    lines = [Line(curve.entry, _points(curve, step)) for curve in curves]
+    lines = [Line(curve.entry, curve_points(curve, step)) for curve in curves]
     x = "emulator frames" if unit == "frames" else unit
     layers = line_layers(lines, x, "IQM, human-normalized", look, x_format="~s", columns=columns)
     return finished(layers, width, height, look)
@@ -363,7 +261,7 @@ def rounded(value: float | None, digits: int = 5) -> float | None:
     return None if value is None else float(f"{value:.{digits}g}")
 
 
-def _points(curve: Curve, step: int) -> tuple[Point, ...]:
+def curve_points(curve: Curve, step: int) -> tuple[Point, ...]:
     """Return a point for each iteration from the first to the last, empty where there is none."""
     known = {point.frames: point.estimate for point in curve.points}
     points = []
@@ -371,10 +269,3 @@ def _points(curve: Curve, step: int) -> tuple[Point, ...]:
         one = known.get(frames)
         points.append(Point(frames, None) if one is None else Point(frames, one.value, one.low, one.high))
     return tuple(points)
-
-
-def _index(name: str, known: Sequence[str], size: int) -> int:
-    """Return a fixed place for a name: its own if it is known, else one that follows from its hash."""
-    if name in known:
-        return known.index(name) % size
-    return hashlib.sha256(name.encode()).digest()[0] % size

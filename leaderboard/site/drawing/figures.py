@@ -5,6 +5,7 @@ Sizes are in pixels on a page and in points on paper; the width is that of the w
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ from leaderboard.site.drawing.charts import (
     style,
 )
 from leaderboard.statistics.intervals import Estimate
+
+NAMES = 0.5
+"""The share of a figure's width that the names of its rows take at most."""
 
 BETTER, WORSE, OPEN = "#2f7fd0", "#d9601a", "#808a94"
 """What speaks for the first of a pair, against it, and for neither."""
@@ -68,14 +72,19 @@ def interval_spec(
 ) -> Spec:
     """Return a forest plot: a mark and its interval for each row, in their order, `reference` as a vertical rule.
 
-    A row without an interval shows its mark alone.
+    A row without an interval shows its mark alone. Long names stand in several lines (`NAMES`), and the
+    rows are as high as the longest of them asks.
     """
     import altair as alt
+
+    names = [_wrapped(f"{row.note}  {row.name}" if row.note else row.name, width, look) for row in rows]
+    lines = max((name.count("\n") + 1 for name in names), default=1)
+    row_height = max(row_height, (1.25 * lines + 0.35) * look.text)
 
     values = [
         {
             "place": index,
-            "name": f"{row.note}  {row.name}" if row.note else row.name,
+            "name": names[index],
             "value": rounded(row.estimate.value),
             "low": rounded(row.estimate.low),
             "high": rounded(row.estimate.high),
@@ -87,9 +96,12 @@ def interval_spec(
     ]
     data = alt.Chart({"values": values})
     scale = alt.Undefined if domain is None else alt.Scale(domain=list(domain), nice=False)
-    x = alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=5, titleAnchor="end"))
-    names = alt.Axis(title=None, grid=False, ticks=False, domain=False, labelLimit=0.62 * width, labelPadding=4)
-    y = alt.Y("name:N", sort=alt.EncodingSortField("place"), axis=names)
+    x = alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=4, titleAnchor="end", labelOverlap=True))
+    axis = alt.Axis(
+        title=None, grid=False, ticks=False, domain=False, labelLimit=width, labelPadding=4,
+        labelExpr="split(datum.label, '\\n')", labelLineHeight=1.25 * look.text,
+    )  # fmt: skip
+    y = alt.Y("name:N", sort=alt.EncodingSortField("place"), axis=axis)
     colour = alt.Color("colour:N", scale=None)
     layers: list[Any] = []
     if reference is not None:
@@ -103,6 +115,11 @@ def interval_spec(
         ),
     ]
     return finished(alt.layer(*layers), width, row_height * max(len(rows), 1), look)
+
+
+def _wrapped(name: str, width: float, look: Look) -> str:
+    """Return a name in lines that take no more than `NAMES` of a figure's width, about."""
+    return "\n".join(textwrap.wrap(name, max(12, int(NAMES * width / (0.52 * look.text))), break_long_words=False))
 
 
 def difference_rows(changes: Sequence[tuple[str, Estimate]]) -> list[Row]:

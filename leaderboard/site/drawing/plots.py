@@ -99,7 +99,7 @@ def plot(traces: Sequence[Trace], *, width: float = 640, height: float = 240) ->
     return Plot(
         width, height, left, right, top, bottom,
         tuple(Label(round(x(x_step * i), 1), si(x_step * i)) for i in range(int(x_last / x_step + 1e-9) + 1)),
-        tuple(Label(round(y(low + step * i), 1), _tick(low + step * i, step)) for i in range(count + 1)),
+        tuple(Label(round(y(low + step * i), 1), tick(low + step * i, step)) for i in range(count + 1)),
         tuple(_stroke(trace, x, y) for trace in sorted(traces, key=lambda trace: not trace.faint)),
     )  # fmt: skip
 
@@ -110,7 +110,8 @@ def round_step(width: float, parts: int) -> float:
     return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= width / parts * 0.999)
 
 
-def _tick(value: float, step: float) -> str:
+def tick(value: float, step: float) -> str:
+    """Return the label of a place on an axis whose labels are a step apart."""
     if abs(value) >= 1_000:
         text = ("-" if value < 0 else "") + si(abs(value))
     else:

@@ -20,10 +20,12 @@ from leaderboard.site.pages import (
     overview,
     pair,
     profiles,
+    releases,
     rules,
     run,
     statistics,
     submission,
+    tradeoffs,
 )
 
 Kind = Callable[[Book], dict[str, bytes]]
@@ -36,6 +38,7 @@ KINDS: tuple[Kind, ...] = (
     board.pages,
     curves.pages,
     profiles.pages,
+    tradeoffs.pages,
     games.pages,
     entries.pages,
     coverage.pages,
@@ -48,4 +51,5 @@ KINDS: tuple[Kind, ...] = (
     rules.pages,
     statistics.pages,
     changelog.pages,
+    releases.pages,
 )

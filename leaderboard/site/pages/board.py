@@ -7,11 +7,17 @@ from collections.abc import Sequence
 
 from leaderboard.board import exports
 from leaderboard.board.duels import Duel
+from leaderboard.board.report import TaskData
+from leaderboard.board.standings import normalized_scores
 from leaderboard.board.views import Board, TaskPage
-from leaderboard.site import links, tables
+from leaderboard.site import forest, links, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, figures
+from leaderboard.statistics.influence import error_of, iqm_influence
+
+ROWS = 24
+"""How many entries the forest of what methods change shows, about."""
 
 WIDTH, ROW_HEIGHT = 397.0, 13.0
 """The forest plot for papers, in points: the width of a text column."""
@@ -24,8 +30,23 @@ def pages(book: Book) -> dict[str, bytes]:
         found = _downloads(task)
         offered = exports.offered(found)
         paired = _opponents(book.duels.get(task.name, ()))
+        answered = book.answers[task.name]
+        drawn = forest.of_task(answered, ROWS)
+        if drawn is not None:
+            stem = forest.stem(task.name)
+            files |= exports.files(forest.table(task, answered), stem, forest.printed(task, answered))
         files |= book.html(
-            links.board(task.name), "board.html", task=task, base=base(task), offered=offered, paired=paired
+            links.board(task.name),
+            "board.html",
+            task=task,
+            base=base(task),
+            offered=offered,
+            paired=paired,
+            errors=errors(task, book.report.data[task.name]),
+            credits=book.credits,
+            citation=book.cite(task.key, f"{task.title}: standings"),
+            found=answered,
+            forest=drawn,
         )
         files |= found
     return files
@@ -43,6 +64,18 @@ def _opponents(pairs: Sequence[Duel]) -> dict[str, str]:
         found[duel.a.config_id].append(links.slug(duel.b.config_id))
         found[duel.b.config_id].append(links.slug(duel.a.config_id))
     return {config_id: " ".join(sorted(others)) for config_id, others in found.items()}
+
+
+def errors(task: TaskPage, data: TaskData) -> dict[str, tuple[str, str]]:
+    """Return the standard error and degrees of freedom of each IQM with an interval, for pairs without a page."""
+    found = {}
+    for row in task.full.standings:
+        if row.estimate is not None and row.estimate.low is not None:
+            scores = normalized_scores(data.runs_of(row.entry.config_id))
+            error, freedom = error_of(iqm_influence(scores)[1])
+            if error is not None and freedom is not None:
+                found[row.entry.config_id] = f"{error:.6g}", f"{freedom:.4g}"
+    return found
 
 
 def _downloads(task: TaskPage) -> dict[str, bytes]:

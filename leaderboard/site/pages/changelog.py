@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from leaderboard.board.moves import Move, moves
 from leaderboard.board.report import Report, each_once
 from leaderboard.site import links
 from leaderboard.site.book import Book
@@ -14,6 +15,9 @@ from leaderboard.store.rows import StoredSubmission
 
 LISTED = 300
 """How many batches of runs the page lists one by one; the days before are summed up."""
+
+MOVED_DAYS, MOVES = 15, 8
+"""For how many days, the newest, the page says what moved, and how many entries of a board it names."""
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -61,7 +65,25 @@ def pages(book: Book) -> dict[str, bytes]:
         counted += len(day.batches)
         if counted <= LISTED or day is found[0]:
             listed.add(day.date)
-    return book.html(links.CHANGELOG, "changelog.html", days=found, listed=listed, beside=beside(book.report))
+    return book.html(
+        links.CHANGELOG,
+        "changelog.html",
+        days=found,
+        listed=listed,
+        moved=moved(book.report, found),
+        beside=beside(book.report),
+    )
+
+
+def moved(report: Report, found: Sequence[Day]) -> dict[str, list[tuple[str, tuple[Move, ...], int]]]:
+    """Return by day what moved on which task's board: the first `MOVES` of each, and how many more there are."""
+    newest = [day.date for day in found[:MOVED_DAYS]]
+    days: dict[str, list[tuple[str, tuple[Move, ...], int]]] = defaultdict(list)
+    for task in report.site.tasks:
+        if task.aggregated and task.entries_here:
+            for day, own in moves(report.data[task.name], newest).items():
+                days[day].append((task.name, own[:MOVES], max(0, len(own) - MOVES)))
+    return dict(days)
 
 
 def beside(report: Report) -> tuple[Beside, ...]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.board import duels, exports
+from leaderboard.board import answers, duels, exports
 from leaderboard.board.exports import Cell, Column, Table
 from leaderboard.board.report import TaskData
+from leaderboard.board.twins import plain_selves
 from leaderboard.board.views import Curve, Entry, TaskPage
 from leaderboard.site import inside, links, tables
 from leaderboard.site.book import Book
@@ -17,6 +18,7 @@ from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, panels, plot_files, plots
 from leaderboard.site.inside import dashboard
 from leaderboard.site.text import decimals, fixed
+from leaderboard.statistics.intervals import Estimate
 from leaderboard.store.rows import StoredRun
 from suite.tasks import human_normalized
 
@@ -44,6 +46,16 @@ class Settings:
     settings: tuple[tuple[str, Any], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """Whom an entry has a page of comparison with: the entry's difference to it, and the verdict on the entry."""
+
+    entry: Entry
+    duel: duels.Duel
+    difference: Estimate
+    verdict: str
+
+
 def pages(book: Book) -> dict[str, bytes]:
     """Return the pages of every entry of every task, shortened budgets included."""
     files: dict[str, bytes] = {}
@@ -58,7 +70,7 @@ def pages(book: Book) -> dict[str, bytes]:
             for row in board.standings:
                 key = row.entry.config_id
                 path, curve = links.entry(task.name, key), curves.get(key)
-                found, plot = games(data, runs[key]), _plot(curve)
+                found, plot = games(data, runs[key]), _plot(curve, board.iteration_length)
                 stem = path.removesuffix(".html")
                 made = _downloads(task, row.entry, found, stem)
                 both = [key, *([twins[key]] if key in twins else [])] if key in lines else []
@@ -80,6 +92,8 @@ def pages(book: Book) -> dict[str, bytes]:
                     seen=seen,
                     offered=exports.offered(made),
                     opponents=opponents(row.entry, pairs),
+                    credits=book.credits.get(key, ()),
+                    citation="" if row.entry.published else book.cite(key, f"{row.entry.label}. {task.title}", key),
                     conflicts=(several := [one for one in data.conflicts if one.config_id == key])[:CONFLICTS_SHOWN],
                     conflicts_in_all=len(several),
                 )
@@ -89,7 +103,7 @@ def pages(book: Book) -> dict[str, bytes]:
 def _twins(task: TaskPage, data: TaskData) -> dict[str, str]:
     """Return, for each entry of the full budget, the dense one that is like it but for its method."""
     ids = [row.entry.config_id for row in task.full.standings if not row.entry.published]
-    return duels.plain_selves(ids, data)
+    return plain_selves(ids, data.configurations)
 
 
 def games(data: TaskData, runs: list[StoredRun]) -> tuple[GameRuns, ...]:
@@ -113,10 +127,11 @@ def components(spec: Mapping[str, Any] | None) -> tuple[Settings, ...]:
     )
 
 
-def opponents(entry: Entry, pairs: tuple[duels.Duel, ...]) -> tuple[tuple[Entry, duels.Duel], ...]:
+def opponents(entry: Entry, pairs: tuple[duels.Duel, ...]) -> tuple[Opponent, ...]:
     """Return whom the entry is compared with on a page of its own."""
     own = [duel for duel in pairs if entry.config_id in (duel.a.config_id, duel.b.config_id)]
-    return tuple((duel.b if duel.a.config_id == entry.config_id else duel.a, duel) for duel in own)
+    others = ((duel.b if duel.a.config_id == entry.config_id else duel.a, duel) for duel in own)
+    return tuple(Opponent(other, duel, *answers.oriented(duel, entry)) for other, duel in others)
 
 
 def _downloads(task: TaskPage, entry: Entry, found: tuple[GameRuns, ...], stem: str) -> dict[str, bytes]:
@@ -168,8 +183,8 @@ def _curve_files(task: TaskPage, curve: Curve, plot: plots.Plot, stem: str) -> d
     return made | {f"{stem}.pdf": plot_files.pdf(picture)}
 
 
-def _plot(curve: Curve | None) -> plots.Plot | None:
+def _plot(curve: Curve | None, step: int) -> plots.Plot | None:
     if curve is None:
         return None
-    points = (charts.Point(p.frames, p.estimate.value, p.estimate.low, p.estimate.high) for p in curve.points)
-    return plots.plot([plots.Trace(tuple(points), charts.style(curve.entry).colour)], width=900, height=300)
+    trace = plots.Trace(charts.curve_points(curve, step), charts.style(curve.entry).colour)
+    return plots.plot([trace], width=900, height=300)

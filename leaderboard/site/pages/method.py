@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from leaderboard.board import duels, exports
+from leaderboard.board import exports
+from leaderboard.board.answers import MethodAnswer
 from leaderboard.board.exports import Column, Table
 from leaderboard.board.report import Report
 from leaderboard.board.views import Entry, MethodCard, Standing, TaskPage
-from leaderboard.site import inside, links, tables
+from leaderboard.site import forest, inside, links, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import panels
@@ -30,6 +31,9 @@ COLUMNS = (
     Column("sparsity", "Sparsity"),
     Column("level", "Level"),
 )
+
+ROWS = 24
+"""How many entries of a task the forest shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ def pages(book: Book) -> dict[str, bytes]:
             "method.html",
             card=card,
             results=results,
+            answered=_answered(book, card),
             dashboards=dashboards,
             partners=_partners(book.report, card),
             stem=stem,
@@ -73,6 +78,22 @@ def _results(report: Report, card: MethodCard) -> tuple[Result, ...]:
     )
 
 
+def _answered(book: Book, card: MethodCard) -> list[tuple[TaskPage, MethodAnswer, forest.Forest]]:
+    """Return what the method changes on each task, alone and combined, with its forest; the most entries first."""
+    found = []
+    for task in book.report.site.tasks:
+        here = book.answers[task.name]
+        for method in here.methods:
+            drawn = forest.forest([method], here.pairs, ROWS) if card.id in _parts(method.method) else None
+            if drawn is not None:
+                found.append((task, method, drawn))
+    return found
+
+
+def _parts(method: str) -> list[str]:
+    return [name.replace(" ", "_") for name in method.split("+")]
+
+
 def _partners(report: Report, card: MethodCard) -> tuple[tuple[MethodCard, str], ...]:
     """Return the other methods, each with why the two cannot be combined, or ""."""
     both = zip(report.site.methods, card.refusals, strict=True)
@@ -80,7 +101,7 @@ def _partners(report: Report, card: MethodCard) -> tuple[tuple[MethodCard, str],
 
 
 def _dashboards(report: Report, card: MethodCard, lines: Mapping[str, panels.Lines]) -> tuple[Dashboard, ...]:
-    """Return the diagnostics of each task on which the method was run, beside the best dense entries.
+    """Return the diagnostics of each task on which the method was run, beside its dense twins.
 
     The heat maps are of the best entry that has a dense one like it, and of that one.
     """
@@ -90,11 +111,11 @@ def _dashboards(report: Report, card: MethodCard, lines: Mapping[str, panels.Lin
         if not own:
             continue
         dense = [entry.config_id for entry in task.full.entries if uses(entry, "dense") and entry.config_id not in own]
-        chosen = [*own[: panels.ENTRIES - 2], *dense[:2]]
-        board = dashboard(task, report.data[task.name], lines[task.name], chosen)
+        own = own[: panels.ENTRIES - 2]
+        dense = sorted(dense, key=lambda config_id: config_id not in {task.full.twins.get(one) for one in own})
+        board = dashboard(task, report.data[task.name], lines[task.name], [*own, *dense[:2]])
         if board is not None:
-            twins = duels.plain_selves([*own, *dense], report.data[task.name])
-            pair = next(([one, twins[one]] for one in own if one in twins), own[:1])
+            pair = next(([one, task.full.twins[one]] for one in own if one in task.full.twins), own[:1])
             found.append(replace(board, maps=beside(report.data[task.name], pair)))
     return tuple(found)
 

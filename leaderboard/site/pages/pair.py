@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import Any
 
 from leaderboard.board import exports
 from leaderboard.board.duels import Duel, table
 from leaderboard.board.exports import Cell, Column, Table
-from leaderboard.board.views import Curve, Tick
+from leaderboard.board.views import Curve
 from leaderboard.board.workers import spread
 from leaderboard.site import links
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
-from leaderboard.site.drawing import charts, figures, plots
+from leaderboard.site.drawing import charts, figures, plots, spans
 from leaderboard.site.text import decimals, fixed, signed
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.pairs import GameDifference
@@ -37,23 +35,6 @@ COLUMNS = (
     Column("share_of_iqm_difference", "Drives", 3),
 )
 
-Place = Callable[[float], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """An interval on a shared axis, positions 0 to 100, and what it speaks for: `better`, `worse` or `open`.
-
-    `cut_low` and `cut_high`: it goes on beyond the axis.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    says: str
-    cut_low: bool = False
-    cut_high: bool = False
-
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return the page of each pair and the files of its table, and those of the table of all pairs of a task."""
@@ -66,7 +47,9 @@ def pages(book: Book) -> dict[str, bytes]:
         drawn = spread(printed_figure, pairs, PDF_SECONDS * len(pairs))
         for duel, picture in zip(pairs, drawn, strict=True):
             path = links.pair(name, duel.a.config_id, duel.b.config_id)
-            files |= book.html(path, "pair.html", task=task, tab="Board", **values(duel, curves))
+            files |= book.html(
+                path, "pair.html", task=task, tab="Board", **values(duel, curves, task.full.iteration_length)
+            )
             files |= downloads(duel, path.removesuffix(".html")) | {f"{path.removesuffix('.html')}.pdf": picture}
     return files
 
@@ -76,14 +59,14 @@ def stem(task: str) -> str:
     return f"{links.slug(task)}/compare/pairs"
 
 
-def values(duel: Duel, curves: dict[str, Curve]) -> dict[str, Any]:
-    """Return what the template shows of a pair."""
+def values(duel: Duel, curves: dict[str, Curve], step: int) -> dict[str, Any]:
+    """Return what the template shows of a pair, whose curves have a point every `step` frames."""
     item, a, b = duel.comparison, duel.a, duel.b
-    place, ticks = _axis([row.difference for row in item.by_game])
-    whole, whole_ticks = _axis([item.difference, Estimate(item.margin, -item.margin, item.margin)])
-    looks = _looks(duel)
+    place, ticks = spans.axis([row.difference for row in item.by_game])
+    whole, whole_ticks = spans.axis([item.difference, Estimate(item.margin, -item.margin, item.margin)])
+    looks = charts.style(a), charts.style(b)
     traces = [
-        plots.Trace.of(_points(curves[entry.config_id]), look)
+        plots.Trace.of(charts.curve_points(curves[entry.config_id], step), look)
         for entry, look in zip((a, b), looks, strict=True)
         if entry.config_id in curves
     ]
@@ -92,14 +75,13 @@ def values(duel: Duel, curves: dict[str, Curve]) -> dict[str, Any]:
         "sentence": sentence(item, a.label, b.label, p=duel.p, p_equal=duel.p_equal, pairs=duel.pairs),
         "remarks": remarks(item),
         "strip": _strip(duel),
-        "rows": [(row, _span(row.difference, place)) for row in item.by_game],
+        "rows": [(row, spans.span(row.difference, place)) for row in item.by_game],
         "ticks": ticks,
-        "whole": _span(item.difference, whole),
+        "whole": spans.span(item.difference, whole),
         "whole_ticks": whole_ticks,
         "margin": (whole(-item.margin), whole(item.margin)),
         "plot": plots.plot(traces),
         "looks": looks,
-        "dashed": looks[1].dash != looks[0].dash,
         "area": _area(duel),
         "carried": _carried([("A", curves.get(a.config_id)), ("B", curves.get(b.config_id))]),
         "p_text": p_text,
@@ -175,46 +157,3 @@ def _interval(estimate: Estimate, digits: int, *, sign: bool = False) -> str:
         return "no interval"
     show = signed if sign else fixed
     return f"[{show(estimate.low, digits)}, {show(estimate.high, digits)}]"
-
-
-def _looks(duel: Duel) -> tuple[charts.Style, charts.Style]:
-    """Return how the two are drawn: solid, B dashed where its colour is that of A or a tone of it."""
-    drawn = charts.styles((duel.a, duel.b))
-    a, b = (replace(drawn[entry.label], dash=[1, 0]) for entry in (duel.a, duel.b))
-    alike = a.colour == b.colour or duel.a.method == duel.b.method
-    return a, replace(b, dash=[6, 3]) if alike else b
-
-
-def _points(curve: Curve) -> tuple[charts.Point, ...]:
-    return tuple(charts.Point(p.frames, p.estimate.value, p.estimate.low, p.estimate.high) for p in curve.points)
-
-
-def _axis(estimates: list[Estimate]) -> tuple[Place, tuple[Tick, ...]]:
-    """Return where values lie on an axis from 0 to 100 that holds all values, 0 and most intervals, and its ticks.
-
-    An interval that reaches further than all values and three usual widths beyond is left to be cut: one game with few
-    runs would squeeze all others.
-    """
-    spans = [(e.low, e.high) for e in estimates if e.low is not None and e.high is not None]
-    values = [0.0, *(e.value for e in estimates)]
-    slack = 3 * statistics.median([high - low for low, high in spans] or [0.0])
-    least, most = min(values) - slack, max(values) + slack
-    ends = values + [min(max(end, least), most) for span in spans for end in span]
-    step = plots.round_step((max(ends) - min(ends)) or 1.0, 4)
-    first = int(min(ends) // step)
-    last = max(first + 1, -int(-max(ends) // step))
-
-    def place(value: float) -> float:
-        return 100 * (value / step - first) / (last - first)
-
-    digits = max(0, len(f"{step:g}".partition(".")[2]))
-    return place, tuple(Tick(place(step * i), signed(step * i, digits)) for i in range(first, last + 1))
-
-
-def _span(estimate: Estimate, place: Place) -> Span:
-    low, high = estimate.low, estimate.high
-    says = "better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "open"
-    if low is None or high is None:
-        return Span(place(estimate.value), None, None, says)
-    start, end = place(low), place(high)
-    return Span(place(estimate.value), max(start, 0.0), min(end, 100.0), says, start < -1e-6, end > 100 + 1e-6)

@@ -23,6 +23,7 @@ from leaderboard.site.drawing.charts import PAPER
 from leaderboard.site.drawing.figures import Row
 from leaderboard.site.drawing.panels import FIGURE, panels, recorded
 from leaderboard.site.paper import bibliography
+from leaderboard.site.paper.choice import narrowed
 from leaderboard.site.profiles import profile_lines
 from leaderboard.site.text import span
 from leaderboard.statistics import ranks
@@ -55,16 +56,24 @@ class KitReport:
     database: str
 
 
-def write_kit(db: Path, task_name: str, out: Path, *, width: str = "column") -> KitReport:
+def write_kit(
+    db: Path,
+    task_name: str,
+    out: Path,
+    *,
+    width: str = "column",
+    entries: Sequence[str] = (),
+    games: Sequence[str] = (),
+) -> KitReport:
     """Write the kit of a task into `out`, which is replaced as a whole if it is a kit of ours, or made.
 
-    Raises UsageError for an unknown task, one without results, or an `out` that holds anything else; UnfitEnvironment
-    if it cannot be written.
+    `entries` and `games` choose some of them; see `choice.narrowed`. Raises UsageError for an unknown task, entry or
+    game, a task without results, or an `out` that holds anything else; UnfitEnvironment if it cannot be written.
     """
     task = load_task(task_name)
     folder.check_target(out, MARKER, "a paper kit")
     with ResultStore.open(db) as store, store.snapshot() as snapshot:
-        data, digest = report.task_data(snapshot, task), snapshot.digest()
+        data, digest = narrowed(report.task_data(snapshot, task), entries, games), snapshot.digest()
     page = report.task_page(data)
     if not page.full.standings:
         raise UsageError(

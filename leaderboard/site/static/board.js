@@ -2,8 +2,10 @@
 // The view is kept in the address, after "#view:", so that it can be bookmarked and shared.
 "use strict";
 
-const views = new Map(); // table id to { sort, down, text, least, others, whole, picked, only }
+const views = new Map(); // table id to { sort, down, text, least, others, whole, picked, only }, and the facets
+const FACETS = ["agent", "network", "method", "zeros"];
 const NOTHING = { sort: "", down: false, text: "", least: 0, others: true, whole: false, picked: [], only: false };
+for (const name of FACETS) NOTHING[name] = "";
 
 function key(cell) {
   const text = (cell.dataset.sort ?? cell.textContent).trim();
@@ -42,9 +44,10 @@ function fits(row, view) {
   if (view.only && view.picked.length) return view.picked.includes(row.dataset.id);
   const published = row.classList.contains("published");
   const words = view.text.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = row.querySelector("th").textContent.toLowerCase();
+  const text = `${row.querySelector("th").textContent} ${row.dataset.words ?? ""}`.toLowerCase();
   return (
     words.every((word) => text.includes(word)) &&
+    FACETS.every((name) => !view[name] || row.dataset[name] === view[name]) &&
     (published ? view.others : Number(row.dataset.level ?? 9) >= view.least) &&
     (!view.whole || row.dataset.complete === "1")
   );
@@ -64,6 +67,7 @@ function show(table) {
   const tick = (name, value) => { tools.querySelector(name).checked = value; };
   if (document.activeElement !== tools.querySelector(".text")) set(".text", view.text);
   set(".least", view.least);
+  for (const field of tools.querySelectorAll(".facet")) field.value = view[field.dataset.facet];
   tick(".others", view.others);
   tick(".whole", view.whole);
   const only = tools.querySelector(".only");
@@ -80,8 +84,37 @@ function show(table) {
   const pair = view.picked.length === 2 && rows.some((row) => row.dataset.id === one && (row.dataset.paired ?? "").split(" ").includes(other));
   link.hidden = !pair;
   if (pair) link.href = `${tools.dataset.pairs}${[...view.picked].sort().join("--")}.html`;
+  const chosen = view.picked.map((id) => rows.find((row) => row.dataset.id === id)).filter(Boolean);
+  tools.querySelector(".differences").textContent = pair ? "" : differences(chosen);
   const shown = rows.filter((row) => !row.hidden).length;
   tools.querySelector(".count").textContent = shown === rows.length ? "" : `${shown} of ${rows.length} entries`;
+}
+
+// What Student's t is exceeded by in one of forty cases on each side (Abramowitz and Stegun 26.7.5).
+function quantile(freedom) {
+  const z = 1.959964;
+  return z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2);
+}
+
+// The differences of the chosen entries to the first of them, with Welch's intervals: for pairs that have no page.
+function differences(rows) {
+  const known = rows.filter((row) => row.dataset.error);
+  if (known.length < 2) return "";
+  const shown = (value) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(2);
+  const [first, ...others] = known.map((row) => ({
+    name: row.querySelector(".name").textContent.replace(/\s+/g, " "),
+    value: Number(row.dataset.value),
+    squared: Number(row.dataset.error) ** 2,
+    freedom: Number(row.dataset.freedom),
+  }));
+  const parts = others.map((other) => {
+    const squared = first.squared + other.squared;
+    const freedom = squared ** 2 / (first.squared ** 2 / first.freedom + other.squared ** 2 / other.freedom);
+    const half = quantile(freedom) * Math.sqrt(squared);
+    const value = first.value - other.value;
+    return `less ${other.name}: ${shown(value)} [${shown(value - half)}, ${shown(value + half)}]`;
+  });
+  return `${first.name} ${parts.join("; ")}. Intervals adjusted for nothing, no verdict.`;
 }
 
 function write() {
@@ -110,6 +143,7 @@ function read() {
     view.whole = given.get("whole") === "true";
     view.picked = (given.get("picked") ?? "").split(" ").filter(Boolean).slice(0, 6);
     view.only = given.get("only") === "true";
+    for (const name of FACETS) view[name] = given.get(name) ?? "";
   }
 }
 
@@ -148,6 +182,14 @@ function pickable(table, tools) {
       const others = views.get(table.id).picked.filter((id) => id !== row.dataset.id);
       change(table, { picked: box.checked ? [...others, row.dataset.id] : others });
     });
+  }
+  for (const field of tools.querySelectorAll(".facet")) {
+    const name = field.dataset.facet;
+    const values = [...new Set(entries(table).map((row) => row.dataset[name] ?? ""))].filter(Boolean);
+    values.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    field.append(...values.map((value) => new Option(value, value)));
+    field.parentNode.hidden = values.length < 2;
+    field.addEventListener("change", () => change(table, { [name]: field.value }));
   }
   const on = (name, event, changes) => tools.querySelector(name).addEventListener(event, (e) => change(table, changes(e.target)));
   on(".text", "input", (field) => ({ text: field.value }));

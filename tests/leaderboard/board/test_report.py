@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaderboard.board import learning, report, standings
+from leaderboard.board import learning, names, report, standings
 from leaderboard.board.entries import read_boards
 from leaderboard.site.drawing import charts
 from leaderboard.site.pages import games
 from leaderboard.statistics.curves import area_under_curve
+from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import iqm
 from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
@@ -248,12 +249,43 @@ def test_departures_are_named_and_tell_entries_apart(tmp_path, page, run_maker, 
     )
 
 
-def test_equal_names_get_their_ids(tmp_path, page, run_maker, spec_maker):
-    specs = [spec_maker(settings={"agent.gamma": gamma}) for gamma in (0.9, 0.99)]
-    for spec in specs:
-        fill(tmp_path / "r", run_maker, spec)
-    labels = {entry.label for entry in page(tmp_path / "r").full.entries}
-    assert {label[-8:] for label in labels} == {f"[{spec.config_id[:6]}]" for spec in specs}
+def test_settings_that_tell_entries_apart_are_in_every_label_departing_or_not(tmp_path, page, run_maker, spec_maker):
+    for gamma in (0.9, 0.99):
+        fill(tmp_path / "r", run_maker, spec_maker(settings={"agent.gamma": gamma}))
+    entries = page(tmp_path / "r").full.entries
+    assert {entry.label.partition(" (")[2] for entry in entries} == {"gamma 0.9)", "gamma 0.99)"}
+    assert {entry.told for entry in entries} == {(("agent.gamma", 0.9),), (("agent.gamma", 0.99),)}
+
+
+def test_equal_names_get_their_ids(page, configurations):
+    found = names.entries(configurations, {}, (), "smoke")
+    assert {entry.label[-8:] for entry in found.values()} == {f"[{name[:6]}]" for name in found}
+
+
+@pytest.fixture
+def configurations(tmp_path, page, run_maker, spec_maker):
+    """Return two configurations that differ in nothing that a label could name."""
+    fill(tmp_path / "r", run_maker, spec_maker())
+    page(tmp_path / "r")
+    with ResultStore.open(tmp_path / "results.sqlite") as store, store.snapshot() as snapshot:
+        (one,) = snapshot.configurations("smoke@1")
+    return [one, replace(one, config_id="f" * 16)]
+
+
+def test_the_forest_is_as_wide_as_what_was_run_here_and_arrows_stand_for_the_rest(published_database):
+    with ResultStore.open(published_database) as store, store.snapshot() as snapshot:
+        rows = report.task_page(report.task_data(snapshot, load_task("atari40m"))).full.standings
+    first, *others = rows
+    own = replace(first, entry=replace(first.entry, published=False), estimate=Estimate(1.0, 0.9, 1.1))
+    far = [
+        replace(row, estimate=Estimate(value, value, value))
+        for row, value in zip(others, (1.05, 9.0, -9.0), strict=False)
+    ]
+    ticks, drawn = standings.forest([own, *far])
+    assert drawn[0].bar.high - drawn[0].bar.low > 60
+    assert [row.bar.beyond for row in drawn] == ["", "", "high", "low"]
+    assert all(0 <= row.bar.value <= 100 for row in drawn)
+    assert len(ticks) >= 3
 
 
 def test_a_cell_in_two_environments_counts_once(runs, page, run_maker, spec_maker):

@@ -9,11 +9,25 @@ import numpy as np
 import pytest
 
 from leaderboard.board import duels, learning, report
+from leaderboard.board.answers import answers
 from leaderboard.board.standings import normalized_scores
+from leaderboard.board.twins import twins
 from leaderboard.site import links
 from leaderboard.site.book import Book
-from leaderboard.site.drawing import heat
-from leaderboard.site.pages import changelog, compare, curves, entries, method, pair, run, submission
+from leaderboard.site.drawing import heat, spans
+from leaderboard.site.pages import (
+    board,
+    changelog,
+    compare,
+    curves,
+    entries,
+    method,
+    overview,
+    pair,
+    run,
+    submission,
+    tradeoffs,
+)
 from leaderboard.site.text import decimals, fixed, signed
 from leaderboard.statistics.curves import area_between, area_under_curve
 from leaderboard.statistics.intervals import Estimate
@@ -168,7 +182,7 @@ def test_every_run_that_was_run_has_a_small_page(found):
     assert len(files) == 19
     for path, content in files.items():
         assert path.startswith("smoke/runs/")
-        assert len(content) < 30_000
+        assert len(content) < 31_000
         Page(content)
 
 
@@ -235,7 +249,8 @@ def test_every_pair_has_a_page_with_the_verdict_first_and_its_files(found):
         page = Page(files[path])
         words = page.words
         assert words.index(one.label) < words.index("Which games drive it")
-        assert "p over 3 pairs (Holm)" in words
+        twins = {one.method, other.method} == {"dense", "rigl"}
+        assert f"p over {1 if twins else 2} pairs (Holm)" in words
         assert {"Pong", "Breakout"} <= {text.strip() for text in page.text}
         for end in pair.FORMATS:
             name = path.removesuffix(".html") + f".{end}"
@@ -268,11 +283,11 @@ def test_a_pair_page_has_the_difference_of_the_areas_under_the_curves(found):
 
 def test_one_wide_interval_does_not_squeeze_all_others():
     narrow = [Estimate(value, value - 0.2, value + 0.2) for value in (-0.5, 0.1, 0.8)]
-    place, ticks = pair._axis([*narrow, Estimate(0.3, -18.0, 20.0)])
-    spans = [pair._span(one, place) for one in (*narrow, Estimate(0.3, -18.0, 20.0))]
-    assert all(0 <= span.low < span.value < span.high <= 100 for span in spans)
-    assert [(span.cut_low, span.cut_high) for span in spans] == [(False, False)] * 3 + [(True, True)]
-    assert spans[0].high - spans[0].low > 5
+    place, ticks = spans.axis([*narrow, Estimate(0.3, -18.0, 20.0)])
+    drawn = [spans.span(one, place) for one in (*narrow, Estimate(0.3, -18.0, 20.0))]
+    assert all(0 <= span.low < span.value < span.high <= 100 for span in drawn)
+    assert [(span.cut_low, span.cut_high) for span in drawn] == [(False, False)] * 3 + [(True, True)]
+    assert drawn[0].high - drawn[0].low > 5
     assert 0.0 in [float(tick.label.replace("\N{MINUS SIGN}", "-")) for tick in ticks]
 
 
@@ -299,10 +314,13 @@ def test_the_curves_page_has_the_mean_height_of_each_entry(found):
 def test_pairs_are_bounded_and_adjusted_for_all_that_are_shown(found):
     task = next(task for task in found.site.tasks if task.name == "smoke")
     pairs = duels.duels(task, found.data["smoke"])
-    assert [item.pairs for item in pairs] == [3, 3, 3]
+    assert [(item.pairs, item.twins) for item in pairs].count((1, True)) == 1
+    assert [(item.pairs, item.twins) for item in pairs].count((2, False)) == 2
     assert all(item.p >= item.comparison.p for item in pairs)
-    smallest = min(pairs, key=lambda item: item.comparison.p)
-    assert smallest.p == pytest.approx(min(1, 3 * smallest.comparison.p_looks))
+    smallest = min((item for item in pairs if not item.twins), key=lambda item: item.comparison.p)
+    assert smallest.p == pytest.approx(min(1, 2 * smallest.comparison.p_looks))
+    (alone,) = (item for item in pairs if item.twins)
+    assert alone.p == alone.comparison.p_looks
     many = replace(task, full=replace(task.full, standings=task.full.standings[:1] * 30))
     assert duels.ENTRIES * (duels.ENTRIES - 1) // 2 == 45
     assert len(duels.duels(many, found.data["smoke"])) <= 45
@@ -315,12 +333,16 @@ def test_beyond_the_leaders_each_entry_stands_against_the_same_without_its_metho
     ids = [row.entry.config_id for row in task.full.standings if not row.entry.published]
     by_method = {data.configurations[config_id].method: config_id for config_id in ids}
     # that of redo has another n_step as well: what it changed is not the method's doing alone
-    assert duels.plain_selves(ids, data) == {by_method["rigl"]: by_method["dense"]}
-    assert duels.plain_selves([by_method["rigl"], by_method["redo"]], data) == {}
+    plain = twins(ids, data.task, data.configurations, data.runs)
+    assert {one: twin.config_id for one, twin in plain.items()} == {
+        by_method["rigl"]: by_method["dense"],
+        by_method["redo"]: "",
+    }
+    assert task.full.twins == {by_method["rigl"]: by_method["dense"]}
     monkeypatch.setattr(duels, "ENTRIES", 1)
-    assert duels.pairs_shown(ids, data) == ((by_method["dense"], by_method["rigl"]),)
+    assert duels.pairs_shown(ids, plain) == ((by_method["dense"], by_method["rigl"]),)
     monkeypatch.setattr(duels, "ENTRIES", 2)
-    assert [ids.index(config_id) for pair in duels.pairs_shown(ids, data) for config_id in pair] in (
+    assert [ids.index(config_id) for pair in duels.pairs_shown(ids, plain) for config_id in pair] in (
         [0, 1, 0, 2],
         [0, 1, 1, 2],
     )
@@ -330,14 +352,14 @@ def test_the_page_of_pairs_lists_what_each_method_changed_with_the_sign_of_the_e
     content = Page(compare.pages(Book(found))[links.COMPARE])
     task, data = next(task for task in found.site.tasks if task.name == "smoke"), found.data["smoke"]
     settled = tuple(replace(duel, verdict="better") for duel in duels.duels(task, data))
-    (effect,) = compare.matrix(task, data, settled).plain
-    assert (effect.entry.method, effect.plain.method) == ("rigl", "dense")
-    scores = [normalized_scores(data.runs_of(one.config_id)) for one in (effect.entry, effect.plain)]
+    (effect,) = compare.matrix(task, settled, answers(task, data, settled)).plain
+    assert (effect.entry.method, effect.twin.method) == ("rigl", "dense")
+    scores = [normalized_scores(data.runs_of(one.config_id)) for one in (effect.entry, effect.twin)]
     assert effect.difference.value == pytest.approx(iqm(scores[0]) - iqm(scores[1]))
     assert effect.difference.low < effect.difference.value < effect.difference.high < 0
     assert signed(effect.difference.value) in content.words
     assert f"[{signed(effect.difference.low)}, {signed(effect.difference.high)}]" in content.words
-    assert (effect.duel.a, effect.duel.verdict, effect.verdict) == (effect.plain, "better", "worse")
+    assert (effect.duel.a, effect.duel.verdict, effect.verdict) == (effect.twin, "better", "worse")
 
 
 def test_a_method_page_has_its_card_its_results_and_what_runs_recorded(found):
@@ -475,3 +497,53 @@ def test_what_is_refused_for_one_reason_is_one_sentence(found):
     words = Page(files[links.method("dense")]).words
     assert words.count("Not with") == 1
     assert "Not with any other method: dense is training without any other method." in words
+
+
+def test_front_page_board_and_method_page_say_first_what_a_method_changes(found):
+    book = Book(found)
+    made = overview.pages(book) | board.pages(book) | method.pages(book)
+    answered = book.answers["smoke"]
+    (one,) = [group for group in answered.methods if group.method == "rigl"]
+    (answer,) = one.answers
+    assert (answer.entry.method, answer.twin.method, answer.verdict) == ("rigl", "dense", answer.duel.verdict) or (
+        answer.duel.a.method == "dense"
+    )
+    scores = [normalized_scores(found.data["smoke"].runs_of(side.config_id)) for side in (answer.entry, answer.twin)]
+    assert answer.difference.value == pytest.approx(iqm(scores[0]) - iqm(scores[1]))
+    shown = f"{signed(answer.difference.value)} IQM"
+    for path, before in (
+        (links.OVERVIEW, "Boards"),
+        (links.board("smoke"), "Standings"),
+        (links.method("rigl"), "Results"),
+    ):
+        words = Page(made[path]).words
+        assert words.index(shown) < words.index(f" {before} ")
+        assert f"[{signed(answer.difference.low)}, {signed(answer.difference.high)}]" in words
+    (other,) = [group for group in answered.methods if group.method == "redo"]
+    assert (other.sentence, other.answers[0].difference) == ("no dense twin.", None)
+    assert "no dense twin" in Page(made[links.board("smoke")]).words
+
+
+def test_what_was_just_run_comes_first_on_the_front_page(found):
+    book = Book(found)
+    cards = [item["href"] for tag, item in Page(overview.pages(book)[links.OVERVIEW]).tags if tag == "a"]
+    assert cards.index("smoke/index.html") < len(cards)
+    placed = sorted(found.site.tasks, key=lambda task: overview._place(task, found.data[task.name]), reverse=True)
+    assert placed[0].name == "smoke"
+
+
+def test_trade_offs_show_every_complete_entry_and_a_front_that_none_beats(found):
+    files = tradeoffs.pages(Book(found))
+    task = next(task for task in found.site.tasks if task.name == "smoke")
+    drawn = tradeoffs.panels(task)
+    rows = {row.entry.config_id: row for row in task.full.standings}
+    for panel in drawn:
+        for config_id, row in rows.items():
+            better = [
+                other
+                for other in rows.values()
+                if panel.quantity.of(other) <= panel.quantity.of(row) and other.estimate.value > row.estimate.value
+            ]
+            assert (config_id in panel.front) <= (not better)
+    assert {"smoke/tradeoffs.html", "smoke/tradeoffs.csv"} <= set(files) or not drawn
+    assert all(row.entry.agent in Page(files["smoke/tradeoffs.html"]).words for row in rows.values()) or not drawn

@@ -197,7 +197,15 @@ def test_entries_run_here_stand_before_those_that_others_published(published):
     *others, last = task.full.standings
     own = replace(last, entry=replace(last.entry, published=False), ranking=Ranking(("A",), 1, 1, 1), level="replayed")
     mixed = replace(task, full=replace(task.full, standings=(*others, own)), entries_here=1)
-    values = {"task": mixed, "base": "atari40m/standings", "offered": {}, "paired": {}}
+    values = {
+        "task": mixed,
+        "base": "atari40m/standings",
+        "offered": {},
+        "paired": {},
+        "forest": None,
+        "credits": {},
+        "citation": "",
+    }
     made = Book(published).html(links.board("atari40m"), "board.html", **values)
     root = html5lib.parse(made[links.board("atari40m")].decode(), namespaceHTMLElements=False)
     table = next(one for one in root.iter("table") if "board" in one.get("class", ""))

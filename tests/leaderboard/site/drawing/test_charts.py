@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from leaderboard.board import looks
 from leaderboard.board.views import Curve, CurvePoint, Departure, Entry
 from leaderboard.site.drawing import charts, figures, plots
 from leaderboard.site.drawing.charts import PAPER, Line, Point
@@ -56,7 +57,7 @@ def test_every_method_of_the_suite_has_a_colour_that_reads_on_light_and_on_dark(
     for colour, shape in charts.METHODS.values():
         assert contrast(colour, LIGHT) >= 3
         assert contrast(colour, DARK) >= 3
-        assert shape in charts._SHAPES
+        assert shape in looks._SHAPES
 
 
 def test_methods_with_one_marker_stay_apart_in_every_form_of_colour_blindness():
@@ -98,8 +99,16 @@ def test_no_two_entries_of_a_chart_look_the_same():
     assert {one.colour for one in drawn.values()} == {charts.style(own[0]).colour, charts.style(published[0]).colour}
     assert drawn["dense 0"] == charts.style(own[0])
     assert charts.styles([*own, *published][::-1]) == drawn
-    alone = [entry(method) for method in ("dense", "rigl")]
+    alone = [entry("dense"), entry("rigl", config_id="f" * 16, label="y")]
     assert charts.styles(alone) == {one.label: charts.style(one) for one in alone}
+
+
+def test_an_entry_looks_the_same_alone_and_beside_any_other_once_its_task_gave_it_a_look():
+    alike = [entry(config_id=f"{i:016x}", label=f"dense {i}") for i in range(3)]
+    found = looks.apart(alike)
+    given = [replace(one, look=found[one.config_id]) for one in alike]
+    assert [charts.style(one) for one in given] == [charts.styles(given[1:] + given[:1])[one.label] for one in given]
+    assert charts.style(given[2]) == charts.styles(given[2:])[given[2].label] != charts.style(alike[2])
 
 
 def test_the_legend_shows_dash_and_marker_of_each_line():
@@ -134,7 +143,7 @@ def test_svg_has_a_name_the_viewers_ink_and_nothing_from_outside():
 
 def test_a_gap_in_a_curve_stays_a_gap():
     found = [CurvePoint(frames, Estimate(1.0, 0.9, 1.1)) for frames in (10, 20, 40)]
-    rows = charts._rows(Line(entry(), charts._points(Curve(entry(), tuple(found)), 10)))
+    rows = charts._rows(Line(entry(), charts.curve_points(Curve(entry(), tuple(found)), 10)))
     assert [row["x"] for row in rows] == [10, 20, 30, 40]
     assert [row["value"] for row in rows] == [1.0, 1.0, None, 1.0]
 

@@ -238,3 +238,18 @@ def test_a_folder_of_someone_else_and_a_task_without_results_are_refused(smoke, 
     with pytest.raises(UsageError, match="no results of atari100k"):
         write_kit(smoke, "atari100k", tmp_path / "kit")
     assert not (tmp_path / "kit").exists()
+
+
+def test_a_kit_of_chosen_entries_and_games_holds_these_alone_and_says_so(smoke, tmp_path):
+    done = write_kit(smoke, "smoke", tmp_path / "kit", entries=("rigl",), games=("Pong",))
+    assert done.entries == 1
+    rows = json.loads(text(tmp_path / "kit", "data/standings.json"))["rows"]
+    assert [row["method"] for row in rows] == ["rigl"]
+    table = text(tmp_path / "kit", "table-games.tex")
+    assert "Pong" in table
+    assert "Breakout" not in table
+    assert "1 of 2 games" in text(tmp_path / "kit", "table-standings.tex")
+    with pytest.raises(UsageError, match="has no game Chess"):
+        write_kit(smoke, "smoke", tmp_path / "kit", games=("Chess",))
+    with pytest.raises(UsageError, match="No entry is called"):
+        write_kit(smoke, "smoke", tmp_path / "kit", entries=("ppo",))

@@ -1,0 +1,66 @@
+"""What a day's results changed on a board: who came, who leads, whose place moved.
+
+Places are those by the interquartile mean alone, among complete entries that were run here; a day counts every run that
+had ended by then. What was run again and replaced is not told apart from what was new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from leaderboard.board.report import TaskData
+from leaderboard.board.standings import normalized_scores
+from leaderboard.statistics.metrics import iqm
+from leaderboard.store.rows import StoredRun
+from suite.tasks import GAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An entry's place on a board before and after a day; None before it was complete."""
+
+    task: str
+    config_id: str
+    label: str
+    before: int | None
+    after: int
+
+    @property
+    def text(self) -> str:
+        """What happened, in words."""
+        if self.before is None:
+            return "new, and leads" if self.after == 1 else f"new, place {self.after}"
+        if self.after == 1:
+            return f"leads now, from place {self.before}"
+        return f"from place {self.before} to {self.after}"
+
+
+def moves(data: TaskData, days: Sequence[str]) -> dict[str, tuple[Move, ...]]:
+    """Return the moves of each of some days, the newest first; days on which nothing moved are left out."""
+    found = {}
+    runs = [run for run in data.runs if run.finished and not data.entries[run.config_id].published]
+    whole = [run for run in runs if data.configurations[run.config_id].frames == data.task.budget.length]
+    after = places(data, whole)
+    for day in days:
+        before = places(data, [run for run in whole if run.ended_at[:10] < day])
+        moved = [
+            Move(data.task.id, key, data.entries[key].label, before.get(key), place)
+            for key, place in sorted(after.items(), key=lambda item: item[1])
+            if before.get(key) != place
+        ]
+        if moved:
+            found[day] = tuple(moved)
+        after = before
+    return found
+
+
+def places(data: TaskData, runs: Iterable[StoredRun]) -> dict[str, int]:
+    """Return the places, from 1, of the configurations that have every game that counts; the ids break ties."""
+    needed = {name for name in data.task.games if GAMES[name].normalizable}
+    grouped: dict[str, list[StoredRun]] = {}
+    for run in runs:
+        grouped.setdefault(run.config_id, []).append(run)
+    scores = {key: normalized_scores(own) for key, own in grouped.items()}
+    values = {key: iqm(own) for key, own in scores.items() if needed and own.keys() == needed}
+    return {key: place for place, key in enumerate(sorted(values, key=lambda key: (-values[key], key)), start=1)}

@@ -1,0 +1,61 @@
+"""Intervals on a shared axis, as positions from 0 to 100: forests of differences."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from leaderboard.board.views import Tick
+from leaderboard.site.drawing.plots import round_step
+from leaderboard.site.text import signed
+from leaderboard.statistics.intervals import Estimate
+
+Place = Callable[[float], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An interval on a shared axis, positions 0 to 100, and what it speaks for: `better`, `worse` or `open`.
+
+    `cut_low` and `cut_high`: it goes on beyond the axis.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    says: str
+    cut_low: bool = False
+    cut_high: bool = False
+
+
+def axis(estimates: Sequence[Estimate]) -> tuple[Place, tuple[Tick, ...]]:
+    """Return where values lie on an axis from 0 to 100 that holds all values, 0 and most intervals, and its ticks.
+
+    An interval that reaches further than all values and three usual widths beyond is left to be cut: one game with few
+    runs would squeeze all others.
+    """
+    spans = [(e.low, e.high) for e in estimates if e.low is not None and e.high is not None]
+    values = [0.0, *(e.value for e in estimates)]
+    slack = 3 * statistics.median([high - low for low, high in spans] or [0.0])
+    least, most = min(values) - slack, max(values) + slack
+    ends = values + [min(max(end, least), most) for span in spans for end in span]
+    step = round_step((max(ends) - min(ends)) or 1.0, 4)
+    first = int(min(ends) // step)
+    last = max(first + 1, -int(-max(ends) // step))
+
+    def place(value: float) -> float:
+        return 100 * (value / step - first) / (last - first)
+
+    digits = max(0, len(f"{step:g}".partition(".")[2]))
+    return place, tuple(Tick(place(step * i), signed(step * i, digits)) for i in range(first, last + 1))
+
+
+def span(estimate: Estimate, place: Place) -> Span:
+    """Return an estimate at its places; it speaks as its interval lies; cut ends are at the ends of the axis."""
+    low, high = estimate.low, estimate.high
+    says = "better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "open"
+    if low is None or high is None:
+        return Span(place(estimate.value), None, None, says)
+    start, end = place(low), place(high)
+    return Span(place(estimate.value), max(start, 0.0), min(end, 100.0), says, start < -1e-6, end > 100 + 1e-6)

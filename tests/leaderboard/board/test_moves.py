@@ -1,0 +1,46 @@
+"""Moves of a board, day by day, against places that are known."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+from leaderboard.board.moves import moves, places
+from leaderboard.store.rows import StoredRun
+from suite.tasks import load_task
+
+TASK = load_task("smoke")
+
+
+def board(levels):
+    """Return a task's data: by configuration, the score of both games and the day on which they ended."""
+    runs = [
+        StoredRun(
+            config_id, game, seed, "env", 1, "done", 16_000, score, 1, 1, 0.0, {}, f"{day}T10:00:00Z", "", {}
+        )
+        for config_id, (score, day) in levels.items()
+        for game in TASK.games
+        for seed in (0, 1)
+    ]  # fmt: skip
+    entries = {key: SimpleNamespace(published=False, label=key.upper()) for key in levels}
+    configurations = {key: SimpleNamespace(frames=TASK.budget.length) for key in levels}
+    return SimpleNamespace(task=TASK, runs=runs, entries=entries, configurations=configurations)
+
+
+def test_a_day_says_who_came_who_leads_and_who_moved():
+    data = board({"a": (5.0, "2026-01-01"), "b": (3.0, "2026-01-02"), "c": (9.0, "2026-01-03")})
+    found = moves(data, ["2026-01-03", "2026-01-02", "2026-01-01"])
+    assert [(move.label, move.text) for move in found["2026-01-03"]] == [
+        ("C", "new, and leads"),
+        ("A", "from place 1 to 2"),
+        ("B", "from place 2 to 3"),
+    ]
+    assert [(move.label, move.text) for move in found["2026-01-02"]] == [("B", "new, place 2")]
+    assert [(move.label, move.text) for move in found["2026-01-01"]] == [("A", "new, and leads")]
+
+
+def test_an_entry_has_a_place_once_it_has_every_game():
+    data = board({"a": (5.0, "2026-01-01"), "b": (9.0, "2026-01-01")})
+    assert places(data, data.runs) == {"b": 1, "a": 2}
+    half = [run for run in data.runs if (run.config_id, run.game) != ("b", TASK.games[0])]
+    assert places(data, half) == {"a": 1}
+    data.runs = [replace(run, ended_at="2026-01-05T00:00:00Z") if run.config_id == "b" else run for run in data.runs]
+    assert [move.text for move in moves(data, ["2026-01-05"])["2026-01-05"]] == ["new, and leads", "from place 1 to 2"]
