@@ -14,7 +14,7 @@ FLOORS = {
         *("children errors rng durable durations", "monitor", "contracts", "tasks", "records"),
         *("experience", "learning", "running", "checks", "cli"),
     ),
-    "leaderboard": ("statistics", "bundles", "store", "board", "site", "cli"),
+    "leaderboard": ("statistics", "bundles", "store", "board", "studies", "site", "cli"),
     "baselines": ("losses networks", "parts", "agents methods"),
 }
 """The rooms of each package from the ground up; those of one floor do not know each other."""
@@ -102,7 +102,7 @@ def test_agents_and_methods_never_meet(one: str, other: str) -> None:
     "command",
     [
         *("--help", "run --help", "leaderboard --help", "list", "status .", "method -h"),
-        *("show magnitude_pruning", "show task smoke", "method new fine_method"),
+        *("show magnitude_pruning", "show task smoke", "method new fine_method", "study --help", "study list"),
     ],
 )
 def test_light_commands_load_neither_jax_nor_the_emulator(command: str, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,12 +21,11 @@ def demo(out: Path) -> None:
     runs, database, site = out / "runs", out / "results.sqlite", out / "site"
     _say("1/4 train: the task `classic`, 30,000 steps of CartPole and Acrobot, dense and magnitude pruning, two seeds")
     classic = ("--task", "classic", "--games", "CartPole,Acrobot", "--seeds", "0-1", "--checkpoint-every", "30000")
-    _suite("run", *classic, "--method", "dense,magnitude_pruning", "--out", str(runs))
+    _suite("run", *classic, "--keep", "none", "--method", "dense,magnitude_pruning", "--out", str(runs))
     _say("2/4 emulate: the task `smoke`, 4,000 frames of Breakout, and all that is scored played again")
     atari = ("--task", "smoke", "--games", "Breakout", "--seeds", "0", "--frames", "4000", "--network", "nature_cnn")
-    _suite("run", *atari, "--out", str(runs))
+    _suite("run", *atari, "--keep", "none", "--inspect-every", "0", "--out", str(runs))
     _suite("verify", str(runs))
-    _forget_checkpoints(runs)
     _say("3/4 collect: results into SQLite")
     beside = [str(RESULTS)] if RESULTS.is_dir() else []
     _suite("leaderboard", "ingest", str(runs), *beside, "--no-references", "--db", str(database))
@@ -38,12 +36,6 @@ def demo(out: Path) -> None:
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _forget_checkpoints(runs: Path) -> None:
-    """Delete the learners, which are most of what is left behind: every run here has ended."""
-    for directory in runs.glob("*/*/*/seed-*/checkpoints"):
-        shutil.rmtree(directory)
 
 
 def _suite(*arguments: str) -> None:

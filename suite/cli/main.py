@@ -17,6 +17,8 @@ OWN_COMMANDS = {
     "run": "suite.cli.run:run",
     "status": "suite.cli.status:status",
     "verify": "suite.cli.verify:verify",
+    "evaluate": "suite.cli.play:evaluate",
+    "video": "suite.cli.play:video",
     "export": "suite.cli.export:export",
     "list": "suite.cli.listing:list_",
     "show": "suite.cli.show:show",

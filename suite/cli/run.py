@@ -16,7 +16,7 @@ DEFAULT_OUT = "runs"
 EXAMPLES = """\b
 Examples:
   suite run --task smoke --network nature_cnn --method dense,magnitude_pruning
-  suite run --task atari40m --width 3 --method magnitude_pruning --set method.sparsity=0.9
+  suite run --task atari40m --width 1,3 --method dense,magnitude_pruning --set method.sparsity=0.9,0.95
   suite run --task atari40m --games Pong,Breakout --seeds 0-1 --dry-run
 """
 
@@ -27,11 +27,13 @@ Examples:
 )
 @click.option("--agent", metavar="NAME", help="The agent; the task's own if not given: dqn, or der for Atari 100k.")
 @click.option("--network", metavar="NAME", help="The network, such as nature_cnn; the task's own if not given.")
-@click.option("--width", type=int, metavar="K", help="Width multiplier; short for --set network.width=K.")
+@click.option("--width", metavar="K,L", help="Width multipliers; short for --set network.width=K,L.")
 @click.option(
     "--method", "methods", default="dense", show_default=True, metavar="A,B+C", help="Methods: A, and B with C on top."
 )
-@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="A setting, e.g. method.sparsity=0.95.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=A,B", help="A setting's values, e.g. method.sparsity=0.95."
+)
 @click.option("--games", default="all", show_default=True, metavar="A,B|all", help="Games of the task.")
 @click.option("--seeds", metavar="0-4", help="Seeds; default: the task's.")
 @click.option(
@@ -54,7 +56,7 @@ def run(
     task_name: str,
     agent: str | None,
     network: str | None,
-    width: int | None,
+    width: str | None,
     methods: str,
     settings: tuple[str, ...],
     games: str,
@@ -69,10 +71,10 @@ def run(
     """Train agents on a task. Issue the same command again and it does what is missing."""
     options = Computing(**computing)
     with stop_on_signals() as stop:
-        from suite.running.request import Request, resolve
+        from suite.running.request import Request, resolve_grid
 
-        request = Request(task_name, agent, network, _split(methods), settings, frames, width, data)
-        plan = planned(resolve(request), games, seeds, out or Path(DEFAULT_OUT), data, options)
+        request = Request(task_name, agent, network, _split(methods), settings, frames, data=data)
+        plan = planned(resolve_grid(request, width), games, seeds, out or Path(DEFAULT_OUT), data, options)
         if dry_run:
             from suite.running import plan_report
 

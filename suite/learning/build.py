@@ -64,6 +64,12 @@ def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Metho
     return agent, methods
 
 
+def data_plan(spec: Spec, game: Game) -> DataPlan:
+    """Return what data a spec's agent eats, and when; no network is built."""
+    network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
+    return registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, game.actions).plan
+
+
 def _agent(spec: Spec, network: Any, actions: int) -> Agent:
     """Return the agent of a spec, exploring as the task says."""
     agent: Agent = registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, actions)

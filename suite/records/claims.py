@@ -61,7 +61,7 @@ def iterations(task: Task, rows: Iterable[Episode | EvaluationRow]) -> tuple[Ite
     return tuple(IterationMean(index, _mean(values), len(values)) for index, values in sorted(returns.items()))
 
 
-def _curve_rows(task: Task, run: Run) -> Sequence[Episode | EvaluationRow]:
+def curve_rows(task: Task, run: Run) -> Sequence[Episode | EvaluationRow]:
     """Return what learning curves are made of: training episodes, or evaluations where training is evaluated."""
     return run.episodes if task.evaluation is None or task.evaluation.every is None else run.evaluation
 
@@ -125,7 +125,7 @@ def check(run: Run, state: State) -> Checked:
     value, count = score_of(run, task, state)
     _hold(run, _summary(run, state, value, count))
     return Checked(
-        run, state, attempt, value, count, iterations(task, _curve_rows(task, run)), digest(run, state, attempt)
+        run, state, attempt, value, count, iterations(task, curve_rows(task, run)), digest(run, state, attempt)
     )
 
 

@@ -360,6 +360,17 @@ def effective_state(path: Path, status: StatusFile) -> State:
     return status.state
 
 
+def existing_state(path: Path) -> State | None:
+    """Return the state of a whole record; None where there is none, or a damaged one, which its own cell will tell."""
+    if not (path / "status.json").exists():
+        return None
+    try:
+        require_whole(path)
+        return effective_state(path, read_status(path))
+    except BadData:
+        return None
+
+
 def is_locked(path: Path) -> bool:
     """Return whether a living process writes to this run directory."""
     try:

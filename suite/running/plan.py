@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from suite.errors import BadData, UsageError
+from suite.errors import UsageError
 from suite.experience.domains import Domain, domain_of
 from suite.experience.replay.placement import Placement
 from suite.learning.device import programs_at_once
 from suite.records.keeping import LAST, Keep
-from suite.records.record import FINISHED, effective_state, read_status, require_whole
+from suite.records.record import FINISHED, existing_state
 from suite.running.cost import Costs
 from suite.running.machine import available_device_memory, is_accelerator
 from suite.running.memory import available_memory
@@ -123,7 +123,7 @@ def make_plan(
         for name in chosen_games:
             for item in resolved:
                 cell = Cell(item.spec, name, seed)
-                state = _existing_state(out / cell.path)
+                state = existing_state(out / cell.path)
                 if state is not None and state in FINISHED:
                     existing[cell] = state
                 else:
@@ -144,17 +144,6 @@ def _placed(plan: Plan, lanes: str, placement: str) -> Plan:
         if plan.fits():
             break
     return plan
-
-
-def _existing_state(path: Path) -> str | None:
-    """Return the state of a whole record; None where there is none, or a damaged one, which its own cell will tell."""
-    if not (path / "status.json").exists():
-        return None
-    try:
-        require_whole(path)
-        return effective_state(path, read_status(path))
-    except BadData:
-        return None
 
 
 def _lanes(text: str, plan: Plan) -> int:

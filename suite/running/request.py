@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,6 +59,39 @@ def resolve(request: Request) -> list[Resolved]:
         if path not in known:
             raise unknown_name("setting", path, sorted(known))
     return resolved
+
+
+def resolve_grid(request: Request, widths: str | None) -> list[Resolved]:
+    """Return the specs of every combination of widths (`1,3,5`) and of settings' values (`method.sparsity=0.9,0.95`).
+
+    A configuration that several combinations give, such as dense beside sparsities, is there once.
+    """
+    choices = [_values(text) for text in request.settings]
+    found: dict[str, Resolved] = {}
+    for width, settings in itertools.product(_widths(widths), itertools.product(*choices)):
+        for item in resolve(replace(request, width=width, settings=settings)):
+            found.setdefault(item.spec.config_id, item)
+    resolved = list(found.values())
+    for what, values in (
+        ("precision", {item.spec.precision for item in resolved}),
+        ("data", {item.spec.dataset for item in resolved}),
+    ):
+        if len(values) > 1:
+            raise UsageError(f"One process cannot run several values of {what}.", "Issue one command for each.")
+    return resolved
+
+
+def _values(text: str) -> list[str]:
+    """Return a setting once with each of its values."""
+    path, equals, values = text.partition("=")
+    return [f"{path}{equals}{value}" for value in values.split(",")] if equals else [text]
+
+
+def _widths(text: str | None) -> list[int | None]:
+    parts = [] if text is None else [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.removeprefix("-").isdigit() for part in parts):
+        raise UsageError(f"--width {text!r} cannot be read.", "Give whole numbers, such as 3, or 1,3,5.")
+    return [int(part) for part in dict.fromkeys(parts)] or [None]
 
 
 def parse_games(text: str, task: Task) -> tuple[str, ...]:

@@ -32,7 +32,8 @@ class Plan:
 
     `episodes_per_iteration`: of training. `evaluation_episodes`: of each evaluation; fewer than the task wants may
     leave a run without a score. `iterations`: fewer than the task has make shortened runs, which are not ranked.
-    `paper`: the first entries are those of arXiv 2402.12479 instead of random ones. `diagnostics`: rows a run. `missing`, `failed`, `diverged`, `resumed`: shares of all cells.
+    `paper`: the first entries are those of arXiv 2402.12479 instead of random ones. `diagnostics`: rows a run.
+    `missing`, `failed`, `diverged`, `resumed`: shares of all cells.
     """
 
     task: str = "atari40m"

@@ -8,6 +8,7 @@ from leaderboard.site.book import Book
 from leaderboard.site.pages import (
     board,
     changelog,
+    claims,
     compare,
     coverage,
     curves,
@@ -46,6 +47,7 @@ KINDS: tuple[Kind, ...] = (
     compare.pages,
     pair.pages,
     submission.pages,
+    claims.pages,
     rules.pages,
     statistics.pages,
     changelog.pages,

@@ -212,3 +212,50 @@ def test_a_bomb_is_not_unpacked() -> None:
     bomb = Actions.pack(1, 0, bytes(50_000_000))
     with pytest.raises(BadData, match="Other than 10 actions"):
         bomb.unpack(10)
+
+
+def breakout(recorded: Path) -> Path:
+    return next(path for path in find_runs(recorded) if "Breakout" in str(path))
+
+
+def test_a_finished_runs_policy_is_evaluated_on_the_same_episodes_every_time(recorded: Path) -> None:
+    words = ("evaluate", str(breakout(recorded)), "--episodes", "2", "--epsilon", "0.2", "--json")
+    first, second = (suite(*words) for _ in range(2))
+    assert first.exit_code == 0, first.output
+    assert first.stdout == second.stdout
+    found = json.loads(first.stdout)
+    assert [row["episode"] for row in found["episodes"]] == [0, 1]
+    assert found["mean_return"] == sum(row["return"] for row in found["episodes"]) / 2
+    assert all(row["length"] > 10 and row["end"] == "terminated" for row in found["episodes"])
+
+
+def test_a_film_shows_a_scored_episode_again_or_the_policy_anew(recorded: Path, tmp_path: Path) -> None:
+    import cv2
+
+    run = read_run(breakout(recorded))
+    row = run.episodes[2]
+    film = tmp_path / "x.mp4"
+    done = suite("video", str(run.path), "--episode", str(row.episode), "--out", str(film))
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{film}: {row.length + 1:,} pictures, return {row.value:,.2f}\n"
+    read = cv2.VideoCapture(str(film))
+    shapes = []
+    while (found := read.read())[0]:
+        shapes.append(found[1].shape)
+    assert set(shapes) == {(336, 336, 3)}
+    assert len(shapes) == row.length + 1
+    anew = suite("video", str(run.path), "--epsilon", "1", "--out", str(tmp_path / "y.mp4"))
+    assert "pictures, return" in anew.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.mp4", "y.mp4"]
+
+
+def test_a_film_that_cannot_be_made_is_refused(recorded: Path, tmp_path: Path) -> None:
+    run = str(breakout(recorded))
+    for words, problem in (
+        (("--episode", "999", "--out", str(tmp_path / "x.mp4")), "has no scored episode 999."),
+        (("--out", str(tmp_path / "x.gif")), "is no name of a film."),
+    ):
+        refused = suite("video", run, *words)
+        assert refused.exit_code == 2
+        assert problem in refused.output
+    assert list(tmp_path.iterdir()) == []

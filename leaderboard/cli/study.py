@@ -1,0 +1,303 @@
+"""`suite study`: the paper's figures, and anybody's own, as plans, runs, pictures and verdicts. Light at the top."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from suite.cli.training import Computing, computing_options
+
+if TYPE_CHECKING:
+    from leaderboard.studies.choice import Chosen
+    from leaderboard.studies.planning import StudyPlan
+
+EXAMPLES = """\b
+Examples:
+  suite study plan fig1
+  suite study run fig1 --on classic --seeds 0-4
+  suite study figure fig1 --results results.sqlite --to figures
+"""
+
+Command = Callable[..., None]
+
+CHOICE = (
+    click.argument("name", metavar="STUDY"),
+    click.option(
+        "--on", "rung", metavar="NAME", help="A rung lower: classic, minatar or smoke instead of its own task."
+    ),
+    click.option("--games", metavar="A,B", help="Some of its games."),
+    click.option("--seeds", metavar="0-4", help="Other seeds than its own."),
+    click.option("--frames", type=int, metavar="N", help="A shorter budget, in the task's unit: ranks nowhere."),
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        envvar="SUITE_DATA",
+        help="Directory of logged data; see `suite data`.",
+    ),
+)
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    envvar="SUITE_OUT",
+    default=Path("runs"),
+    show_default=True,
+    help="Where the runs are, and go.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+
+def choice_options(command: Command) -> Command:
+    """Give a command the options that name a study and a part of it."""
+    for option in reversed(CHOICE):
+        command = option(command)
+    return command
+
+
+@click.group(epilog=EXAMPLES)
+def study() -> None:
+    """Every figure of the paper as a command that ends in a verdict; `suite study new` makes your own."""
+
+
+@study.command("list")
+@JSON
+def list_(as_json: bool) -> None:
+    """List the studies: the paper's figures, then the protocol's open decisions as ablations."""
+    from leaderboard.studies.definition import load_study, study_names
+    from leaderboard.studies.expansion import expand
+
+    found = [load_study(name) for name in study_names()]
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        expanded = expand(one)
+        cells = len(expanded.configurations) * len(expanded.games) * len(expanded.seeds)
+        rows.append(
+            {
+                "id": one.id,
+                "figure": one.figure,
+                "title": one.title,
+                "summary": one.summary,
+                "task": one.task,
+                "configurations": len(expanded.configurations),
+                "cells": cells,
+                "claims": [{"id": claim.id, "text": claim.text, "source": claim.source} for claim in one.claims],
+            }
+        )
+    if as_json:
+        click.echo(json.dumps({"schema": "suite.study.list/1", "studies": rows}, indent=1))
+        return
+    width = max(len(row["id"]) for row in rows)
+    for row in rows:
+        click.echo(f"{row['id']:<{width}}  {row['cells']:>5,} cells  {len(row['claims'])} claims  {row['title']}")
+
+
+@study.command()
+@choice_options
+@OUT
+@click.option(
+    "--device", metavar="NAME", default="xeon-core", show_default=True, help="Whose measured rates are taken."
+)
+@click.option("--rates", type=click.Path(path_type=Path), help="A TOML file of devices of your own.")
+@JSON
+def plan(out: Path, device: str, rates: Path | None, as_json: bool, **choice: Any) -> None:
+    """Say which cells are there and what the missing ones take; --json has every cell with its own command."""
+    from leaderboard.studies.choice import choose
+    from leaderboard.studies.planning import StudyPlan, device_named
+
+    chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
+    made = StudyPlan(chosen.expanded, out, device_named(device, rates))
+    if as_json:
+        click.echo(json.dumps(made.document(), indent=1))
+        return
+    for line in _plan_lines(chosen, made):
+        click.echo(line)
+
+
+@study.command()
+@choice_options
+@OUT
+@computing_options
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable results, one JSON object a line.")
+def run(out: Path, as_json: bool, **options: Any) -> None:
+    """Run what is missing of a study, what others need first; issue it again and it goes on."""
+    from leaderboard.studies.choice import choose
+    from suite.cli.training import executed, stop_on_signals
+    from suite.errors import ExitCode
+
+    names = ("name", "rung", "games", "seeds", "frames", "data")
+    choice = {name: options.pop(name) for name in names}
+    with stop_on_signals() as stop:
+        chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
+        computing = Computing(**options)
+        code = int(ExitCode.DONE)
+        for part in _parts(chosen, out, choice["data"], computing):
+            code = max(code, executed(part, computing, stop, as_json=as_json))
+            if stop.is_set():
+                break
+        click.get_current_context().exit(code)
+
+
+@study.command()
+@choice_options
+@OUT
+@JSON
+def status(out: Path, as_json: bool, **choice: Any) -> None:
+    """Say how far a study is, and which cells were run for it and no longer belong to it."""
+    from leaderboard.studies.choice import choose
+    from leaderboard.studies.memory import strays
+    from leaderboard.studies.planning import StudyPlan
+
+    chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
+    made = StudyPlan(chosen.expanded, out)
+    left = strays(chosen.expanded, out)
+    states = {
+        name: Counter(state for (config_id, _, _), state in made.states.items() if config_id == name)
+        for name in chosen.expanded.configurations
+    }
+    if as_json:
+        document = {"schema": "suite.study.status/1", "study": chosen.name, "configurations": states, "strays": left}
+        click.echo(json.dumps(document, indent=1))
+        return
+    for name, counts in states.items():
+        point = chosen.expanded.configurations[name]
+        said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        click.echo(f"{name}  {_coordinates(point)}: {said}")
+    for line in _stray_lines(left):
+        click.echo(line)
+
+
+@study.command()
+@click.argument("name", metavar="NAME")
+@click.option("--task", required=True, metavar="NAME", help="The task.")
+@click.option("--agent", "agents", default="dqn", show_default=True, metavar="A,B", help="Agents.")
+@click.option("--network", default="impala", show_default=True, metavar="NAME", help="The network.")
+@click.option("--width", "widths", metavar="1,3,5", help="Widths.")
+@click.option(
+    "--method", "methods", default="dense,magnitude_pruning", show_default=True, metavar="A,B", help="Methods."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=A,B", help="Values of a setting; a grid of all of them."
+)
+@click.option("--file", type=click.Path(path_type=Path), help="Where to write it; default: NAME.toml here.")
+def new(
+    name: str,
+    task: str,
+    agents: str,
+    network: str,
+    widths: str | None,
+    methods: str,
+    settings: tuple[str, ...],
+    file: Path | None,
+) -> None:
+    """Write a study of your own: a grid of cells, a picture, and a claim to begin with."""
+    from leaderboard.studies.blank import blank_study
+    from leaderboard.studies.definition import parse_study
+    from leaderboard.studies.expansion import expand
+    from suite import durable
+    from suite.errors import UsageError
+
+    path = file or Path(f"{name}.toml")
+    if path.exists():
+        raise UsageError(f"{path} is already there.", "Choose another name, or give --file.")
+    text = blank_study(name, task, agents, network, widths, methods, settings)
+    made = expand(parse_study(text, str(path)))
+    durable.replace_file(path, text.encode())
+    cells = len(made.configurations) * len(made.games) * len(made.seeds)
+    click.echo(f"{path}: {len(made.configurations)} configurations, {cells:,} cells. Next: suite study plan {path}")
+
+
+def _parts(chosen: Chosen, out: Path, data: Path | None, computing: Computing) -> Iterator[Any]:
+    """Yield the plans of a study, those that others need first; what waits for a run that failed is left out."""
+    import dataclasses
+
+    from leaderboard.studies.memory import remember, strays
+    from suite.cli.training import planned
+    from suite.records.record import FINISHED, existing_state
+
+    expanded = chosen.expanded
+    for line in _stray_lines(strays(expanded, out)):
+        click.echo(line, err=True)
+    points = list(expanded.configurations.values())
+    games, seeds = ",".join(expanded.games), ",".join(map(str, expanded.seeds))
+    for number, stage in enumerate(sorted({(point.stage, point.resolved.spec.dataset or "") for point in points})):
+        part = [point for point in points if (point.stage, point.resolved.spec.dataset or "") == stage]
+        made = planned([point.resolved for point in part], games, seeds, out, data, computing)
+        if number == 0:
+            remember(expanded, out)
+        needs = {point.config_id: point.needs for point in part}
+        jobs = tuple(
+            job
+            for job in made.jobs
+            if all(
+                existing_state(out / f"{job.cell.spec.task_key}/{name}/{job.cell.game}/seed-{job.cell.seed}")
+                in FINISHED
+                for name in needs[job.cell.spec.config_id]
+            )
+        )
+        if len(jobs) < len(made.jobs):
+            click.echo(f"{len(made.jobs) - len(jobs)} cells wait for runs that are not finished.", err=True)
+        if jobs or not made.jobs:
+            yield dataclasses.replace(made, jobs=jobs)
+
+
+def _plan_lines(chosen: Chosen, made: StudyPlan) -> Iterator[str]:
+    from leaderboard.studies.memory import strays
+
+    expanded, document = chosen.expanded, made.document()
+    yield f"{chosen.name}: {chosen.original.title}"
+    yield chosen.original.summary
+    yield f"task    {expanded.task.key}, {len(expanded.games)} games, seeds {', '.join(map(str, expanded.seeds))}"
+    yield f"cells   {document['cells_total']:,}, {document['cells_missing']:,} without a result below {made.out}"
+    if expanded.task.data is not None and not any(p.request.data for p in expanded.points):
+        yield "data    give --data DIR: which rows are drawn is part of what the cells are"
+    yield f"steps   {document['gradient_steps_missing']:,} gradient steps are missing"
+    if made.device is not None:
+        unknown = document["cells_without_rate"]
+        rest = f"; {unknown:,} cells have no measured rate there" if unknown else ""
+        yield f"time    {document['device_hours_missing']:,.1f} hours of {made.device.title}{rest}"
+        yield f"        measured: {made.device.source}"
+    yield ""
+    for item in document["configurations"]:
+        point = expanded.configurations[item["config_id"]]
+        states = Counter(state for (name, _, _), state in made.states.items() if name == item["config_id"])
+        said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        hours = "" if item["hours"] is None else f", {item['hours']:,.2f} h"
+        waits = f", after {', '.join(item['needs'])}" if item["needs"] else ""
+        yield f"{item['config_id']}  {_coordinates(point)}: {said}"
+        yield (
+            f"  a cell: {item['gradient_steps']:,} gradient steps, {item['lane_bytes'] / 2**30:.2f} GiB of replay and "
+            f"learner{hours}{waits}"
+        )
+    for text in (*chosen.original.inferred, *(() if chosen.mapped is None else chosen.mapped.notes)):
+        yield f"note    {text}"
+    yield from _stray_lines(strays(expanded, made.out))
+
+
+def _stray_lines(left: list[str]) -> Iterator[str]:
+    if left:
+        yield f"{len(left)} cells were run for an earlier form of this study and no longer belong to it; they stay:"
+        yield from (f"  {path}" for path in left)
+
+
+def _coordinates(point: Any) -> str:
+    from suite.contracts.card import written
+
+    return ", ".join(
+        f"{value}" if path in ("arm", "agent", "network") else f"{path.rpartition('.')[2]} {written(value)}"
+        for path, value in point.coordinates.items()
+    )
+
+
+def register() -> None:
+    """Add the commands that draw and judge, which live in a module of their own."""
+    from leaderboard.cli.study_figure import figure, report
+
+    study.add_command(figure)
+    study.add_command(report)
+
+
+register()
