@@ -44,6 +44,8 @@ from suite.tasks import GAMES, load_task, task_names
 UPDATES = 40
 TINY_SECONDS, FULL_SECONDS = 3.0, 20.0
 """How long updates are timed, on the check's network and on the Nature network."""
+VECTORS = "mlp"
+"""The network of tasks that show vectors; the check's network reads pictures."""
 State = Literal["ok", "FAILED", "refused", "skipped"]
 Overhead = Literal["none", "tiny", "full"]
 
@@ -152,7 +154,7 @@ class _Checks:
         builds, refuses = [], []
         for task in task_names():
             try:
-                network = NETWORK if load_task(task).environment.numbered_actions else None
+                network = None if load_task(task).network == VECTORS else NETWORK
                 (resolved,) = resolve(Request(task, network=network, methods=(self._name,), settings=tuple(settings)))
                 build.build(resolved.spec, GAMES[load_task(task).games[0]])
                 builds.append(task)
