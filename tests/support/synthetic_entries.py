@@ -38,7 +38,6 @@ class Plan:
 
     task: str = "atari40m"
     entries: int = 30
-    paper: bool = False
     games: int | None = None
     seeds: int | None = None
     iterations: int | None = None
@@ -51,6 +50,7 @@ class Plan:
     diverged: float = 0.01
     resumed: float = 0.03
     seed: int = 0
+    paper: bool = False
 
 
 @dataclass(frozen=True)
