@@ -129,6 +129,9 @@ class Noise(Replay):
     def sample_states(self, count: int, uniform: Callable[[int], np.ndarray]) -> np.ndarray:
         return windows(self._number, self._actions).frames[:count, :4]
 
+    def inspected(self, plan: DataPlan, count: int, uniform: Callable[[int], np.ndarray]) -> Windows:
+        return windows(self._number, self._actions)
+
 
 @pytest.mark.parametrize("form", [None, Form.VMAP])
 def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, monkeypatch: pytest.MonkeyPatch) -> None:

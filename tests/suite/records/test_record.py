@@ -19,6 +19,7 @@ from suite.records.record import (
     Episode,
     StatusFile,
     effective_state,
+    existing_state,
     is_locked,
     read_run,
     read_status,
@@ -287,13 +288,11 @@ def test_a_file_system_without_locks_is_named_as_the_cause(
 
 
 def test_an_emptied_status_is_damage_of_one_cell_and_no_plan_stops_at_it(tmp_path: Path, cell: Cell) -> None:
-    from suite.running.plan import _existing_state
-
     begin(tmp_path, cell).close()
     path = tmp_path / cell.path
-    assert _existing_state(path) == "killed"
+    assert existing_state(path) == "killed"
     (path / "status.json").write_bytes(b"")
-    assert _existing_state(path) is None  # so that it is among the cells to run, where it fails with the reason
+    assert existing_state(path) is None  # so that it is among the cells to run, where it fails with the reason
     with pytest.raises(BadData, match=r"status\.json is damaged"):
         RunWriter.open(tmp_path, cell, {})
 
