@@ -268,7 +268,7 @@ def test_pages_that_are_too_large_are_named(smoke_database, smoke_site, tmp_path
     assert any(line.startswith(f"{name}: ") for line in lines)
 
 
-@pytest.mark.parametrize("name", ["smoke", pytest.param("published", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["smoke", pytest.param("published", marks=pytest.mark.nightly)])
 def test_the_same_database_gives_the_same_bytes(name, request, tmp_path):
     build(request.getfixturevalue(f"{name}_database"), tmp_path / "site")
     assert files(tmp_path / "site") == files(request.getfixturevalue(f"{name}_site"))

@@ -330,7 +330,7 @@ def test_a_budget_that_ends_before_the_first_evaluation_is_named(
         (("--task", "smoke", "--lanes", "0"), 2, "--lanes '0' cannot be read"),
         (("--task", "smoke", "--frames", "-4"), 2, "--frames -4 is no budget"),
         (("--task", "smoke", "--set", "agent.gamma=2"), 2, "agent.gamma = 2.0 is out of range"),
-        (("--task", "smoke", "--width", "wide"), 2, "'wide' is not a valid integer"),
+        (("--task", "smoke", "--width", "wide"), 2, "--width 'wide' cannot be read"),
         (("--task", "atari40m", "--lanes", "500"), 3, "75 lane(s) need"),
     ],
 )
