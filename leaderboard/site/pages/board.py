@@ -94,6 +94,6 @@ def _standings(task: TaskPage, board: Board, stem: str) -> dict[str, bytes]:
     files = exports.files(tables.standings(task, board), stem, tables.paper(task, board))
     rows = [figures.Row.of(row.entry, row.estimate) for row in board.standings if row.estimate is not None]
     if rows:
-        spec = figures.interval_spec(rows, "IQM, human-normalized", width=WIDTH, row_height=ROW_HEIGHT)
+        spec = figures.interval_spec(rows, f"IQM, {task.scale}", width=WIDTH, row_height=ROW_HEIGHT)
         files[f"{stem}.pdf"] = charts.pdf(spec)
     return files

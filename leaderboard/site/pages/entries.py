@@ -179,7 +179,7 @@ def _curve_files(task: TaskPage, curve: Curve, plot: plots.Plot, stem: str) -> d
     )
     name, caption = curve.entry.config_id, f"{curve.entry.label}: IQM against {task.unit}. {task.title}."
     made = exports.files(Table(name, caption, columns, rows), stem, Table(name, caption, heads, shown))
-    picture = plot_files.Picture.of(plot, task.unit, "IQM, human-normalized")
+    picture = plot_files.Picture.of(plot, task.unit, f"IQM, {task.scale}")
     return made | {f"{stem}.pdf": plot_files.pdf(picture)}
 
 

@@ -100,7 +100,7 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
     if drawn:
         titled = tuple((panel.quantity.title, panel.plot) for panel in drawn)
         keys = [plot_files.Key.of(row.standing.entry.label, style(row.standing.entry)) for row in rows]
-        picture = plot_files.Picture(titled, "", "IQM, human-normalized", tuple(keys), min(2, len(drawn)))
+        picture = plot_files.Picture(titled, "", f"IQM, {task.scale}", tuple(keys), min(2, len(drawn)))
         made[f"{base}.pdf"] = plot_files.pdf(picture)
     return made | book.html(
         links.tradeoffs(task.name),
