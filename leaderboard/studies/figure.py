@@ -9,6 +9,7 @@ import numpy as np
 
 from leaderboard.board import learning
 from leaderboard.board.estimates import CURVE, Question, ask
+from leaderboard.board.views import scale_of
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
 from leaderboard.statistics.intervals import Estimate
@@ -76,8 +77,7 @@ def figure_of(expanded: Expanded, evidence: Evidence) -> Figure:
         kind = f"{kind} by game"
     rows: tuple[Row, ...] = ()
     matrices: tuple[Matrix, ...] = ()
-    human = all(GAMES[name].reference == "human" for name in expanded.games)
-    x_title, y_title = unit, "IQM, human-normalized" if human else "IQM, normalized"
+    x_title, y_title = unit, f"IQM, {scale_of(GAMES[expanded.games[0]].reference)}"
     if kind == "schedule":
         rows, y_title = tuple(_schedule()), "share of weights that are zero"
     elif kind == "final":

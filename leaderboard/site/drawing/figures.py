@@ -51,10 +51,12 @@ class Row:
         return cls(entry.label, estimate, drawn.colour, shape, not entry.published, note)
 
 
-def profile_spec(lines: Sequence[Line], *, width: float, height: float, columns: int, look: Look = SCREEN) -> Spec:
-    """Return performance profiles: the share of runs above each human-normalized score, bands for the intervals."""
+def profile_spec(
+    lines: Sequence[Line], scale: str, *, width: float, height: float, columns: int, look: Look = SCREEN
+) -> Spec:
+    """Return performance profiles: the share of runs above each score of a task's `scale`, bands for the intervals."""
     layers = line_layers(
-        lines, "human-normalized score", "share of runs above it", look,
+        lines, f"{scale} score", "share of runs above it", look,
         columns=columns,
     )  # fmt: skip
     return finished(layers, width, height, look)

@@ -90,7 +90,7 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
     )
     for name, (width, height, legend) in SIZES.items() if shown else ():
         svg = charts.curve_chart(
-            shown, step, task.unit, label(task), width=width, height=height, columns=min(legend, len(shown))
+            shown, step, task.unit, task.scale, label(task), width=width, height=height, columns=min(legend, len(shown))
         )
         files[f"{links.slug(task.name)}/{name}.svg"] = svg.encode()
     return files
@@ -103,6 +103,7 @@ def _downloads(task: TaskPage, base: str) -> dict[str, bytes]:
         shown,
         task.full.iteration_length,
         task.unit,
+        task.scale,
         width=width,
         height=height,
         columns=min(columns, len(shown)),

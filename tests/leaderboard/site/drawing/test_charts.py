@@ -118,7 +118,7 @@ def test_the_legend_shows_dash_and_marker_of_each_line():
         Line(entry(config_id=name, label=name, network=network, published=name == "c"), points)
         for name, network in networks.items()
     ]
-    drawn = charts.svg(figures.profile_spec(found, width=400, height=200, columns=2), "x")
+    drawn = charts.svg(figures.profile_spec(found, "normalized", width=400, height=200, columns=2), "x")
     symbols = re.findall(r'role-legend-symbol"[^>]*>((?:<path[^>]*/>)+)', drawn)
     assert [symbol.count("<path") for symbol in symbols] == [2, 2, 1]
     assert ["stroke-dasharray" in symbol for symbol in symbols] == [False, True, True]
@@ -128,7 +128,7 @@ def test_the_legend_shows_dash_and_marker_of_each_line():
 
 
 def test_svg_has_a_name_the_viewers_ink_and_nothing_from_outside():
-    spec = figures.profile_spec(lines("dense", "rigl"), width=400, height=200, columns=2)
+    spec = figures.profile_spec(lines("dense", "rigl"), "normalized", width=400, height=200, columns=2)
     drawn = charts.svg(spec, 'Shares <above> "it"')
     root = ElementTree.fromstring(drawn)
     assert root.attrib["role"] == "img"
@@ -151,7 +151,7 @@ def test_a_gap_in_a_curve_stays_a_gap():
 @pytest.mark.parametrize(
     "spec",
     [
-        lambda: figures.profile_spec(lines("dense", "rigl"), width=234, height=120, columns=2, look=PAPER),
+        lambda: figures.profile_spec(lines("dense", "rigl"), "own", width=234, height=120, columns=2, look=PAPER),
         lambda: figures.interval_spec(
             [
                 figures.Row.of(entry("rigl"), Estimate(1, 0.5, 1.5), "A"),
@@ -176,7 +176,9 @@ def test_pdf_is_the_same_bytes_every_time_with_one_font_and_no_date(spec):
 
 
 def test_pdf_is_as_wide_as_asked_and_its_table_of_offsets_holds():
-    content = charts.pdf(figures.profile_spec(lines("dense"), width=234, height=120, columns=1, look=PAPER))
+    content = charts.pdf(
+        figures.profile_spec(lines("dense"), "normalized", width=234, height=120, columns=1, look=PAPER)
+    )
     width = re.search(rb"/MediaBox \[0 0 (\d+)", content)
     assert int(width.group(1)) == 234
     start = int(re.search(rb"startxref\s+(\d+)", content).group(1))
@@ -187,7 +189,7 @@ def test_pdf_is_as_wide_as_asked_and_its_table_of_offsets_holds():
 
 def test_names_that_the_font_lacks_do_not_stop_a_pdf():
     strange = [replace(line, entry=entry(label="\u6f22\u5b57 \U0001f600 \u202eevil")) for line in lines("dense")]
-    content = charts.pdf(figures.profile_spec(strange, width=234, height=120, columns=1, look=PAPER))
+    content = charts.pdf(figures.profile_spec(strange, "normalized", width=234, height=120, columns=1, look=PAPER))
     assert len(set(re.findall(rb"/BaseFont /(\S+)", content))) == 1
 
 
