@@ -10,7 +10,6 @@ import numpy as np
 from leaderboard.board import exports
 from leaderboard.board.estimates import METRICS, Question, ask
 from leaderboard.board.exports import Column, Table
-from leaderboard.board.report import TaskData
 from leaderboard.board.standings import normalized_scores
 from leaderboard.board.views import Entry, TaskPage
 from leaderboard.site import links, tables
@@ -44,14 +43,11 @@ class Row:
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return a page for each task that has a common scale, and its charts."""
-    files: dict[str, bytes] = {}
-    for task in book.report.site.tasks:
-        if task.aggregated:
-            files |= _page(book, task, book.report.data[task.name])
-    return files
+    return book.of_aggregated(_page)
 
 
-def _page(book: Book, task: TaskPage, data: TaskData) -> dict[str, bytes]:
+def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
+    data = book.report.data[task.name]
     complete = [row.entry for row in task.full.standings if row.estimate is not None]
     scores = {entry.config_id: normalized_scores(data.runs_of(entry.config_id)) for entry in complete}
     rows = [_row(entry, scores[entry.config_id]) for entry in complete]
