@@ -70,8 +70,7 @@ class Figure:
 def figure_of(expanded: Expanded, evidence: Evidence) -> Figure:
     """Return a study's picture from whatever results are there."""
     study, unit = expanded.study, expanded.task.unit
-    done = sum(len(evidence.of(expanded, point)) for point in expanded.configurations.values())
-    cells = len(expanded.configurations) * len(expanded.games) * len(expanded.seeds)
+    done = len(evidence.cells(expanded))
     kind: str = study.picture.kind
     if kind in ("final", "curves") and not aggregated(expanded):
         kind = f"{kind} by game"
@@ -92,7 +91,7 @@ def figure_of(expanded: Expanded, evidence: Evidence) -> Figure:
         rows, y_title = tuple(_diagnostics(expanded, evidence)), ""
     else:
         matrices, x_title, y_title = tuple(_matrices(expanded, evidence)), "transition", "transition"
-    return Figure(expanded, rows, matrices, x_title, y_title, done, cells)
+    return Figure(expanded, rows, matrices, x_title, y_title, done, expanded.size)
 
 
 def _axis(path: str) -> str:

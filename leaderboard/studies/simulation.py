@@ -84,7 +84,7 @@ def results(expanded: Expanded, scores: Mapping[str, Scores]) -> Evidence:
 def simulated(study: str, claim_id: str, seeds: int, noise: str, key: str, *, effect: bool) -> State:
     """Return the verdict on one simulated set of results, a number of `seeds` a game being what was planned."""
     expanded = _expanded(study).reduced(None, range(seeds))
-    claim = next(claim for claim in expanded.study.claims if claim.id == claim_id)
+    claim = claim_of(study, claim_id)
     better = {contrast.points[0].config_id for contrast in contrasts_of(expanded, claim)} if effect else set()
     names = list(expanded.configurations)
     factors = [1 + (claim.effect or 0.0) * (name in better) for name in names]
