@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -156,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']:.0f} GiB",
-        "command": "python -m leaderboard.studies.simulation --out ci/nightly/verdicts.json",
+        "command": shlex.join(["python", "-m", "leaderboard.studies.simulation", *(arguments or sys.argv[1:])]),
         "figures": {
             "worst_false_holds_percent": 100 * max(row["holds"] for row in rows if not row["difference"]),
             "false_holds_percent": 100 * float(np.mean([row["holds"] for row in rows if not row["difference"]])),
