@@ -16,7 +16,7 @@ from leaderboard.board.duels import Duel, all_duels
 from leaderboard.board.report import Report
 from leaderboard.board.views import TaskPage
 from leaderboard.site import citing, links, text
-from leaderboard.site.drawing import charts, marks
+from leaderboard.site.drawing import charts, marks, spans
 from leaderboard.site.releases import Release
 from suite.contracts.card import written
 
@@ -110,6 +110,7 @@ def environment() -> Environment:
         "links": links,
         "link": _link,
         "NONE": text.NONE,
+        "SAYS": spans.SAYS,
     }
     return found
 

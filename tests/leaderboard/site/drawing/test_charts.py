@@ -10,6 +10,7 @@ from leaderboard.board import looks
 from leaderboard.board.views import Curve, CurvePoint, Departure, Entry
 from leaderboard.site.drawing import charts, figures, plots
 from leaderboard.site.drawing.charts import PAPER, Line, Point
+from leaderboard.site.drawing.spans import SAYS
 from leaderboard.statistics.intervals import Estimate
 from suite.contracts import registry
 
@@ -199,7 +200,7 @@ def test_differences_are_sorted_and_coloured_by_what_they_speak_for():
          ("Enduro", Estimate(0.1, None, None))]
     )  # fmt: skip
     assert [row.name for row in rows] == ["Qbert", "Boxing", "Enduro", "Pong"]
-    assert [row.colour for row in rows] == [figures.BETTER, figures.OPEN, figures.OPEN, figures.WORSE]
+    assert [row.colour for row in rows] == [SAYS[word] for word in ("better", "open", "open", "worse")]
 
 
 def test_a_drawn_plot_holds_every_point_and_breaks_at_gaps():
