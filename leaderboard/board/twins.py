@@ -61,14 +61,6 @@ def twins(
     }
 
 
-def plain_selves(ids: Sequence[str], configurations: Mapping[str, StoredConfiguration]) -> dict[str, str]:
-    """Return for each configuration with a method the dense one of the same settings, whatever there is of its runs."""
-    specs = {config_id: spec for config_id in ids if (spec := configurations[config_id].spec) is not None}
-    plain = {_without_methods(spec): config_id for config_id, spec in specs.items() if is_plain(spec)}
-    found = {key: plain.get(_without_methods(spec)) for key, spec in specs.items() if not is_plain(spec)}
-    return {config_id: other for config_id, other in found.items() if other is not None}
-
-
 def is_plain(spec: Mapping[str, Any]) -> bool:
     """Return whether a configuration has no method."""
     return [method["id"] for method in spec["methods"]] == [PLAIN]
