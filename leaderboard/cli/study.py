@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from leaderboard.cli.options import choice_options
+from leaderboard.cli.study_figure import figure, report
 from suite.cli.training import Computing, computing_options
 
 if TYPE_CHECKING:
@@ -23,23 +25,6 @@ Examples:
   suite study figure fig1 --results results.sqlite --to figures
 """
 
-Command = Callable[..., None]
-
-CHOICE = (
-    click.argument("name", metavar="STUDY"),
-    click.option(
-        "--on", "rung", metavar="NAME", help="A rung lower: classic, minatar or smoke instead of its own task."
-    ),
-    click.option("--games", metavar="A,B", help="Some of its games."),
-    click.option("--seeds", metavar="0-4", help="Other seeds than its own."),
-    click.option("--frames", type=int, metavar="N", help="A shorter budget, in the task's unit: ranks nowhere."),
-    click.option(
-        "--data",
-        type=click.Path(path_type=Path),
-        envvar="SUITE_DATA",
-        help="Directory of logged data; see `suite data`.",
-    ),
-)
 OUT = click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -49,13 +34,6 @@ OUT = click.option(
     help="Where the runs are, and go.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-
-
-def choice_options(command: Command) -> Command:
-    """Give a command the options that name a study and a part of it."""
-    for option in reversed(CHOICE):
-        command = option(command)
-    return command
 
 
 @click.group(epilog=EXAMPLES)
@@ -108,7 +86,7 @@ def plan(out: Path, device: str, rates: Path | None, as_json: bool, **choice: An
     from leaderboard.studies.choice import choose
     from leaderboard.studies.planning import StudyPlan, device_named
 
-    chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
+    chosen = choose(**choice)
     made = StudyPlan(chosen.expanded, out, device_named(device, rates))
     if as_json:
         click.echo(json.dumps(made.document(), indent=1))
@@ -131,7 +109,7 @@ def run(out: Path, as_json: bool, **options: Any) -> None:
     names = ("name", "rung", "games", "seeds", "frames", "data")
     choice = {name: options.pop(name) for name in names}
     with stop_on_signals() as stop:
-        chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
+        chosen = choose(**choice)
         computing = Computing(**options)
         code = int(ExitCode.DONE)
         for part in _parts(chosen, out, choice["data"], computing):
@@ -151,7 +129,7 @@ def status(out: Path, as_json: bool, **choice: Any) -> None:
     from leaderboard.studies.memory import strays
     from leaderboard.studies.planning import StudyPlan
 
-    chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
+    chosen = choose(**choice)
     made = StudyPlan(chosen.expanded, out)
     left = strays(chosen.expanded, out)
     states = {
@@ -292,12 +270,5 @@ def _coordinates(point: Any) -> str:
     )
 
 
-def register() -> None:
-    """Add the commands that draw and judge, which live in a module of their own."""
-    from leaderboard.cli.study_figure import figure, report
-
-    study.add_command(figure)
-    study.add_command(report)
-
-
-register()
+study.add_command(figure)
+study.add_command(report)

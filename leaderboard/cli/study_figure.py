@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from leaderboard.cli.options import choice_options
+
 if TYPE_CHECKING:
     from leaderboard.studies.choice import Chosen
     from leaderboard.studies.evidence import Evidence
@@ -23,30 +25,15 @@ RESULTS = click.option(
     show_default=True,
     help="Where the results are: a database, or a directory of runs and bundles.",
 )
-RUNG = click.option("--on", "rung", metavar="NAME", help="A rung lower: classic, minatar or smoke.")
-SOME = (
-    click.option("--games", metavar="A,B", help="Some of its games."),
-    click.option("--seeds", metavar="0-4", help="Other seeds than its own."),
-    click.option("--frames", type=int, metavar="N", help="A shorter budget."),
-    click.option("--data", type=click.Path(path_type=Path), envvar="SUITE_DATA", help="Directory of logged data."),
-)
-
-
-def _some(command: Any) -> Any:
-    for option in reversed(SOME):
-        command = option(command)
-    return command
 
 
 @click.command()
-@click.argument("name", metavar="STUDY")
-@RUNG
-@_some
+@choice_options
 @RESULTS
 @click.option(
     "--to", type=click.Path(path_type=Path), default=Path(), help="The folder for the files; default: this one."
 )
-def figure(name: str, rung: str | None, results: Path, to: Path, **choice: Any) -> None:
+def figure(results: Path, to: Path, **choice: Any) -> None:
     """Draw a study's picture from whatever is there, as SVG, PDF, CSV and JSON, and say what it decides."""
     from leaderboard.site.drawing.charts import pdf, svg
     from leaderboard.site.drawing.studies import study_spec
@@ -54,7 +41,7 @@ def figure(name: str, rung: str | None, results: Path, to: Path, **choice: Any) 
     from suite import durable
     from suite.errors import UnfitEnvironment
 
-    chosen, evidence, verdicts = _judged(name, rung, results, **choice)
+    chosen, evidence, verdicts = _judged(results, **choice)
     made = figure_of(chosen.expanded, evidence)
     spec = study_spec(made)
     files = {
@@ -75,16 +62,14 @@ def figure(name: str, rung: str | None, results: Path, to: Path, **choice: Any) 
 
 
 @click.command()
-@click.argument("name", metavar="STUDY")
-@RUNG
-@_some
+@choice_options
 @RESULTS
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def report(name: str, rung: str | None, results: Path, as_json: bool, **choice: Any) -> None:
+def report(results: Path, as_json: bool, **choice: Any) -> None:
     """Say of each claim of a study whether it holds, fails or is not yet decidable, and on what that rests."""
     from leaderboard.studies.figure import Figure
 
-    chosen, _, verdicts = _judged(name, rung, results, **choice)
+    chosen, _, verdicts = _judged(results, **choice)
     if as_json:
         click.echo(json.dumps(_document(chosen, Figure(chosen.expanded, ()), verdicts), indent=1))
         return
@@ -93,7 +78,7 @@ def report(name: str, rung: str | None, results: Path, as_json: bool, **choice: 
         click.echo(line)
 
 
-def _judged(name: str, rung: str | None, results: Path, **choice: Any) -> tuple[Chosen, Evidence, Sequence[Verdict]]:
+def _judged(results: Path, **choice: Any) -> tuple[Chosen, Evidence, Sequence[Verdict]]:
     from leaderboard.studies.choice import choose
     from leaderboard.studies.evidence import read_evidence
     from leaderboard.studies.verdicts import verdict
@@ -101,7 +86,7 @@ def _judged(name: str, rung: str | None, results: Path, **choice: Any) -> tuple[
 
     if not results.exists() and results != Path("runs"):
         raise UsageError(f"There are no results at {results}.", "Name a database, or a directory of runs.")
-    chosen = choose(name, rung, **choice)
+    chosen = choose(**choice)
     context = chosen.mapped is None and chosen.original.figure in (1, 4)
     evidence = read_evidence(results, [chosen.expanded.task], references=context)
     return chosen, evidence, [verdict(chosen.expanded, claim, evidence) for claim in chosen.expanded.study.claims]
