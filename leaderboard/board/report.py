@@ -312,10 +312,7 @@ def _board(data: TaskData, frames: int, configurations: Sequence[StoredConfigura
     ticks, rows = standings.forest(rows)
     ids = [row.entry.config_id for row in rows]
     complete = [row.entry for row in rows if row.estimate is not None]
-    here, by_id = (
-        [entry.config_id for entry in complete if not entry.published],
-        {c.config_id: c for c in configurations},
-    )
+    here = [entry.config_id for entry in complete if not entry.published]
     return Board(
         frames=frames,
         shortened=shortened,
@@ -325,7 +322,9 @@ def _board(data: TaskData, frames: int, configurations: Sequence[StoredConfigura
         ticks=ticks,
         curves=() if shortened else standings.curves(task, grouped, complete),
         games=_games(task, [grouped[config_id] for config_id in ids]),
-        twins={one: twin.config_id for one, twin in twins(here, task, by_id, runs).items() if twin.usable},
+        twins={
+            one: twin.config_id for one, twin in twins(here, task, data.configurations, runs).items() if twin.usable
+        },
     )
 
 
