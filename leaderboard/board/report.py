@@ -280,7 +280,7 @@ def _counted(task: Task, runs: Sequence[StoredRun]) -> tuple[list[StoredRun], li
 
     Where the replayed results of a configuration have every game, others of it neither add to it nor take its rank.
     """
-    needed = {name for name in task.games if GAMES[name].normalizable} or set(task.games)
+    needed = standings.counted_games(task) or set(task.games)
     proven: dict[str, set[str]] = defaultdict(set)
     for run in runs:
         if run.finished and run.proven:
@@ -317,7 +317,7 @@ def _board(data: TaskData, frames: int, configurations: Sequence[StoredConfigura
         frames=frames,
         shortened=shortened,
         iteration_length=task.budget.iteration_length,
-        games_needed=sum(GAMES[name].normalizable for name in task.games),
+        games_needed=len(standings.counted_games(task)),
         standings=rows,
         ticks=ticks,
         curves=() if shortened else standings.curves(task, grouped, complete),

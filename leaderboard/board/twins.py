@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.board.standings import normalized_scores
+from leaderboard.board.standings import counted_games, normalized_scores
 from leaderboard.bundles.levels import LEVELS, Grade, grade, word
 from leaderboard.statistics.intervals import carries
 from leaderboard.statistics.metrics import lay_out
@@ -90,7 +90,7 @@ def _held_by_all(runs: Sequence[StoredRun]) -> Iterable[str]:
 
 def _lacks(own: Sequence[StoredRun], runs: Sequence[StoredRun], task: Task) -> str:
     """Return why an entry cannot be compared with these runs of its twin; "" if it can."""
-    needed = {name for name in task.games if GAMES[name].normalizable}
+    needed = counted_games(task)
     games = normalized_scores(runs).keys()
     if games != needed:
         return f"no dense twin: it has {len(games)} of {len(needed)} games"
