@@ -17,7 +17,7 @@ from leaderboard.statistics.metrics import Scores
 from leaderboard.store.database import ResultStore
 from leaderboard.store.rows import StoredConfiguration, StoredRun
 from suite.errors import UsageError
-from suite.tasks import GAMES, Task, load_task, task_names
+from suite.tasks import Task, load_task, task_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Competitor:
     @property
     def complete(self) -> bool:
         """Whether it has a result on every game that enters the aggregate; False where no game does."""
-        return bool(self.scores) and set(self.scores) == {name for name in self.task.games if GAMES[name].normalizable}
+        return bool(self.scores) and self.scores.keys() == standings.counted_games(self.task)
 
 
 def read_boards(db: Path, task: str | None) -> dict[str, list[Competitor]]:
@@ -110,7 +110,7 @@ def find(names: Sequence[str], boards: dict[str, list[Competitor]]) -> list[Comp
 
 def scoreless(task: Task, label: str) -> UsageError:
     """Return the error for an entry, or a task's entries, without a score that could be aggregated."""
-    if any(GAMES[name].normalizable for name in task.games):
+    if standings.counted_games(task):
         return UsageError(f"{label} has no finished run yet.", "Run it to its end and ingest it; see `suite plan`.")
     return UsageError(
         f"{label} has no score on a common scale, so that there is nothing to aggregate.",

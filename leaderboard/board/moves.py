@@ -10,10 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from leaderboard.board.report import TaskData
-from leaderboard.board.standings import normalized_scores
+from leaderboard.board.standings import counted_games, normalized_scores
 from leaderboard.statistics.metrics import iqm
 from leaderboard.store.rows import StoredRun
-from suite.tasks import GAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def moves(data: TaskData, days: Sequence[str]) -> dict[str, tuple[Move, ...]]:
 
 def places(data: TaskData, runs: Iterable[StoredRun]) -> dict[str, int]:
     """Return the places, from 1, of the configurations that have every game that counts; the ids break ties."""
-    needed = {name for name in data.task.games if GAMES[name].normalizable}
+    needed = counted_games(data.task)
     grouped: dict[str, list[StoredRun]] = {}
     for run in runs:
         grouped.setdefault(run.config_id, []).append(run)

@@ -89,7 +89,7 @@ def _told(
     configurations: Sequence[StoredConfiguration], changed: Mapping[str, Sequence[Departure]]
 ) -> dict[str, tuple[tuple[str, Value], ...]]:
     """Return the settings that each label names: departures, and what tells the entry from those alike otherwise."""
-    known = {item.config_id: _settings(item) for item in configurations}
+    known = {item.config_id: _settings(item.spec) for item in configurations}
     alike: dict[tuple[object, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for item in configurations:
         for path, value in known[item.config_id].items():
@@ -108,9 +108,10 @@ def _kind(item: StoredConfiguration) -> tuple[object, ...]:
     return item.published, item.frames, item.agent, item.network, item.method
 
 
-def _settings(item: StoredConfiguration) -> dict[str, Value]:
-    """Return every setting of a stored spec by its path."""
-    spec = item.spec or {}
+def _settings(spec: Mapping[str, Any] | None) -> dict[str, Value]:
+    """Return every setting of a stored spec by its path: `agent.gamma`, `method.redo.threshold`."""
+    if spec is None:
+        return {}
     parts: list[tuple[str, Mapping[str, Any]]] = [(kind, spec[kind]) for kind in ("agent", "network") if kind in spec]
     parts += [(f"method.{method['id']}", method) for method in spec.get("methods", ())]
     return {f"{path}.{name}": value for path, part in parts for name, value in part["settings"].items()}
@@ -129,21 +130,8 @@ def _label(item: StoredConfiguration, told: Sequence[tuple[str, Value]]) -> str:
 
 
 def _departures(spec: Mapping[str, Any] | None, published: Mapping[str, Value]) -> tuple[Departure, ...]:
-    return tuple(Departure(path, _setting(spec or {}, path), value) for path, value in sorted(published.items()))
-
-
-def _setting(spec: Mapping[str, Any], path: str) -> Value:
-    """Return a setting's value in a spec by its path: `agent.gamma`, `method.redo.threshold`, `precision`."""
-    kind, _, rest = path.partition(".")
-    if not rest:
-        return str(spec.get(kind, "unknown"))
-    if kind == "method":
-        name, _, rest = rest.partition(".")
-        components = [method for method in spec.get("methods", ()) if method["id"] == name]
-    else:
-        components = [spec[kind]] if kind in spec else []
-    value: Value = next((item["settings"][rest] for item in components if rest in item["settings"]), "unknown")
-    return value
+    known = _settings(spec) | {"precision": (spec or {}).get("precision", "unknown")}
+    return tuple(Departure(path, known.get(path, "unknown"), value) for path, value in sorted(published.items()))
 
 
 def _toml(value: Value) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leaderboard.board import standings
 from leaderboard.board.duels import Duel
 from leaderboard.board.report import Report, TaskData
-from leaderboard.board.twins import plain_selves
+from leaderboard.board.twins import Twin, twins
 from leaderboard.board.views import Curve, TaskPage
 from leaderboard.statistics.pairs import compare, judged
+from leaderboard.store.rows import StoredRun
 
 FIRST = "magnitude_pruning"
 """The method that is shown where several have equally many runs: the one that the board asks about."""
@@ -29,41 +31,38 @@ def opening(report: Report) -> Opening | None:
     """Return the pair of the first official task that has one, with the most cells in common; None if none has."""
     for task in report.site.tasks:
         data = report.data[task.name]
-        pairs = _pairs(data) if task.official and task.aggregated else []
-        if pairs:
-            _, _, config_id, plain = min(pairs)
-            return _opened(task, data, config_id, plain)
+        pair = _widest(data) if task.official and task.aggregated else None
+        if pair is not None:
+            return _opened(task, data, *pair)
     return None
 
 
-def _pairs(data: TaskData) -> list[tuple[int, bool, str, str]]:
-    """Return pairs that finished the full budget, with what they are sorted by: fewer cells in common come later."""
-    ids = [
-        config_id
-        for config_id, item in data.configurations.items()
-        if not item.published and item.frames == data.task.budget.length and _cells(data, config_id)
-    ]
-    found = []
-    for config_id, plain in plain_selves(ids, data.configurations).items():
-        common = _cells(data, config_id) & _cells(data, plain)
-        if common:
-            found.append((-len(common), data.entries[config_id].method != FIRST, config_id, plain))
-    return found
+def _widest(data: TaskData) -> tuple[str, Twin] | None:
+    """Return the entry on the full budget with the most cells in common with its dense twin, and that."""
+    length = data.task.budget.length
+    ids = [key for key, item in data.configurations.items() if not item.published and item.frames == length]
+    plain = twins(ids, data.task, data.configurations, data.runs)
+    common = {key: len(_cells(data.runs_of(key)) & _cells(twin.runs)) for key, twin in plain.items()}
+    shown = [key for key, cells in common.items() if cells]
+    if not shown:
+        return None
+    widest = min(shown, key=lambda key: (-common[key], data.entries[key].method != FIRST, key))
+    return widest, plain[widest]
 
 
-def _opened(task: TaskPage, data: TaskData, config_id: str, plain: str) -> Opening:
-    names = {name for name, _ in _cells(data, config_id)} & {name for name, _ in _cells(data, plain)}
+def _opened(task: TaskPage, data: TaskData, config_id: str, twin: Twin) -> Opening:
+    held = {config_id: data.runs_of(config_id), twin.config_id: twin.runs}
+    names = set.intersection(*({name for name, _ in _cells(runs)} for runs in held.values()))
     games = tuple(name for name in data.task.games if name in names)
-    runs = {each: [run for run in data.runs_of(each) if run.game in names] for each in (config_id, plain)}
-    scores = [standings.normalized_scores(runs[each]) for each in (config_id, plain)]
-    (item,) = judged({(0, 1): compare(scores[0], scores[1], planned=len(data.task.default_seeds))}).values()
-    a, b = data.entries[config_id], data.entries[plain]
+    runs = {each: [run for run in own if run.game in names] for each, own in held.items()}
+    first, second = (standings.normalized_scores(own) for own in runs.values())
+    (item,) = judged({(0, 1): compare(first, second, planned=len(data.task.default_seeds))}).values()
+    a, b = (data.entries[each] for each in held)
     drawn = {curve.entry.config_id: curve for curve in standings.curves(data.task, runs, [a, b])}
     duel = Duel(a, b, item.comparison, item.p, item.p_equal, 1, item.verdict)
     return Opening(task, duel, games, drawn)
 
 
-def _cells(data: TaskData, config_id: str) -> set[tuple[str, int]]:
-    """Return the cells of a configuration that have a score on a common scale."""
-    scores = standings.normalized_scores
-    return {(run.game, run.seed) for run in data.runs_of(config_id) if scores([run])}
+def _cells(runs: Iterable[StoredRun]) -> set[tuple[str, int]]:
+    """Return the cells of runs that have a score on a common scale."""
+    return {(run.game, run.seed) for run in runs if standings.normalized_scores([run])}

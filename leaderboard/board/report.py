@@ -280,7 +280,7 @@ def _counted(task: Task, runs: Sequence[StoredRun]) -> tuple[list[StoredRun], li
 
     Where the replayed results of a configuration have every game, others of it neither add to it nor take its rank.
     """
-    needed = {name for name in task.games if GAMES[name].normalizable} or set(task.games)
+    needed = standings.counted_games(task) or set(task.games)
     proven: dict[str, set[str]] = defaultdict(set)
     for run in runs:
         if run.finished and run.proven:
@@ -312,20 +312,19 @@ def _board(data: TaskData, frames: int, configurations: Sequence[StoredConfigura
     ticks, rows = standings.forest(rows)
     ids = [row.entry.config_id for row in rows]
     complete = [row.entry for row in rows if row.estimate is not None]
-    here, by_id = (
-        [entry.config_id for entry in complete if not entry.published],
-        {c.config_id: c for c in configurations},
-    )
+    here = [entry.config_id for entry in complete if not entry.published]
     return Board(
         frames=frames,
         shortened=shortened,
         iteration_length=task.budget.iteration_length,
-        games_needed=sum(GAMES[name].normalizable for name in task.games),
+        games_needed=len(standings.counted_games(task)),
         standings=rows,
         ticks=ticks,
         curves=() if shortened else standings.curves(task, grouped, complete),
         games=_games(task, [grouped[config_id] for config_id in ids]),
-        twins={one: twin.config_id for one, twin in twins(here, task, by_id, runs).items() if twin.usable},
+        twins={
+            one: twin.config_id for one, twin in twins(here, task, data.configurations, runs).items() if twin.usable
+        },
     )
 
 

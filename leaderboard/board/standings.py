@@ -77,6 +77,11 @@ def normalized_scores(runs: Iterable[StoredRun]) -> Scores:
     return _by_game(scored, [_normalized(run.game, run.score) for run in scored])
 
 
+def counted_games(task: Task) -> frozenset[str]:
+    """Return the games of a task that enter the aggregate: those with a common scale."""
+    return frozenset(name for name in task.games if GAMES[name].normalizable)
+
+
 def forest(rows: Sequence[Standing]) -> tuple[tuple[Tick, ...], tuple[Standing, ...]]:
     """Return the axis that all rows share, and the rows with their positions on it.
 
@@ -159,8 +164,8 @@ def _complete(task: Task, runs: Sequence[StoredRun]) -> Scores | None:
     """Return the scores of an entry that has every game, and a score of every result; None of another one."""
     counted = _counted(runs)
     scores = normalized_scores(counted)
-    needed = sum(GAMES[name].normalizable for name in task.games)
-    whole = bool(needed) and len(scores) == needed and all(run.score is not None for run in counted)
+    needed = counted_games(task)
+    whole = bool(needed) and scores.keys() == needed and all(run.score is not None for run in counted)
     return scores if whole else None
 
 
@@ -168,7 +173,7 @@ def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping
     counted = _counted(runs)
     scored = [run for run in counted if run.score is not None]
     seeds = Counter(run.game for run in scored)
-    needed = sum(GAMES[name].normalizable for name in task.games)
+    needed = len(counted_games(task))
     finished = [run for run in runs if run.finished]
     scores = _complete(task, runs)
     estimate = None if scores is None else ask(Question(METRICS[0], scores))[0]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.board.standings import normalized_scores
+from leaderboard.board.standings import counted_games, normalized_scores
 from leaderboard.bundles.levels import LEVELS, Grade, grade, word
 from leaderboard.statistics.intervals import carries
 from leaderboard.statistics.metrics import lay_out
@@ -61,14 +61,6 @@ def twins(
     }
 
 
-def plain_selves(ids: Sequence[str], configurations: Mapping[str, StoredConfiguration]) -> dict[str, str]:
-    """Return for each configuration with a method the dense one of the same settings, whatever there is of its runs."""
-    specs = {config_id: spec for config_id in ids if (spec := configurations[config_id].spec) is not None}
-    plain = {_without_methods(spec): config_id for config_id, spec in specs.items() if is_plain(spec)}
-    found = {key: plain.get(_without_methods(spec)) for key, spec in specs.items() if not is_plain(spec)}
-    return {config_id: other for config_id, other in found.items() if other is not None}
-
-
 def is_plain(spec: Mapping[str, Any]) -> bool:
     """Return whether a configuration has no method."""
     return [method["id"] for method in spec["methods"]] == [PLAIN]
@@ -98,7 +90,7 @@ def _held_by_all(runs: Sequence[StoredRun]) -> Iterable[str]:
 
 def _lacks(own: Sequence[StoredRun], runs: Sequence[StoredRun], task: Task) -> str:
     """Return why an entry cannot be compared with these runs of its twin; "" if it can."""
-    needed = {name for name in task.games if GAMES[name].normalizable}
+    needed = counted_games(task)
     games = normalized_scores(runs).keys()
     if games != needed:
         return f"no dense twin: it has {len(games)} of {len(needed)} games"

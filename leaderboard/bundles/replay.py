@@ -31,29 +31,22 @@ MOST_AT_ONCE = 4
 
 @dataclass(slots=True)
 class Replayed:
-    """What a replay found: findings, the names of the runs that came out the same, and how many runs there are."""
+    """What a replay found: findings, and the names of the runs that came out the same."""
 
     findings: list[Finding] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    runs: int = 0
-
-    @property
-    def whole(self) -> bool:
-        """Whether every run came out the same."""
-        return 0 < self.runs == len(self.names)
 
 
 def replay_runs(bundle: Bundle, seconds: float = SECONDS) -> Replayed:
     """Replay the runs of a checked bundle, those that diverged too, for at most so many seconds."""
     done, ends = Replayed(), time.monotonic() + seconds
     names = list(bundle.run_names)
-    done.runs = len(names)
     random.SystemRandom().shuffle(names)
     with ThreadPoolExecutor(min(MOST_AT_ONCE, processors())) as pool:
         reached = list(pool.map(lambda name: _reached(bundle, name, ends, done), names))
     late = reached.count(False)
     if late:
-        text = f"{done.runs - late} of {done.runs} runs were reached in {seconds / 60:.3g} minutes"
+        text = f"{len(names) - late} of {len(names)} runs were reached in {seconds / 60:.3g} minutes"
         done.findings.append(finding("replay.sampled", bundle.path.name, text))
     done.names.sort()
     return done

@@ -42,11 +42,6 @@ class Estimate:
     percentile_high: float | None = None
 
 
-def iqm_estimate(scores: Scores, policy: Policy = STATISTICS_POLICY) -> Estimate:
-    """Return the interquartile mean of final scores, [runs] for each game, with its intervals."""
-    return estimate("iqm", scores, policy)
-
-
 def estimate(metric_name: str, scores: Scores, policy: Policy = STATISTICS_POLICY) -> Estimate:
     """Return a metric of final scores, [runs] for each game, with its intervals.
 

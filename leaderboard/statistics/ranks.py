@@ -80,7 +80,7 @@ def rank(entries: Mapping[str, Scores], *, draws: int = DRAWS) -> dict[str, Rank
     if len({tuple(sorted(scores)) for scores in entries.values()}) > 1:
         raise ValueError("ranked entries need the same games")
     names = sorted(entries)
-    values, errors, freedom = _moments([entries[name] for name in names])
+    values, errors, freedom = moments([entries[name] for name in names])
     above = told_apart(values, errors, freedom, draws=draws)
     order = sorted(range(len(names)), key=lambda i: (-values[i], names[i]))
     display = letters(order, ~(above | above.T))
@@ -138,7 +138,7 @@ def simulated_maxima(errors: Array, draws: int = DRAWS) -> Array:
     return np.asarray(_equal_boards(errors, draws).max(axis=0), dtype=np.float64)
 
 
-def _moments(entries: Sequence[Scores]) -> tuple[Array, Array, Array]:
+def moments(entries: Sequence[Scores]) -> tuple[Array, Array, Array]:
     """Return the interquartile means, their errors (infinite where unknown) and the errors' degrees of freedom."""
     rows = []
     for scores in entries:

@@ -170,7 +170,7 @@ def own_level(row: Row) -> str:
 
 def rank_of(row: Row, claims: Iterable[Claim]) -> Rank | None:
     """Return what a row is sorted by among the results of its cell; None if nobody holds it whose word counts."""
-    found: list[Rank] = [(*claim.order[:1], True, claim.arrival) for claim in claims if claim.live]
+    found: list[Rank] = [(_down(grade(claim.level)), True, claim.arrival) for claim in claims if claim.live]
     if row.own:
         found.append((_down(max(OWN, grade(own_level(row)))), False, ()))
     return min(found, default=None)

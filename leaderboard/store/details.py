@@ -98,16 +98,12 @@ def thin(rows: Sequence[Diagnostics], points: int = POINTS) -> dict[str, Series]
     return {name: Series(*(tuple(column) for column in zip(*own, strict=True))) for name, own in kept.items()}
 
 
-def stored_series(data: bytes | None) -> dict[str, Series]:
-    """Read the column of diagnostics."""
+def stored_diagnostics(data: bytes | None) -> tuple[dict[str, Series], tuple[tuple[int, str], ...]]:
+    """Read the column of diagnostics: its series, and its gradient covariances, (frame, packed) each."""
     parts = unpacked(data) or {}
-    return {name: Series(tuple(part["frame"]), tuple(part["value"])) for name, part in parts.items() if name != _MAPS}
-
-
-def stored_maps(data: bytes | None) -> tuple[tuple[int, str], ...]:
-    """Read the gradient covariances of the column of diagnostics: (frame, packed) each."""
-    part = (unpacked(data) or {}).get(_MAPS, {"frame": (), "packed": ()})
-    return tuple(zip(part["frame"], part["packed"], strict=True))
+    maps = parts.pop(_MAPS, {"frame": (), "packed": ()})
+    series = {name: Series(tuple(part["frame"]), tuple(part["value"])) for name, part in parts.items()}
+    return series, tuple(zip(maps["frame"], maps["packed"], strict=True))
 
 
 def stored_details(row: models.Recording | None) -> RunDetails:
@@ -118,7 +114,7 @@ def stored_details(row: models.Recording | None) -> RunDetails:
         episodes=tuple(map(tuple, unpacked(row.episodes) or ())),
         evaluation=tuple(map(tuple, unpacked(row.evaluation) or ())),
         checkpoints=tuple(map(tuple, unpacked(row.checkpoints) or ())),
-        diagnostics=stored_series(row.diagnostics),
+        diagnostics=stored_diagnostics(row.diagnostics)[0],
     )
 
 

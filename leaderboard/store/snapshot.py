@@ -22,8 +22,7 @@ from leaderboard.store.details import (
     RunDetails,
     RunDiagnostics,
     stored_details,
-    stored_maps,
-    stored_series,
+    stored_diagnostics,
     unpacked,
 )
 from leaderboard.store.rows import (
@@ -124,10 +123,7 @@ class Snapshot:
             kept = self._chosen(connection, column)
         for row in self._current(task):
             if row.id in kept:
-                key = (row.config_id, row.game, row.seed, row.environment_fingerprint)
-                found[row.config_id].append(
-                    RunDiagnostics(*key, stored_series(kept[row.id]), stored_maps(kept[row.id]))
-                )
+                found[row.config_id].append(RunDiagnostics(*_key(row), *stored_diagnostics(kept[row.id])))
         return dict(found)
 
     def checkpoints(self, task: str) -> dict[tuple[str, str, int, str], list[list[Any]]]:

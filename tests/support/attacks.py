@@ -346,7 +346,6 @@ def _set(*path: Any, value: Any) -> Callable[[Any], None]:
 
 
 FIRST = b'"attempt":1,"'
-LEARNING_RATE = b'"learning_rate":6.25e-05'
 
 for _name, _code, _change in [
     ("byte-order mark in JSON", "text.encoding", replaced(run_name(), lambda old: b"\xef\xbb\xbf" + old)),

@@ -55,10 +55,9 @@ def closed(count: int) -> Callable[[BundledRun], BundledRun]:
     )
 
 
-def with_files(**files: bytes) -> Callable[[], bytes]:
-    """Return a maker of the honest bundle with more files, or others; `__` and `_json` stand for `/` and `.json`."""
-    named = {name.replace("__", "/").replace("_json", ".json"): content for name, content in files.items()}
-    return lambda: bytes(honest.again({**good_files(), **named}))
+def with_megabyte(name: str) -> attacks.Files:
+    """Return the files of the honest bundle, one of them longer by a MiB."""
+    return {**good_files(), name: attacks.padded(good_files()[name] + b" " * 2**20)}
 
 
 def cards(count: int) -> bytes:
@@ -146,14 +145,12 @@ ATTACKS = [
     Attack(
         "environment.json of 1 MiB and more",
         "limits.exceeded",
-        lambda: with_files(environment_json=attacks.padded(good_files()["environment.json"] + b" " * 2**20))(),
+        lambda: bytes(honest.again(with_megabyte("environment.json"))),
     ),
     Attack(
         "manifest.json of 1 MiB and more",
         "limits.exceeded",
-        lambda: attacks.zipped(
-            {**good_files(), "manifest.json": attacks.padded(good_files()["manifest.json"] + b" " * 2**20)}
-        ),
+        lambda: attacks.zipped(with_megabyte("manifest.json")),
     ),
 ]
 
@@ -196,15 +193,13 @@ def returning(value: float) -> Callable[[], bytes]:
     return make
 
 
-def shortened(*told: str, frames: int = 400) -> bytes:
+def shortened(*told: str) -> bytes:
     """Return a bundle of a run that ends before it learns, and says this of it."""
-    run = honest.honest_run("smoke", "Pong", 0)
-    spec = run.cell.spec.model_copy(update={"frames": frames, "shortened": True})
+    run, frames = honest.honest_run("smoke", "Pong", 0), 400
     run = attacks.respecified(run, frames=frames, shortened=True)
     run = attacks.status_changed(run, frames=frames, budget_frames=frames, agent_steps=frames // 4, updates=0)
     checkpoint = run.checkpoints[0].model_copy(update={"agent_step": frames // 4, "frame": frames, "updates": 0})
     run = honest.with_score(run, episodes=(), logged={}, checkpoints=(checkpoint,))
-    assert spec == run.cell.spec
     run = attacks.summary_changed(run, updates=0)
     return bytes(honest.bundle([attempt_changed(run, unreached=told)], attacks.LEFT_OUT))
 
@@ -277,27 +272,16 @@ ATTACKS += [
     Attack(
         "two agents in one",
         "runs.identity",
-        lambda: changed_first(lambda run: attacks.component_changed(run, "dqn+sac"))(),
+        changed_first(lambda run: attacks.component_changed(run, "dqn+sac")),
     ),
-    Attack(
-        "data of a play list",
-        "protocol.specification",
-        attacks.made_of("smoke-offline", dataset="dqn-replay.best.0.05.0.0123456789abcdef"),
-    ),
-    Attack(
-        "data of no share",
-        "protocol.specification",
-        attacks.made_of("smoke-offline", dataset="dqn-replay.blocks.0.0.0123456789abcdef"),
-    ),
-    Attack(
-        "data without an index set",
-        "protocol.specification",
-        attacks.made_of("smoke-offline", dataset="dqn-replay.blocks.0.05.0"),
-    ),
-    Attack(
-        "data of another draw",
-        "protocol.departures",
-        attacks.made_of("smoke-offline", dataset="dqn-replay.blocks.0.05.7.0123456789abcdef"),
+    *(
+        Attack(name, code, attacks.made_of("smoke-offline", dataset=f"dqn-replay.{dataset}"))
+        for name, code, dataset in (
+            ("data of a play list", "protocol.specification", "best.0.05.0.0123456789abcdef"),
+            ("data of no share", "protocol.specification", "blocks.0.0.0123456789abcdef"),
+            ("data without an index set", "protocol.specification", "blocks.0.05.0"),
+            ("data of another draw", "protocol.departures", "blocks.0.05.7.0123456789abcdef"),
+        )
     ),
     Attack(
         "one parameter",
@@ -340,7 +324,7 @@ ATTACKS += [
         "record.checkpoints",
         checkpoints((4000, 100, "one", "two"), (4100, 110, "x1", "y1")),
     ),
-    Attack("learns nothing and does not say so", "provenance.unreached", lambda: shortened()),
+    Attack("learns nothing and does not say so", "provenance.unreached", shortened),
     Attack("learns nothing and says something else", "provenance.unreached", lambda: shortened("dqn: all is well.")),
     Attack(
         "sentence on what is not reached, of a run that reaches all",

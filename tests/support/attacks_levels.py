@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from leaderboard.bundles.runs import BundledRun
 from suite.records.record import Actions
 from tests.support import attacks, honest
-from tests.support.attacks import Attack, good_runs, remade
+from tests.support.attacks import Attack, changed_first, environment_changed, good_runs, remade
 
 Change = Callable[[BundledRun], BundledRun]
 
@@ -37,15 +36,10 @@ def told_as_diverged(steps: int, change: Change = lambda run: run) -> Change:
     return lambda run: change(honest.diverged(run, steps))
 
 
-def without_logs(first: int, last: int | None = None) -> Change:
-    """Return what drops some action logs, by their place among those that are there."""
-
-    def change(run: BundledRun) -> BundledRun:
-        numbers = sorted(run.logged)
-        dropped = set(numbers[first:last])
-        return replace(run, logged={key: log for key, log in run.logged.items() if key not in dropped})
-
-    return change
+def without_first_log(run: BundledRun) -> BundledRun:
+    """Return a run without the first of its action logs."""
+    first = min(run.logged)
+    return replace(run, logged={key: log for key, log in run.logged.items() if key != first})
 
 
 def beyond(run: BundledRun) -> BundledRun:
@@ -54,19 +48,9 @@ def beyond(run: BundledRun) -> BundledRun:
     return replace(run, logged=run.logged | {number: Actions.pack(1, number, b"\0" * 9)})
 
 
-def with_options(**options: Any) -> Change:
-    """Return what gives a run another environment, with the fingerprint that it has then."""
-    return attacks.environment_changed(**options)
-
-
 def every(change: Change) -> Callable[[], bytes]:
     """Return what makes a bundle of all honest runs, each of them changed."""
     return lambda: remade(lambda runs: [change(run) for run in runs])
-
-
-def first(change: Change) -> Callable[[], bytes]:
-    """Return what makes a bundle of the honest runs of which one is changed."""
-    return lambda: remade(lambda runs: [change(runs[0]), *runs[1:]])
 
 
 def alone(change: Change) -> Callable[[], bytes]:
@@ -79,22 +63,30 @@ ATTACKS = [
         Attack(f"last {count} of each run left out", "record.actions", every(last_left_out(count)))
         for count in (1, 2, 3)
     ),
-    Attack("end without actions", "record.actions", first(lambda run: ended(run, None))),
-    Attack("end of one action", "record.actions", first(lambda run: ended(run, b"\0"))),
-    Attack("end too long by one", "record.actions", first(lambda run: ended(run, bytes(run.open_steps + 1)))),
-    Attack("end too short by one", "record.actions", first(lambda run: ended(run, bytes(run.open_steps - 1)))),
-    Attack("end with an unknown action", "record.actions", first(lambda run: ended(run, b"\x11" * run.open_steps))),
-    Attack("end that is a bomb", "record.actions", first(lambda run: ended(run, bytes(10_000_000)))),
-    Attack("actions beyond the end", "record.actions", first(beyond)),
+    Attack("end without actions", "record.actions", changed_first(lambda run: ended(run, None))),
+    Attack("end of one action", "record.actions", changed_first(lambda run: ended(run, b"\0"))),
+    Attack("end too long by one", "record.actions", changed_first(lambda run: ended(run, bytes(run.open_steps + 1)))),
+    Attack("end too short by one", "record.actions", changed_first(lambda run: ended(run, bytes(run.open_steps - 1)))),
+    Attack(
+        "end with an unknown action", "record.actions", changed_first(lambda run: ended(run, b"\x11" * run.open_steps))
+    ),
+    Attack("end that is a bomb", "record.actions", changed_first(lambda run: ended(run, bytes(10_000_000)))),
+    Attack("actions beyond the end", "record.actions", changed_first(beyond)),
     *(
         Attack(
-            f"stopped at {steps} of 4000, called diverged, one episode without actions", "record.actions", first(change)
+            f"stopped at {steps} of 4000, called diverged, one episode without actions",
+            "record.actions",
+            changed_first(told_as_diverged(steps, without_first_log)),
         )
-        for steps, change in ((steps, told_as_diverged(steps, without_logs(0, 1))) for steps in (1500, 2000, 3000))
+        for steps in (1500, 2000, 3000)
     ),
-    Attack("diverged, without its end", "record.actions", first(told_as_diverged(2000, lambda run: ended(run, None)))),
+    Attack(
+        "diverged, without its end",
+        "record.actions",
+        changed_first(told_as_diverged(2000, lambda run: ended(run, None))),
+    ),
     *(
-        Attack(f"invented option {name} of one run", "environment.options", alone(with_options(**{name: value})))
+        Attack(f"invented option {name} of one run", "environment.options", alone(environment_changed(**{name: value})))
         for name, value in (
             ("overclock", 1),
             ("zz", ""),
@@ -105,5 +97,5 @@ ATTACKS = [
             ("Repeat_action_probability", 0.25),
         )
     ),
-    Attack("invented option of every run", "environment.options", every(with_options(turbo=True))),
+    Attack("invented option of every run", "environment.options", every(environment_changed(turbo=True))),
 ]

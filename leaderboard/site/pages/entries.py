@@ -10,7 +10,7 @@ from typing import Any
 from leaderboard.board import answers, duels, exports
 from leaderboard.board.exports import Cell, Column, Table
 from leaderboard.board.report import TaskData
-from leaderboard.board.twins import plain_selves
+from leaderboard.board.twins import twins as twins_of
 from leaderboard.board.views import Curve, Entry, TaskPage
 from leaderboard.site import inside, links, tables
 from leaderboard.site.book import Book
@@ -103,7 +103,8 @@ def pages(book: Book) -> dict[str, bytes]:
 def _twins(task: TaskPage, data: TaskData) -> dict[str, str]:
     """Return, for each entry of the full budget, the dense one that is like it but for its method."""
     ids = [row.entry.config_id for row in task.full.standings if not row.entry.published]
-    return plain_selves(ids, data.configurations)
+    found = twins_of(ids, data.task, data.configurations, data.runs)
+    return {config_id: twin.config_id for config_id, twin in found.items() if twin.config_id}
 
 
 def games(data: TaskData, runs: list[StoredRun]) -> tuple[GameRuns, ...]:

@@ -17,7 +17,7 @@ from leaderboard.statistics import looks
 from leaderboard.statistics.influence import error_of, iqm_influence
 from leaderboard.statistics.intervals import interval
 from leaderboard.statistics.metrics import TRIM, Array, Scores, lay_out
-from leaderboard.statistics.ranks import normal_scale, simulated_maxima
+from leaderboard.statistics.ranks import moments, normal_scale, simulated_maxima
 from leaderboard.statistics.replicates import of_points
 from leaderboard.statistics.simulations.comparisons import DRAWS, ENTRIES, base_of, p_by_runs
 from leaderboard.statistics.simulations.coverage import SIMULATION_POLICY, Cell, draw, true_iqm, worlds_of
@@ -80,12 +80,7 @@ def degrees(boards: int) -> list[Row]:
 def _one_board(noise: str, runs: Sequence[int], number: int) -> tuple[float, float]:
     """Return how far the largest difference of a board of equal entries lies beyond the bar, by both rules."""
     key = f"degrees/{noise}/{list(runs)}/{number}"
-    moments = []
-    for scores in board(key, runs, noise, (1.0,) * ENTRIES, base=base_of(key, noise)):
-        value, influences = iqm_influence(scores)
-        error, freedom = error_of(influences)
-        moments.append((value, error or np.inf, freedom or 1.0))
-    values, errors, freedom = np.array(moments).T
+    values, errors, freedom = moments(board(key, runs, noise, (1.0,) * ENTRIES, base=base_of(key, noise)))
     i, j = np.triu_indices(len(values), 1)
     squares = errors[i] ** 2 + errors[j] ** 2
     t = np.abs(values[i] - values[j]) / np.sqrt(squares)

@@ -316,7 +316,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "tables": {name: merged[name] for name in MEASURES if name in merged},
     }
     options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -64,8 +64,8 @@ def test_an_interval_holds_its_value_and_has_a_width(blocks):
 def test_the_same_numbers_on_every_machine():
     matrix = np.arange(30.0).reshape(5, 6) ** 1.5 / 10
     scores = {f"game-{i:02}": matrix[:, i] for i in range(6)}
-    found = intervals.iqm_estimate(scores)
-    assert found == intervals.iqm_estimate(scores)
+    found = intervals.estimate("iqm", scores)
+    assert found == intervals.estimate("iqm", scores)
     ends = (found.value, found.low, found.high, found.percentile_low, found.percentile_high)
     assert ends == pytest.approx(GOLDEN, rel=1e-12)
 
@@ -152,29 +152,29 @@ def test_no_interval_without_evidence_for_one():
     one_seed = {"a": np.array([1.0]), "b": np.array([3.0])}
     equal = {"a": np.array([1.0, 1.0]), "b": np.array([3.0, 3.0])}
     for scores in (one_seed, equal):
-        assert intervals.iqm_estimate(scores) == Estimate(2.0, None, None)
+        assert intervals.estimate("iqm", scores) == Estimate(2.0, None, None)
 
 
 @pytest.mark.parametrize(
     ("counts", "enough"), [((2, 1, 1, 1), False), ((5, 5, 1, 1), False), ((2, 2, 2, 1), True), ((2, 1), False)]
 )
 def test_two_runs_in_three_quarters_of_the_games_carry_an_interval(counts, enough):
-    assert (intervals.iqm_estimate(some_scores(*counts)).low is not None) == enough
+    assert (intervals.estimate("iqm", some_scores(*counts)).low is not None) == enough
 
 
 def test_runs_have_to_differ_in_several_games():
     """One saturated game said how far 14 others vary: 0.7591 to 0.7593 around 0.7592."""
     scores = {f"{i:02}": np.full(2, float(i)) for i in range(15)}
     scores["07"] = np.array([7.0, 7.001])
-    assert intervals.iqm_estimate(scores).low is None
+    assert intervals.estimate("iqm", scores).low is None
     for i in range(4):
         scores[f"{i:02}"] = np.array([0.0, 1.0]) + i
-    assert intervals.iqm_estimate(scores).low is not None
+    assert intervals.estimate("iqm", scores).low is not None
 
 
 def test_two_games_of_two_runs_have_an_interval():
     """The demo: every run that is kept is an edge, so that the influence error is 0 and the deviation decides."""
-    found = intervals.iqm_estimate({"a": np.array([0.1, 0.5]), "b": np.array([1.0, 1.3])})
+    found = intervals.estimate("iqm", {"a": np.array([0.1, 0.5]), "b": np.array([1.0, 1.3])})
     assert found.high - found.low > 2 * (found.percentile_high - found.percentile_low)
 
 

@@ -212,7 +212,7 @@ def test_an_entry_of_someone_else_changes_nothing_but_the_bar(seed):
     draws = np.random.default_rng(1).normal(size=(6, 20_000)).astype(np.float32)
     with mock.patch.object(ranks, "_normal", lambda entries: draws[:entries]):
         before, after = rank(board), rank(more)
-    values, errors, freedom = ranks._moments([board[name] for name in board])
+    values, errors, freedom = ranks.moments([board[name] for name in board])
     for (i, one), (j, other) in itertools.combinations(enumerate(board), 2):
         assert (before[one].ordinal < before[other].ordinal) == (after[one].ordinal < after[other].ordinal)
         shared = [bool(set(found[one].letters) & set(found[other].letters)) for found in (before, after)]
