@@ -155,7 +155,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class GameCell:
-    """An entry on a game: mean raw return, human-normalized mean (None without a human score), number of seeds."""
+    """An entry on a game: mean raw return, normalized mean (None without a reference), number of seeds."""
 
     score: float
     normalized: float | None
@@ -255,6 +255,11 @@ TOPS = {
 """A game's reference -> what a normalized score of 1 is."""
 
 
+def scale_of(reference: str) -> str:
+    """Return what scores that are normalized by a reference are called."""
+    return "human-normalized" if reference == "human" else "normalized"
+
+
 @dataclass(frozen=True, slots=True)
 class TaskPage:
     """A task's page; `unit` is what its budgets count.
@@ -285,7 +290,7 @@ class TaskPage:
     @property
     def scale(self) -> str:
         """What its normalized scores are called."""
-        return "human-normalized" if self.reference == "human" else "normalized"
+        return scale_of(self.reference)
 
     @property
     def top(self) -> str:

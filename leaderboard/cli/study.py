@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from leaderboard.cli.study_figure import figure, report
+from leaderboard.cli.study_options import JSON, choice_options
 from suite.cli.training import Computing, computing_options
 
 if TYPE_CHECKING:
@@ -23,23 +25,6 @@ Examples:
   suite study figure fig1 --results results.sqlite --to figures
 """
 
-Command = Callable[..., None]
-
-CHOICE = (
-    click.argument("name", metavar="STUDY"),
-    click.option(
-        "--on", "rung", metavar="NAME", help="A rung lower: classic, minatar or smoke instead of its own task."
-    ),
-    click.option("--games", metavar="A,B", help="Some of its games."),
-    click.option("--seeds", metavar="0-4", help="Other seeds than its own."),
-    click.option("--frames", type=int, metavar="N", help="A shorter budget, in the task's unit: ranks nowhere."),
-    click.option(
-        "--data",
-        type=click.Path(path_type=Path),
-        envvar="SUITE_DATA",
-        help="Directory of logged data; see `suite data`.",
-    ),
-)
 OUT = click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -48,14 +33,6 @@ OUT = click.option(
     show_default=True,
     help="Where the runs are, and go.",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-
-
-def choice_options(command: Command) -> Command:
-    """Give a command the options that name a study and a part of it."""
-    for option in reversed(CHOICE):
-        command = option(command)
-    return command
 
 
 @click.group(epilog=EXAMPLES)
@@ -74,7 +51,6 @@ def list_(as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for one in found:
         expanded = expand(one)
-        cells = len(expanded.configurations) * len(expanded.games) * len(expanded.seeds)
         rows.append(
             {
                 "id": one.id,
@@ -83,7 +59,7 @@ def list_(as_json: bool) -> None:
                 "summary": one.summary,
                 "task": one.task,
                 "configurations": len(expanded.configurations),
-                "cells": cells,
+                "cells": expanded.size,
                 "claims": [{"id": claim.id, "text": claim.text, "source": claim.source} for claim in one.claims],
             }
         )
@@ -154,18 +130,14 @@ def status(out: Path, as_json: bool, **choice: Any) -> None:
     chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
     made = StudyPlan(chosen.expanded, out)
     left = strays(chosen.expanded, out)
-    states = {
-        name: Counter(state for (config_id, _, _), state in made.states.items() if config_id == name)
-        for name in chosen.expanded.configurations
-    }
+    states = {name: made.states_of(name) for name in chosen.expanded.configurations}
     if as_json:
         document = {"schema": "suite.study.status/1", "study": chosen.name, "configurations": states, "strays": left}
         click.echo(json.dumps(document, indent=1))
         return
     for name, counts in states.items():
         point = chosen.expanded.configurations[name]
-        said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        click.echo(f"{name}  {_coordinates(point)}: {said}")
+        click.echo(f"{name}  {_coordinates(point)}: {_said(counts)}")
     for line in _stray_lines(left):
         click.echo(line)
 
@@ -206,8 +178,7 @@ def new(
     text = blank_study(name, task, agents, network, widths, methods, settings)
     made = expand(parse_study(text, str(path)))
     durable.replace_file(path, text.encode())
-    cells = len(made.configurations) * len(made.games) * len(made.seeds)
-    click.echo(f"{path}: {len(made.configurations)} configurations, {cells:,} cells. Next: suite study plan {path}")
+    click.echo(f"{path}: {len(made.configurations)} configurations, {made.size:,} cells. Next: suite study plan {path}")
 
 
 def _parts(chosen: Chosen, out: Path, data: Path | None, computing: Computing) -> Iterator[Any]:
@@ -228,15 +199,11 @@ def _parts(chosen: Chosen, out: Path, data: Path | None, computing: Computing) -
         made = planned([point.resolved for point in part], games, seeds, out, data, computing)
         if number == 0:
             remember(expanded, out)
-        needs = {point.config_id: point.needs for point in part}
         jobs = tuple(
             job
             for job in made.jobs
-            if all(
-                existing_state(out / f"{job.cell.spec.task_key}/{name}/{job.cell.game}/seed-{job.cell.seed}")
-                in FINISHED
-                for name in needs[job.cell.spec.config_id]
-            )
+            for needed in [expanded.configurations[job.cell.spec.config_id].needed(job.cell.game, job.cell.seed)]
+            if all(existing_state(out / path) in FINISHED for path in needed)
         )
         if len(jobs) < len(made.jobs):
             click.echo(f"{len(made.jobs) - len(jobs)} cells wait for runs that are not finished.", err=True)
@@ -263,11 +230,9 @@ def _plan_lines(chosen: Chosen, made: StudyPlan) -> Iterator[str]:
     yield ""
     for item in document["configurations"]:
         point = expanded.configurations[item["config_id"]]
-        states = Counter(state for (name, _, _), state in made.states.items() if name == item["config_id"])
-        said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
         hours = "" if item["hours"] is None else f", {item['hours']:,.2f} h"
         waits = f", after {', '.join(item['needs'])}" if item["needs"] else ""
-        yield f"{item['config_id']}  {_coordinates(point)}: {said}"
+        yield f"{item['config_id']}  {_coordinates(point)}: {_said(made.states_of(item['config_id']))}"
         yield (
             f"  a cell: {item['gradient_steps']:,} gradient steps, {item['lane_bytes'] / 2**30:.2f} GiB of replay and "
             f"learner{hours}{waits}"
@@ -283,6 +248,10 @@ def _stray_lines(left: list[str]) -> Iterator[str]:
         yield from (f"  {path}" for path in left)
 
 
+def _said(states: Counter[str]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+
+
 def _coordinates(point: Any) -> str:
     from suite.contracts.card import written
 
@@ -292,12 +261,5 @@ def _coordinates(point: Any) -> str:
     )
 
 
-def register() -> None:
-    """Add the commands that draw and judge, which live in a module of their own."""
-    from leaderboard.cli.study_figure import figure, report
-
-    study.add_command(figure)
-    study.add_command(report)
-
-
-register()
+study.add_command(figure)
+study.add_command(report)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from leaderboard.cli.study_options import JSON, choice_options
+
 if TYPE_CHECKING:
     from leaderboard.studies.choice import Chosen
     from leaderboard.studies.evidence import Evidence
@@ -23,25 +25,10 @@ RESULTS = click.option(
     show_default=True,
     help="Where the results are: a database, or a directory of runs and bundles.",
 )
-RUNG = click.option("--on", "rung", metavar="NAME", help="A rung lower: classic, minatar or smoke.")
-SOME = (
-    click.option("--games", metavar="A,B", help="Some of its games."),
-    click.option("--seeds", metavar="0-4", help="Other seeds than its own."),
-    click.option("--frames", type=int, metavar="N", help="A shorter budget."),
-    click.option("--data", type=click.Path(path_type=Path), envvar="SUITE_DATA", help="Directory of logged data."),
-)
-
-
-def _some(command: Any) -> Any:
-    for option in reversed(SOME):
-        command = option(command)
-    return command
 
 
 @click.command()
-@click.argument("name", metavar="STUDY")
-@RUNG
-@_some
+@choice_options
 @RESULTS
 @click.option(
     "--to", type=click.Path(path_type=Path), default=Path(), help="The folder for the files; default: this one."
@@ -75,11 +62,9 @@ def figure(name: str, rung: str | None, results: Path, to: Path, **choice: Any) 
 
 
 @click.command()
-@click.argument("name", metavar="STUDY")
-@RUNG
-@_some
+@choice_options
 @RESULTS
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@JSON
 def report(name: str, rung: str | None, results: Path, as_json: bool, **choice: Any) -> None:
     """Say of each claim of a study whether it holds, fails or is not yet decidable, and on what that rests."""
     from leaderboard.studies.figure import Figure

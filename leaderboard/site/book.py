@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ from leaderboard.board.answers import TaskAnswers, answers
 from leaderboard.board.credits import Credit, credits_of
 from leaderboard.board.duels import Duel, all_duels
 from leaderboard.board.report import Report
+from leaderboard.board.views import TaskPage
 from leaderboard.site import citing, links, text
-from leaderboard.site.drawing import charts, marks
+from leaderboard.site.drawing import charts, marks, spans
 from leaderboard.site.releases import Release
 from suite.contracts.card import written
 
@@ -60,6 +62,14 @@ class Book:
         authors = [name for credit in self.credits.get(config_id, ()) for name in credit.names]
         return citing.bibtex(self.report.site, name, title, self.date, authors)
 
+    def of_aggregated(self, page: Callable[[Book, TaskPage], dict[str, bytes]]) -> dict[str, bytes]:
+        """Return what `page` makes of each task that has a common scale."""
+        files: dict[str, bytes] = {}
+        for task in self.report.site.tasks:
+            if task.aggregated:
+                files |= page(self, task)
+        return files
+
     def html(self, path: str, template: str, **values: Any) -> dict[str, bytes]:
         """Return one page under its path, relative to the site's root.
 
@@ -100,6 +110,7 @@ def environment() -> Environment:
         "links": links,
         "link": _link,
         "NONE": text.NONE,
+        "SAYS": spans.SAYS,
     }
     return found
 

@@ -206,7 +206,7 @@ def games(task: TaskPage, board: Board) -> Table:
         Column("game", "Game"),
         Column("seeds", "Seeds"),
         Column("score", "Score"),
-        Column("normalized", "Human-normalized"),
+        Column("normalized", task.scale.capitalize()),
     )
     rows = tuple(
         (*entry_cells(standing.entry), row.game, cell.seeds, cell.score, cell.normalized)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from leaderboard.studies.definition import Claim, Study, load_study, study_names
-from leaderboard.studies.evidence import Evidence
+from leaderboard.studies.evidence import Cell, Evidence
 from leaderboard.studies.expansion import Expanded, expand
 from leaderboard.studies.mapping import load_rung, on_rung
 from leaderboard.studies.verdicts import Verdict, verdict
@@ -57,27 +57,26 @@ class Claims:
     coverage: Mapping[str, Mapping[str, Coverage]] = field(default_factory=dict)
 
 
-def claims_of(evidence: Mapping[str, Evidence], rungs: tuple[str, ...] = RUNGS) -> Claims:
+def claims_of(evidence: Mapping[str, Evidence]) -> Claims:
     """Return the claims of all studies of this package; `evidence` holds results by the name of a task."""
     studies = [load_study(name) for name in study_names()]
-    read: dict[tuple[str, str], tuple[Expanded | None, Mapping[str, str]]] = {}
     coverage: dict[str, dict[str, Coverage]] = {}
-    for rung in rungs:
-        every: set[tuple[str, str, int]] = set()
-        done: set[tuple[str, str, int]] = set()
+    for rung in RUNGS:
+        every: set[Cell] = set()
+        done: set[Cell] = set()
         coverage[rung] = {}
         for study in studies:
-            read[study.id, rung] = found = _read(study.id, rung)
-            if found[0] is None or not found[0].points:
+            expanded, _ = _read(study.id, rung)
+            if expanded is None or not expanded.points:
                 continue
-            cells = {(point.config_id, cell.game, cell.seed) for point, cell in found[0].cells()}
-            there = _there(found[0], evidence.get(found[0].task.id, Evidence()))
-            coverage[rung][study.id] = Coverage(len(cells & there), len(cells))
+            cells = {(point.config_id, cell.game, cell.seed) for point, cell in expanded.cells()}
+            there = evidence.get(expanded.task.id, Evidence()).cells(expanded)
+            coverage[rung][study.id] = Coverage(len(there), len(cells))
             every |= cells
-            done |= cells & there
+            done |= there
         coverage[rung][""] = Coverage(len(done), len(every))
     asked = tuple(
-        Asked(study, claim, {rung: _answer(*read[study.id, rung], claim, evidence) for rung in rungs})
+        Asked(study, claim, {rung: _answer(*_read(study.id, rung), claim, evidence) for rung in RUNGS})
         for study in studies
         for claim in study.claims
     )
@@ -100,11 +99,3 @@ def _answer(
         return Answer(None, refused.get(claim.id, "it cannot be asked there"))
     mapped = next(one for one in expanded.study.claims if one.id == claim.id)
     return Answer(verdict(expanded, mapped, evidence.get(expanded.task.id, Evidence())))
-
-
-def _there(expanded: Expanded, evidence: Evidence) -> set[tuple[str, str, int]]:
-    return {
-        (run.config_id, run.game, run.seed)
-        for point in expanded.configurations.values()
-        for run in evidence.of(expanded, point)
-    }

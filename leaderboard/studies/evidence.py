@@ -46,6 +46,14 @@ class Evidence:
         }
         return [found[key] for key in sorted(found)]
 
+    def cells(self, expanded: Expanded) -> set[Cell]:
+        """Return the cells of a study that have a result."""
+        return {
+            (run.config_id, run.game, run.seed)
+            for point in expanded.configurations.values()
+            for run in self.of(expanded, point)
+        }
+
 
 def from_snapshot(snapshot: Snapshot, tasks: Iterable[Task]) -> Evidence:
     """Return what a database holds of some tasks."""

@@ -40,6 +40,10 @@ class Point:
         """Its identity: studies with the same configuration share its cells."""
         return self.resolved.spec.config_id
 
+    def needed(self, game: str, seed: int) -> list[str]:
+        """Return the paths of the runs that must be there before one of its cells."""
+        return [f"{self.resolved.spec.task_key}/{name}/{game}/seed-{seed}" for name in self.needs]
+
     def command(self, game: str, seed: int) -> str:
         """Return the line that runs one of its cells alone."""
         request = self.request
@@ -71,6 +75,11 @@ class Expanded:
         for point in ordered:
             found.setdefault(point.config_id, point)
         return found
+
+    @property
+    def size(self) -> int:
+        """How many cells it has."""
+        return len(self.configurations) * len(self.games) * len(self.seeds)
 
     def cells(self) -> Iterator[tuple[Point, Cell]]:
         """Yield every cell once, what others need first, then by seed, so that a part of them is a smaller study."""

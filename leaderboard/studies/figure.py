@@ -9,6 +9,7 @@ import numpy as np
 
 from leaderboard.board import learning
 from leaderboard.board.estimates import CURVE, Question, ask
+from leaderboard.board.views import scale_of
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
 from leaderboard.statistics.intervals import Estimate
@@ -69,15 +70,13 @@ class Figure:
 def figure_of(expanded: Expanded, evidence: Evidence) -> Figure:
     """Return a study's picture from whatever results are there."""
     study, unit = expanded.study, expanded.task.unit
-    done = sum(len(evidence.of(expanded, point)) for point in expanded.configurations.values())
-    cells = len(expanded.configurations) * len(expanded.games) * len(expanded.seeds)
+    done = len(evidence.cells(expanded))
     kind: str = study.picture.kind
     if kind in ("final", "curves") and not aggregated(expanded):
         kind = f"{kind} by game"
     rows: tuple[Row, ...] = ()
     matrices: tuple[Matrix, ...] = ()
-    human = all(GAMES[name].reference == "human" for name in expanded.games)
-    x_title, y_title = unit, "IQM, human-normalized" if human else "IQM, normalized"
+    x_title, y_title = unit, f"IQM, {scale_of(GAMES[expanded.games[0]].reference)}"
     if kind == "schedule":
         rows, y_title = tuple(_schedule()), "share of weights that are zero"
     elif kind == "final":
@@ -92,7 +91,7 @@ def figure_of(expanded: Expanded, evidence: Evidence) -> Figure:
         rows, y_title = tuple(_diagnostics(expanded, evidence)), ""
     else:
         matrices, x_title, y_title = tuple(_matrices(expanded, evidence)), "transition", "transition"
-    return Figure(expanded, rows, matrices, x_title, y_title, done, cells)
+    return Figure(expanded, rows, matrices, x_title, y_title, done, expanded.size)
 
 
 def _axis(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,6 +86,10 @@ class StudyPlan:
             (point.config_id, cell.game, cell.seed): existing_state(self.out / cell.path) or "missing"
             for point, cell in self.expanded.cells()
         }
+
+    def states_of(self, config_id: str) -> Counter[str]:
+        """Return how many cells of a configuration have each state, by its name."""
+        return Counter(state for (name, _, _), state in self.states.items() if name == config_id)
 
     @cached_property
     def missing(self) -> list[tuple[Point, Cell]]:
@@ -176,7 +181,7 @@ class StudyPlan:
                     "seed": cell.seed,
                     "state": self.states[point.config_id, cell.game, cell.seed],
                     "path": cell.path,
-                    "needs": [f"{cell.spec.task_key}/{name}/{cell.game}/seed-{cell.seed}" for name in point.needs],
+                    "needs": point.needed(cell.game, cell.seed),
                     "command": point.command(cell.game, cell.seed),
                 }
                 for point, cell in self.expanded.cells()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -84,7 +85,7 @@ def results(expanded: Expanded, scores: Mapping[str, Scores]) -> Evidence:
 def simulated(study: str, claim_id: str, seeds: int, noise: str, key: str, *, effect: bool) -> State:
     """Return the verdict on one simulated set of results, a number of `seeds` a game being what was planned."""
     expanded = _expanded(study).reduced(None, range(seeds))
-    claim = next(claim for claim in expanded.study.claims if claim.id == claim_id)
+    claim = claim_of(study, claim_id)
     better = {contrast.points[0].config_id for contrast in contrasts_of(expanded, claim)} if effect else set()
     names = list(expanded.configurations)
     factors = [1 + (claim.effect or 0.0) * (name in better) for name in names]
@@ -156,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']:.0f} GiB",
-        "command": "python -m leaderboard.studies.simulation --out ci/nightly/verdicts.json",
+        "command": shlex.join(["python", "-m", "leaderboard.studies.simulation", *(arguments or sys.argv[1:])]),
         "figures": {
             "worst_false_holds_percent": 100 * max(row["holds"] for row in rows if not row["difference"]),
             "false_holds_percent": 100 * float(np.mean([row["holds"] for row in rows if not row["difference"]])),

@@ -42,11 +42,6 @@ class Verdict:
 
 def verdict(expanded: Expanded, claim: Claim, evidence: Evidence) -> Verdict:
     """Return what the results that are there say of a claim."""
-    there = {
-        (run.config_id, run.game, run.seed)
-        for point in expanded.configurations.values()
-        for run in evidence.of(expanded, point)
-    }
     contrasts = contrasts_of(expanded, claim)
     tests = tuple(tested(expanded, contrast, evidence) for contrast in contrasts)
     state: State = "open"
@@ -55,7 +50,7 @@ def verdict(expanded: Expanded, claim: Claim, evidence: Evidence) -> Verdict:
     elif any(test.p_against * len(tests) < LEVEL for test in tests):
         state = "fails"
     cells = {cell for contrast in contrasts for cell in contrast.cells(expanded.seeds)}
-    missing = len(cells - there)
+    missing = len(cells - evidence.cells(expanded))
     return Verdict(claim, state, tests, len(cells), missing, _sentence(state, tests, len(cells), missing))
 
 

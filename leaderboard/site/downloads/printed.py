@@ -64,7 +64,7 @@ def all_games(task: TaskPage, board: Board) -> Table:
         Column("entry", "Entry"),
         Column("seeds", "Seeds"),
         Column("score", "Score", 1),
-        *[Column("normalized", "Human-normalized")] * task.aggregated,
+        *[Column("normalized", task.scale.capitalize())] * task.aggregated,
     )
     rows = tuple(
         (row.game, label(standing), cell.seeds, cell.score, *[cell.normalized] * task.aggregated)

@@ -69,19 +69,20 @@ class Line:
 
 
 def curve_chart(
-    curves: Sequence[Curve], step: int, unit: str, title: str, *, width: int, height: int, columns: int
+    curves: Sequence[Curve], step: int, unit: str, scale: str, title: str, *, width: int, height: int, columns: int
 ) -> str:
-    """Return the sample-efficiency chart as SVG: IQM against the task's `unit`, a band for the pointwise intervals.
+    """Return the sample-efficiency chart as SVG: IQM on the task's `scale` against its `unit`.
 
-    Points are `step` frames apart; where an entry lacks one, its line has a gap.
+    A band is for the pointwise intervals. Points are `step` frames apart; where an entry lacks one, its line has a gap.
     """
-    return svg(curve_spec(curves, step, unit, width=width, height=height, columns=columns), title)
+    return svg(curve_spec(curves, step, unit, scale, width=width, height=height, columns=columns), title)
 
 
 def curve_spec(
     curves: Sequence[Curve],
     step: int,
     unit: str,
+    scale: str,
     *,
     width: float,
     height: float,
@@ -91,7 +92,7 @@ def curve_spec(
     """Return the specification of the sample-efficiency chart; see `curve_chart`."""
     lines = [Line(curve.entry, curve_points(curve, step)) for curve in curves]
     x = "emulator frames" if unit == "frames" else unit
-    layers = line_layers(lines, x, "IQM, human-normalized", look, x_format="~s", columns=columns)
+    layers = line_layers(lines, x, f"IQM, {scale}", look, x_format="~s", columns=columns)
     return finished(layers, width, height, look)
 
 

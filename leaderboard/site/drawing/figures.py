@@ -23,13 +23,11 @@ from leaderboard.site.drawing.charts import (
     rounded,
     style,
 )
+from leaderboard.site.drawing.spans import SAYS, says
 from leaderboard.statistics.intervals import Estimate
 
 NAMES = 0.5
 """The share of a figure's width that the names of its rows take at most."""
-
-BETTER, WORSE, OPEN = "#2f7fd0", "#d9601a", "#808a94"
-"""What speaks for the first of a pair, against it, and for neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,12 @@ class Row:
         return cls(entry.label, estimate, drawn.colour, shape, not entry.published, note)
 
 
-def profile_spec(lines: Sequence[Line], *, width: float, height: float, columns: int, look: Look = SCREEN) -> Spec:
-    """Return performance profiles: the share of runs above each human-normalized score, bands for the intervals."""
+def profile_spec(
+    lines: Sequence[Line], scale: str, *, width: float, height: float, columns: int, look: Look = SCREEN
+) -> Spec:
+    """Return performance profiles: the share of runs above each score of a task's `scale`, bands for the intervals."""
     layers = line_layers(
-        lines, "human-normalized score", "share of runs above it", look,
+        lines, f"{scale} score", "share of runs above it", look,
         columns=columns,
     )  # fmt: skip
     return finished(layers, width, height, look)
@@ -128,15 +128,7 @@ def difference_rows(changes: Sequence[tuple[str, Estimate]]) -> list[Row]:
     A game whose interval holds 0, or that has none, speaks for neither.
     """
     ordered = sorted(changes, key=lambda change: (-change[1].value, change[0]))
-    return [Row(game, estimate, _verdict(estimate)) for game, estimate in ordered]
-
-
-def _verdict(estimate: Estimate) -> str:
-    if estimate.low is not None and estimate.low > 0:
-        return BETTER
-    if estimate.high is not None and estimate.high < 0:
-        return WORSE
-    return OPEN
+    return [Row(game, estimate, SAYS[says(estimate)]) for game, estimate in ordered]
 
 
 def panels_spec(

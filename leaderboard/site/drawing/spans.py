@@ -13,6 +13,9 @@ from leaderboard.statistics.intervals import Estimate
 
 Place = Callable[[float], float]
 
+SAYS = {"better": "#2f7fd0", "worse": "#d9601a", "open": "#808a94"}
+"""The colour of what speaks for the first of a pair, against it, and for neither."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -51,11 +54,18 @@ def axis(estimates: Sequence[Estimate]) -> tuple[Place, tuple[Tick, ...]]:
     return place, tuple(Tick(place(step * i), signed(step * i, digits)) for i in range(first, last + 1))
 
 
+def says(estimate: Estimate) -> str:
+    """Return what an interval speaks for as it lies; one that holds 0, or is missing, for neither."""
+    if estimate.low is not None and estimate.low > 0:
+        return "better"
+    return "worse" if estimate.high is not None and estimate.high < 0 else "open"
+
+
 def span(estimate: Estimate, place: Place) -> Span:
     """Return an estimate at its places; it speaks as its interval lies; cut ends are at the ends of the axis."""
     low, high = estimate.low, estimate.high
-    says = "better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "open"
     if low is None or high is None:
-        return Span(place(estimate.value), None, None, says)
+        return Span(place(estimate.value), None, None, says(estimate))
     start, end = place(low), place(high)
-    return Span(place(estimate.value), max(start, 0.0), min(end, 100.0), says, start < -1e-6, end > 100 + 1e-6)
+    cut = start < -1e-6, end > 100 + 1e-6
+    return Span(place(estimate.value), max(start, 0.0), min(end, 100.0), says(estimate), *cut)

@@ -40,11 +40,7 @@ class Row:
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return a page for each task that has a common scale, and its charts."""
-    files: dict[str, bytes] = {}
-    for task in book.report.site.tasks:
-        if task.aggregated:
-            files |= _page(book, task)
-    return files
+    return book.of_aggregated(_page)
 
 
 def drawn(task: TaskPage) -> tuple[Curve, ...]:
@@ -90,7 +86,7 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
     )
     for name, (width, height, legend) in SIZES.items() if shown else ():
         svg = charts.curve_chart(
-            shown, step, task.unit, label(task), width=width, height=height, columns=min(legend, len(shown))
+            shown, step, task.unit, task.scale, label(task), width=width, height=height, columns=min(legend, len(shown))
         )
         files[f"{links.slug(task.name)}/{name}.svg"] = svg.encode()
     return files
@@ -103,6 +99,7 @@ def _downloads(task: TaskPage, base: str) -> dict[str, bytes]:
         shown,
         task.full.iteration_length,
         task.unit,
+        task.scale,
         width=width,
         height=height,
         columns=min(columns, len(shown)),

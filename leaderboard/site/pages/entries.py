@@ -28,7 +28,7 @@ CONFLICTS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class GameRuns:
-    """An entry's runs in a game, and the mean of its results, raw and human-normalized; None without any."""
+    """An entry's runs in a game, and the mean of its results, raw and normalized; None without any."""
 
     game: str
     runs: tuple[StoredRun, ...]
@@ -137,7 +137,7 @@ def opponents(entry: Entry, pairs: tuple[duels.Duel, ...]) -> tuple[Opponent, ..
 def _downloads(task: TaskPage, entry: Entry, found: tuple[GameRuns, ...], stem: str) -> dict[str, bytes]:
     """Return the files of the scores: for machines every run, for LaTeX a row for each game."""
     columns = (
-        *(Column("game", "Game"), Column("mean", "Mean"), Column("mean_normalized", "Human-normalized")),
+        *(Column("game", "Game"), Column("mean", "Mean"), Column("mean_normalized", task.scale.capitalize())),
         *(Column("seed", "Seed"), Column("state", "State"), Column("level", "Level"), Column("score", "Score")),
     )
     rows: list[tuple[Cell, ...]] = []
@@ -149,7 +149,7 @@ def _downloads(task: TaskPage, entry: Entry, found: tuple[GameRuns, ...], stem: 
             rows.append((item.game, None, None, None, "missing", None, None))
     heads = (
         *(Column("game", task.games_word.capitalize().removesuffix("s")), Column("runs", "Runs")),
-        *(Column("mean", "Mean", 1), Column("normalized", "Human-normalized")),
+        *(Column("mean", "Mean", 1), Column("normalized", task.scale.capitalize())),
     )
     short = tuple(
         (item.game, sum(run.finished and run.score is not None for run in item.runs), item.mean, item.normalized)

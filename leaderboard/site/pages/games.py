@@ -136,7 +136,7 @@ def _scores(
     columns = (
         *tables.ENTRY,
         *(Column("seed", "Seed"), Column("state", "State"), Column("level", "Level")),
-        *(Column("score", "Score"), Column("normalized", "Human-normalized")),
+        *(Column("score", "Score"), Column("normalized", task.scale.capitalize())),
     )
     cells = tuple(
         (
@@ -149,7 +149,7 @@ def _scores(
     )
     heads = (
         *(Column("entry", "Entry"), Column("runs", "Runs"), Column("mean", "Mean", 1)),
-        *(Column("deviation", "Deviation", 1), Column("normalized", "Human-normalized")),
+        *(Column("deviation", "Deviation", 1), Column("normalized", task.scale.capitalize())),
     )
     printed_rows = tuple((row.entry.label, len(row.dots), row.mean, row.deviation, row.normalized) for row in rows)
     caption = f"{task.title}: raw scores in {name}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from leaderboard.board import exports
@@ -44,13 +45,15 @@ def pages(book: Book) -> dict[str, bytes]:
         task = tasks[name]
         curves = {curve.entry.config_id: curve for curve in task.full.curves}
         files |= exports.files(table(task, pairs), stem(name), printed.pairs(task, pairs))
-        drawn = spread(printed_figure, pairs, PDF_SECONDS * len(pairs))
+        drawn = spread(partial(printed_figure, scale=task.scale), pairs, PDF_SECONDS * len(pairs))
         for duel, picture in zip(pairs, drawn, strict=True):
             path = links.pair(name, duel.a.config_id, duel.b.config_id)
             files |= book.html(
                 path, "pair.html", task=task, tab="Board", **values(duel, curves, task.full.iteration_length)
             )
-            files |= downloads(duel, path.removesuffix(".html")) | {f"{path.removesuffix('.html')}.pdf": picture}
+            files |= downloads(duel, task.scale, path.removesuffix(".html")) | {
+                f"{path.removesuffix('.html')}.pdf": picture
+            }
     return files
 
 
@@ -90,23 +93,23 @@ def values(duel: Duel, curves: dict[str, Curve], step: int) -> dict[str, Any]:
     }
 
 
-def downloads(duel: Duel, path: str) -> dict[str, bytes]:
+def downloads(duel: Duel, scale: str, path: str) -> dict[str, bytes]:
     """Return a pair's table of games as files."""
     item = duel.comparison
     rows = tuple(_row(row) for row in item.by_game)
     caption = (
-        f"A: {duel.a.label}. B: {duel.b.label}. Human-normalized means over {item.seeds[0]} to {item.seeds[1]} seeds, "
-        "and differences with Welch's 95 % intervals, each game's own. Drives: by how much the difference of IQMs "
-        "changes when that game's runs alone change sides."
+        f"A: {duel.a.label}. B: {duel.b.label}. {scale.capitalize()} means over {item.seeds[0]} to {item.seeds[1]} "
+        "seeds, and differences with Welch's 95 % intervals, each game's own. Drives: by how much the difference of "
+        "IQMs changes when that game's runs alone change sides."
     )
     return exports.files(Table(f"{duel.a.config_id} less {duel.b.config_id}", caption, COLUMNS, rows), path)
 
 
-def printed_figure(duel: Duel) -> bytes:
+def printed_figure(duel: Duel, scale: str) -> bytes:
     """Return a pair's figure for papers as PDF: the difference in every game with its interval."""
     changes = [(row.game, row.difference) for row in duel.comparison.by_game]
     spec = figures.interval_spec(
-        figures.difference_rows(changes), "A less B, human-normalized", width=234, row_height=11, reference=0.0
+        figures.difference_rows(changes), f"A less B, {scale}", width=234, row_height=11, reference=0.0
     )
     return charts.pdf(spec)
 

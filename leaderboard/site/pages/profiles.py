@@ -10,7 +10,6 @@ import numpy as np
 from leaderboard.board import exports
 from leaderboard.board.estimates import METRICS, Question, ask
 from leaderboard.board.exports import Column, Table
-from leaderboard.board.report import TaskData
 from leaderboard.board.standings import normalized_scores
 from leaderboard.board.views import Entry, TaskPage
 from leaderboard.site import links, tables
@@ -30,7 +29,7 @@ HEADS = ("IQM", "IQM, rliable's", "Median", "Mean", "Optimality gap")
 """What the metrics are called, in their order."""
 
 SHOWN = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Human-normalized scores at which the table shows the profiles."""
+"""Normalized scores at which the table shows the profiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +43,17 @@ class Row:
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return a page for each task that has a common scale, and its charts."""
-    files: dict[str, bytes] = {}
-    for task in book.report.site.tasks:
-        if task.aggregated:
-            files |= _page(book, task, book.report.data[task.name])
-    return files
+    return book.of_aggregated(_page)
 
 
-def _page(book: Book, task: TaskPage, data: TaskData) -> dict[str, bytes]:
+def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
+    data = book.report.data[task.name]
     complete = [row.entry for row in task.full.standings if row.estimate is not None]
     scores = {entry.config_id: normalized_scores(data.runs_of(entry.config_id)) for entry in complete}
     rows = [_row(entry, scores[entry.config_id]) for entry in complete]
     drawn = [entry for entry in task.full.featured if entry.config_id in scores]
     lines = profile_lines(task, data, {entry.config_id for entry in drawn})
-    title = f"{task.title}: share of runs above each human-normalized score, for {', '.join(e.label for e in drawn)}."
+    title = f"{task.title}: share of runs above each {task.scale} score, for {', '.join(e.label for e in drawn)}."
     folder = links.slug(task.name)
     made = _downloads(task, rows, lines, folder) if drawn else {}
     files = made | book.html(
@@ -75,13 +71,15 @@ def _page(book: Book, task: TaskPage, data: TaskData) -> dict[str, bytes]:
         offered=exports.offered(made),
     )
     for name, (width, height, columns) in SIZES.items() if drawn else ():
-        spec = figures.profile_spec(lines, width=width, height=height, columns=min(columns, len(lines)))
+        spec = figures.profile_spec(lines, task.scale, width=width, height=height, columns=min(columns, len(lines)))
         files[f"{folder}/{name}.svg"] = charts.svg(spec, title).encode()
     return files
 
 
 def _downloads(task: TaskPage, rows: Sequence[Row], lines: Sequence[Line], folder: str) -> dict[str, bytes]:
-    paper = figures.profile_spec(lines, width=397, height=190, columns=min(2, len(lines)), look=charts.PAPER)
+    paper = figures.profile_spec(
+        lines, task.scale, width=397, height=190, columns=min(2, len(lines)), look=charts.PAPER
+    )
     found = [(row.entry, row.aggregates) for row in rows]
     return {
         **exports.files(_drawn_table(task, lines), f"{folder}/profiles", _printed_profiles(task, lines)),
@@ -101,7 +99,7 @@ def _drawn_table(task: TaskPage, lines: Sequence[Line]) -> Table:
         for line in lines
         for point in line.points
     )
-    caption = f"{task.title}: the share of runs above each human-normalized score, with pointwise 95 % intervals."
+    caption = f"{task.title}: the share of runs above each {task.scale} score, with pointwise 95 % intervals."
     return Table(f"{task.name}-profiles", caption, columns, rows)
 
 
@@ -113,7 +111,7 @@ def _printed_profiles(task: TaskPage, lines: Sequence[Line]) -> Table:
         for index, at in enumerate(lines[0].points)
         if index % 5 == 0
     )
-    caption = f"{task.title}: per cent of runs above a human-normalized score."
+    caption = f"{task.title}: per cent of runs above a {task.scale} score."
     return Table(f"{task.name}-profiles", caption, tuple(heads), rows)
 
 
@@ -121,14 +119,14 @@ def _shares(task: TaskPage, rows: Sequence[Row]) -> Table:
     """Return the share of every entry's runs above some scores."""
     columns = (*tables.ENTRY, *(Column(f"above_{tau:g}", f"above {tau:g}", 3) for tau in SHOWN))
     cells = tuple((*tables.entry_cells(row.entry), *row.shares) for row in rows)
-    caption = f"{task.title}: the share of runs above a human-normalized score."
+    caption = f"{task.title}: the share of runs above a {task.scale} score."
     return Table(f"{task.name}-shares", caption, columns, cells)
 
 
 def _printed_shares(task: TaskPage, rows: Sequence[Row]) -> Table:
     columns = (Column("entry", "Entry"), *(Column(f"above_{tau:g}", f"above {tau:g}", 1) for tau in SHOWN))
     cells = tuple((row.entry.label, *map(_percent, row.shares)) for row in rows)
-    caption = f"{task.title}: per cent of runs above a human-normalized score."
+    caption = f"{task.title}: per cent of runs above a {task.scale} score."
     return Table(f"{task.name}-shares", caption, columns, cells)
 
 

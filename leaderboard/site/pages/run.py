@@ -120,7 +120,7 @@ def _strip(task: Task, page: TaskPage, run: StoredRun) -> list[tuple[str, str, s
     normalized = None if run.score is None else human_normalized(run.game, run.score)
     items = [("state", run.state, "")]
     if run.finished:
-        note = "" if normalized is None else f"{fixed(normalized)} human-normalized"
+        note = "" if normalized is None else f"{fixed(normalized)} {page.scale}"
         items.append(("score", raw(run.score) if run.score is not None else NONE, note))
     if run.scored_episodes is not None:
         items.append(("scored episodes", f"{run.scored_episodes:,}", ""))

@@ -72,11 +72,7 @@ QUANTITIES = (
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return a page for each task that has a common scale, and its files."""
-    files: dict[str, bytes] = {}
-    for task in book.report.site.tasks:
-        if task.aggregated:
-            files |= _page(book, task)
-    return files
+    return book.of_aggregated(_page)
 
 
 def panels(task: TaskPage) -> tuple[Panel, ...]:

@@ -158,17 +158,24 @@ def _figures(
     height = 0.5 * width if width < 300 else 0.36 * width
     if curves:
         spec = charts.curve_spec(
-            curves, board.iteration_length, page.unit, width=width, height=height, columns=columns, look=PAPER
+            curves,
+            board.iteration_length,
+            page.unit,
+            page.scale,
+            width=width,
+            height=height,
+            columns=columns,
+            look=PAPER,
         )
         words = f"{_n(page)} Sample efficiency: IQM by iteration, with pointwise intervals."
         found["curves"] = charts.pdf(spec), words + _left_out(page, len(curves))
     lines = profile_lines(page, data, featured)
     if lines:
-        spec = figures.profile_spec(lines, width=width, height=height, columns=columns, look=PAPER)
+        spec = figures.profile_spec(lines, page.scale, width=width, height=height, columns=columns, look=PAPER)
         found["profiles"] = charts.pdf(spec), f"{_n(page)} Performance profiles: the share of runs above each score."
     if complete:
         rows = [_row(row, rankings) for row in complete]
-        spec = figures.interval_spec(rows, "IQM, human-normalized", width=width, row_height=12)
+        spec = figures.interval_spec(rows, f"IQM, {page.scale}", width=width, row_height=12)
         words = "Entries that share a letter cannot be told apart. " if rankings else ""
         found["intervals"] = charts.pdf(spec), f"{_n(page)} {words}Hollow marks: published by others."
     if first := [duel for duel in pairs if duel.a is pairs[0].a]:

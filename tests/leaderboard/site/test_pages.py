@@ -2,8 +2,16 @@
 
 import importlib
 import pkgutil
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from leaderboard.board import report
 from leaderboard.site import pages
+from leaderboard.site.book import Book
+from leaderboard.site.pages import board, curves, entries, games, profiles, run
+from leaderboard.store.database import ResultStore
 
 
 def test_every_module_of_pages_is_a_kind_that_is_made() -> None:
@@ -11,3 +19,16 @@ def test_every_module_of_pages_is_a_kind_that_is_made() -> None:
     modules = [importlib.import_module(f"{pages.__name__}.{name}") for name in names]
     assert {module.pages for module in modules} == {*pages.BULK, *pages.KINDS}
     assert len(modules) > 10
+
+
+@pytest.mark.slow
+def test_pages_of_a_task_without_human_scores_never_name_them(smoke_database: Path) -> None:
+    with ResultStore.open(smoke_database) as store, store.snapshot() as snapshot:
+        found = report.read(snapshot)
+    task = replace(next(task for task in found.site.tasks if task.name == "smoke"), reference="threshold")
+    book = Book(replace(found, site=replace(found.site, tasks=(task,))))
+    kinds = (board.pages, curves.pages, profiles.pages, games.pages, entries.pages, run.pages)
+    files = {name: content for kind in kinds for name, content in kind(book).items()}
+    assert [name for name, content in files.items() if b"uman-normalized" in content] == []
+    assert b"IQM, normalized" in files["smoke/curves.svg"]
+    assert b"normalized score" in files["smoke/profiles.svg"]

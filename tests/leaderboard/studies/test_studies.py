@@ -50,7 +50,7 @@ def test_there_is_a_study_for_every_figure_and_it_has_its_cells() -> None:
 
 def test_studies_share_cells_so_that_nothing_is_trained_twice() -> None:
     cells = {name: {(p.config_id, c.game, c.seed) for p, c in expand(load_study(name)).cells()} for name in FIGURES}
-    assert cells["fig1"] & cells["fig12"] == {cell for cell in cells["fig12"] if cell in cells["fig1"]} != set()
+    assert len(cells["fig1"] & cells["fig12"]) == 2 * 3 * 15 * 5  # DQN, dense and pruned, at three widths
     assert len(cells["fig1"] & cells["fig6"]) == 2 * 2 * 15 * 5  # the 15 games of width 3, of both agents
     assert len(set.union(*cells.values())) < sum(map(len, cells.values())) - 3_000
 
@@ -148,7 +148,16 @@ def test_arms_that_wait_for_each_other_are_refused() -> None:
         expand(parse_study(text, "mine.toml"))
 
 
-MINE = """
+ARM = """
+[[arms]]
+name = "{name}"
+agents = ["dqn"]
+network = "impala"
+widths = [3]
+method = "{method}"
+"""
+
+MINE = f"""
 id = "mine"
 title = "m"
 summary = "s"
@@ -156,26 +165,16 @@ task = "atari40m"
 [picture]
 kind = "final"
 x = "width"
-[[arms]]
-name = "dense"
-agents = ["dqn"]
-network = "impala"
-widths = [3]
-method = "dense"
-[[arms]]
-name = "pruned"
-agents = ["dqn"]
-network = "impala"
-widths = [3]
-method = "magnitude_pruning"
+{ARM.format(name="dense", method="dense")}
+{ARM.format(name="pruned", method="magnitude_pruning")}
 [[claims]]
 id = "gain"
 text = "t"
 source = "s"
 [[claims.rules]]
 rule = "better"
-a = { arm = "pruned" }
-b = { arm = "dense" }
+a = {{ arm = "pruned" }}
+b = {{ arm = "dense" }}
 """
 
 
@@ -240,7 +239,7 @@ def test_a_study_of_your_own_is_written_planned_and_refused_where_it_cannot_be(t
     said = runner.invoke(cli, ["study", "plan", str(path), "--out", str(tmp_path), "--json"])
     assert len(json.loads(said.stdout)["cells"]) == 24
     again = runner.invoke(cli, words)
-    assert isinstance(again.exception, UsageError | SystemExit)
+    assert again.exit_code != 0
     assert "already there" in again.output
     bad = runner.invoke(cli, [*words[:-1], str(tmp_path / "other.toml"), "--agent", "dqm"])
     assert "Unknown agent 'dqm'" in bad.output

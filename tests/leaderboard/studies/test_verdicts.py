@@ -1,6 +1,7 @@
 """A verdict says what the results decide, and errs as rarely as it says."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from leaderboard.studies.expansion import Expanded, expand
 from leaderboard.studies.simulation import results, shares
 from leaderboard.studies.verdicts import verdict
 
-RECORD = Path(__file__).resolve().parents[3] / "ci/nightly/verdicts.json"
+ROOT = Path(__file__).resolve().parents[3]
+RECORD = ROOT / "ci/nightly/verdicts.json"
 
 
 def levels(expanded: Expanded, by_arm: dict[str, float], *, spread: float = 0.02, seeds: int = 5) -> Evidence:
@@ -131,3 +133,15 @@ def test_in_the_record_false_claims_rarely_hold_and_the_papers_differences_are_f
     assert record["figures"]["worst_false_holds_percent"] == pytest.approx(100 * max(row["holds"] for row in false))
     assert {row["seeds"] for row in true} >= {2, 3, 5}
     assert min(row["holds"] for row in true if row["seeds"] >= 3) >= 0.9
+
+
+def test_the_table_of_the_document_is_the_record() -> None:
+    rows = json.loads(RECORD.read_text(encoding="utf-8"))["rows"]
+    shown = []
+    for row in rows:
+        difference = f"{100 * row['difference']:.0f} %" if row["difference"] else "none"
+        claim = f"{row['study']} {row['claim']} | {difference} | {row['seeds']}"
+        shown.append(f"| {claim} | {100 * row['holds']:.0f} | {100 * row['fails']:.0f} |")
+    document = (ROOT / "docs/studies.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| fig.*\|$", document, re.MULTILINE) == shown
+    assert {row["boards"] for row in rows} == {60}

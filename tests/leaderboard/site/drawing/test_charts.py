@@ -10,6 +10,7 @@ from leaderboard.board import looks
 from leaderboard.board.views import Curve, CurvePoint, Departure, Entry
 from leaderboard.site.drawing import charts, figures, plots
 from leaderboard.site.drawing.charts import PAPER, Line, Point
+from leaderboard.site.drawing.spans import SAYS
 from leaderboard.statistics.intervals import Estimate
 from suite.contracts import registry
 
@@ -118,7 +119,7 @@ def test_the_legend_shows_dash_and_marker_of_each_line():
         Line(entry(config_id=name, label=name, network=network, published=name == "c"), points)
         for name, network in networks.items()
     ]
-    drawn = charts.svg(figures.profile_spec(found, width=400, height=200, columns=2), "x")
+    drawn = charts.svg(figures.profile_spec(found, "normalized", width=400, height=200, columns=2), "x")
     symbols = re.findall(r'role-legend-symbol"[^>]*>((?:<path[^>]*/>)+)', drawn)
     assert [symbol.count("<path") for symbol in symbols] == [2, 2, 1]
     assert ["stroke-dasharray" in symbol for symbol in symbols] == [False, True, True]
@@ -128,7 +129,7 @@ def test_the_legend_shows_dash_and_marker_of_each_line():
 
 
 def test_svg_has_a_name_the_viewers_ink_and_nothing_from_outside():
-    spec = figures.profile_spec(lines("dense", "rigl"), width=400, height=200, columns=2)
+    spec = figures.profile_spec(lines("dense", "rigl"), "normalized", width=400, height=200, columns=2)
     drawn = charts.svg(spec, 'Shares <above> "it"')
     root = ElementTree.fromstring(drawn)
     assert root.attrib["role"] == "img"
@@ -151,7 +152,7 @@ def test_a_gap_in_a_curve_stays_a_gap():
 @pytest.mark.parametrize(
     "spec",
     [
-        lambda: figures.profile_spec(lines("dense", "rigl"), width=234, height=120, columns=2, look=PAPER),
+        lambda: figures.profile_spec(lines("dense", "rigl"), "own", width=234, height=120, columns=2, look=PAPER),
         lambda: figures.interval_spec(
             [
                 figures.Row.of(entry("rigl"), Estimate(1, 0.5, 1.5), "A"),
@@ -176,7 +177,9 @@ def test_pdf_is_the_same_bytes_every_time_with_one_font_and_no_date(spec):
 
 
 def test_pdf_is_as_wide_as_asked_and_its_table_of_offsets_holds():
-    content = charts.pdf(figures.profile_spec(lines("dense"), width=234, height=120, columns=1, look=PAPER))
+    content = charts.pdf(
+        figures.profile_spec(lines("dense"), "normalized", width=234, height=120, columns=1, look=PAPER)
+    )
     width = re.search(rb"/MediaBox \[0 0 (\d+)", content)
     assert int(width.group(1)) == 234
     start = int(re.search(rb"startxref\s+(\d+)", content).group(1))
@@ -187,7 +190,7 @@ def test_pdf_is_as_wide_as_asked_and_its_table_of_offsets_holds():
 
 def test_names_that_the_font_lacks_do_not_stop_a_pdf():
     strange = [replace(line, entry=entry(label="\u6f22\u5b57 \U0001f600 \u202eevil")) for line in lines("dense")]
-    content = charts.pdf(figures.profile_spec(strange, width=234, height=120, columns=1, look=PAPER))
+    content = charts.pdf(figures.profile_spec(strange, "normalized", width=234, height=120, columns=1, look=PAPER))
     assert len(set(re.findall(rb"/BaseFont /(\S+)", content))) == 1
 
 
@@ -197,7 +200,7 @@ def test_differences_are_sorted_and_coloured_by_what_they_speak_for():
          ("Enduro", Estimate(0.1, None, None))]
     )  # fmt: skip
     assert [row.name for row in rows] == ["Qbert", "Boxing", "Enduro", "Pong"]
-    assert [row.colour for row in rows] == [figures.BETTER, figures.OPEN, figures.OPEN, figures.WORSE]
+    assert [row.colour for row in rows] == [SAYS[word] for word in ("better", "open", "open", "worse")]
 
 
 def test_a_drawn_plot_holds_every_point_and_breaks_at_gaps():
