@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from serve import Round, Sample, serve, timed
+from plain_dqn import EPSILON, PREFILL, UPDATE_PERIOD, rounds, update_of
+from serve import Round, serve
 
-LABEL = "plain loop"
-PREFILL = 5000
 UNITS = 512
-GAMMA, EPSILON, BATCH, UPDATE_PERIOD, TARGET_PERIOD = 0.99, 0.01, 128, 4, 100
+BATCH, TARGET_PERIOD = 128, 100
 OPTIMIZER = optax.adam(1e-3, eps=3.125e-4)
 
 Params = list[tuple[jax.Array, jax.Array]]
@@ -36,19 +35,6 @@ def values(params: Params, x: jax.Array) -> jax.Array:
     return x @ params[-1][0] + params[-1][1]
 
 
-def update(params: Any, target: Any, state: Any, batch: Any) -> tuple[Any, Any]:
-    """Return parameters and optimizer state after one gradient step."""
-    seen, actions, rewards, following, alive = batch
-
-    def loss(params: Any) -> jax.Array:
-        taken = jnp.take_along_axis(values(params, seen), actions[:, None], axis=1)[:, 0]
-        wanted = rewards + GAMMA * alive * jnp.max(values(target, following), axis=1)
-        return jnp.mean(jnp.square(taken - jax.lax.stop_gradient(wanted)))
-
-    changes, state = OPTIMIZER.update(jax.grad(loss)(params), state)
-    return optax.apply_updates(params, changes), state
-
-
 class Loop:
     """One environment, its replay and its network."""
 
@@ -61,7 +47,7 @@ class Loop:
         size = len(self.seen)
         self.params = self.target = initial((size, UNITS, UNITS, self.n_actions))
         self.state = OPTIMIZER.init(self.params)
-        self.update = jax.jit(update, donate_argnums=2)
+        self.update = update_of(values, OPTIMIZER)
         self.choose = jax.jit(lambda params, x: jnp.argmax(values(params, x[None])[0]))
         self.before, self.after = np.zeros((PREFILL, size), np.float32), np.zeros((PREFILL, size), np.float32)
         self.actions, self.rewards = np.zeros(PREFILL, np.int32), np.zeros(PREFILL, np.float32)
@@ -92,23 +78,7 @@ class Loop:
 
 def classic(name: str, steps: str) -> Round:
     """Whole training loop with one environment; checks that it trains."""
-    loop = Loop(name)
-    for _ in range(PREFILL + 64):
-        loop.step()
-
-    def work() -> None:
-        for _ in range(int(steps)):
-            loop.step()
-        jax.block_until_ready(loop.params)  # type: ignore[no-untyped-call]
-
-    def play() -> dict[str, Sample]:
-        before, updates = np.array(loop.params[0][0]), loop.updates
-        sample = timed(int(steps), work)
-        assert np.any(before != loop.params[0][0]), "the parameters stand still"
-        assert loop.updates - updates == int(steps) // UPDATE_PERIOD
-        return {LABEL: sample}
-
-    return play
+    return rounds(Loop(name), int(steps))
 
 
 if __name__ == "__main__":

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from minatar import Environment
-from serve import Round, Sample, serve, timed
+from plain_dqn import EPSILON, PREFILL, UPDATE_PERIOD, rounds, update_of
+from serve import Round, serve
 
-LABEL = "plain loop"
-PREFILL = 5000
 ACTIONS = 6
 CHANNELS = 16
-GAMMA, EPSILON, BATCH, UPDATE_PERIOD, TARGET_PERIOD = 0.99, 0.01, 32, 4, 1_000
+BATCH, TARGET_PERIOD = 32, 1_000
+OPTIMIZER = optax.adam(2.5e-4, eps=3.125e-4)
 
 
 def initial(channels: int) -> dict[str, jax.Array]:
@@ -38,22 +36,6 @@ def values(params: dict[str, jax.Array], pictures: jax.Array) -> jax.Array:
     return x @ params["head"] + params["head_bias"]
 
 
-OPTIMIZER = optax.adam(2.5e-4, eps=3.125e-4)
-
-
-def update(params: Any, target: Any, state: Any, batch: Any) -> tuple[Any, Any]:
-    """Return parameters and optimizer state after one gradient step."""
-    seen, actions, rewards, following, alive = batch
-
-    def loss(params: Any) -> jax.Array:
-        taken = jnp.take_along_axis(values(params, seen), actions[:, None], axis=1)[:, 0]
-        wanted = rewards + GAMMA * alive * jnp.max(values(target, following), axis=1)
-        return jnp.mean(jnp.square(taken - jax.lax.stop_gradient(wanted)))
-
-    changes, state = OPTIMIZER.update(jax.grad(loss)(params), state)
-    return optax.apply_updates(params, changes), state
-
-
 class Loop:
     """One environment, its replay and its network."""
 
@@ -64,7 +46,7 @@ class Loop:
         shape = tuple(self.env.state_shape())
         self.params = self.target = initial(shape[-1])
         self.state = OPTIMIZER.init(self.params)
-        self.update = jax.jit(update, donate_argnums=2)
+        self.update = update_of(values, OPTIMIZER)
         self.choose = jax.jit(lambda params, picture: jnp.argmax(values(params, picture[None])[0]))
         self.pictures = np.zeros((PREFILL, *shape), np.uint8)
         self.actions, self.rewards = np.zeros(PREFILL, np.int32), np.zeros(PREFILL, np.float32)
@@ -104,23 +86,7 @@ class Loop:
 
 def minatar(game: str, steps: str) -> Round:
     """Whole training loop with one environment; checks that it trains."""
-    loop = Loop(game)
-    for _ in range(PREFILL + 64):
-        loop.step()
-
-    def work() -> None:
-        for _ in range(int(steps)):
-            loop.step()
-        jax.block_until_ready(loop.params)  # type: ignore[no-untyped-call]
-
-    def play() -> dict[str, Sample]:
-        before, updates = np.array(loop.params["conv"]), loop.updates
-        sample = timed(int(steps), work)
-        assert np.any(before != loop.params["conv"]), "the parameters stand still"
-        assert loop.updates - updates == int(steps) // UPDATE_PERIOD
-        return {LABEL: sample}
-
-    return play
+    return rounds(Loop(game), int(steps))
 
 
 if __name__ == "__main__":

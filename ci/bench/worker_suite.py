@@ -36,6 +36,7 @@ LABEL = "suite"
 TASK = load_task("atari40m")
 PREFILL = 5000
 CAPACITY = PREFILL  # full, so that every step overwrites the oldest transition, as in nine tenths of a real run
+FILLED = (f"agent.warm_up={PREFILL}", f"agent.replay_capacity={CAPACITY}", "agent.epsilon_decay=1")
 BOXING = GAMES["Boxing"]
 ACTIONS = BOXING.actions  # all 18
 PRUNING = "magnitude_pruning"
@@ -59,7 +60,7 @@ class NullNetwork(nn.Module):
 
 def make_lanes(network: str, game: str, count: int) -> Training:
     """Return lanes with seeds 0, 1, ... that explore at random until their replay is prefilled."""
-    spec = spec_of(network, f"agent.warm_up={PREFILL}", f"agent.replay_capacity={CAPACITY}", "agent.epsilon_decay=1")
+    spec = spec_of(network, *FILLED)
     programs = null_programs(spec, game) if network == "null" else programs_for(spec, GAMES[game])
     streams = [Streams(spec.task_key, game, seed) for seed in range(count)]
     return group_of(TASK, programs, game, streams)
@@ -91,11 +92,11 @@ def null_programs(spec: Spec, game: str) -> Programs:
     return Programs(agent, (), domain_of(TASK).inputs(GAMES[game]), actions)
 
 
-def loop(network: str, game: str, lanes: str, steps: str) -> Round:
-    """Whole training loop; checks that it trains. `steps` are agent steps of all lanes together."""
-    group = make_lanes(network, game, int(lanes))
-    ticks = int(steps) // int(lanes)
-    for _ in range(PREFILL + 64):
+def rounds(group: Training, steps: str, label: str = LABEL) -> Round:
+    """Return the rounds of a loop, its replay filled first; each checks that it trains. `steps` are of all lanes."""
+    count, period = len(group.lanes), group.plan.update_period
+    ticks = int(steps) // count
+    for _ in range(group.plan.warm_up + 64):
         advance(group)
 
     def work() -> None:
@@ -106,13 +107,18 @@ def loop(network: str, game: str, lanes: str, steps: str) -> Round:
     def play() -> dict[str, Sample]:
         updates, params = learner_of(group)
         before = jax.tree.map(np.array, params)
-        sample = timed(ticks * int(lanes), work)
+        sample = timed(ticks * count, work)
         moved = jax.tree.map(lambda old, new: bool(np.any(old != new)), before, learner_of(group)[1])
         assert any(jax.tree.leaves(moved)), "our parameters stand still"
-        assert learner_of(group)[0] - updates == ticks // 4, "we took another number of updates"
-        return {LABEL: sample}
+        assert learner_of(group)[0] - updates == ticks // period, "we took another number of updates"
+        return {label: sample}
 
     return play
+
+
+def loop(network: str, game: str, lanes: str, steps: str) -> Round:
+    """Whole training loop of DQN on Atari."""
+    return rounds(make_lanes(network, game, int(lanes)), steps)
 
 
 # One part at a time.
@@ -297,60 +303,27 @@ def last_refresh() -> int:
 
 
 def sac(game: str, lanes: str, steps: str) -> Round:
-    """Whole training loop of SAC, without evaluation; checks that it trains. Steps are those of all lanes together."""
-    count, task = int(lanes), load_task("mujoco")
-    (resolved,) = resolve(Request(task.id, "sac", None, ("dense",), ("agent.replay_capacity=100000",)))
-    programs, streams = programs_for(resolved.spec, GAMES[game]), [Streams(task.key, game, n) for n in range(count)]
-    group = group_of(task, programs, game, streams)
-    for _ in range(programs.plan.warm_up + 64):
-        group.advance()
-
-    def work() -> None:
-        for _ in range(int(steps) // count):
-            group.advance()
-
-    def play() -> dict[str, Sample]:
-        before, updates = parameters(group.learners.get(0).params), group.updates
-        sample = timed(int(steps), work)
-        assert not np.array_equal(before, parameters(group.learners.get(0).params)), "the parameters stand still"
-        assert group.updates - updates == int(steps) // count
-        return {f"{LABEL} x{count}" if count > 1 else LABEL: sample}
-
-    return play
+    """Whole training loop of SAC, without evaluation."""
+    group = lanes_of("mujoco", "sac", game, int(lanes), "agent.replay_capacity=100000")
+    return rounds(group, steps, f"{LABEL} x{lanes}" if int(lanes) > 1 else LABEL)
 
 
 def minatar(game: str, lanes: str, steps: str) -> Round:
-    """Whole training loop of DQN on MinAtar; see `small`."""
-    return small("minatar", f"MinAtar{game}", lanes, steps)
+    """Whole training loop of DQN on MinAtar."""
+    return rounds(lanes_of("minatar", "dqn", f"MinAtar{game}", int(lanes), *FILLED), steps, f"{LABEL} x{lanes}")
 
 
 def classic(game: str, lanes: str, steps: str) -> Round:
-    """Whole training loop of DQN on classic control; see `small`."""
-    return small("classic", game, lanes, steps)
+    """Whole training loop of DQN on classic control."""
+    return rounds(lanes_of("classic", "dqn", game, int(lanes), *FILLED), steps, f"{LABEL} x{lanes}")
 
 
-def small(task_name: str, name: str, lanes: str, steps: str) -> Round:
-    """Whole training loop of DQN; checks that it trains. Steps are those of all lanes together."""
-    count, task = int(lanes), load_task(task_name)
-    settings = (f"agent.warm_up={PREFILL}", f"agent.replay_capacity={CAPACITY}", "agent.epsilon_decay=1")
-    (resolved,) = resolve(Request(task.id, "dqn", None, ("dense",), settings))
-    programs, streams = programs_for(resolved.spec, GAMES[name]), [Streams(task.key, name, n) for n in range(count)]
-    group = group_of(task, programs, name, streams)
-    for _ in range(PREFILL + 64):
-        group.advance()
-
-    def work() -> None:
-        for _ in range(int(steps) // count):
-            group.advance()
-
-    def play() -> dict[str, Sample]:
-        before, updates = parameters(group.learners.get(0).params), group.updates
-        sample = timed(int(steps), work)
-        assert not np.array_equal(before, parameters(group.learners.get(0).params)), "the parameters stand still"
-        assert group.updates - updates == int(steps) // count // 4
-        return {f"{LABEL} x{count}": sample}
-
-    return play
+def lanes_of(task_name: str, agent: str, game: str, count: int, *settings: str) -> Training:
+    """Return lanes of a task's own network with seeds 0, 1, ..."""
+    task = load_task(task_name)
+    (resolved,) = resolve(Request(task.id, agent, None, ("dense",), settings))
+    streams = [Streams(task.key, game, seed) for seed in range(count)]
+    return group_of(task, programs_for(resolved.spec, GAMES[game]), game, streams)
 
 
 def fused(game: str, updates: str, steps: str, width: str = "1") -> Round:
@@ -383,11 +356,6 @@ def fused(game: str, updates: str, steps: str, width: str = "1") -> Round:
     work()
     label = f"{LABEL} updates, {together} a call" if together > 1 else f"{LABEL} updates, width {width}"
     return lambda: {label: timed(int(steps), work)}
-
-
-def parameters(params: Any) -> np.ndarray:
-    """Return a copy of the first parameters of a tree."""
-    return np.asarray(jax.tree.leaves(params)[0]).copy()
 
 
 @cache

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from leaderboard.bundles.findings import Rejected
 from leaderboard.bundles.schema import Attest, Flag, field_error
 from leaderboard.bundles.strict import TOML_BYTES, parse_toml
-from suite.records.record import open_regular
+from suite.records.reading import open_regular
 
 __all__ = ["Attest", "Flag", "read_attest"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from leaderboard.bundles.strict import TOML_BYTES
 from suite.durable import replace_file
 from suite.errors import UsageError
-from suite.records.record import open_regular
+from suite.records.reading import open_regular
 
 TEMPLATE = """\
 # Who submits what. Fill in every field that says FILL IN; `suite submit check` says what is still wrong.

@@ -17,6 +17,9 @@ from suite.tasks import Task
 HEIGHT = 336
 """Pixels of a film, at least: pictures are enlarged by a whole factor."""
 
+ATARI_RATE, MINATAR_RATE = 60.0, 10.0
+"""Frames a second: those of the console, and, of games without a clock, as many as can be followed."""
+
 COLOURS = np.array(
     [
         *((255, 255, 255), (217, 96, 26), (47, 127, 208), (26, 154, 108), (180, 95, 192)),
@@ -34,6 +37,11 @@ def require_pictures(task: Task) -> None:
             f"What an environment of {task.id} shows is a list of numbers, no picture.",
             "Use `suite evaluate`; films are made of Atari and MinAtar.",
         )
+
+
+def frames_per_second(task: Task) -> float:
+    """Return how many pictures make a second of a film: as many as Atari shows to an agent, or MinAtar to a person."""
+    return MINATAR_RATE if task.family == "minatar" else ATARI_RATE / task.atari.frame_skip
 
 
 def picture(seen: NDArray[Any]) -> NDArray[np.uint8]:

@@ -34,6 +34,7 @@ class _Failure(click.ClickException):
     def __init__(self, error: SuiteError) -> None:
         super().__init__(error.problem)
         self.error = error
+        self.exit_code = int(error.exit_code)  # type: ignore[misc]
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print to standard error."""
@@ -76,15 +77,11 @@ class SuiteGroup(click.Group):
         try:
             return super().invoke(ctx)
         except SuiteError as error:
-            failure = _Failure(error)
-            failure.exit_code = int(error.exit_code)  # type: ignore[misc]
-            raise failure from error
+            raise _Failure(error) from error
         except OSError as error:
             if (unfit := of_machine(error)) is None:
                 raise
-            failure = _Failure(unfit)
-            failure.exit_code = int(unfit.exit_code)  # type: ignore[misc]
-            raise failure from error
+            raise _Failure(unfit) from error
         except KeyboardInterrupt as error:
             raise _Stopped("") from error
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from suite.records.record import Run
 
 RUN = click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
@@ -63,7 +65,7 @@ def evaluate(path: Path, episodes: int, epsilon: float | None, as_json: bool) ->
 def video(path: Path, out: Path, episode: int | None, epsilon: float | None) -> None:
     """Make a film of the run at RUN: its final policy played anew, or a scored episode played again."""
     run = _run(path)
-    from suite.checks.film import require_pictures, write_film
+    from suite.checks.film import frames_per_second, require_pictures, write_film
     from suite.checks.playing import epsilon_of, play_policy, play_scored
     from suite.errors import UsageError
     from suite.tasks import load_task
@@ -72,13 +74,13 @@ def video(path: Path, out: Path, episode: int | None, epsilon: float | None) -> 
     require_pictures(task)
     if out.suffix != ".mp4":
         raise UsageError(f"{out} is no name of a film.", "Let it end in .mp4.")
-    shown: list[object] = []
+    shown: list[NDArray[Any]] = []
     if episode is not None:
         total = play_scored(run, episode, shown.append)
     else:
         share = epsilon_of(task) if epsilon is None else epsilon
         total = next(play_policy(run, 1, share, shown.append)).raw_return
-    write_film(out, shown, 60 / 4 if task.family != "minatar" else 10)  # type: ignore[arg-type]
+    write_film(out, shown, frames_per_second(task))
     click.echo(f"{out}: {len(shown):,} pictures, return {total:,.2f}")
 
 

@@ -55,7 +55,7 @@ def build(spec: Spec, game: Game) -> tuple[Agent, tuple[Method, ...]]:
 
 
 def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Method, ...]]:
-    network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
+    network = _network(spec)
     agent = _agent(spec, network, actions)
     methods = methods_for(agent, spec, inputs)
     changes = [method.features for method in methods if method.features is not None]
@@ -66,8 +66,11 @@ def _build(spec: Spec, inputs: Inputs, actions: int) -> tuple[Agent, tuple[Metho
 
 def data_plan(spec: Spec, game: Game) -> DataPlan:
     """Return what data a spec's agent eats, and when; no network is built."""
-    network = partial(registry.load("network", spec.network.id), dict(spec.network.settings))
-    return registry.load("agent", spec.agent.id)(dict(spec.agent.settings), network, game.actions).plan
+    return _agent(at_game(spec, game), _network(spec), game.actions).plan
+
+
+def _network(spec: Spec) -> Any:
+    return partial(registry.load("network", spec.network.id), dict(spec.network.settings))
 
 
 def _agent(spec: Spec, network: Any, actions: int) -> Agent:

@@ -22,34 +22,25 @@ from __future__ import annotations
 
 import base64
 import fcntl
-import itertools
-import os
-import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from suite.contracts.card import Value
 from suite.errors import BadData
 from suite.records.covariance import TEXT
+from suite.records.reading import read_rows, read_whole
 from suite.tasks.configuration import Spec
 
-RowT = TypeVar("RowT", bound=BaseModel)
 LogT = TypeVar("LogT", bound="LogRow")
 
 State = Literal["running", "done", "interrupted", "killed", "failed", "diverged"]
 FINISHED: tuple[State, ...] = ("done", "diverged")
 """States that are results: nothing is left to do. A diverged run is one, and is not tried again."""
-
-
-LINE_BYTES, FILE_BYTES = 16 * 2**20, 64 * 2**20
-"""No line of a log, and no file that is read whole, is as long."""
-
-_ANEW = "Move this run directory away; the run will then start anew."
 
 
 class _Row(BaseModel):
@@ -330,17 +321,17 @@ def standing(rows: Iterable[LogT], attempts: Iterable[Attempt]) -> Iterator[LogT
 
 def read_cell(path: Path) -> CellFile:
     """Read `spec.json`."""
-    return _read(path / "spec.json", CellFile)
+    return read_whole(path / "spec.json", CellFile)
 
 
 def read_provenance(path: Path) -> ProvenanceFile:
     """Read `provenance.json`."""
-    return _read(path / "provenance.json", ProvenanceFile)
+    return read_whole(path / "provenance.json", ProvenanceFile)
 
 
 def read_status(path: Path) -> StatusFile:
     """Read `status.json` as it was written last; see `effective_state` for whether its writer still lives."""
-    return _read(path / "status.json", StatusFile)
+    return read_whole(path / "status.json", StatusFile)
 
 
 def require_whole(path: Path) -> None:
@@ -381,50 +372,3 @@ def is_locked(path: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def read_rows(path: Path, model: type[RowT]) -> Iterator[RowT]:
-    """Yield the complete rows of a log; an unfinished last line is no record."""
-    try:
-        with open_regular(path) as file:
-            for number in itertools.count(1):
-                line = file.readline(LINE_BYTES)
-                if len(line) == LINE_BYTES:
-                    raise BadData(f"{path}:{number} has more than {LINE_BYTES:,} bytes.", _ANEW)
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    yield model.model_validate_json(line)
-                except ValidationError as error:
-                    raise _damaged(f"{path}:{number}", error) from error
-    except FileNotFoundError:
-        return
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file to read it; BadData if it is a pipe, which never answers, or a device, which never ends."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise BadData(f"{path} is no plain file.", _ANEW)
-    return os.fdopen(descriptor, "rb")
-
-
-def _read(path: Path, model: type[RowT]) -> RowT:
-    try:
-        with open_regular(path) as file:
-            content = file.read(FILE_BYTES)
-        if len(content) == FILE_BYTES:
-            raise BadData(f"{path} has more than {FILE_BYTES:,} bytes.", _ANEW)
-        return model.model_validate_json(content)
-    except FileNotFoundError as error:
-        raise BadData(f"{path} is missing.", "Move this run directory away; the run will then start anew.") from error
-    except ValidationError as error:
-        raise _damaged(str(path), error) from error
-
-
-def _damaged(where: str, error: ValidationError) -> BadData:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    detail = f"{field}: {first['msg']}" if field else first["msg"]
-    return BadData(f"{where} is damaged ({detail}).", "Move this run directory away; the run will then start anew.")

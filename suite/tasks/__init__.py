@@ -1,5 +1,6 @@
 """Tasks as data: one TOML file each, read into `Task`; `games.py` holds the reference scores."""
 
+from suite.tasks.files import games_of_cells, load_task, task_names
 from suite.tasks.games import ATARI, CLASSIC, GAMES, MINATAR, MUJOCO, Game, game, human_normalized
 from suite.tasks.task import (
     Budget,
@@ -13,9 +14,6 @@ from suite.tasks.task import (
     MujocoEnvironment,
     Score,
     Task,
-    games_of_cells,
-    load_task,
-    task_names,
 )
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,13 +29,13 @@ class DiscreteControl(Domain):
         self.reseed_steps = options.reseed_steps
         self.reward_clip = options.reward_clip
 
+    @abstractmethod
     def make(self, game: Game) -> DiscreteEnv:
         """Return an environment of a game."""
-        raise NotImplementedError
 
+    @abstractmethod
     @override
-    def inputs(self, game: Game) -> Arrays:
-        raise NotImplementedError
+    def inputs(self, game: Game) -> Arrays: ...
 
     @override
     def check(self, game: Game) -> None:

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from suite.cli.main import cli
 from suite.errors import BadData, ExitCode, one_line
-from suite.records.record import Episode, open_regular, read_rows, read_status
+from suite.records.reading import open_regular, read_rows
+from suite.records.record import Episode, read_status
 
 
 def failing(error: OSError) -> click.Command:
@@ -47,7 +48,7 @@ def test_pipes_devices_and_endless_lines_are_refused_at_once(tmp_path: Path, mon
     (tmp_path / "episodes.jsonl").symlink_to("/dev/zero")
     with pytest.raises(BadData, match="is no plain file"):
         list(read_rows(tmp_path / "episodes.jsonl", Episode))
-    monkeypatch.setattr("suite.records.record.LINE_BYTES", 100)
+    monkeypatch.setattr("suite.records.reading.LINE_BYTES", 100)
     (tmp_path / "long.jsonl").write_bytes(b" " * 1000)
     with pytest.raises(BadData, match=r"long.jsonl:1 has more than 100 bytes"):
         list(read_rows(tmp_path / "long.jsonl", Episode))

@@ -1,9 +1,7 @@
 """Classic control: environments, settings and schedules of its task, and whole runs, checked, killed and continued."""
 
-import signal
 import subprocess
 import sys
-import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +20,11 @@ from suite.experience.observations import Arrays
 from suite.experience.replay.arrays import ArrayReplay
 from suite.learning.build import at_game, build, programs_for, unreached
 from suite.records.find import find_runs
-from suite.records.record import Run, read_run
+from suite.records.record import read_run
 from suite.running.request import Request, resolve
 from suite.tasks import CLASSIC, GAMES, load_task
 from suite.tasks.configuration import Spec
+from tests.support.processes import content, finish, kill_at
 
 TASK = load_task("classic")
 AGENTS = ("c51", "dqn", "iqn", "m_iqn", "qr_dqn", "rainbow")
@@ -171,19 +170,6 @@ def start(out: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(process: subprocess.Popen[str]) -> None:
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-
-
-def content(run: Run) -> list[object]:
-    summary = run.status.summary
-    assert summary is not None
-    tables = (run.episodes, run.diagnostics, run.checkpoints)
-    rows: list[object] = [[row.model_dump_json(exclude={"attempt"}) for row in table] for table in tables]
-    return [*rows, summary.model_dump(exclude={"wall_seconds"})]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "agent", ["rainbow", *(pytest.param(name, marks=pytest.mark.nightly) for name in AGENTS if name != "rainbow")]
@@ -192,12 +178,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(ag
     finish(start(tmp_path / "whole", "--agent", agent, "--seeds", "0-1", "--lanes", "2"))
     reference = read_run(find_runs(tmp_path / "whole")[1])
     killed = start(tmp_path / "killed", "--agent", agent, "--seeds", "1")
-    deadline = time.monotonic() + 300
-    while not any((tmp_path / "killed").glob("*/*/*/*/checkpoints/step-0000000600")) and time.monotonic() < deadline:
-        assert killed.poll() is None, killed.communicate()[1]
-        time.sleep(0.002)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    kill_at(killed, tmp_path / "killed", 600)
     finish(start(tmp_path / "killed", "--agent", agent, "--seeds", "1"))
     run = read_run(find_runs(tmp_path / "killed")[0])
     assert run.attempt.resumed_at > 0

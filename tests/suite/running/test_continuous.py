@@ -1,10 +1,8 @@
 """Continuous control: environments, replay and trajectories, and whole runs of SAC and PPO, killed and continued."""
 
 import json
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +16,11 @@ from suite.experience.replay.vectors import RolloutReplay, VectorReplay
 from suite.learning.policy import Policy
 from suite.records.find import find_runs
 from suite.records.policy_file import final_policy
-from suite.records.record import Run, read_run
+from suite.records.record import read_run
 from suite.rng import Streams
 from suite.running.lane import Lane, Rules
 from suite.tasks import MUJOCO, MujocoEnvironment, load_task
+from tests.support.processes import content, finish, kill_at
 
 V4 = MujocoEnvironment(version="v4", max_episode_steps=1000)
 SHORT = MujocoEnvironment(version="v4", max_episode_steps=30)
@@ -173,20 +172,6 @@ def start(out: Path, agent: str, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return out
-
-
-def content(run: Run) -> list[object]:
-    summary = run.status.summary
-    assert summary is not None
-    tables = (run.episodes, run.evaluation, run.diagnostics, run.checkpoints)
-    rows: list[object] = [[row.model_dump_json(exclude={"attempt"}) for row in table] for table in tables]
-    return [*rows, summary.model_dump(exclude={"wall_seconds"})]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", ["sac", pytest.param("ppo", marks=pytest.mark.nightly)])
 def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(agent: str, tmp_path: Path) -> None:
@@ -195,13 +180,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(ag
     finish(whole)
     reference = read_run(find_runs(tmp_path / "whole")[1])
     killed = start(tmp_path / "killed", agent, *options, "--seeds", "1")
-    deadline = time.monotonic() + 300
-    wanted = "step-0000001600" if agent == "sac" else "step-0000002400"
-    while not any((tmp_path / "killed").glob(f"*/*/*/*/checkpoints/{wanted}")) and time.monotonic() < deadline:
-        assert killed.poll() is None, killed.communicate()[1]
-        time.sleep(0.002)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    kill_at(killed, tmp_path / "killed", 1600 if agent == "sac" else 2400)
     finish(start(tmp_path / "killed", agent, *options, "--seeds", "1"))
     run = read_run(find_runs(tmp_path / "killed")[0])
     assert run.attempt.resumed_at > 0

@@ -1,9 +1,7 @@
 """Every agent on a real game through the command line, at the smallest budget that trains: killed, continued, exact."""
 
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,8 @@ import pytest
 from suite.checks.verify import verify
 from suite.contracts import registry
 from suite.records.find import find_runs
-from suite.records.record import Run, read_run
+from suite.records.record import read_run
+from tests.support.processes import content, finish, kill_at
 
 AGENTS = sorted(name for name, point in registry.registered("agent").items() if point.module.startswith("baselines."))
 HUNDRED = ("--task", "smoke100k", "--frames", "2120")
@@ -57,24 +56,12 @@ def start(agent: str, out: Path, data: Path) -> subprocess.Popen[str]:
     )
 
 
-def content(run: Run) -> list[object]:
-    tables = (run.episodes, run.evaluation, run.diagnostics, run.checkpoints)
-    summary = run.status.summary
-    assert summary is not None
-    rows: list[object] = [
-        sorted((row.model_dump_json(exclude={"attempt"}) for row in table), key=str) for table in tables
-    ]
-    return [*rows, summary.model_dump(exclude={"wall_seconds"})]
-
-
 @pytest.mark.nightly
 @pytest.mark.parametrize("agent", AGENTS)
 def test_it_trains_and_goes_on_to_the_same_bits_after_a_kill(
     agent: str, tmp_path: Path, data: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    undisturbed = start(agent, tmp_path / "undisturbed", data)
-    _, err = undisturbed.communicate(timeout=900)
-    assert undisturbed.returncode == 0, err
+    finish(start(agent, tmp_path / "undisturbed", data))
     reference = read_run(find_runs(tmp_path / "undisturbed")[0])
     assert reference.status.updates > 15
     assert len({row.learner for row in reference.checkpoints if row.updates}) >= 3  # it learns
@@ -82,19 +69,8 @@ def test_it_trains_and_goes_on_to_the_same_bits_after_a_kill(
 
     out = tmp_path / "killed"
     process = start(agent, out, data)
-    wanted = reference.checkpoints[-2].agent_step
-    deadline = time.monotonic() + 900
-    while time.monotonic() < deadline:
-        runs = find_runs(out) if out.exists() else []
-        if runs and any((runs[0] / "checkpoints").glob(f"step-{wanted:010d}")):
-            break
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    again = start(agent, out, data)
-    _, err = again.communicate(timeout=900)
-    assert again.returncode == 0, err
+    kill_at(process, out, reference.checkpoints[-2].agent_step)
+    finish(start(agent, out, data))
     run = read_run(find_runs(out)[0])
     assert run.attempt.resumed_at > 0
     assert content(run) == content(reference)

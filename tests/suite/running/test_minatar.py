@@ -1,9 +1,7 @@
 """Whole runs of MinAtar, killed and continued, alone and beside others; scores proven from actions."""
 
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +10,10 @@ import pytest
 
 from suite.checks.verify import verify
 from suite.records.find import find_runs
-from suite.records.record import Run, read_run
+from suite.records.record import read_run
 from suite.rng import Streams
 from suite.tasks import MINATAR
+from tests.support.processes import content, finish, kill_at
 
 pytestmark = pytest.mark.slow
 NIGHTLY = [(agent, "MinAtarBreakout") for agent in ("c51", "iqn", "m_iqn", "qr_dqn", "rainbow")]
@@ -27,19 +26,6 @@ def start(out: Path, agent: str, game: str, *more: str) -> subprocess.Popen[str]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(process: subprocess.Popen[str]) -> None:
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-
-
-def content(run: Run) -> list[object]:
-    summary = run.status.summary
-    assert summary is not None
-    tables = (run.episodes, run.diagnostics, run.checkpoints)
-    rows: list[object] = [[row.model_dump_json(exclude={"attempt"}) for row in table] for table in tables]
-    return [*rows, summary.model_dump(exclude={"wall_seconds"})]
-
-
 @pytest.mark.parametrize(
     ("agent", "game"),
     [("dqn", "MinAtarBreakout"), *(pytest.param(*names, marks=pytest.mark.nightly) for names in NIGHTLY)],
@@ -50,12 +36,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(
     finish(start(tmp_path / "whole", agent, game, "--seeds", "0-2", "--lanes", "3"))
     reference = read_run(find_runs(tmp_path / "whole")[1])
     killed = start(tmp_path / "killed", agent, game, "--seeds", "1")
-    deadline = time.monotonic() + 300
-    while not any((tmp_path / "killed").glob("*/*/*/*/checkpoints/step-0000001800")) and time.monotonic() < deadline:
-        assert killed.poll() is None, killed.communicate()[1]
-        time.sleep(0.002)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    kill_at(killed, tmp_path / "killed", 1800)
     finish(start(tmp_path / "killed", agent, game, "--seeds", "1"))
     run = read_run(find_runs(tmp_path / "killed")[0])
     assert run.attempt.resumed_at > 0

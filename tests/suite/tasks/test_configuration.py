@@ -12,10 +12,10 @@ from suite.contracts import registry
 from suite.errors import BadData, ExitCode, UsageError
 from suite.learning.build import build
 from suite.running.request import Request, parse_games, parse_seeds, resolve
-from suite.tasks import ATARI, GAMES, games_of_cells, human_normalized, load_task, task, task_names
+from suite.tasks import ATARI, GAMES, files, games_of_cells, human_normalized, load_task, task_names
 from suite.tasks.configuration import Cell, Spec
+from suite.tasks.files import require_same_protocol
 from suite.tasks.specification import fits
-from suite.tasks.task import require_same_protocol
 
 
 def one(**changes: object) -> Spec:
@@ -87,10 +87,10 @@ def test_a_list_has_names_games_seeds_and_prose_of_its_own_and_no_list_below_it(
 
 
 def test_an_unequal_list_is_refused_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = task._content
-    monkeypatch.setattr(task, "_content", lambda name: read(name) | {"diagnostics_frames": 4} | {"cells_of": "smoke"})
+    read = files._content
+    monkeypatch.setattr(files, "_content", lambda name: read(name) | {"diagnostics_frames": 4} | {"cells_of": "smoke"})
     with pytest.raises(BadData, match=r"atari60 cannot have the cells of smoke: they differ in .*diagnostics_every"):
-        task.load_task.__wrapped__("atari60")
+        files.load_task.__wrapped__("atari60")
 
 
 def test_the_identity_is_the_hash_of_the_canonical_text() -> None:
