@@ -74,6 +74,10 @@ class Locked(SuiteError):
     exit_code = ExitCode.LOCKED
 
 
+class Overtaken(Locked):
+    """Another process holds what this one had: it was not heard for long, and must write no more."""
+
+
 def of_machine(error: OSError) -> UnfitEnvironment | None:
     """Return what a full or read-only disk, or missing permissions, mean to a user; None for other errors."""
     if error.errno not in _MACHINE:

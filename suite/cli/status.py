@@ -25,11 +25,13 @@ def status(directory: Path, as_json: bool) -> None:
 
 def _row(path: Path, directory: Path) -> dict[str, Any]:
     from suite.errors import BadData
-    from suite.records.record import effective_state, is_locked, read_cell, read_status
+    from suite.records.attempts import has_started
+    from suite.records.ownership import holder, is_held
+    from suite.records.record import effective_state, read_cell, read_status
 
     place = str(path.relative_to(directory))
-    if not (path / "status.json").exists():
-        state = "starting" if is_locked(path) else "killed"
+    if not has_started(path):
+        state = "starting" if is_held(path) else "killed"
         return {"path": place, "state": state, "message": "Nothing was recorded yet."}
     try:
         cell, found = read_cell(path), read_status(path)
@@ -37,6 +39,7 @@ def _row(path: Path, directory: Path) -> dict[str, Any]:
         return {"path": place, "state": "damaged", "message": str(error)}
     state = effective_state(path, found)
     rate = found.frames_per_second if state == "running" else None
+    owner = holder(path, found.attempt)
     return {
         "path": place,
         "state": state,
@@ -53,6 +56,7 @@ def _row(path: Path, directory: Path) -> dict[str, Any]:
         "last_return": found.last_return,
         "score": found.summary.score if found.summary else None,
         "updated_at": found.updated_at,
+        "owner": None if owner is None else owner.model_dump(include={"attempt", "host", "pid", "job", "since"}),
         "message": found.message,
     }
 
@@ -68,8 +72,9 @@ def _print_table(rows: list[dict[str, Any]], directory: Path) -> None:
     if not console.is_terminal:
         console.width = 200  # a pipe has no width; do not fold rows
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("state", "task", "configuration", "game", "seed", "done", "frames/s", "ETA", "return", "score"):
-        right = heading in ("seed", "done", "frames/s", "ETA", "return", "score")
+    numbers = ("seed", "done", "frames/s", "ETA", "return", "score")
+    for heading in ("state", "task", "configuration", "game", *numbers, "owner"):
+        right = heading in numbers
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "configuration")
     for row in rows:
         if "task" not in row:
@@ -100,4 +105,5 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         "-" if row["eta_seconds"] is None else duration(row["eta_seconds"]),
         number(row["last_return"]),
         number(row["score"]),
+        "" if row["owner"] is None else "{host} {pid}, since {since}".format(**row["owner"]),
     )

@@ -87,10 +87,10 @@ class Loaded:
 
 
 class CheckpointStore:
-    """The checkpoints of one run directory; who writes or loads them holds the run's lock.
+    """The checkpoints of one attempt; who writes them owns it.
 
     Args:
-        directory: The run directory.
+        directory: The folder of the attempt.
         keep: How many generations are kept, at least 1, or None for all. With 1, a damaged one is the end of the run.
     """
 
@@ -144,6 +144,35 @@ class CheckpointStore:
             names = ", ".join(f"{path.name} ({reason})" for path, reason in damaged.items())
             raise BadData(f"No checkpoint in {self.path} is sound: {names}.", _anew(self.path))
         return None
+
+    def adopt(self, sources: Iterable[tuple[Path, float]]) -> None:
+        """Take over the generations in other folders, each up to a step, newest folder first; nothing stays there.
+
+        Each is renamed, so that nobody who writes or deletes below its old name can reach it. Another process that
+        takes over may have moved one to a folder that was looked at before: so all are looked through until there is
+        nothing left.
+        """
+        others = [(CheckpointStore(directory), limit) for directory, limit in sources]
+        with _access(f"Cannot take over checkpoints to {self.path}"):
+            while sum(self._take_from(other, limit) for other, limit in others):
+                pass
+            for other, _ in others:
+                with contextlib.suppress(OSError):  # its writer has woken up, and makes new ones, which never count
+                    durable.remove_tree(other.path)
+
+    def _take_from(self, other: CheckpointStore, limit: float) -> int:
+        """Move what another store has up to a step, and what was set aside there; return how many that were."""
+        moved = 0
+        for path in (*(item.path for item in other._generations() if item.step <= limit), *other._corrupt()):
+            target = self.path / path.name
+            if not target.exists():
+                durable.make_directory(self.path)
+                with contextlib.suppress(FileNotFoundError):
+                    durable.system.rename(path, target)
+                moved += 1
+        if moved:
+            durable.sync_directory(self.path)
+        return moved
 
     def keep_only(self, agent_step: int) -> None:
         """Delete the checkpoints of all other steps, and those that were set aside."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.records import claims
+from suite.records.attempts import has_started
 from suite.records.find import find_runs
 from suite.records.record import FINISHED, effective_state, read_run
 from suite.tasks import human_normalized, load_task
@@ -83,7 +84,7 @@ def table_of(runs: Iterable[RunData]) -> Any:
 def runs_below(root: Path) -> Iterable[RunData]:
     """Yield the runs of every run directory at or below `root`; BadData for one that cannot be read."""
     for path in find_runs(root):
-        if not (path / "status.json").exists():
+        if not has_started(path):
             continue
         run = read_run(path)
         spec, summary = run.cell.spec, run.status.summary

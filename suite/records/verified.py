@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import suite
 from suite.durable import replace_file
+from suite.records.attempts import LOGS, Part, parts
 
 FILE = "verified.json"
 
@@ -39,12 +40,19 @@ class VerifiedFile(BaseModel):
 
 def content_of(path: Path) -> str:
     """Return the SHA-256 of what a run directory holds; a file that is not there is empty."""
-    total = hashlib.sha256()
+    total, places = hashlib.sha256(), parts(path)
     for name in CONTENT:
-        file = path / name
-        content = file.read_bytes() if file.exists() else b""
+        within = places if name in LOGS else [Part(1, path)] if name == "spec.json" else places[-1:]
+        content = b"".join(_content(place, name) for place in within)
         total.update(f"{name} {len(content)}\n".encode() + content)
     return total.hexdigest()
+
+
+def _content(place: Part, name: str) -> bytes:
+    """Return as much of a file as belongs to the record."""
+    file = place.folder / name
+    content = file.read_bytes() if file.exists() else b""
+    return content if place.sizes is None else content[: place.sizes.get(name, 0)]
 
 
 def write_verified(path: Path, content: str, episodes: int, frames: int) -> None:

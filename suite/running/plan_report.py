@@ -76,13 +76,15 @@ def text(plan: Plan) -> str:
 
 def exit_code(plan: Plan, outcomes: Sequence[Outcome], *, interrupted: bool) -> int:
     """Return the documented exit code for how the cells ended."""
-    states = [outcome.state for outcome in outcomes] + list(plan.existing.values())
+    states = [*(outcome.state for outcome in outcomes), *plan.existing.values()]
     if interrupted and (len(outcomes) < len(plan.jobs) or "interrupted" in states):
         return ExitCode.INTERRUPTED
     if ExitCode.UNFIT in [outcome.error for outcome in outcomes]:
         return ExitCode.UNFIT
     if "failed" in states or "diverged" in states:
         return ExitCode.CELLS_FAILED
+    if "overtaken" in states:
+        return ExitCode.LOCKED
     if "locked" in states and "done" not in [outcome.state for outcome in outcomes]:
         return ExitCode.LOCKED
     return ExitCode.DONE

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
-from suite.errors import ExitCode, Stopped, SuiteError
+from suite.errors import ExitCode, Overtaken, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.learning.build import unreached
 from suite.learning.inspection import NOTHING, Found, inspect
 from suite.learning.programs import Programs
 from suite.records.learner_arrays import all_finite, learner_arrays_of
+from suite.records.outcome import Ending
 from suite.records.record import State
 from suite.running.checkpointing import Checkpoint, save
 from suite.running.evaluations import Evaluations
@@ -30,7 +31,7 @@ class End(Protocol):
     def __call__(
         self,
         member: Member,
-        state: State,
+        state: Ending,
         score: float | None = None,
         message: str = "",
         error: ExitCode | None = None,
@@ -231,6 +232,9 @@ class Session:
         trace = "".join(traceback.format_exception(error))
         for index in indices:
             member = self._members.pop(index)
+            if (overtaken := member.recording.overtaken) is not None:
+                self._end(member, "overtaken", message=str(overtaken), error=overtaken.exit_code)
+                continue
             member.recording.failure(message, trace)
             code = error.exit_code if isinstance(error, SuiteError) else None
             self._end(member, "failed", message=message, error=code)
@@ -245,6 +249,7 @@ class Session:
             try:
                 member.recording.status(state)
             except SuiteError as error:
-                self._end(member, "failed", message=str(error), error=error.exit_code)
+                ending: Ending = "overtaken" if isinstance(error, Overtaken) else "failed"
+                self._end(member, ending, message=str(error), error=error.exit_code)
             else:
                 self._end(member, state)
