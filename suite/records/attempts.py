@@ -49,6 +49,12 @@ class Part:
     folder: Path
     sizes: Mapping[str, int] | None = None
 
+    def read(self, name: str) -> bytes:
+        """Return as much of a file as belongs to the record; a file that is not there is empty."""
+        file = self.folder / name
+        content = file.read_bytes() if file.exists() else b""
+        return content if self.sizes is None else content[: self.sizes.get(name, 0)]
+
 
 def folder_of(run: Path, attempt: int) -> Path:
     """Return the folder of an attempt's files."""

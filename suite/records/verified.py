@@ -43,16 +43,9 @@ def content_of(path: Path) -> str:
     total, places = hashlib.sha256(), parts(path)
     for name in CONTENT:
         within = places if name in LOGS else [Part(1, path)] if name == "spec.json" else places[-1:]
-        content = b"".join(_content(place, name) for place in within)
+        content = b"".join(place.read(name) for place in within)
         total.update(f"{name} {len(content)}\n".encode() + content)
     return total.hexdigest()
-
-
-def _content(place: Part, name: str) -> bytes:
-    """Return as much of a file as belongs to the record."""
-    file = place.folder / name
-    content = file.read_bytes() if file.exists() else b""
-    return content if place.sizes is None else content[: place.sizes.get(name, 0)]
 
 
 def write_verified(path: Path, content: str, episodes: int, frames: int) -> None:

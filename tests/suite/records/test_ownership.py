@@ -304,8 +304,8 @@ def test_however_owners_sleep_one_owns_the_cell(elsewhere: None, monkeypatch: py
 def test_however_long_owners_sleep_one_owns_the_cell(
     elsewhere: None, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
-    machine(1000, 100, monkeypatch)
-    record_property("state_machine_examples", 1000)
+    machine(200, 100, monkeypatch)
+    record_property("state_machine_examples", 200)
 
 
 # What is known at once.

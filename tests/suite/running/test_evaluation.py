@@ -127,8 +127,8 @@ def test_verify_finds_what_was_changed(finished: Path, tmp_path: Path, change, t
 def wait_for_rows(out: Path, process: subprocess.Popen[str], count: int) -> None:
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-        logs = [path / "evaluation.jsonl" for path in find_runs(out)] if out.exists() else []
-        if any(log.exists() and len(log.read_bytes().splitlines()) >= count for log in logs):
+        logs = out.rglob("evaluation.jsonl") if out.exists() else ()
+        if sum(log.read_bytes().count(b"\n") for log in logs) >= count:
             return
         time.sleep(0.01)
     pytest.fail("no evaluation episodes were seen while the run went on")
