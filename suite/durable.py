@@ -122,7 +122,10 @@ def create_once(path: Path, content: bytes) -> bool:
         with contextlib.suppress(OSError):
             system.unlink(temporary)
     sync_directory(path.parent)
-    return system.read(path) == content
+    try:
+        return system.read(path) == content
+    except FileNotFoundError:  # it is another's, and this machine has not heard of it yet
+        return False
 
 
 def make_directory(path: Path) -> None:

@@ -19,11 +19,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from suite import durable
+from suite.cli.main import cli
 from suite.errors import BadData, ExitCode, Locked, Overtaken, UsageError
 from suite.records import ownership
 from suite.records.attempts import home, parts
@@ -543,3 +545,33 @@ def test_an_owner_is_named_with_its_job_and_never_packed_with_the_record(
     assert owner.host not in "".join(file.read_text() for file in writer.path.glob("*.json*"))
     writer.close()
     assert ownership.holder(writer.path, 1) is None
+
+
+def test_status_names_the_owner_and_asks_for_no_lock(
+    tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = begin(RunWriter.open(tmp_path, cell, {}))
+    waiting = RunWriter.open(tmp_path, Cell(cell.spec, "Pong", 1), {})
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a lock was asked for")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+    def shown() -> list[dict[str, Any]]:
+        rows = json.loads(CliRunner().invoke(cli, ["status", str(tmp_path), "--json"]).stdout)["runs"]
+        assert isinstance(rows, list)
+        return rows
+
+    first, second = shown()
+    owner = ownership.holder(writer.path)
+    assert owner is not None
+    expected = {"attempt": 1, "host": owner.host, "pid": os.getpid(), "job": owner.job, "since": owner.since}
+    assert (first["state"], first["owner"]) == ("running", expected)
+    assert second["state"] == "starting"
+    table = CliRunner().invoke(cli, ["status", str(tmp_path)]).stdout
+    assert f"{owner.host} {os.getpid()}, since {owner.since}" in table
+    writer.close()
+    waiting.close()
+    first, second = shown()
+    assert (first["state"], first["owner"], second["state"]) == ("killed", None, "killed")
