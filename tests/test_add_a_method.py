@@ -36,7 +36,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 WITHOUT_COMBINATIONS = ("check my_method\n", "check my_method --alone --overhead none\n")
-"""The first check of the page, and what it is by day: combinations take longest, and those of all methods have tests."""
+"""The first check of the page, and what it is by day: combinations take longest, and all methods have their tests."""
 
 
 @pytest.mark.slow

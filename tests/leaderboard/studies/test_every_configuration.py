@@ -30,7 +30,7 @@ def call(*arguments: str) -> Result:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the cells of all figures are, so that nothing is trained twice, and logged data for those that want some."""
+    """Where the cells of all figures are, so that none is trained twice, and logged data where they are wanted."""
     root = tmp_path_factory.mktemp("figures")
     logged = ("data", "generate", "--game", "Breakout", "--frames", "20000", "--out", str(root / "data"), *LOG)
     done = call(*logged)
