@@ -376,7 +376,7 @@ def test_a_damaged_run_directory_is_named(tmp_path: Path, finished: tuple[Path, 
     assert result.exit_code == 5
     assert "status.json is damaged" in result.stdout
     assert "Move this run directory away" in result.stdout
-    assert sorted(path.name for path in copy.iterdir()) == ["run.lock", "spec.json", "status.json"]
+    assert sorted(path.name for path in copy.iterdir()) == ["spec.json", "status.json"]
     assert "damaged" in suite("status", str(tmp_path)).stdout
 
 
