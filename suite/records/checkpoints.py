@@ -102,7 +102,7 @@ class CheckpointStore:
 
     def steps(self) -> tuple[int, ...]:
         """Return the agent steps that have a checkpoint, ascending, without looking into any."""
-        with _access(f"Cannot list {self.path}"):
+        with access(f"Cannot list {self.path}"):
             return tuple(dict.fromkeys(generation.step for generation in self._generations()))
 
     def write(self, agent_step: int, arrays: Arrays, state: bytes) -> int:
@@ -112,7 +112,7 @@ class CheckpointStore:
         disk is full or fails, and BadData if there is a later checkpoint; earlier ones are then still there.
         """
         content: dict[_File, Iterator[memoryview]] = {_ARRAYS: _safetensors(arrays), _STATE: _chunks(memoryview(state))}
-        with _access(f"Cannot write a checkpoint to {self.path}"):
+        with access(f"Cannot write a checkpoint to {self.path}"):
             final = self.path / self._next_name(agent_step)
             durable.make_directory(self.path)
             self._remove_leftovers()
@@ -127,7 +127,7 @@ class CheckpointStore:
         Returns None if there never was one.
         Raises BadData if there are checkpoints and none is sound.
         """
-        with _access(f"Cannot read the checkpoints in {self.path}"):
+        with access(f"Cannot read the checkpoints in {self.path}"):
             damaged: dict[Path, str] = {}
             for generation in reversed(self._generations()):
                 if at_most is not None and generation.step > at_most:
@@ -145,38 +145,13 @@ class CheckpointStore:
             raise BadData(f"No checkpoint in {self.path} is sound: {names}.", _anew(self.path))
         return None
 
-    def adopt(self, sources: Iterable[tuple[Path, float]]) -> None:
-        """Take over the generations in other folders, each up to a step, newest folder first; nothing stays there.
-
-        Each is renamed, so that nobody who writes or deletes below its old name can reach it. Another process that
-        takes over may have moved one to a folder that was looked at before: so all are looked through until there is
-        nothing left.
-        """
-        others = [(CheckpointStore(directory), limit) for directory, limit in sources]
-        with _access(f"Cannot take over checkpoints to {self.path}"):
-            while sum(self._take_from(other, limit) for other, limit in others):
-                pass
-            for other, _ in others:
-                with contextlib.suppress(OSError):  # its writer has woken up, and makes new ones, which never count
-                    durable.remove_tree(other.path)
-
-    def _take_from(self, other: CheckpointStore, limit: float) -> int:
-        """Move what another store has up to a step, and what was set aside there; return how many that were."""
-        moved = 0
-        for path in (*(item.path for item in other._generations() if item.step <= limit), *other._corrupt()):
-            target = self.path / path.name
-            if not target.exists():
-                durable.make_directory(self.path)
-                with contextlib.suppress(FileNotFoundError):
-                    durable.system.rename(path, target)
-                moved += 1
-        if moved:
-            durable.sync_directory(self.path)
-        return moved
+    def up_to(self, step: float) -> list[Path]:
+        """Return what lies here of the steps up to one, and everything that was set aside."""
+        return [*(generation.path for generation in self._generations() if generation.step <= step), *self._corrupt()]
 
     def keep_only(self, agent_step: int) -> None:
         """Delete the checkpoints of all other steps, and those that were set aside."""
-        with _access(f"Cannot delete checkpoints in {self.path}"):
+        with access(f"Cannot delete checkpoints in {self.path}"):
             for generation in self._generations():
                 if generation.step != agent_step:
                     durable.remove_tree(generation.path)
@@ -185,7 +160,7 @@ class CheckpointStore:
 
     def keep_newest(self, count: int | None) -> None:
         """Delete all but the newest checkpoints, of which None is all and 0 is none, and those that were set aside."""
-        with _access(f"Cannot delete checkpoints in {self.path}"):
+        with access(f"Cannot delete checkpoints in {self.path}"):
             for generation in self._before_the_newest(count):
                 durable.remove_tree(generation.path)
             for path in self._corrupt():
@@ -312,7 +287,7 @@ def _read(path: Path) -> bytes:
 def _set_aside(path: Path, reason: str) -> str:
     """Rename a damaged generation, and return a sentence on it."""
     corrupt = path.with_name(path.name + _CORRUPT)
-    with _access(f"Cannot set the damaged {path} aside"):
+    with access(f"Cannot set the damaged {path} aside"):
         if corrupt.exists():
             durable.remove_tree(corrupt)
         durable.system.rename(path, corrupt)  # not synced: after a power cut it is found and set aside once more
@@ -398,7 +373,8 @@ def _anew(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _access(failure: str) -> Iterator[None]:
+def access(failure: str) -> Iterator[None]:
+    """Turn an error of the disk into UnfitEnvironment that says what failed, and what to do."""
     try:
         yield
     except OSError as error:

@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from suite.contracts.card import Value
 from suite.durable import create_once, make_directory, replace_file
 from suite.errors import BadData, Overtaken, UnfitEnvironment
+from suite.records.adoption import adopt
 from suite.records.attempts import FOLLOWS, LOGS, Follows, current, folder_of, has_started, home, parts, sizes_of
-from suite.records.checkpoints import CheckpointStore
 from suite.records.ownership import Ownership, RunLock, take
 from suite.records.record import (
     FINISHED,
@@ -58,7 +58,7 @@ class RunWriter:
         make_directory(self.folder)
         self.previous = _previous(path)
         if self.previous is None or self.previous.state not in FINISHED:
-            CheckpointStore(self.folder).adopt(limits(path, self.attempt))
+            adopt(self.folder, limits(path, self.attempt))
         self._follows = self._follow()
         self._logs = {name: _open_log(self.folder / name) for name in LOGS}
 

@@ -27,7 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from suite import durable
 from suite.cli.main import cli
 from suite.errors import BadData, ExitCode, Locked, Overtaken, UsageError
-from suite.records import ownership
+from suite.records import adoption, ownership
 from suite.records.attempts import home, parts
 from suite.records.checkpoints import CheckpointStore
 from suite.records.ownership import MISSED, Kernel, Owner, Ownership, RunLock, Watch
@@ -508,7 +508,7 @@ def test_generations_are_taken_over_whole_though_another_takes_some_meanwhile(
     for step in (10, 20):
         first.write(step, {"a": np.full(2, step)}, b"")
     (first.path / ".tmp-step-0000000030").mkdir()
-    take, calls = CheckpointStore._take_from, []
+    take, calls = adoption._take, []
 
     def disturbed(store: CheckpointStore, other: CheckpointStore, limit: float) -> int:
         if not calls:
@@ -518,8 +518,8 @@ def test_generations_are_taken_over_whole_though_another_takes_some_meanwhile(
             return 0  # what was listed before that
         return take(store, other, limit)
 
-    monkeypatch.setattr(CheckpointStore, "_take_from", disturbed)
-    third.adopt([(tmp_path / "2", float("inf")), (tmp_path / "1", 20)])
+    monkeypatch.setattr(adoption, "_take", disturbed)
+    adoption.adopt(tmp_path / "3", [(tmp_path / "2", float("inf")), (tmp_path / "1", 20)])
     assert third.steps() == (10, 20)
     assert not first.path.exists()
     assert not second.path.exists()
@@ -529,7 +529,7 @@ def test_checkpoints_beyond_the_step_where_the_next_attempt_went_on_are_not_take
     first, second = CheckpointStore(tmp_path / "1"), CheckpointStore(tmp_path / "2")
     for step in (10, 20, 30):
         CheckpointStore(tmp_path / "1", None).write(step, {"a": np.full(2, step)}, b"")
-    second.adopt([(tmp_path / "1", 20)])
+    adoption.adopt(tmp_path / "2", [(tmp_path / "1", 20)])
     assert second.steps() == (10, 20)
     assert first.steps() == ()
 
