@@ -10,6 +10,7 @@ from suite.durations import duration
 from suite.errors import UnfitEnvironment
 from suite.experience.replay.placement import Placement
 from suite.learning.build import programs_for, unreached
+from suite.learning.device import gpu_problem
 from suite.records.predecessors import check_source
 from suite.records.schedule import due_steps
 from suite.records.score import by_evaluation
@@ -33,7 +34,7 @@ def preflight(plan: Plan, image: str) -> list[str]:
     keep = ' (kept only if mounted: docker run -u "$(id -u):$(id -g)" -v "$PWD/out:/out" ...)' if image else ""
     device = device_description()
     if "cuda" in image and not is_accelerator():
-        device += ", although this is the CUDA image (docker run --gpus all ...; it needs driver 580 or newer)"
+        device += f", although this is the CUDA image. {' '.join(gpu_problem() or ('jax finds no GPU.',))}"
     lines = [
         f"Results go to {plan.out.resolve()}{keep}.",
         f"Device: {device}; {len(plan.jobs)} of {plan.total} cells to run, {plan.lanes} at a time.",
