@@ -44,7 +44,7 @@ ENTRY %main (a: f32[5,8,16], b: f32[5,16,4], c: f32[100,4], x: f32[8,6,6,10], k:
   %c = f32[100,4]{1,0} parameter(2)
   %x = f32[8,6,6,10]{3,2,1,0} parameter(3)
   %k = f32[3,3,2,20]{3,2,1,0} parameter(4)
-  %conv = (f32[8,6,6,20]{3,2,1,0}, u8[0]{0}) custom-call(%x, %k), window={size=3x3}, dim_labels=b01f_01io->b01f, \
+  %conv = (f32[8,6,6,20]{3,2,1,0}, u8[999]{0}) custom-call(%x, %k), window={size=3x3}, dim_labels=b01f_01io->b01f, \
 feature_group_count=5, custom_call_target="__cudnn$convForward"
   %part = f32[2,4]{1,0} fusion(%c), kind=kLoop, calls=%sliced
   %packed = (f32[2,4]{1,0}) tuple(%part)
@@ -116,7 +116,7 @@ def test_a_changed_count_is_seen_and_an_unchanged_text_is_not_compiled_again(
         return after[name]
 
     monkeypatch.setattr(tool, "measured", measured)
-    options = type("Options", (), {"seconds": 60, "accept": False, "out": tmp_path / "record.json"})
+    options = type("Options", (), {"seconds": 60, "accept": False, "again": False, "out": tmp_path / "record.json"})
     assert tool.compared(["x", "y"], record, options) == 1
     assert capsys.readouterr().out.splitlines() == ["y: kernels 70 -> 81", "2 of 2 compared, 1 changed"]
     assert asked == {"x": {"a": before}, "y": {"a": before}}

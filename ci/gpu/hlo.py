@@ -18,6 +18,7 @@ CALLS = {"call", "async-start", "conditional"}
 PARTIAL = {"slice", "dynamic-slice", "gather"}
 """What reads only that much of its first operand as it puts out."""
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s32": 4, "u32": 4, "f32": 4}
+SCRATCH = {"s8", "u8"}
 WIDE = {"s64": 8, "u64": 8, "f64": 8, "token": 0}
 ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
 CALLED = re.compile(r"(?:calls|to_apply|body|condition|branch_computations)=\{?((?:%[\w.\-]+(?:, )?)+)")
@@ -37,8 +38,8 @@ class Instruction:
 
     @property
     def size(self) -> int:
-        """Bytes of what it puts out."""
-        arrays = ARRAY.findall(self.shape)
+        """Bytes of what it puts out; a library's scratch memory is not among them."""
+        arrays = [item for item in ARRAY.findall(self.shape) if self.kind != "custom-call" or item[0] not in SCRATCH]
         return sum((BYTES | WIDE).get(kind, 4) * math.prod(_numbers(dims)) for kind, dims in arrays)
 
     @property
