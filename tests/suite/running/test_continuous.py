@@ -184,8 +184,8 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("whole", ["sac", pytest.param("ppo", marks=pytest.mark.nightly)], indirect=True)
+@pytest.mark.nightly
+@pytest.mark.parametrize("whole", ["sac", "ppo"], indirect=True)
 def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(whole: Path, tmp_path: Path) -> None:
     reference = read_run(find_runs(whole)[1])
     agent = reference.cell.spec.agent.id
