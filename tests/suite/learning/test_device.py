@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from suite.cli.main import cli
 from suite.learning import device
+from suite.running.preflight import without_gpu
 
 PROGRAM = """
 import os, sys
@@ -145,3 +146,11 @@ def test_a_gpu_that_is_asked_for_and_missing_ends_a_run_before_it_begins(
     assert ("driver here is 535.104.05" in line) == plugin
     assert ("no plugin" in line) != plugin
     assert not out.exists()
+
+
+def test_the_cuda_image_without_a_gpu_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "has_plugin", lambda: True)
+    monkeypatch.setattr(device.gpu_problem, "__defaults__", (machine(tmp_path, CLOSED, "nvidiactl"),))
+    (line,) = without_gpu("suite:0.1.0-cuda")
+    assert line.startswith("NO GPU, although this is the CUDA image: The NVIDIA driver here is 535.104.05, and CUDA 13")
+    assert without_gpu("suite:0.1.0") == without_gpu("") == []
