@@ -61,11 +61,18 @@ OPTIONS = (
     ),
     click.option("--threads", type=click.IntRange(1, 1024), help="Threads of a CPU program, on which bits depend."),
     click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "gpu"]),
+        default="auto",
+        show_default=True,
+        help="What to compute on; auto: a GPU if there is one.",
+    ),
+    click.option(
         "--form",
         type=click.Choice(["auto", "loop", "unrolled", "vmap", "matmul"]),
         default="auto",
         show_default=True,
-        help="How one program serves many lanes; auto: loop on a CPU, vmap elsewhere.",
+        help="How one program serves many lanes; auto: loop on a CPU, matmul elsewhere.",
     ),
     click.option(
         "--deterministic/--no-deterministic", default=True, show_default=True, help="The same bits twice on a GPU."
@@ -89,6 +96,7 @@ class Computing:
     inspect_every: int | None
     placement: str
     threads: int | None
+    device: str
     form: str
     deterministic: bool
     keep: str
@@ -106,7 +114,8 @@ def planned(
     keep = parse_keep(computing.keep, computing.keep_checkpoints)
     check_start()
     threads = computing.threads or resolved[0].task.program_threads
-    prepare(threads, deterministic=computing.deterministic, precision=resolved[0].spec.precision)
+    precision = resolved[0].spec.precision
+    prepare(threads, deterministic=computing.deterministic, precision=precision, device=computing.device)
     from suite.running.plan import make_plan  # takes a second: jax
 
     every = computing.checkpoint_every or resolved[0].task.checkpoint_every

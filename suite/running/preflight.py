@@ -10,6 +10,7 @@ from suite.durations import duration
 from suite.errors import UnfitEnvironment
 from suite.experience.replay.placement import Placement
 from suite.learning.build import programs_for, unreached
+from suite.learning.device import gpu_problem
 from suite.records.predecessors import check_source
 from suite.records.schedule import due_steps
 from suite.records.score import by_evaluation
@@ -32,11 +33,10 @@ def preflight(plan: Plan, image: str) -> list[str]:
     _check_memory(plan)
     keep = ' (kept only if mounted: docker run -u "$(id -u):$(id -g)" -v "$PWD/out:/out" ...)' if image else ""
     device = device_description()
-    if "cuda" in image and not is_accelerator():
-        device += ", although this is the CUDA image (docker run --gpus all ...; it needs driver 580 or newer)"
     lines = [
         f"Results go to {plan.out.resolve()}{keep}.",
         f"Device: {device}; {len(plan.jobs)} of {plan.total} cells to run, {plan.lanes} at a time.",
+        *without_gpu(image),
     ]
     if plan.jobs:
         lines.append(f"Projected: {duration(plan.seconds)} in all, a rough figure.{_first_try(plan)}")
@@ -44,6 +44,14 @@ def preflight(plan: Plan, image: str) -> list[str]:
         lines += [f"NOT REACHED: {text}" for text in unreached(item.spec, plan.costs.widest)]
     lines += filter(None, (unscored(plan, item) for item in plan.resolved))
     return list(dict.fromkeys(lines))
+
+
+def without_gpu(image: str) -> list[str]:
+    """Return what is said of a CUDA image's name where no GPU is computed on, and why not; nothing elsewhere."""
+    if "cuda" not in image or is_accelerator():
+        return []
+    problem = gpu_problem() or ("jax finds no GPU here that it can use.", "`nvidia-smi` lists those that are visible.")
+    return [f"NO GPU, although this is the CUDA image: {problem[0]} {problem[1]}"]
 
 
 def unscored(plan: Plan, item: Resolved) -> str:

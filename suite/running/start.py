@@ -113,10 +113,11 @@ class Member:
 def choose_form(wanted: str) -> Form | None:
     """Return the form asked for, None for the loop. `auto` is the loop on a CPU, where it is fastest by far.
 
-    Elsewhere `auto` is `vmap`, on the word of others: `ci/bench/gpu` measures the forms, and has not met a GPU yet.
+    Elsewhere `auto` is `matmul`, by what the compiler makes of the forms for an H200 (docs/performance.md): no grouped
+    convolution, and as many kernels for 75 lanes as for one. `ci/bench/gpu` times them, and has not met a GPU yet.
     """
     if wanted == "auto":
-        return None if jax.default_backend() == "cpu" else Form.VMAP
+        return None if jax.default_backend() == "cpu" else Form.MATMUL
     return None if wanted == "loop" else Form(wanted)
 
 
