@@ -17,8 +17,8 @@ from suite.contracts import registry
 from suite.contracts.agent import Learner
 from suite.experience.domains import domain_of
 from suite.experience.envs.atari import AtariEnvs
+from suite.experience.replay.frames import aligned
 from suite.experience.replay.placement import Placement, make_replay
-from suite.experience.replay.stores import aligned
 from suite.experience.samples import Windows
 from suite.learning.build import build, programs_for
 from suite.learning.device import prepare
