@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
+import ale_py
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +17,7 @@ from serve import Round, Sample, serve, timed
 from suite.contracts import registry
 from suite.contracts.agent import Learner
 from suite.experience.domains import domain_of
-from suite.experience.envs.atari import AtariEnvs
+from suite.experience.envs.atari import AtariEnvs, rom_path
 from suite.experience.replay.frames import aligned
 from suite.experience.replay.placement import Placement, make_replay
 from suite.experience.samples import Windows
@@ -149,6 +150,27 @@ def emulator(game: str, count: str, steps: str) -> Round:
 
     play()
     return play
+
+
+def ale(game: str, steps: str) -> Round:
+    """The frames of ALE alone under random actions, two of four in gray: the least that a step of any suite takes."""
+    emulator = ale_py.ALEInterface()
+    emulator.setFloat("repeat_action_probability", TASK.atari.sticky_action_probability)
+    emulator.loadROM(rom_path(GAMES[game]))
+    actions, screens = emulator.getMinimalActionSet(), np.zeros((2, 210, 160), np.uint8)
+    random, skip = np.random.default_rng(0), TASK.atari.frame_skip
+
+    def work() -> None:
+        for chosen in random.integers(len(actions), size=int(steps)).tolist():
+            for frame in range(skip):
+                emulator.act(actions[chosen])
+                if frame >= skip - len(screens):
+                    emulator.getScreenGrayscale(screens[frame - skip])
+            if emulator.game_over():
+                emulator.reset_game()
+
+    work()
+    return lambda: {"ALE alone": timed(int(steps), work)}
 
 
 def replay(placement: str, transitions: str, batches: str) -> Round:
@@ -372,6 +394,7 @@ if __name__ == "__main__":
         {
             "loop": loop,
             "emulator": emulator,
+            "ale": ale,
             "replay": replay,
             "copy": copy,
             "update": update,
