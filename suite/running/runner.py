@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.contracts.card import Value
-from suite.errors import ExitCode, Locked, Stopped, SuiteError
+from suite.errors import Locked, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.records.attempts import has_started
 from suite.records.checkpoints import Loaded
@@ -18,9 +18,10 @@ from suite.records.outcome import Ending, Outcome, Progress
 from suite.records.ownership import held_by
 from suite.records.record import FINISHED, StatusFile, read_status
 from suite.records.writer import RunWriter
+from suite.running.member import Member
 from suite.running.recorder import Recording
 from suite.running.session import Session
-from suite.running.start import CellMonitor, Member, Options
+from suite.running.start import Options
 from suite.tasks import load_task
 from suite.tasks.configuration import Cell
 
@@ -100,7 +101,7 @@ def make_groups(jobs: Sequence[Job], lanes: int) -> list[list[Job]]:
 
 
 class _GroupRun:
-    """One group from its start to its end. `unsaved` is set while it has progress that a checkpoint must still keep."""
+    """One group from locks to ends."""
 
     def __init__(
         self,
@@ -117,7 +118,12 @@ class _GroupRun:
         self._progress = progress
         self._stop = stop
         self._tell = tell
-        self.unsaved = False
+        self._session: Session | None = None
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether it has progress that a checkpoint must still keep."""
+        return self._session is not None and self._session.unsaved
 
     def run(self) -> None:
         """Run all cells of the group; those that are at different checkpoints one set after the other."""
@@ -127,25 +133,11 @@ class _GroupRun:
             members = [member for member in pool.map(self._open, self._jobs) if member is not None]
         try:
             for together in by_step(members):
-                session = Session(together, self._options, self._end, self._mark)
-                session.run()
+                self._session = Session(together, self._options)
+                self._session.run()
         finally:
             for member in members:
                 member.recording.close()
-
-    def _mark(self, unsaved: bool) -> None:
-        self.unsaved = unsaved
-
-    def _end(
-        self,
-        member: Member,
-        state: Ending,
-        score: float | None = None,
-        message: str = "",
-        error: ExitCode | None = None,
-    ) -> None:
-        member.recording.close()
-        self._tell(Outcome(member.recording.cell, state, member.recording.path, score, message, error))
 
     def _open(self, job: Job) -> Member | None:
         """Take a cell and load its checkpoint; tell how it ended if it cannot be run."""
@@ -159,8 +151,7 @@ class _GroupRun:
                 writer.close()
                 return None
             recording = Recording(job.cell, writer, self._options.keep)
-            monitor = CellMonitor(job.cell, self._progress, self._stop)
-            member = Member(recording, recording.store.newest(), monitor)
+            member = Member(recording, recording.store.newest(), self._progress, self._stop, self._tell)
         except SuiteError as error:
             if writer is not None:
                 writer.close()
@@ -170,7 +161,7 @@ class _GroupRun:
         except Stopped:
             return None
         for reason in () if member.loaded is None else member.loaded.rejected:
-            member.monitor.say(f"{reason} Going on from the checkpoint before it.")
+            member.say(f"{reason} Going on from the checkpoint before it.")
         return member
 
     def _finished(self, job: Job, status: StatusFile) -> bool:

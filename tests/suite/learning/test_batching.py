@@ -26,7 +26,7 @@ from suite.learning.build import build, programs_for
 from suite.learning.learners import LoopLearners, StackedLearners
 from suite.learning.programs import Programs
 from suite.rng import Draw, Streams
-from suite.running.group import OfflineGroup
+from suite.running.group import Group
 from suite.running.lane import Lane
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES
@@ -140,13 +140,13 @@ def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, mon
     streams = [Streams("probe@1", "x", number) for number in range(len(ACTIONS))]
     replays = [Noise(number, actions) for number, actions in enumerate(ACTIONS)]
     lanes = [Lane(plan, stream, replay) for stream, replay in zip(streams, replays, strict=True)]
-    one_by_one = OfflineGroup(plan, lanes, LoopLearners(own, streams, 1))
+    one_by_one = Group(plan, lanes, LoopLearners(own, streams, 1))
     while one_by_one.step < 24:
         one_by_one.advance()
 
     learners = LoopLearners(own, streams, 1) if form is None else StackedLearners(own, streams, form)
     monkeypatch.setattr(type(learners), "together", 4)
-    group, steps = OfflineGroup(plan, lanes, learners), [0]
+    group, steps = Group(plan, lanes, learners), [0]
     while group.step < 24:
         group.advance(24 - group.step)
         steps.append(group.step)
