@@ -24,6 +24,7 @@ OWN_COMMANDS = {
     "show": "suite.cli.show:show",
     "data": "suite.cli.data:data",
     "method": "suite.cli.method:method",
+    "profile": "suite.cli.profile:profile",
     "demo": "suite.cli.demo:demo",
 }
 

@@ -96,9 +96,15 @@ class Computing:
 
 
 def planned(
-    resolved: Sequence[Resolved], games: str, seeds: str | None, out: Path, data: Path | None, computing: Computing
+    resolved: Sequence[Resolved],
+    games: str,
+    seeds: str | None,
+    out: Path,
+    data: Path | None,
+    computing: Computing,
+    device_profile: str | None = None,
 ) -> Plan:
-    """Return the plan for resolved configurations, the device made ready."""
+    """Return the plan for resolved configurations, the device made ready; for a profile's machine if one is named."""
     from suite.learning.device import prepare
     from suite.records.keeping import parse_keep
     from suite.running.memory import check_start
@@ -107,10 +113,13 @@ def planned(
     check_start()
     threads = computing.threads or resolved[0].task.program_threads
     prepare(threads, deterministic=computing.deterministic, precision=resolved[0].spec.precision)
+    from suite.running.machine import machine_of
     from suite.running.plan import make_plan  # takes a second: jax
+    from suite.running.profiles.profile import profile_named
 
     every = computing.checkpoint_every or resolved[0].task.checkpoint_every
-    plan = make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data)
+    machine = None if device_profile is None else machine_of(profile_named(device_profile))
+    plan = make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data, machine)
     return replace(plan, keep=keep, checkpoint_every=every)
 
 
