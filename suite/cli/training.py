@@ -165,7 +165,8 @@ def outcome_line(outcome: Outcome) -> str:
     cell = outcome.cell
     score = "no episode to score" if outcome.score is None else f"score {outcome.score:.2f}"
     detail = f"{score}  {outcome.message}".rstrip() if outcome.state == "done" else outcome.message
-    return f"{outcome.state:<11} {cell.game} seed {cell.seed}  {cell.spec.label}  {detail}  {outcome.path}".rstrip()
+    state = outcome.state if outcome.cause is None else f"{outcome.state} ({outcome.cause})"
+    return f"{state:<11} {cell.game} seed {cell.seed}  {cell.spec.label}  {detail}  {outcome.path}".rstrip()
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
@@ -180,6 +181,7 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
         "state": outcome.state,
         "score": outcome.score,
         "message": outcome.message,
+        "cause": outcome.cause,
         "path": str(outcome.path),
     }
 

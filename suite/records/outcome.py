@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Protocol
 
 from suite.errors import ExitCode
+from suite.records.cause import Cause
 from suite.records.record import State
 from suite.tasks.configuration import Cell
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a cell ended here. `state` is `locked` if another process has it; `error` is the code of a failure."""
+    """How a cell ended here. `state` is `locked` if another process has it; `error` is the code of a failure.
+
+    `cause`: what is to blame, by the rule of `suite.records.cause`.
+    """
 
     cell: Cell
     state: State | str
@@ -21,6 +25,7 @@ class Outcome:
     score: float | None = None
     message: str = ""
     error: ExitCode | None = None
+    cause: Cause | None = None
 
 
 class Progress(Protocol):

@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from suite.contracts.card import Value
 from suite.errors import BadData
+from suite.records.cause import Cause
 from suite.records.covariance import TEXT
 from suite.records.reading import read_rows, read_whole
 from suite.tasks.configuration import Spec
@@ -118,6 +119,7 @@ class StatusFile(_Row):
     end, and one that diverged those of its scored episodes.
     `differs_at`: the agent step of the first row that came out otherwise than an earlier attempt had recorded it.
     `wall_seconds`: what all attempts up to then have taken together; versions before did not record it.
+    `cause`: of a failure, what is to blame, by the rule of `suite.records.cause`; versions before did not record it.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -137,6 +139,7 @@ class StatusFile(_Row):
     differs_at: int | None = None
     closed: tuple[ClosedAttempt, ...] = ()
     wall_seconds: float | None = Field(default=None, exclude_if=lambda seconds: seconds is None)
+    cause: Cause | None = Field(default=None, exclude_if=lambda cause: cause is None)
 
     @property
     def spent(self) -> float:

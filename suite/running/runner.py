@@ -12,6 +12,7 @@ from pathlib import Path
 from suite.contracts.card import Value
 from suite.errors import ExitCode, Locked, SuiteError
 from suite.experience.domains import domain_of
+from suite.records.cause import Cause, cause_of, cause_of_error
 from suite.records.checkpoints import Loaded
 from suite.records.outcome import Outcome, Progress
 from suite.records.record import FINISHED, State
@@ -134,10 +135,17 @@ class _GroupRun:
         self.unsaved = unsaved
 
     def _end(
-        self, member: Member, state: State, score: float | None = None, message: str = "", error: ExitCode | None = None
+        self,
+        member: Member,
+        state: State,
+        score: float | None = None,
+        message: str = "",
+        error: ExitCode | None = None,
+        cause: Cause | None = None,
     ) -> None:
         member.recording.close()
-        self._tell(Outcome(member.recording.cell, state, member.recording.path, score, message, error))
+        why = cause_of(state, cause)
+        self._tell(Outcome(member.recording.cell, state, member.recording.path, score, message, error, why))
 
     def _open(self, job: Job) -> Member | None:
         """Lock a cell and load its checkpoint; tell how it ended if it cannot be run."""
@@ -158,7 +166,8 @@ class _GroupRun:
             if writer is not None:
                 writer.close()
             state = "locked" if isinstance(error, Locked) else "failed"
-            self._tell(Outcome(job.cell, state, path, message=str(error), error=error.exit_code))
+            cause = cause_of_error(error)
+            self._tell(Outcome(job.cell, state, path, message=str(error), error=error.exit_code, cause=cause))
             return None
         for reason in () if member.loaded is None else member.loaded.rejected:
             member.monitor.say(f"{reason} Going on from the checkpoint before it.")

@@ -14,6 +14,7 @@ from suite.experience.domains import domain_of
 from suite.learning.build import unreached
 from suite.learning.inspection import NOTHING, Found, inspect
 from suite.learning.programs import Programs
+from suite.records.cause import Cause, cause_of_error
 from suite.records.learner_arrays import all_finite, learner_arrays_of
 from suite.records.record import State
 from suite.running.checkpointing import Checkpoint, save
@@ -34,6 +35,7 @@ class End(Protocol):
         score: float | None = None,
         message: str = "",
         error: ExitCode | None = None,
+        cause: Cause | None = None,
     ) -> None:
         """A cell has ended."""
         ...
@@ -228,12 +230,12 @@ class Session:
 
     def _fail(self, indices: Sequence[int], error: Exception) -> None:
         message = str(error) if isinstance(error, SuiteError) else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
+        trace, cause = "".join(traceback.format_exception(error)), cause_of_error(error)
         for index in indices:
             member = self._members.pop(index)
-            member.recording.failure(message, trace)
+            member.recording.failure(message, trace, cause)
             code = error.exit_code if isinstance(error, SuiteError) else None
-            self._end(member, "failed", message=message, error=code)
+            self._end(member, "failed", message=message, error=code, cause=cause)
 
     def _leave(self, group: Training, index: int, state: State, score: float | None, message: str = "") -> None:
         group.drop(index)
@@ -245,6 +247,6 @@ class Session:
             try:
                 member.recording.status(state)
             except SuiteError as error:
-                self._end(member, "failed", message=str(error), error=error.exit_code)
+                self._end(member, "failed", None, str(error), error.exit_code, cause_of_error(error))
             else:
                 self._end(member, state)

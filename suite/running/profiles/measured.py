@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,7 +88,10 @@ def kind_of(hardware: Hardware) -> tuple[Any, ...]:
 
 
 def rates_of(runs: Sequence[Finished]) -> dict[Rate, Finished]:
-    """Return a rate for each kind of run, the median of its runs, with one of them; operations are not counted yet."""
+    """Return a rate for each kind of run, with one of them; operations are not counted yet.
+
+    The rate is that of the quickest: whatever else a machine does only adds.
+    """
     shares = machine_seconds(runs)
     kinds: dict[tuple[Any, ...], list[tuple[Finished, float]]] = defaultdict(list)
     for run, share in zip(runs, shares, strict=True):
@@ -124,7 +126,7 @@ def _rate(kind: tuple[Any, ...], members: Sequence[tuple[Finished, float]]) -> t
     task_key, agent, network, method, width, batch, lanes = kind
     first = members[0][0]
     task = load_task(first.spec.task)
-    alone = statistics.median(share * lanes * run.steady / run.whole / run.status.agent_steps for run, share in members)
+    alone = min(share * lanes * run.steady / run.whole / run.status.agent_steps for run, share in members)
     ratio = first.status.updates / first.status.agent_steps
     host = min(domain_of(task).seconds_per_step, HOST_SHARE * alone) if ratio else alone
     rate = Rate(
@@ -138,7 +140,7 @@ def _rate(kind: tuple[Any, ...], members: Sequence[tuple[Finished, float]]) -> t
         batch_size=batch,
         seconds_per_step=host,
         seconds_per_update=(alone - host) / lanes / ratio if ratio else 0.0,
-        start_seconds=statistics.median(run.whole - run.steady for run, _ in members),
+        start_seconds=min(run.whole - run.steady for run, _ in members),
         runs=len(members),
     )
     return rate, first

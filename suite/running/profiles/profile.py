@@ -48,7 +48,7 @@ class _Row(BaseModel):
 
 
 class Rate(_Row):
-    """How long a configuration took on a device, with `lanes` cells at a time; the mean row of `runs` runs.
+    """How long a configuration took on a device, with `lanes` cells at a time; the quickest of `runs` runs.
 
     `seconds_per_step`: emulator and loop for an agent step of one lane. `seconds_per_update`: a gradient step, and the
     network's part of the steps up to it. `start_seconds`: compilation and whatever else comes once.
@@ -94,7 +94,7 @@ class ProgramMemory(_Row):
 
 
 class Profile(BaseModel):
-    """A device. `fixed`: its rates hold for every width and batch. Of memory that is None nothing is known or refused."""
+    """A device. `fixed`: its rates hold for every width and batch. Nothing is known of memory that is None."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
