@@ -25,6 +25,7 @@ OWN_COMMANDS = {
     "data": "suite.cli.data:data",
     "method": "suite.cli.method:method",
     "profile": "suite.cli.profile:profile",
+    "sink": "suite.cli.sink:sink",
     "demo": "suite.cli.demo:demo",
 }
 

@@ -51,6 +51,13 @@ Examples:
 )
 @click.option("--out", type=click.Path(path_type=Path), envvar="SUITE_OUT", help="Where results go; default ./runs.")
 @computing_options
+@click.option(
+    "--sink",
+    "sinks",
+    multiple=True,
+    metavar="NAME",
+    help="Feed tensorboard, trackio or wandb meanwhile, in OUT/sinks/NAME; repeatable.",
+)
 @click.option("--dry-run", is_flag=True, help="Print cells, updates, milestones and cost; run nothing.")
 @click.option(
     "--device-profile",
@@ -70,6 +77,7 @@ def run(
     frames: int | None,
     data: Path | None,
     out: Path | None,
+    sinks: tuple[str, ...],
     dry_run: bool,
     device_profile: str | None,
     as_json: bool,
@@ -80,18 +88,24 @@ def run(
         raise UsageError("--device-profile plans for another machine, and trains on none.", "Add --dry-run.")
     options = Computing(**computing)
     with stop_on_signals() as stop:
+        from suite.records.sinks.live import feeding
         from suite.running.request import Request, resolve_grid
 
         request = Request(task_name, agent, network, _split(methods), settings, frames, data=data)
-        plan = planned(
-            resolve_grid(request, width), games, seeds, out or Path(DEFAULT_OUT), data, options, device_profile
-        )
+        place = out or Path(DEFAULT_OUT)
+        plan = planned(resolve_grid(request, width), games, seeds, place, data, options, device_profile)
         if dry_run:
             from suite.running import plan_report
 
             click.echo(json.dumps(plan_report.document(plan), indent=1) if as_json else plan_report.text(plan))
             return
-        click.get_current_context().exit(executed(plan, options, stop, as_json=as_json))
+        with feeding(sinks, place, _say):
+            code = executed(plan, options, stop, as_json=as_json)
+        click.get_current_context().exit(code)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _split(methods: str) -> tuple[str, ...]:
