@@ -19,7 +19,17 @@ from suite.durable import replace_file
 from suite.errors import BadData
 from suite.records.find import find_runs
 from suite.records.reading import read_whole
-from suite.records.record import FINISHED, CellFile, Episode, EvaluationRow, Run, read_cell, read_run, read_status
+from suite.records.record import (
+    FINISHED,
+    CellFile,
+    Episode,
+    EvaluationRow,
+    Run,
+    StatusFile,
+    read_cell,
+    read_run,
+    read_status,
+)
 
 
 class Point(NamedTuple):
@@ -66,7 +76,7 @@ class Feed:
         self._place = place
         self._open = opener
         self._sinks: dict[str, Sink] = {}
-        self._marks: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, StatusFile] = {}
 
     def feed(self) -> tuple[int, list[str]]:
         """Send what is new; return how many points that were, and a sentence for each run that cannot be read."""
@@ -84,15 +94,14 @@ class Feed:
             self._sinks.popitem()[1].close({})
 
     def _feed_run(self, path: Path) -> int:
-        file = path / "status.json"
         name = str(path.relative_to(self._root)) if path != self._root else path.name
         note = self._place / "fed" / f"{name}.json"
-        if not file.exists() or self._marks.get(name) == (mark := (file.stat().st_mtime_ns, file.stat().st_size)):
-            return 0
+        if not (path / "status.json").exists() or self._seen.get(name) == (status := read_status(path)):
+            return 0  # it has just been made, or says what it said
         before = read_whole(note, Fed) if note.exists() else Fed()
         if before.ended:
             return 0
-        points, fed, results = _new(path, before)
+        points, fed, results = _new(path, status, before)
         if points or fed.ended:
             if name not in self._sinks:
                 self._sinks[name] = self._open(read_cell(path), name, self._place)
@@ -101,13 +110,15 @@ class Feed:
                 self._sinks.pop(name).close(results)
             note.parent.mkdir(parents=True, exist_ok=True)
             replace_file(note, fed.model_dump_json())
-        self._marks[name] = mark
+        self._seen[name] = status
         return len(points)
 
 
-def _new(path: Path, before: Fed) -> tuple[list[Point], Fed, dict[str, float]]:
-    """Return the points of a run beyond what was fed, how far it is fed with them, and what it came to."""
-    status = read_status(path)  # before the logs: what it speaks of stands in them
+def _new(path: Path, status: StatusFile, before: Fed) -> tuple[list[Point], Fed, dict[str, float]]:
+    """Return the points of a run beyond what was fed, how far it is fed with them, and what it came to.
+
+    `status`: as it was read before the logs; what it speaks of stands in them.
+    """
     ended = status.state in FINISHED
     until = math.inf if status.state != "running" else status.frames
     points = [point for point in points_of(read_run(path)) if before.frame < point.frame < until]

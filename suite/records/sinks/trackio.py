@@ -43,4 +43,5 @@ class Trackio:
         """Log what the run came to."""
         if results:
             self._run.log({f"results/{name}": value for name, value in results.items()})
-        self._run.finish()
+        with contextlib.redirect_stdout(sys.stderr):
+            self._run.finish()

@@ -26,7 +26,7 @@ def fed(name: str, tmp_path: Path) -> tuple[Run, Path]:
     counts = []
     for _ in range(2):
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-        assert done.stdout == ""
+        assert done.stdout == "" or name == "trackio"  # which says goodbye when Python ends
         counts.append(int(done.stderr.splitlines()[-1].split()[0]))
     assert counts == [len(points_of(run)), 0]
     return run, out
