@@ -42,7 +42,7 @@ class _Row(BaseModel):
         return (
             abs(math.log(_width(spec) / self.width)),
             self.agent != spec.agent.id,
-            self.method != spec.method_label,
+            0 if self.method == spec.method_label else 1 if self.method in ("", "dense") else 2,
             abs(math.log(lanes / self.lanes)),
         )
 
