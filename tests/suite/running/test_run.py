@@ -270,6 +270,8 @@ def test_a_dry_run_prints_the_protocols_numbers(tmp_path: Path) -> None:
         "atari40m",
         "--method",
         "dense,magnitude_pruning",
+        "--replay",
+        "host",
         "--dry-run",
         "--out",
         str(tmp_path),
