@@ -20,6 +20,7 @@ class WeightsAndBiases:
         import wandb
 
         place.mkdir(parents=True, exist_ok=True)
+        mode: Any = os.environ.get("WANDB_MODE", "offline")
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=f"{cell.config_id}-{cell.game}-{cell.seed}",
@@ -27,7 +28,7 @@ class WeightsAndBiases:
             group=cell.config_id,
             config={"game": cell.game, "seed": cell.seed, **cell.spec.model_dump(mode="json")},
             dir=str(place),
-            mode=os.environ.get("WANDB_MODE", "offline"),
+            mode=mode,
             resume="allow",
             reinit="create_new",
             settings=wandb.Settings(console="off", disable_git=True, silent=True, x_disable_stats=True),
