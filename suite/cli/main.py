@@ -24,6 +24,8 @@ OWN_COMMANDS = {
     "show": "suite.cli.show:show",
     "data": "suite.cli.data:data",
     "method": "suite.cli.method:method",
+    "profile": "suite.cli.profile:profile",
+    "sink": "suite.cli.sink:sink",
     "demo": "suite.cli.demo:demo",
 }
 

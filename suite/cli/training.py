@@ -104,9 +104,15 @@ class Computing:
 
 
 def planned(
-    resolved: Sequence[Resolved], games: str, seeds: str | None, out: Path, data: Path | None, computing: Computing
+    resolved: Sequence[Resolved],
+    games: str,
+    seeds: str | None,
+    out: Path,
+    data: Path | None,
+    computing: Computing,
+    device_profile: str | None = None,
 ) -> Plan:
-    """Return the plan for resolved configurations, the device made ready."""
+    """Return the plan for resolved configurations, the device made ready; for a profile's machine if one is named."""
     from suite.learning.device import prepare
     from suite.records.keeping import parse_keep
     from suite.running.memory import check_start
@@ -116,10 +122,13 @@ def planned(
     threads = computing.threads or resolved[0].task.program_threads
     precision = resolved[0].spec.precision
     prepare(threads, deterministic=computing.deterministic, precision=precision, device=computing.device)
+    from suite.running.machine import machine_of
     from suite.running.plan import make_plan  # takes a second: jax
+    from suite.running.profiles.profile import profile_named
 
     every = computing.checkpoint_every or resolved[0].task.checkpoint_every
-    plan = make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data)
+    machine = None if device_profile is None else machine_of(profile_named(device_profile))
+    plan = make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data, machine)
     return replace(plan, keep=keep, checkpoint_every=every)
 
 
@@ -165,7 +174,8 @@ def outcome_line(outcome: Outcome) -> str:
     cell = outcome.cell
     score = "no episode to score" if outcome.score is None else f"score {outcome.score:.2f}"
     detail = f"{score}  {outcome.message}".rstrip() if outcome.state == "done" else outcome.message
-    return f"{outcome.state:<11} {cell.game} seed {cell.seed}  {cell.spec.label}  {detail}  {outcome.path}".rstrip()
+    state = outcome.state if outcome.cause is None else f"{outcome.state} ({outcome.cause})"
+    return f"{state:<11} {cell.game} seed {cell.seed}  {cell.spec.label}  {detail}  {outcome.path}".rstrip()
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
@@ -180,6 +190,7 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
         "state": outcome.state,
         "score": outcome.score,
         "message": outcome.message,
+        "cause": outcome.cause,
         "path": str(outcome.path),
     }
 

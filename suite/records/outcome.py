@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from suite.errors import ExitCode
+from suite.records.cause import Cause
 from suite.records.record import State
 from suite.tasks.configuration import Cell
 
@@ -16,7 +17,7 @@ Ending: TypeAlias = State | Literal["locked", "overtaken"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a cell ended here; `error` is the code of a failure."""
+    """How a cell ended here; `error` is the code of a failure, `cause` what is to blame (`suite.records.cause`)."""
 
     cell: Cell
     state: Ending
@@ -24,6 +25,7 @@ class Outcome:
     score: float | None = None
     message: str = ""
     error: ExitCode | None = None
+    cause: Cause | None = None
 
 
 class Progress(Protocol):

@@ -36,6 +36,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from suite.contracts.card import Value
 from suite.errors import BadData
 from suite.records.attempts import Follows, Part, attempts_below, folder_of, has_started, home, parts, read_log
+from suite.records.cause import Cause
 from suite.records.covariance import TEXT
 from suite.records.ownership import is_held
 from suite.records.reading import read_whole
@@ -123,6 +124,7 @@ class StatusFile(_Row):
     end, and one that diverged those of its scored episodes.
     `differs_at`: the agent step of the first row that came out otherwise than an earlier attempt had recorded it.
     `wall_seconds`: what all attempts up to then have taken together; versions before did not record it.
+    `cause`: of a failure, what is to blame, by the rule of `suite.records.cause`; versions before did not record it.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -142,6 +144,7 @@ class StatusFile(_Row):
     differs_at: int | None = None
     closed: tuple[ClosedAttempt, ...] = ()
     wall_seconds: float | None = Field(default=None, exclude_if=lambda seconds: seconds is None)
+    cause: Cause | None = Field(default=None, exclude_if=lambda cause: cause is None)
 
     @property
     def spent(self) -> float:

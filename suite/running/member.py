@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from suite.errors import ExitCode
 from suite.monitor import Monitor
+from suite.records.cause import Cause, cause_of
 from suite.records.checkpoints import Loaded
 from suite.records.outcome import Ending, Outcome, Progress
 from suite.rng import Streams
@@ -74,7 +75,15 @@ class Member(Monitor):
         rate, last = self.recording.rate, self.recording.last_return
         self._progress.advance(self._cell, step * self.recording.task.units_per_step, rate or 0.0, last)
 
-    def end(self, state: Ending, score: float | None = None, message: str = "", error: ExitCode | None = None) -> None:
-        """Unlock the cell, and tell how it ended."""
+    def end(
+        self,
+        state: Ending,
+        score: float | None = None,
+        message: str = "",
+        error: ExitCode | None = None,
+        cause: Cause | None = None,
+    ) -> None:
+        """Unlock the cell, and tell how it ended, and what is to blame."""
         self.recording.close()
-        self._tell(Outcome(self._cell, state, self.recording.path, score, message, error))
+        why = cause_of(state, cause)
+        self._tell(Outcome(self._cell, state, self.recording.path, score, message, error, why))

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from suite.errors import Overtaken
+from suite.records.cause import Cause
 from suite.records.checkpoints import Arrays, CheckpointStore, Loaded
 from suite.records.keeping import LAST, Keep, note_kept
 from suite.records.policy_file import write_kept_policy
@@ -221,7 +222,9 @@ class Recording:
             note_kept(self.folder, self.keep.what)
             self.store.keep_newest(0)
 
-    def status(self, state: State, *, message: str = "", summary: Summary | None = None) -> None:
+    def status(
+        self, state: State, *, message: str = "", summary: Summary | None = None, cause: Cause | None = None
+    ) -> None:
         """Replace the status."""
         self._writer.status(
             StatusFile(
@@ -241,13 +244,14 @@ class Recording:
                 differs_at=self.differs_at,
                 closed=self._writer.closed_attempts(),
                 wall_seconds=self.spent,
+                cause=cause,
             )
         )
 
-    def failure(self, message: str, trace: str) -> None:
+    def failure(self, message: str, trace: str, cause: Cause) -> None:
         """Write down that the attempt failed, as far as that can be written."""
         try:
-            self.status("failed", message=message)
+            self.status("failed", message=message, cause=cause)
             (self.path / f"failure-{self._writer.attempt}.txt").write_text(trace, encoding="utf-8")
         except Exception:  # noqa: BLE001 - the disk is what failed: the attempt stays `running` and is found killed
             return

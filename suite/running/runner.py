@@ -13,6 +13,7 @@ from suite.contracts.card import Value
 from suite.errors import Locked, Stopped, SuiteError
 from suite.experience.domains import domain_of
 from suite.records.attempts import has_started
+from suite.records.cause import cause_of_error
 from suite.records.checkpoints import Loaded
 from suite.records.outcome import Ending, Outcome, Progress
 from suite.records.ownership import held_by
@@ -156,7 +157,8 @@ class _GroupRun:
             if writer is not None:
                 writer.close()
             ending: Ending = "locked" if isinstance(error, Locked) else "failed"
-            self._tell(Outcome(job.cell, ending, path, message=str(error), error=error.exit_code))
+            cause = cause_of_error(error)
+            self._tell(Outcome(job.cell, ending, path, message=str(error), error=error.exit_code, cause=cause))
             return None
         except Stopped:
             return None

@@ -13,6 +13,7 @@ from suite.experience.domains import domain_of
 from suite.learning.build import unreached
 from suite.learning.inspection import NOTHING, Found, inspect
 from suite.learning.programs import Programs
+from suite.records.cause import cause_of_error
 from suite.records.learner_arrays import all_finite, learner_arrays_of
 from suite.records.outcome import Ending
 from suite.records.record import State
@@ -211,15 +212,15 @@ class Session:
 
     def _fail(self, indices: Sequence[int], error: Exception) -> None:
         message = str(error) if isinstance(error, SuiteError) else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
+        trace, cause = "".join(traceback.format_exception(error)), cause_of_error(error)
         for index in indices:
             member = self._members.pop(index)
             if (overtaken := member.recording.overtaken) is not None:
                 member.end("overtaken", message=str(overtaken), error=overtaken.exit_code)
                 continue
-            member.recording.failure(message, trace)
+            member.recording.failure(message, trace, cause)
             code = error.exit_code if isinstance(error, SuiteError) else None
-            member.end("failed", message=message, error=code)
+            member.end("failed", message=message, error=code, cause=cause)
 
     def _leave(self, group: Group, index: int, state: State, score: float | None, message: str = "") -> None:
         group.drop(index)
@@ -232,6 +233,6 @@ class Session:
                 member.recording.status(state)
             except SuiteError as error:
                 ending: Ending = "overtaken" if isinstance(error, Overtaken) else "failed"
-                member.end(ending, message=str(error), error=error.exit_code)
+                member.end(ending, message=str(error), error=error.exit_code, cause=cause_of_error(error))
             else:
                 member.end(state)
