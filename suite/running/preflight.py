@@ -14,6 +14,7 @@ from suite.learning.device import gpu_problem
 from suite.records.predecessors import check_source
 from suite.records.schedule import due_steps
 from suite.records.score import by_evaluation
+from suite.running.machine import is_accelerator
 from suite.running.plan import Plan
 from suite.running.request import Resolved
 from suite.tasks import GAMES
