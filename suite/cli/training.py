@@ -99,19 +99,27 @@ def planned(
     resolved: Sequence[Resolved], games: str, seeds: str | None, out: Path, data: Path | None, computing: Computing
 ) -> Plan:
     """Return the plan for resolved configurations, the device made ready."""
+
+    def make() -> Plan:
+        from suite.running.plan import make_plan  # takes a second: jax
+
+        return make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data)
+
+    return prepared(resolved[0], computing, make)
+
+
+def prepared(first: Resolved, computing: Computing, make: Callable[[], Plan]) -> Plan:
+    """Return the plan that `make` makes once the device is ready for its configurations, of which one is the first."""
     from suite.learning.device import prepare
     from suite.records.keeping import parse_keep
     from suite.running.memory import check_start
 
     keep = parse_keep(computing.keep, computing.keep_checkpoints)
     check_start()
-    threads = computing.threads or resolved[0].task.program_threads
-    prepare(threads, deterministic=computing.deterministic, precision=resolved[0].spec.precision)
-    from suite.running.plan import make_plan  # takes a second: jax
-
-    every = computing.checkpoint_every or resolved[0].task.checkpoint_every
-    plan = make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data)
-    return replace(plan, keep=keep, checkpoint_every=every)
+    threads = computing.threads or first.task.program_threads
+    prepare(threads, deterministic=computing.deterministic, precision=first.spec.precision)
+    every = computing.checkpoint_every or first.task.checkpoint_every
+    return replace(make(), keep=keep, checkpoint_every=every)
 
 
 def executed(plan: Plan, computing: Computing, stop: threading.Event, *, as_json: bool) -> int:
