@@ -35,7 +35,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**kept, **offline, "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # by day the template is checked, and an outsider's method installed, listed and run, on their own
 def test_the_page_can_be_typed(environment: dict[str, str], tmp_path: Path) -> None:
     assert {language for language, _ in BLOCKS} == {"bash", "python"}
     work = tmp_path / "work"

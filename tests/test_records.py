@@ -111,3 +111,14 @@ def test_the_tables_of_statistics_are_those_of_the_simulation() -> None:
         assert line in document
     assert found["command"] in document
     assert found["policy"] == STATISTICS_POLICY.name
+
+
+def test_every_test_that_is_left_to_the_night_is_in_a_proof_of_the_night() -> None:
+    proofs = re.findall(r'": "(tests/[^"]+)"', (ROOT / "ci/nightly/run").read_text(encoding="utf-8"))
+    late = [
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "tests").rglob("test_*.py")
+        if "mark.nightly" in file.read_text(encoding="utf-8") and file != Path(__file__)
+    ]
+    assert len(late) > 30
+    assert [file for file in late if not any(file == path or file.startswith(f"{path}/") for path in proofs)] == []

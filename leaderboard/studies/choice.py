@@ -39,7 +39,7 @@ def choose(
     original = load_study(name)
     mapped = None if rung is None else on_rung(original, load_rung(rung))
     if mapped is not None and mapped.study is None:
-        raise UsageError(f"{original.id} cannot be asked there: {mapped.notes[0]}.", "Ask it without --on.")
+        raise UsageError(f"{original.id} cannot be asked there: {mapped.notes[0].rstrip('.')}.", "Ask it without --on.")
     study = original if mapped is None or mapped.study is None else mapped.study
     whole = expand(study, data=data, frames=frames)
     chosen_games = None if games is None else parse_games(games, whole.task)

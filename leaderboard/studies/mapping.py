@@ -30,13 +30,15 @@ class Unmapped(BaseModel):
 class Rung(BaseModel):
     """A cheap task, and how the paper's studies are read there.
 
-    `updates`: its gradient steps as a share of those on Atari; `networks`: what stands for each of the paper's.
+    `tasks`: what stands for those of the paper's tasks for which `task` does not. `updates`: its gradient steps as a
+    share of those on Atari; `networks`: what stands for each of the paper's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     task: str
+    tasks: dict[str, str] = {}
     updates: float = Field(gt=0)
     notes: tuple[str, ...]
     networks: dict[str, str]
@@ -75,7 +77,7 @@ def load_rung(name: str) -> Rung:
 
 def on_rung(study: Study, rung: Rung) -> Mapped:
     """Return a study as it is asked on a rung."""
-    tasks = load_task(study.task), load_task(rung.task)
+    tasks = load_task(study.task), load_task(rung.tasks.get(study.task, rung.task))
     if reason := rung.unmapped.tasks.get(study.task, ""):
         return _nothing(study, rung, reason)
     arms: list[Arm] = []
@@ -89,7 +91,7 @@ def on_rung(study: Study, rung: Rung) -> Mapped:
         return _nothing(study, rung, next(iter(left_out.values())))
     claims, lost = _claims(study, rung, tasks, arms, left_out)
     kept = study.model_copy(
-        update={"task": rung.task, "games": (), "seeds": None, "frames": None, "arms": tuple(arms), "claims": claims}
+        update={"task": tasks[1].id, "games": (), "seeds": None, "frames": None, "arms": tuple(arms), "claims": claims}
     )
     notes = [*rung.notes, *(f"{name} is left out: {reason}" for name, reason in left_out.items())]
     if study.games:

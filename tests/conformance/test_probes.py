@@ -208,7 +208,13 @@ def values_of(name: str, settings: dict[str, Any], params: Any, observation: np.
     return None
 
 
-@pytest.mark.parametrize("name", PROBES)
+IMPLIED = ("constant reward", "reward by observation", "reward by action")
+"""What an agent that finds the values of the other probes finds too: these say where to look, at night."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly if name in IMPLIED else ()) for name in PROBES]
+)
 @pytest.mark.parametrize("agent_name", AGENTS)
 def test_an_agent_finds_the_values(agent_name: str, name: str) -> None:
     probe, expected = PROBES[name]

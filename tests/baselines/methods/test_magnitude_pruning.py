@@ -162,7 +162,7 @@ def test_sparsity_is_exact_and_masks_only_shrink(distribution: str) -> None:
 
 
 @pytest.mark.parametrize("distribution", ["erk", "uniform", "global"])
-@pytest.mark.parametrize("network", ["impala", "nature_cnn"])
+@pytest.mark.parametrize("network", [pytest.param("impala", marks=pytest.mark.nightly), "nature_cnn"])
 def test_sparsity_is_exact_on_the_real_networks(network: str, distribution: str, published: Callable) -> None:
     encoder = partial(registry.load("network", network), published("network", network))
     agent = registry.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)

@@ -226,7 +226,7 @@ def assert_recycled(bench: Bench, source: str, target: str, units, before, after
     np.testing.assert_array_equal(find(after, target)["kernel"][..., reach, :], 0)
 
 
-@pytest.mark.parametrize("name", ["nature", "residual"])
+@pytest.mark.parametrize("name", [pytest.param("nature", marks=pytest.mark.nightly), "residual"])
 def test_dead_units_are_replaced_without_a_change_of_function(name: str, request: pytest.FixtureRequest) -> None:
     bench: Bench = request.getfixturevalue(name)
     before, dead = bench.params, {}

@@ -180,8 +180,8 @@ def test_counts_never_change_and_what_is_masked_is_zero(name: str, published: Ca
     assert (moved > 0) == (name != "static_sparse")
 
 
-@pytest.mark.parametrize("distribution", ["erk", "uniform"])
-@pytest.mark.parametrize("network", ["impala", "nature_cnn"])
+@pytest.mark.parametrize("distribution", ["erk", pytest.param("uniform", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("network", ["impala", pytest.param("nature_cnn", marks=pytest.mark.nightly)])
 def test_sparsity_is_exact_on_the_real_networks(network: str, distribution: str, published: Callable) -> None:
     encoder = partial(registry.load("network", network), published("network", network))
     agent = registry.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)

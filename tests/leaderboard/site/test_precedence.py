@@ -19,6 +19,7 @@ from leaderboard.store.ingest import ingest
 from suite.records.verified import content_of, write_verified
 from suite.tasks import load_task
 from tests.support import attacks, honest
+from tests.support.attacks_levels import ended, last_left_out
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +81,9 @@ DENSE = honest.honest_runs("smoke")
 REDO = honest.honest_runs("smoke", methods="redo")
 RESET = honest.honest_runs("smoke", methods="reset")
 DECAY = honest.honest_runs("smoke", methods="weight_decay")
+INIT = honest.honest_runs("smoke", methods="l2_init")
+WITHOUT_ENDS = [last_left_out(2)(run) for run in INIT]
+"""Two bad last episodes told as the steps of one that never ended, whose actions are missing."""
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +107,10 @@ def site(ranked_smoke: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_verified(path, content_of(path), 1, 1)
     # Stopped at the peak and called diverged; a bad end left out: nobody could replay them, so nobody attested.
     place(root, "peak", [honest.diverged(run, 2000) for run in DECAY])
+    place(root, "no-end", WITHOUT_ENDS)
+    place(root, "other-end", [ended(run, bytes(run.open_steps)) for run in WITHOUT_ENDS])
     report = ingest([root], root / "results.sqlite", references=False)
-    assert [Path(path).parent.name for path in report.damaged] == ["invented"]
+    assert sorted(Path(path).parent.name for path in report.damaged) == ["invented", "no-end"]
     build(root / "results.sqlite", root / "site")
     return root / "site"
 
@@ -150,12 +156,12 @@ def test_only_what_was_replayed_is_ranked_and_the_rest_stands_below_marked(site:
     ranked = [name for name, (kind, _) in found.items() if "open" not in kind.split()]
     assert set(ranked) == {key(DENSE), key(RESET)}
     assert list(found)[:2] == ranked
-    assert set(list(found)[2:]) == {key(REDO), key(DECAY)}
+    assert set(list(found)[2:]) == {key(REDO), key(DECAY), key(INIT)}
     board = text_of(site / links.board("smoke"))
     assert board.index("Run here, ranked") < board.index("Not replayed: not ranked")
     for name in ranked:
         assert re.match(r"[A-Z]", found[name][1])
-    for name in (key(REDO), key(DECAY)):
+    for name in (key(REDO), key(DECAY), key(INIT)):
         assert re.match("\N{EM DASH}", found[name][1])
         assert "recomputed" in found[name][1]
 
@@ -197,6 +203,14 @@ def test_runs_called_diverged_stand_unranked_and_are_counted_as_such(site: Path)
     kind, text = rows(site)[key(DECAY)]
     assert "open" in kind.split()
     assert "4 diverged" in text
+
+
+def test_a_bad_end_left_out_is_refused_and_with_invented_actions_stands_unranked(site: Path) -> None:
+    assert not (site / links.submission("no-end")).exists()
+    kind, text = rows(site)[key(INIT)]
+    assert "open" in kind.split()
+    assert "recomputed" in text
+    assert scores(site, key(INIT)) == expected(WITHOUT_ENDS, "other-end")
 
 
 def test_a_drawn_rerun_is_shown_with_how_far_it_went(site: Path) -> None:

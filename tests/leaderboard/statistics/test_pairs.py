@@ -299,7 +299,7 @@ def test_the_test_still_finds_differences_where_games_disagree():
     assert found["permutation, studentised"] > found["permutation, plain"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_simulations_do_not_depend_on_the_number_of_processes(monkeypatch):
     jobs = [job for job in comparisons._jobs(1, (2,), ((2, 3),)) if job[0] != "plans" and "100k" not in str(job)]
     monkeypatch.setattr(comparisons, "_jobs", lambda *given: list({job[0]: job for job in jobs}.values()))

@@ -157,6 +157,7 @@ def count(db):
     return rows
 
 
+@pytest.mark.nightly  # by day an ingest is killed at every so-manieth statement
 def test_three_ingests_of_run_directories_and_bundles_with_kills(tmp_path):
     harm = Harm(kills=2, seconds=0.15, statements=30)
     hit, found = prove(tmp_path, processes=3, entries=1, games=5, seeds=2, harm=harm, batch=1)

@@ -225,8 +225,9 @@ def test_settings_keep_their_proportion_on_a_rung() -> None:
     chosen = choose("fig25", "smoke")
     assert [arm.sweep.get("method.period") for arm in chosen.expanded.study.arms] == [None, (200, 500)]
     assert chosen.expanded.study.claims[0].rules[0].a.where == {"method.period": 500}
-    with pytest.raises(UsageError, match="fig9 cannot be asked there: smoke cannot have it"):
-        choose("fig9", "smoke")
+    assert choose("fig9", "smoke").expanded.task.id == "smoke-mujoco"
+    with pytest.raises(UsageError, match="fig9 cannot be asked there: minatar cannot have it"):
+        choose("fig9", "minatar")
 
 
 def test_a_study_of_your_own_is_written_planned_and_refused_where_it_cannot_be(tmp_path: Path) -> None:

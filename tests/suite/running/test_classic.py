@@ -170,10 +170,8 @@ def start(out: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "agent", ["rainbow", *(pytest.param(name, marks=pytest.mark.nightly) for name in AGENTS if name != "rainbow")]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("agent", AGENTS)
 def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(agent: str, tmp_path: Path) -> None:
     finish(start(tmp_path / "whole", "--agent", agent, "--seeds", "0-1", "--lanes", "2"))
     reference = read_run(find_runs(tmp_path / "whole")[1])

@@ -1,6 +1,7 @@
 """Continuous control: environments, replay and trajectories, and whole runs of SAC and PPO, killed and continued."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -172,16 +173,25 @@ def start(out: Path, agent: str, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("agent", ["sac", pytest.param("ppo", marks=pytest.mark.nightly)])
-def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(agent: str, tmp_path: Path) -> None:
-    options = ("--games", "Hopper", "--checkpoint-every", "400")
-    whole = start(tmp_path / "whole", agent, *options, "--seeds", "0-1", "--lanes", "2")
-    finish(whole)
-    reference = read_run(find_runs(tmp_path / "whole")[1])
-    killed = start(tmp_path / "killed", agent, *options, "--seeds", "1")
+OPTIONS = ("--games", "Hopper", "--checkpoint-every", "400")
+
+
+@pytest.fixture(scope="module")
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two finished lanes of the agent that a test names."""
+    folder = tmp_path_factory.mktemp("whole")
+    finish(start(folder, request.param, *OPTIONS, "--seeds", "0-1", "--lanes", "2"))
+    return folder
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("whole", ["sac", "ppo"], indirect=True)
+def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(whole: Path, tmp_path: Path) -> None:
+    reference = read_run(find_runs(whole)[1])
+    agent = reference.cell.spec.agent.id
+    killed = start(tmp_path / "killed", agent, *OPTIONS, "--seeds", "1")
     kill_at(killed, tmp_path / "killed", 1600 if agent == "sac" else 2400)
-    finish(start(tmp_path / "killed", agent, *options, "--seeds", "1"))
+    finish(start(tmp_path / "killed", agent, *OPTIONS, "--seeds", "1"))
     run = read_run(find_runs(tmp_path / "killed")[0])
     assert run.attempt.resumed_at > 0
     assert run.cell.seed == reference.cell.seed == 1
@@ -210,9 +220,10 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(ag
 
 
 @pytest.mark.slow
-def test_verify_replays_the_physics(tmp_path: Path) -> None:
-    finish(start(tmp_path, "sac", "--games", "HalfCheetah", "--seeds", "0"))
-    (path,) = find_runs(tmp_path)
+@pytest.mark.parametrize("whole", ["sac"], indirect=True)
+def test_verify_replays_the_physics(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "seed-0"
+    shutil.copytree(find_runs(whole)[0], path)
     log = path / "evaluation.jsonl"
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     rows[-1]["return"] += 0.001

@@ -33,7 +33,7 @@ def run(out: Path, *arguments: str) -> Any:
         ("--task", "smoke", "--agent", "rainbow", "--games", "Pong", "--frames", "3200"),
         ("--task", "smoke100k", "--agent", "dqn", "--games", "Pong"),
         pytest.param(("--task", "smoke-mujoco", "--agent", "sac", "--games", "Hopper"), marks=pytest.mark.nightly),
-        ("--task", "smoke-mujoco", "--agent", "ppo", "--games", "Hopper"),
+        pytest.param(("--task", "smoke-mujoco", "--agent", "ppo", "--games", "Hopper"), marks=pytest.mark.nightly),
     ],
     ids=lambda arguments: "-".join(arguments[1:4:2]),
 )

@@ -134,7 +134,8 @@ def wait_for_rows(out: Path, process: subprocess.Popen[str], count: int) -> None
     pytest.fail("no evaluation episodes were seen while the run went on")
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_evaluation_goes_on_with_the_episodes_that_are_missing(
     finished: Path, tmp_path: Path, tiny_path: Path, kill: signal.Signals
 ) -> None:

@@ -216,6 +216,7 @@ def test_a_signal_saves_and_the_next_command_goes_on(
     assert content(path) == content(undisturbed)
 
 
+@pytest.mark.nightly
 def test_a_signal_while_programs_compile_ends_at_once(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,15 +252,19 @@ def killed_at_two(
     return copy
 
 
+@pytest.mark.parametrize(
+    "kinds", [("flipped",), pytest.param(("truncated", "flipped", "emptied"), marks=pytest.mark.nightly)]
+)
 def test_damaged_checkpoints_cost_an_interval_and_nothing_else(
     start: Callable[..., subprocess.Popen[str]],
     killed_at_two: Callable[[Path], Path],
     undisturbed: Path,
     tmp_path: Path,
+    kinds: tuple[str, ...],
 ) -> None:
     path = killed_at_two(tmp_path)
     rng = random.Random(0)
-    for attempt, damage in enumerate(("truncated", "flipped", "emptied")):
+    for attempt, damage in enumerate(kinds):
         older, newest = steps(tmp_path)[-2:]
         victim = path / "checkpoints" / f"step-{newest:010d}" / "arrays.safetensors"
         data = bytearray(victim.read_bytes())
@@ -383,6 +388,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.nightly  # by day test_checkpoints fills a disk, and test_generate one below a run
 def test_a_full_disk_is_named_and_the_run_goes_on_once_there_is_space(
     start: Callable[..., subprocess.Popen[str]], undisturbed: Path, small_disk: Path
 ) -> None:

@@ -132,7 +132,7 @@ def test_a_ticket_needs_a_run_that_was_pruned(tmp_path: Path, tiny: None) -> Non
     assert "removed no weights" in unfit.output
 
 
-@pytest.mark.parametrize("what", ["policy", "none"])
+@pytest.mark.parametrize("what", ["policy", pytest.param("none", marks=pytest.mark.nightly)])
 def test_a_run_that_gave_up_its_checkpoints_says_so_where_they_are_wanted(
     tmp_path: Path, tiny: None, what: str
 ) -> None:

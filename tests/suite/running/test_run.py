@@ -199,7 +199,7 @@ def test_dense_and_pruned_share_their_random_numbers(tmp_path: Path) -> None:
     assert content(one) == content(other)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # by day test_kills kills, stops and goes on
 def test_a_killed_run_is_marked_and_the_next_command_completes_it(
     tmp_path: Path, finished: tuple[Path, Result]
 ) -> None:
@@ -223,7 +223,7 @@ def test_a_killed_run_is_marked_and_the_next_command_completes_it(
     assert kept.count(1) >= len(killed.episodes)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # by day test_kills kills, stops and goes on
 def test_sigterm_stops_cleanly_and_can_be_taken_up(tmp_path: Path) -> None:
     process = start(tmp_path, *CELL)
     path = wait_for_frames(tmp_path, 1600)
@@ -270,6 +270,8 @@ def test_a_dry_run_prints_the_protocols_numbers(tmp_path: Path) -> None:
         "atari40m",
         "--method",
         "dense,magnitude_pruning",
+        "--replay",
+        "host",
         "--dry-run",
         "--out",
         str(tmp_path),

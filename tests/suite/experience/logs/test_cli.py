@@ -188,7 +188,7 @@ def test_generating_again_does_nothing(generated: Path, kit: SimpleNamespace) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
 def test_killed_while_it_writes_it_goes_on_to_the_same_files(
     generated: Path, kit: SimpleNamespace, tmp_path: Path, number: int
 ) -> None:

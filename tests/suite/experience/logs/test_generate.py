@@ -162,7 +162,9 @@ def load(logs: Path, element: str, suffix: int) -> np.ndarray:
         return np.load(file, allow_pickle=False)
 
 
-@pytest.mark.parametrize("per_checkpoint", [170, 200, 260, 1_000_000])
+@pytest.mark.parametrize(
+    "per_checkpoint", [200, *(pytest.param(rows, marks=pytest.mark.nightly) for rows in (170, 260, 1_000_000))]
+)
 def test_a_log_holds_what_the_run_saw(played: Played, tmp_path: Path, per_checkpoint: int) -> None:
     manifest = build_logs(played.path, tmp_path, per_checkpoint)
     rows = expected_rows(played)[:STEPS]

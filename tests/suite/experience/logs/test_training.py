@@ -41,6 +41,7 @@ def content(run: Run) -> list[object]:
     return [*rows, run.status.summary.model_dump(exclude={"wall_seconds"})]
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(data: Path, tmp_path: Path) -> None:
     beside = call(*SHORT, "--data", str(data), "--seeds", "0-1", "--lanes", "2", "--out", str(tmp_path / "beside"))
     assert beside.returncode == 0, beside.stderr

@@ -1,0 +1,93 @@
+"""Every figure of the paper, trained from nothing: one cell of each distinct configuration, and its picture of them."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from leaderboard.studies.definition import load_study, study_names
+from leaderboard.studies.mapping import load_rung, on_rung
+from suite.cli.main import cli
+
+FIGURES = sorted(
+    (name for name in study_names() if name.startswith("fig") and load_study(name).arms), key=lambda name: int(name[3:])
+)
+PARTS = {
+    "smoke": ("Breakout", 2_400),
+    "smoke100k": ("Breakout", 2_400),
+    "smoke-offline": ("Breakout", 20),
+    "smoke-mujoco": ("Hopper", 2_048),
+}
+"""The one game of each small task, and a budget, in its unit, in which there are some gradient steps."""
+LOG = ("--rows-per-checkpoint", "1000", "--network", "nature_cnn", "--set", "agent.warm_up=500", "--threads", "1")
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the cells of all figures are, so that none is trained twice, and logged data where they are wanted."""
+    root = tmp_path_factory.mktemp("figures")
+    logged = ("data", "generate", "--game", "Breakout", "--frames", "20000", "--out", str(root / "data"), *LOG)
+    done = call(*logged)
+    assert done.exit_code == 0, done.output
+    sampled = call("data", "sample", str(root / "data"), "--game", "Breakout", "--fraction", "0.5")
+    assert sampled.exit_code == 0, sampled.output
+    return root
+
+
+@pytest.fixture(scope="module")
+def counted(record_testsuite_property: Callable[[str, object], None]) -> Iterator[set[str]]:
+    """The configurations of all figures, each once."""
+    found: set[str] = set()
+    yield found
+    record_testsuite_property("configurations", len(found))
+
+
+def task_of(name: str) -> str:
+    """Return the small task of a study."""
+    study = on_rung(load_study(name), load_rung("smoke")).study
+    assert study is not None
+    return study.task
+
+
+def part_of(name: str, data: Path) -> tuple[str, ...]:
+    """Return the options that reduce a study to one game, one seed and a small budget."""
+    task = task_of(name)
+    game, frames = PARTS[task]
+    return (
+        *(name, "--on", "smoke", "--games", game, "--seeds", "0", "--frames", f"{frames}"),
+        *(("--data", str(data)) if task == "smoke-offline" else ()),
+    )
+
+
+def test_every_figure_can_be_asked_of_the_small_tasks() -> None:
+    assert len(FIGURES) == 29  # all but Figure 2, which is a formula
+    tasks = {name: task_of(name) for name in FIGURES}
+    assert set(tasks.values()) == set(PARTS)
+    assert {name for name, task in tasks.items() if task != "smoke"} == {"fig7", "fig8", "fig9", "fig18", "fig19"}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_drawn_from_one_cell_of_each_of_its_configurations(
+    name: str, folder: Path, counted: set[str], tmp_path: Path
+) -> None:
+    part = part_of(name, folder / "data")
+    runs = folder / "runs"
+    done = call("study", "run", *part, "--out", str(runs), "--threads", "1", "--keep", "policy", "--json")
+    assert done.exit_code == 0, done.output
+    planned = json.loads(call("study", "plan", *part, "--out", str(runs), "--json").stdout)
+    assert planned["cells_missing"] == 0
+    counted.update(each["config_id"] for each in planned["configurations"])
+    drawn = call("study", "figure", *part, "--results", str(runs), "--to", str(tmp_path))
+    assert drawn.exit_code == 0, drawn.output
+    assert f"{planned['cells_total']} of {planned['cells_total']} cells" in drawn.output
+    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".json", ".pdf", ".svg"}
+    document = json.loads((tmp_path / f"{name}-smoke.json").read_text())
+    assert all(row["done"] == row["cells"] for row in document["rows"])
+    assert {claim["verdict"] for claim in document["claims"]} <= {"not yet decidable"}  # of one seed
