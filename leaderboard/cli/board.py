@@ -121,9 +121,7 @@ def check(db: Path, as_json: bool) -> None:
 @database_option
 @click.option("--out", type=_FOLDER, default=Path("site"), show_default=True, help="The folder to make or replace.")
 @click.option("--release", default="", metavar="NAME", help="Also freeze the site under a name, beside earlier ones.")
-@click.option(
-    "--bundles", default="", metavar="URL", help="Where bundles can be had; {slug} stands for a slug."
-)
+@click.option("--bundles", default="", metavar="URL", help="Where bundles can be had; {slug} stands for a slug.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def build(db: Path, out: Path, release: str, bundles: str, as_json: bool) -> None:
     """Build the static site of the database; the same database gives the same bytes.
