@@ -127,21 +127,19 @@ def remember(key: bytes, answer: tuple[Estimate, ...]) -> None:
 
 def key_of(question: Question) -> bytes:
     """Return a hash of the policy and of all that the answer depends on; the runs of a game in their given order."""
-    total = hashlib.sha256(f"{POLICY!r}\n{question.metric}\n{question.positions}\n".encode())
-    _add(total, question.scores)
-    return total.digest()
+    return _hashed((question.metric, question.positions), question.scores)
 
 
 def key_of_pair(what: str, a: Scores, b: Scores, more: object) -> bytes:
     """Return a hash of the policy and of all that is asked about two entries."""
-    total = hashlib.sha256(f"{POLICY!r}\n{what}\n{more!r}\n".encode())
-    _add(total, a)
-    total.update(b"\n")
-    _add(total, b)
+    return _hashed((what, more), a, b)
+
+
+def _hashed(asked: tuple[object, ...], *sides: Scores) -> bytes:
+    total = hashlib.sha256("\n".join([f"{POLICY!r}", *map(str, asked), ""]).encode())
+    for place, scores in enumerate(sides):
+        total.update(b"\n" * place)
+        for name in sorted(scores):
+            values = np.asarray(scores[name], dtype="<f8")
+            total.update(f"{name}\n{values.shape}\n".encode() + values.tobytes())
     return total.digest()
-
-
-def _add(total: hashlib._Hash, scores: Scores) -> None:
-    for name in sorted(scores):
-        values = np.asarray(scores[name], dtype="<f8")
-        total.update(f"{name}\n{values.shape}\n".encode() + values.tobytes())

@@ -135,7 +135,7 @@ def csv_packed(table: Table) -> bytes:
     with gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=6, mtime=0) as packer:
         text = io.TextIOWrapper(packer, encoding="utf-8", newline="", write_through=False)
         _write_csv(table, text)
-        text.flush()
+        text.detach()  # which writes what is left
     return sink.getvalue()
 
 
