@@ -13,6 +13,7 @@ import io
 import json
 import math
 import re
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,9 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
+
+PACKED = 4
+"""How hard the copy of a database is compressed: most of it is compressed already."""
 
 FORMATS = ("csv", "json", "tex", "pdf")
 """What is offered below tables and figures, in this order."""
@@ -101,7 +105,7 @@ class Copy:
 
 
 def database(path: Path, out: Path) -> Copy:
-    """Write a results database as one file, packed; the same content in the same order gives the same bytes.
+    """Write a results database as one file in gzip; the same content in the same order gives the same bytes.
 
     Lists of single episodes, from which scores were computed, are left out: they are most of it, they grow with every
     run, and the content's hash does not cover them. Raises UnfitEnvironment where there is no room for a copy.
@@ -113,7 +117,13 @@ def database(path: Path, out: Path) -> Copy:
                 connection.execute("VACUUM INTO ?", (str(whole),))
             with closing(sqlite3.connect(whole, isolation_level=None)) as connection:
                 connection.execute("UPDATE recording SET episodes = NULL")
-                connection.execute("VACUUM INTO ?", (str(out),))
+                connection.execute("VACUUM INTO ?", (str(bare := Path(folder) / "bare.sqlite"),))
+            with (
+                bare.open("rb") as source,
+                out.open("wb") as sink,
+                gzip.GzipFile("", "wb", PACKED, sink, mtime=0) as packer,
+            ):
+                shutil.copyfileobj(source, packer, 1 << 20)
         with out.open("rb") as file:
             return Copy(out.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
     except (OSError, sqlite3.OperationalError) as error:

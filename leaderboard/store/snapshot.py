@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from leaderboard.store import models
 from leaderboard.store.claims import Claim, foremost, highest, own_level, rank_of, read_claims
 from leaderboard.store.copies import Copy, Held, Traces
 from leaderboard.store.details import NO_DETAILS, RunDetails, stored_details, unpacked
+from leaderboard.store.means import compact
 from leaderboard.store.recordings import Place, Reader, Recordings
 from leaderboard.store.rows import (
     Rerun,
@@ -296,13 +298,12 @@ def _read_configurations(connection: Connection) -> dict[str, StoredConfiguratio
     return {row.config_id: stored_configuration(row) for row in rows}
 
 
-def _read_means(connection: Connection) -> dict[int, dict[int, float]]:
-    means: dict[int, dict[int, float]] = defaultdict(dict)
-    table = models.Iteration
+def _read_means(connection: Connection) -> dict[int, Mapping[int, float]]:
+    table, found = models.Iteration, dict[int, Mapping[int, float]]()
     query = select(table.run_id, table.iteration, table.mean_return).order_by(table.run_id, table.iteration)
-    for run_id, index, mean in connection.execute(query):
-        means[run_id][index] = mean
-    return dict(means)
+    for run_id, rows in itertools.groupby(connection.execute(query), key=lambda row: row[0]):
+        found[run_id] = compact({index: mean for _, index, mean in rows})
+    return found
 
 
 def _submitted_run(row: Any) -> SubmittedRun:

@@ -10,7 +10,7 @@ from leaderboard.site import links, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads.tables_of_task import iterations
 
-DATABASE = "data/results.sqlite"
+DATABASE = "data/results.sqlite.gz"
 
 ABOUT = {
     "data/runs.csv": "Every run, one row each, but for final scores that others published, which stand in their task",
@@ -18,7 +18,7 @@ ABOUT = {
     "data/runs.parquet": "The same as Parquet",
     "data/iterations.csv.gz": "Every iteration of every run: the mean raw return of its episodes; CSV in gzip",
     "data/iterations.parquet": "The same as Parquet",
-    DATABASE: "The results database with all that runs recorded, but for lists of single episodes",
+    DATABASE: "The results database with all that runs recorded, but for lists of single episodes; SQLite in gzip",
 }
 
 QUERIES = (

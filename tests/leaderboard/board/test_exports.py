@@ -146,11 +146,12 @@ def test_the_database_is_copied_without_lists_of_episodes_and_with_the_same_byte
     db = tmp_path / "results.sqlite"
     ingest([runs], db, references=False)
     before = db.read_bytes()
-    made = exports.database(db, tmp_path / "copy.sqlite")
-    content = (tmp_path / "copy.sqlite").read_bytes()
+    made = exports.database(db, tmp_path / "copy.sqlite.gz")
+    content = (tmp_path / "copy.sqlite.gz").read_bytes()
+    (tmp_path / "copy.sqlite").write_bytes(gzip.decompress(content))
     assert made == exports.Copy(len(content), hashlib.sha256(content).hexdigest())
     shutil.copy(db, tmp_path / "moved.sqlite")
-    assert made == exports.database(tmp_path / "moved.sqlite", tmp_path / "again.sqlite")
+    assert made == exports.database(tmp_path / "moved.sqlite", tmp_path / "again.sqlite.gz")
     assert db.read_bytes() == before
     digests = [audit(path) for path in (db, tmp_path / "copy.sqlite")]
     assert digests[0].digest == digests[1].digest
