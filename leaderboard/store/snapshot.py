@@ -207,14 +207,12 @@ class Snapshot:
         total = hashlib.sha256()
         for _, item in sorted(self._configurations.items()):
             total.update(repr(item).encode())
-        for line in sorted(
-            (
+        for row in sorted(self._rows, key=lambda row: (*_key(row), bool(row.current), row.digest)):
+            line = (
                 *(*_key(row), bool(row.current), row.digest, self._holds(row)),
                 sorted(self._recordings[row.id].items()),
                 *(tuple(getattr(row, name) for name in SHOWN), self._listed_means(row.id)),
             )
-            for row in self._rows
-        ):
             total.update(repr(line).encode())
         for submission in self.submissions():
             total.update(repr(submission).encode())
