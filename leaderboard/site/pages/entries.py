@@ -159,7 +159,7 @@ def made_files(
 
 def offered(stem: str, curve: Curve | None, seen: Dashboard | None) -> dict[str, tuple[str, ...]]:
     """Return which files `made_files` makes: ends by path without its end."""
-    found = {f"{stem}-games": exports.FORMATS[:3]}
+    found: dict[str, tuple[str, ...]] = {f"{stem}-games": exports.FORMATS[:3]}
     if seen is not None:
         found[f"{stem}-diagnostics"] = exports.FORMATS
         if seen.maps:
