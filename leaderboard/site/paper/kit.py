@@ -185,10 +185,8 @@ def _figures(
         )
         words = f"{_n(page)} Probability that a run of {first[0].a.label} is above one of the others."
         found["improvement"] = charts.pdf(spec), words
-    own = [
-        entry.config_id for entry in page.full.entries if not entry.published and entry.config_id in data.diagnostics
-    ]
-    recording = {key: lines for key in own[:ENTRIES] if (lines := recorded(data, key))}
+    here = [entry.config_id for entry in page.full.entries if not entry.published]
+    recording = {key: recorded(data, key) for key in [key for key in here if key in data.diagnostics][:ENTRIES]}
     if small := panels(recording, list(recording), FIGURE):
         spec = figures.panels_spec(
             {panel.title: panel.lines for panel in small}, page.unit, width=(width - 60) / 2, height=height / 2,
