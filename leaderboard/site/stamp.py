@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-STAND_IN = "zzDIGESTzzDATABS" * 4
+STAND_IN = "zzDIGESTzzDATABS" + "whereTheHashOfTheContentStandsOnceAPageIsWritten"
 """Stands for the hash until a page is written; the first 8 and the first 16 characters stand for those of the hash."""
 
 _PLACE = re.compile(rf"{STAND_IN[:8]}(?:{STAND_IN[8:16]}(?:{STAND_IN[16:]})?)?".encode())

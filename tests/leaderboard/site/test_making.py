@@ -127,8 +127,8 @@ def test_what_was_computed_is_remembered_by_the_next_build_to_the_last_bit(
         duels.compared.clear()
         remembered.recall(file, code)
         assert (estimates.known(estimates.key_of(question)) is not None) == known
-    monkeypatch.setattr(estimates, "compute", None)
-    monkeypatch.setattr(duels, "_compare", None)
+    monkeypatch.setattr(estimates, "compute", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(duels, "_compare", lambda *_, **__: pytest.fail("compared again"))
     assert estimates.ask(question) == first
     assert duels.comparisons([sides], 3) == [compared]
     assert remembered.content("code", {"smoke": ()}) == file.read_bytes()
