@@ -3,11 +3,14 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ale_py
 import numpy as np
@@ -18,7 +21,7 @@ from suite.errors import BadData
 from suite.experience.envs.atari import AtariEnvs
 from suite.learning.build import build, programs_for
 from suite.records.find import find_runs
-from suite.records.record import read_run
+from suite.records.record import Run, read_run
 from suite.records.schedule import due_steps
 from suite.records.score import score
 from suite.rng import Streams
@@ -101,27 +104,32 @@ def test_verify_replays_every_evaluation_episode(finished: Path, tmp_path: Path)
     assert found.frames == sum(row.length for row in read_run(finished).evaluation) * 4
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda rows: rows[3].update({"return": rows[3]["return"] + 1}), "recorded"),
-        (lambda rows: rows.pop(), "is not whole"),
-        (lambda rows: rows[0].update(emulator_seed=7), "evaluation episode 0 at step 1200: another seed"),
-        (lambda rows: rows[0].update(length=rows[0]["length"] - 1), None),
-    ],
-)
-def test_verify_finds_what_was_changed(finished: Path, tmp_path: Path, change, told: str | None) -> None:
-    copy = tmp_path / "run"
-    subprocess.run(["cp", "-r", finished, copy], check=True)
+def changed(finished: Path, folder: Path, change: Callable[[list[dict[str, Any]]], None]) -> Run:
+    """Return a copy of a run whose evaluation episodes were changed."""
+    copy = folder / "run"
+    shutil.copytree(finished, copy)
     log = copy / "evaluation.jsonl"
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     change(rows)
     log.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    if told is None:
-        with pytest.raises(BadData, match="actions of evaluation episode"):
-            verify(read_run(copy))
-    else:
-        assert any(told in mismatch for mismatch in verify(read_run(copy)).mismatches)
+    return read_run(copy)
+
+
+def test_verify_finds_what_was_changed(finished: Path, tmp_path: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[3]["return"] += 1
+        rows[0]["emulator_seed"] = 7
+        rows.pop()
+
+    told = verify(changed(finished, tmp_path, change)).mismatches
+    for words in ("recorded", "is not whole", "evaluation episode 0 at step 1200: another seed"):
+        assert any(words in mismatch for mismatch in told), words
+
+
+def test_an_episode_of_another_length_than_its_actions_is_bad_data(finished: Path, tmp_path: Path) -> None:
+    run = changed(finished, tmp_path, lambda rows: rows[0].update(length=rows[0]["length"] - 1))
+    with pytest.raises(BadData, match="actions of evaluation episode"):
+        verify(run)
 
 
 def wait_for_rows(out: Path, process: subprocess.Popen[str], count: int) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from suite.checks.verify import verify
+from suite.cli.main import cli
 from suite.records.find import find_runs
 from suite.records.record import read_run
 from suite.rng import Streams
@@ -16,8 +18,8 @@ from suite.tasks import MINATAR
 from tests.support.processes import content, finish, kill_at
 
 pytestmark = pytest.mark.slow
-NIGHTLY = [(agent, "MinAtarBreakout") for agent in ("c51", "iqn", "m_iqn", "qr_dqn", "rainbow")]
-NIGHTLY += [("dqn", game) for game in MINATAR if game != "MinAtarBreakout"]
+RUNS = [(agent, "MinAtarBreakout") for agent in ("c51", "iqn", "m_iqn", "qr_dqn", "rainbow")]
+RUNS += [("dqn", game) for game in MINATAR]
 
 
 def start(out: Path, agent: str, game: str, *more: str) -> subprocess.Popen[str]:
@@ -26,10 +28,19 @@ def start(out: Path, agent: str, game: str, *more: str) -> subprocess.Popen[str]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize(
-    ("agent", "game"),
-    [("dqn", "MinAtarBreakout"), *(pytest.param(*names, marks=pytest.mark.nightly) for names in NIGHTLY)],
-)
+def test_a_short_run_is_scored_by_episodes_that_all_replay(tmp_path: Path) -> None:
+    command = ["run", "--task", "smoke-minatar", "--games", "MinAtarBreakout", "--seeds", "0", "--frames", "1500"]
+    done = CliRunner().invoke(cli, [*command, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    run = read_run(find_runs(tmp_path)[0])
+    found = verify(run)
+    assert run.status.updates > 0
+    assert found.mismatches == ()
+    assert found.episodes == sum(row.frame > 300 for row in run.episodes) > 5
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("agent", "game"), RUNS)
 def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(
     agent: str, game: str, tmp_path: Path
 ) -> None:
