@@ -8,11 +8,15 @@ work out what a disk may hold after a crash there. An error of any call, `fsync`
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
 _TRASH = ".trash-"
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""How file systems without hard links refuse one."""
 
 
 class System:
@@ -21,6 +25,14 @@ class System:
     def create(self, path: Path) -> int:
         """Open a new or emptied file for writing."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+
+    def create_new(self, path: Path) -> int:
+        """Open a file for writing whose name is free; FileExistsError if it is not."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+    def link(self, old: Path, new: Path) -> None:
+        """Give a file a second name, which is free; FileExistsError if it is not."""
+        os.link(old, new)
 
     def open_directory(self, path: Path) -> int:
         """Open a directory, to sync it."""
@@ -94,6 +106,28 @@ def replace_file(path: Path, content: str | bytes) -> None:
     sync_directory(path.parent)
 
 
+def create_once(path: Path, content: bytes) -> bool:
+    """Write a file whose name is free; return whether the name now stands for this content, which is like no other.
+
+    The name is taken by a hard link: of all who try, one can have it, on NFS before version 3 too, where O_EXCL cannot
+    be relied on, and whoever sees the name sees the whole content. Without hard links it is O_CREAT with O_EXCL. An
+    answer may be lost on its way from a server; so the content decides, not the answer.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        write_file(temporary, content)
+        with contextlib.suppress(FileExistsError):
+            _take_name(path, temporary, content)
+    finally:
+        with contextlib.suppress(OSError):
+            system.unlink(temporary)
+    sync_directory(path.parent)
+    try:
+        return system.read(path) == content
+    except FileNotFoundError:  # it is another's, and this machine has not heard of it yet
+        return False
+
+
 def make_directory(path: Path) -> None:
     """Make a directory and its missing parents, or find it there; its name is durable."""
     if not path.parent.exists():
@@ -134,6 +168,20 @@ def remove_tree(path: Path) -> None:
         system.rename(path, trash)
     sync_directory(path.parent)
     _delete(trash)
+
+
+def _take_name(path: Path, temporary: Path, content: bytes) -> None:
+    try:
+        system.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        descriptor = system.create_new(path)
+        try:
+            _write_all(descriptor, memoryview(content))
+            system.fsync(descriptor)
+        finally:
+            system.close(descriptor)
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:

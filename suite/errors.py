@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     BAD_DATA = 4
     CELLS_FAILED = 5
     LOCKED = 6
+    """Another process has what this one wants, or has taken over what this one had."""
     INTERRUPTED = 75
     """Stopped by a signal, and resumable where it stood."""
     STOPPED = 130
@@ -72,6 +73,10 @@ class Locked(SuiteError):
     """Another process holds what this one needs."""
 
     exit_code = ExitCode.LOCKED
+
+
+class Overtaken(Locked):
+    """Another process holds what this one had: it was not heard for long, and must write no more."""
 
 
 def of_machine(error: OSError) -> UnfitEnvironment | None:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CPU, CUDA, TEST = "docker/requirements-cpu.txt", "docker/requirements-cuda.txt", "ci/requirements-test.txt"
 MINATAR = "docker/requirements-minatar.txt"
+SINKS = "docker/requirements-sinks.txt"
 EXTRAS = {CPU: (), CUDA: ("cuda",), TEST: ("test",)}
 PIN = re.compile(r"(?P<requirement>[a-z0-9][^\\\n]*==[^\\\n]*?)(?P<hashes>(?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 
@@ -33,7 +34,7 @@ def version(requirement):
     return pin.version
 
 
-@pytest.mark.parametrize("name", [*EXTRAS, MINATAR])
+@pytest.mark.parametrize("name", [*EXTRAS, MINATAR, SINKS])
 def test_a_lock_holds_nothing_but_pins_with_hashes(name):
     assert read_lock(name)
     assert "://" not in (ROOT / name).read_text()
@@ -57,6 +58,15 @@ def test_the_images_have_minatar_alone_in_the_version_that_is_tested_and_named_w
     assert PYPROJECT["project"]["optional-dependencies"]["minatar"] == [str(pin)]
     assert INSTALL.lower() == f"pip install --no-deps {pin}"
     assert not {"minatar", "matplotlib", "seaborn"} & (set(read_lock(CPU)) | set(read_lock(CUDA)))
+
+
+def test_every_sink_comes_with_what_it_needs_in_the_versions_that_are_tested():
+    pins, tested = read_lock(SINKS), read_lock(TEST)
+    for extra in ("tensorboard", "trackio", "wandb"):
+        (wanted,) = map(Requirement, PYPROJECT["project"]["optional-dependencies"][extra])
+        assert wanted.specifier.contains(version(pins[canonicalize_name(wanted.name)]))
+    others = {key for key, pin in pins.items() if key in tested and version(pin) != version(tested[key])}
+    assert others <= {"pillow"}  # trackio wants an older one
 
 
 @pytest.mark.parametrize("name", EXTRAS)

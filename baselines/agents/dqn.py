@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from baselines.losses.value import LOSSES, q_learning
+from baselines.losses.value import LOSSES, mean_taken, q_learning
 from baselines.networks.heads import QNetwork
 from baselines.parts.value_based import (
     EpsilonSettings,
@@ -17,7 +17,6 @@ from baselines.parts.value_based import (
     Penalty,
     adam,
     data_plan,
-    mean_taken,
     unit_outputs,
 )
 from suite.contracts.agent import Agent, ApplyGradients, Batch, DataPlan, Feedback, Learner, Params

@@ -1,4 +1,4 @@
-"""Value losses of a single transition."""
+"""Values of single transitions: their losses, and what they are on average."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def huber(td_error: jax.Array) -> jax.Array:
     """Return x**2 / 2 up to |x| = 1 and |x| - 1/2 beyond (Huber 1964), Dopamine's `huber_loss` with delta 1."""
     size = jnp.abs(td_error)
     return jnp.where(size <= 1.0, 0.5 * jnp.square(td_error), size - 0.5)
+
+
+def mean_taken(q: jax.Array, actions: jax.Array) -> jax.Array:
+    """Return the mean over a batch of the values float32 [B, A] of the actions int32 [B], a scalar."""
+    return jnp.mean(jnp.take_along_axis(q, actions[:, None], axis=1))
 
 
 LOSSES = {"mse": squared, "huber": huber}

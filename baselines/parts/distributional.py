@@ -7,13 +7,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from baselines.losses.value import mean_taken
 from baselines.networks.heads import DistributionNetwork
 from baselines.parts.value_based import (
     AdamSettings,
     adam,
     fan_in_uniform,
     greedy,
-    mean_taken,
     priorities_from,
     unit_outputs,
 )

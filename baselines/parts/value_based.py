@@ -142,11 +142,6 @@ def greedy(q: jax.Array, legal: jax.Array) -> jax.Array:
     return jnp.argmax(jnp.where(legal, q, -jnp.inf), axis=-1).astype(jnp.int32)
 
 
-def mean_taken(q: jax.Array, actions: jax.Array) -> jax.Array:
-    """Return the mean over a batch of the values float32 [B, A] of the actions int32 [B], a scalar."""
-    return jnp.mean(jnp.take_along_axis(q, actions[:, None], axis=1))
-
-
 def priorities_from(losses: jax.Array, plan: DataPlan) -> jax.Array | None:
     """Return the priorities float32 [B] of transitions with these losses, the root; None if replay is uniform.
 

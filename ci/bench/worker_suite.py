@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
+import ale_py
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +17,9 @@ from serve import Round, Sample, serve, timed
 from suite.contracts import registry
 from suite.contracts.agent import Learner
 from suite.experience.domains import domain_of
-from suite.experience.envs.atari import AtariEnvs
+from suite.experience.envs.atari import AtariEnvs, rom_path
+from suite.experience.replay.frames import aligned
 from suite.experience.replay.placement import Placement, make_replay
-from suite.experience.replay.stores import aligned
 from suite.experience.samples import Windows
 from suite.learning.build import build, programs_for
 from suite.learning.device import prepare
@@ -26,7 +27,7 @@ from suite.learning.learners import LoopLearners
 from suite.learning.program_cost import cost_of
 from suite.learning.programs import Programs, wait_for
 from suite.rng import Sampling, Streams
-from suite.running.group import Training
+from suite.running.group import Group
 from suite.running.request import Request, resolve
 from suite.running.start import make_group
 from suite.tasks import GAMES, Task, load_task
@@ -58,7 +59,7 @@ class NullNetwork(nn.Module):
 # The loop. `make_lanes`, `advance` and `learner_of` are all that knows how lanes are built and stepped.
 
 
-def make_lanes(network: str, game: str, count: int) -> Training:
+def make_lanes(network: str, game: str, count: int) -> Group:
     """Return lanes with seeds 0, 1, ... that explore at random until their replay is prefilled."""
     spec = spec_of(network, *FILLED)
     programs = null_programs(spec, game) if network == "null" else programs_for(spec, GAMES[game])
@@ -66,7 +67,7 @@ def make_lanes(network: str, game: str, count: int) -> Training:
     return group_of(TASK, programs, game, streams)
 
 
-def group_of(task: Task, programs: Programs, game: str, streams: Sequence[Streams]) -> Training:
+def group_of(task: Task, programs: Programs, game: str, streams: Sequence[Streams]) -> Group:
     """Return lanes of one program that have begun."""
     count = len(streams)
     learners, games = LoopLearners([programs] * count, streams, threads=1), [GAMES[game]] * count
@@ -75,12 +76,12 @@ def group_of(task: Task, programs: Programs, game: str, streams: Sequence[Stream
     return group
 
 
-def advance(group: Training) -> None:
+def advance(group: Group) -> None:
     """Take one agent step in every lane."""
     group.advance()
 
 
-def learner_of(group: Training) -> tuple[int, Any]:
+def learner_of(group: Group) -> tuple[int, Any]:
     """Return the updates so far and the parameters of the first lane."""
     return group.updates, group.learners.get(0).params
 
@@ -92,7 +93,7 @@ def null_programs(spec: Spec, game: str) -> Programs:
     return Programs(agent, (), domain_of(TASK).inputs(GAMES[game]), actions)
 
 
-def rounds(group: Training, steps: str, label: str = LABEL) -> Round:
+def rounds(group: Group, steps: str, label: str = LABEL) -> Round:
     """Return the rounds of a loop, its replay filled first; each checks that it trains. `steps` are of all lanes."""
     count, period = len(group.lanes), group.plan.update_period
     ticks = int(steps) // count
@@ -149,6 +150,27 @@ def emulator(game: str, count: str, steps: str) -> Round:
 
     play()
     return play
+
+
+def ale(game: str, steps: str) -> Round:
+    """The frames of ALE alone under random actions, two of four in gray: the least that a step of any suite takes."""
+    emulator = ale_py.ALEInterface()
+    emulator.setFloat("repeat_action_probability", TASK.atari.sticky_action_probability)
+    emulator.loadROM(rom_path(GAMES[game]))
+    actions, screens = emulator.getMinimalActionSet(), np.zeros((2, 210, 160), np.uint8)
+    random, skip = np.random.default_rng(0), TASK.atari.frame_skip
+
+    def work() -> None:
+        for chosen in random.integers(len(actions), size=int(steps)).tolist():
+            for frame in range(skip):
+                emulator.act(actions[chosen])
+                if frame >= skip - len(screens):
+                    emulator.getScreenGrayscale(screens[frame - skip])
+            if emulator.game_over():
+                emulator.reset_game()
+
+    work()
+    return lambda: {"ALE alone": timed(int(steps), work)}
 
 
 def replay(placement: str, transitions: str, batches: str) -> Round:
@@ -318,7 +340,7 @@ def classic(game: str, lanes: str, steps: str) -> Round:
     return rounds(lanes_of("classic", "dqn", game, int(lanes), *FILLED), steps, f"{LABEL} x{lanes}")
 
 
-def lanes_of(task_name: str, agent: str, game: str, count: int, *settings: str) -> Training:
+def lanes_of(task_name: str, agent: str, game: str, count: int, *settings: str) -> Group:
     """Return lanes of a task's own network with seeds 0, 1, ..."""
     task = load_task(task_name)
     (resolved,) = resolve(Request(task.id, agent, None, ("dense",), settings))
@@ -372,6 +394,7 @@ if __name__ == "__main__":
         {
             "loop": loop,
             "emulator": emulator,
+            "ale": ale,
             "replay": replay,
             "copy": copy,
             "update": update,

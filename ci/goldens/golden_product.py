@@ -21,7 +21,9 @@ from suite.errors import SuiteError
 from suite.experience.logs.manifest import Manifest as LogManifest
 from suite.experience.logs.sample import SampleFile
 from suite.learning.program_cost import ProgramCost
+from suite.records.attempts import Follows
 from suite.records.checkpoints import Manifest as CheckpointManifest
+from suite.records.ownership import Owner
 from suite.records.record import (
     Actions,
     CellFile,
@@ -51,6 +53,8 @@ WRITTEN: dict[str, type[BaseModel]] = {
     "checkpoints.jsonl": Checkpoint,
     "checkpoints manifest": CheckpointManifest,
     "checkpoints state": LaneState,
+    "attempts/n.json": Owner,
+    "attempts/n/follows.json": Follows,
     "log manifest": LogManifest,
     "log sample": SampleFile,
     "card": Card,

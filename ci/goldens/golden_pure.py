@@ -69,7 +69,7 @@ PLANS = {
 }
 HOST = (
     *("out", "lanes", "replay", "lane_bytes", "memory_bytes", "device_memory_bytes", "disk_bytes"),
-    *("projected_seconds", "seconds_per_cell"),
+    *("projected_seconds", "seconds_per_cell", "device"),
 )
 """What a plan says of this machine."""
 

@@ -14,6 +14,8 @@ from typing import Any
 from golden_product import write_logs
 from golden_text import short
 
+from suite.records.attempts import home, parts
+
 PROCESSES = 2
 PRUNED = "--method magnitude_pruning"
 EARLY = "--set method.start_fraction=0 --set method.end_fraction=0.005 --set method.mask_period=5"
@@ -94,8 +96,8 @@ def _run_stopped(root: Path) -> dict[str, Any]:
     if process.wait() != INTERRUPTED:
         sys.exit(f"golden: the run that was to be stopped exited with {process.returncode}")
     _suite(root, command)
-    (status,) = out.rglob("status.json")
-    attempts = json.loads(status.read_text(encoding="utf-8"))["attempt"]
+    (spec,) = out.rglob("spec.json")
+    attempts = json.loads((home(spec.parent) / "status.json").read_text(encoding="utf-8"))["attempt"]
     return _content(out) | {"stopped": attempts == 2}
 
 
@@ -117,12 +119,14 @@ def _suite(root: Path, arguments: str) -> None:
 
 def _content(out: Path) -> dict[str, Any]:
     """Return what the only run directory below `out` holds, without times and numbers of attempts."""
-    (status_file,) = out.rglob("status.json")
-    path = status_file.parent
+    (spec_file,) = out.rglob("spec.json")
+    last = home(spec_file.parent)
     spec, status, provenance = (
-        json.loads((path / f"{name}.json").read_text(encoding="utf-8")) for name in ("spec", "status", "provenance")
+        json.loads(file.read_text(encoding="utf-8"))
+        for file in (spec_file, last / "status.json", last / "provenance.json")
     )
-    rows = {name: [json.loads(line) for line in (path / f"{name}.jsonl").open(encoding="utf-8")] for name in LOGS}
+    logs = {name: b"".join(part.read(f"{name}.jsonl") for part in parts(spec_file.parent)) for name in LOGS}
+    rows = {name: [json.loads(line) for line in log.splitlines()] for name, log in logs.items()}
     for row in (row for table in rows.values() for row in table):
         del row["attempt"]
     summary = {key: value for key, value in status["summary"].items() if key != "wall_seconds"}

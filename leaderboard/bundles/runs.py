@@ -114,7 +114,7 @@ def from_document(content: Any, name: str) -> BundledRun:
         _diagnostics(_columns(DiagnosticColumns, content["diagnostics"], name, "diagnostics"), skip, name),
         _checkpoints(_columns(CheckpointColumns, content["checkpoints"], name, "checkpoints"), skip),
         _evaluation(_columns(EvaluationColumns, content["evaluation"], name, "evaluation"), skip),
-        _actions(_columns(ActionColumns, content["actions"], name, "actions"), name),
+        logged=_actions(_columns(ActionColumns, content["actions"], name, "actions"), name),
     )
 
 

@@ -75,17 +75,21 @@ def list_(as_json: bool) -> None:
 @choice_options
 @OUT
 @click.option(
-    "--device", metavar="NAME", default="xeon-core", show_default=True, help="Whose measured rates are taken."
+    "--device-profile",
+    metavar="FILE|NAME",
+    default="xeon-core",
+    show_default=True,
+    help="Whose measured rates are taken; see `suite profile`.",
 )
-@click.option("--rates", type=click.Path(path_type=Path), help="A TOML file of devices of your own.")
 @JSON
-def plan(out: Path, device: str, rates: Path | None, as_json: bool, **choice: Any) -> None:
+def plan(out: Path, device_profile: str, as_json: bool, **choice: Any) -> None:
     """Say which cells are there and what the missing ones take; --json has every cell with its own command."""
     from leaderboard.studies.choice import choose
-    from leaderboard.studies.planning import StudyPlan, device_named
+    from leaderboard.studies.planning import StudyPlan
+    from suite.running.profiles.profile import profile_named
 
     chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
-    made = StudyPlan(chosen.expanded, out, device_named(device, rates))
+    made = StudyPlan(chosen.expanded, out, profile_named(device_profile))
     if as_json:
         click.echo(json.dumps(made.document(), indent=1))
         return

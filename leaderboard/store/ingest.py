@@ -18,6 +18,7 @@ from leaderboard.store.rows import NewRun
 from leaderboard.store.snapshot import Conflict
 from suite.errors import BadData, SuiteError, UsageError
 from suite.records import record
+from suite.records.attempts import has_started
 from suite.records.find import find_runs
 
 BATCH_RUNS = 64
@@ -170,7 +171,7 @@ class _Intake:
 
 def _read_directory(path: Path) -> NewRun | None:
     """Return a run directory's run, ready to be stored, or None if it has not started."""
-    if not (path / "status.json").exists():
+    if not has_started(path):
         return None
     run = _read(path)
     if run.status.state == "running" and record.effective_state(path, run.status) == "killed":

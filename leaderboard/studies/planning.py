@@ -2,73 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import tomllib
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from leaderboard.board.flops import encoder
 from leaderboard.studies.expansion import Expanded, Point
-from suite.errors import BadData, UsageError, unknown_name
 from suite.records.record import FINISHED, existing_state
+from suite.running.profiles.profile import Profile, Rate, batch_size
 from suite.tasks import GAMES
 from suite.tasks.configuration import Cell, Spec
 
 BYTES_PER_WEIGHT = 16
 """float32: parameters, target network, and Adam's two moments."""
-
-
-class Rate(BaseModel):
-    """How long a gradient step of a network took at width 1, with the batch of 32; of one family of tasks, if named."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    network: str
-    family: str = ""
-    seconds_per_update: float = Field(gt=0)
-
-
-class Device(BaseModel):
-    """A device by its measured rates. `fixed`: they hold for every width and batch, as their source says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    title: str
-    source: str
-    seconds_per_step: float = Field(ge=0)
-    fixed: bool = False
-    rates: tuple[Rate, ...]
-
-
-@functools.cache
-def devices(file: Path | None = None) -> Mapping[str, Device]:
-    """Return the devices of this package, or of a user's file, by name."""
-    if file is None:
-        text = (resources.files("leaderboard.studies") / "devices.toml").read_text(encoding="utf-8")
-    else:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"The rates {file} cannot be read: {error.strerror}.", "See --rates.") from error
-    try:
-        return {name: Device.model_validate(fields) for name, fields in tomllib.loads(text).items()}
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise BadData(f"{file} holds no rates of devices: {error}".partition("\n")[0] + ".", "Mend it.") from error
-
-
-def device_named(name: str, file: Path | None = None) -> Device:
-    """Return a device by its name."""
-    known = devices(file)
-    if name not in known:
-        raise unknown_name("device", name, known)
-    return known[name]
 
 
 @dataclass(frozen=True)
@@ -77,7 +25,7 @@ class StudyPlan:
 
     expanded: Expanded
     out: Path
-    device: Device | None = None
+    device: Profile | None = None
 
     @cached_property
     def states(self) -> dict[tuple[str, str, int], str]:
@@ -134,19 +82,12 @@ class StudyPlan:
         Other widths are scaled by the operations of the network, other batches in proportion; what a distributional
         head or a method adds is left out.
         """
-        if self.device is None:
+        spec, steps = point.resolved.spec, self.expanded.task.agent_steps(point.resolved.spec.frames)
+        rate = None if self.device is None else self.device.nearest(spec)
+        if self.device is None or rate is None:
             return None
-        spec, task = point.resolved.spec, self.expanded.task
-        named = [rate for rate in self.device.rates if rate.network == spec.network.id]
-        rate = next((rate for rate in named if rate.family in ("", task.family)), None)
-        if rate is None:
-            return None
-        factor = 1.0 if self.device.fixed else _factor(spec)
-        steps = task.agent_steps(spec.frames)
-        seconds = (
-            self.updates[point.config_id] * rate.seconds_per_update * factor + steps * self.device.seconds_per_step
-        )
-        return seconds / 3600
+        factor = 1.0 if self.device.fixed else _factor(spec, rate)
+        return sum(rate.seconds(steps, self.updates[point.config_id], factor)) / 3600
 
     def document(self) -> dict[str, Any]:
         """Return the plan for machines: every cell with the command that runs it alone."""
@@ -159,7 +100,7 @@ class StudyPlan:
             "cells_total": len(self.states),
             "cells_missing": len(self.missing),
             "gradient_steps_missing": sum(self.updates[point.config_id] for point, _ in self.missing),
-            "device": None if self.device is None else self.device.model_dump(exclude={"rates"}),
+            "device": None if self.device is None else self.device.model_dump(exclude={"rates", "programs"}),
             "device_hours_missing": sum(hours[point.config_id] or 0.0 for point, _ in self.missing),
             "cells_without_rate": sum(hours[point.config_id] is None for point, _ in self.missing),
             "configurations": [
@@ -189,15 +130,15 @@ class StudyPlan:
         }
 
 
-def _factor(spec: Spec) -> float:
-    """Return the operations of an update of a spec over those at width 1 with a batch of 32."""
-    batch = float(spec.agent.settings.get("batch_size", 32)) / (32 if spec.network.id != "mlp" else 256)
+def _factor(spec: Spec, rate: Rate) -> float:
+    """Return the operations of an update of a spec over those that a rate was measured with, by layers and batch."""
+    batch = batch_size(spec) / rate.batch_size
     width = spec.network.settings.get("width", 1)
     document = spec.model_dump(mode="json")
     layers = encoder(document)
     if layers is None:  # two dense layers, of which the one between them is what grows
-        return batch * (float(width) ** 2 if isinstance(width, int) else 1.0)
-    document["network"]["settings"]["width"] = 1
-    single = encoder(document) or layers
-    operations = [sum(layer.weights * layer.places for layer in kernels) for kernels in (layers, single)]
+        return batch * ((float(width) / rate.width) ** 2 if isinstance(width, int) else 1.0)
+    document["network"]["settings"]["width"] = rate.width
+    measured = encoder(document) or layers
+    operations = [sum(layer.weights * layer.places for layer in kernels) for kernels in (layers, measured)]
     return batch * operations[0] / operations[1]

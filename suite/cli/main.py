@@ -24,6 +24,8 @@ OWN_COMMANDS = {
     "show": "suite.cli.show:show",
     "data": "suite.cli.data:data",
     "method": "suite.cli.method:method",
+    "profile": "suite.cli.profile:profile",
+    "sink": "suite.cli.sink:sink",
     "demo": "suite.cli.demo:demo",
 }
 
@@ -90,7 +92,7 @@ class SuiteGroup(click.Group):
     cls=SuiteGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 unexpected, 2 usage, 3 environment unfit, 4 bad data, 5 some cells failed or "
-    "diverged, 6 locked, 75 interrupted and resumable, 130 stopped by Ctrl-C.",
+    "diverged, 6 locked or overtaken, 75 interrupted and resumable, 130 stopped by Ctrl-C.",
 )
 @click.version_option(package_name="pruned-rl-suite", prog_name="suite")
 def cli() -> None:

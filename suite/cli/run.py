@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from suite.cli.training import Computing, computing_options, executed, planned, stop_on_signals
+from suite.errors import UsageError
 
 DEFAULT_OUT = "runs"
 
@@ -50,7 +51,19 @@ Examples:
 )
 @click.option("--out", type=click.Path(path_type=Path), envvar="SUITE_OUT", help="Where results go; default ./runs.")
 @computing_options
+@click.option(
+    "--sink",
+    "sinks",
+    multiple=True,
+    metavar="NAME",
+    help="Feed tensorboard, trackio or wandb meanwhile, in OUT/sinks/NAME; repeatable.",
+)
 @click.option("--dry-run", is_flag=True, help="Print cells, updates, milestones and cost; run nothing.")
+@click.option(
+    "--device-profile",
+    metavar="FILE|NAME",
+    help="With --dry-run: plan for that machine and not for this one; see `suite profile`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable results, one JSON object a line.")
 def run(
     task_name: str,
@@ -64,23 +77,35 @@ def run(
     frames: int | None,
     data: Path | None,
     out: Path | None,
+    sinks: tuple[str, ...],
     dry_run: bool,
+    device_profile: str | None,
     as_json: bool,
     **computing: Any,
 ) -> None:
     """Train agents on a task. Issue the same command again and it does what is missing."""
+    if device_profile is not None and not dry_run:
+        raise UsageError("--device-profile plans for another machine, and trains on none.", "Add --dry-run.")
     options = Computing(**computing)
     with stop_on_signals() as stop:
+        from suite.records.sinks.live import feeding
         from suite.running.request import Request, resolve_grid
 
         request = Request(task_name, agent, network, _split(methods), settings, frames, data=data)
-        plan = planned(resolve_grid(request, width), games, seeds, out or Path(DEFAULT_OUT), data, options)
+        place = out or Path(DEFAULT_OUT)
+        plan = planned(resolve_grid(request, width), games, seeds, place, data, options, device_profile)
         if dry_run:
             from suite.running import plan_report
 
             click.echo(json.dumps(plan_report.document(plan), indent=1) if as_json else plan_report.text(plan))
             return
-        click.get_current_context().exit(executed(plan, options, stop, as_json=as_json))
+        with feeding(sinks, place, _say):
+            code = executed(plan, options, stop, as_json=as_json)
+        click.get_current_context().exit(code)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _split(methods: str) -> tuple[str, ...]:

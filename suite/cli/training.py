@@ -61,11 +61,18 @@ OPTIONS = (
     ),
     click.option("--threads", type=click.IntRange(1, 1024), help="Threads of a CPU program, on which bits depend."),
     click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "gpu"]),
+        default="auto",
+        show_default=True,
+        help="What to compute on; auto: a GPU if there is one.",
+    ),
+    click.option(
         "--form",
         type=click.Choice(["auto", "loop", "unrolled", "vmap", "matmul"]),
         default="auto",
         show_default=True,
-        help="How one program serves many lanes; auto: loop on a CPU, vmap elsewhere.",
+        help="How one program serves many lanes; auto: loop on a CPU, matmul elsewhere.",
     ),
     click.option(
         "--deterministic/--no-deterministic", default=True, show_default=True, help="The same bits twice on a GPU."
@@ -89,6 +96,7 @@ class Computing:
     inspect_every: int | None
     placement: str
     threads: int | None
+    device: str
     form: str
     deterministic: bool
     keep: str
@@ -96,9 +104,15 @@ class Computing:
 
 
 def planned(
-    resolved: Sequence[Resolved], games: str, seeds: str | None, out: Path, data: Path | None, computing: Computing
+    resolved: Sequence[Resolved],
+    games: str,
+    seeds: str | None,
+    out: Path,
+    data: Path | None,
+    computing: Computing,
+    device_profile: str | None = None,
 ) -> Plan:
-    """Return the plan for resolved configurations, the device made ready."""
+    """Return the plan for resolved configurations, the device made ready; for a profile's machine if one is named."""
     from suite.learning.device import prepare
     from suite.records.keeping import parse_keep
     from suite.running.memory import check_start
@@ -106,11 +120,15 @@ def planned(
     keep = parse_keep(computing.keep, computing.keep_checkpoints)
     check_start()
     threads = computing.threads or resolved[0].task.program_threads
-    prepare(threads, deterministic=computing.deterministic, precision=resolved[0].spec.precision)
+    precision = resolved[0].spec.precision
+    prepare(threads, deterministic=computing.deterministic, precision=precision, device=computing.device)
+    from suite.running.machine import machine_of
     from suite.running.plan import make_plan  # takes a second: jax
+    from suite.running.profiles.profile import profile_named
 
     every = computing.checkpoint_every or resolved[0].task.checkpoint_every
-    plan = make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data)
+    machine = None if device_profile is None else machine_of(profile_named(device_profile))
+    plan = make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data, machine)
     return replace(plan, keep=keep, checkpoint_every=every)
 
 
@@ -156,7 +174,8 @@ def outcome_line(outcome: Outcome) -> str:
     cell = outcome.cell
     score = "no episode to score" if outcome.score is None else f"score {outcome.score:.2f}"
     detail = f"{score}  {outcome.message}".rstrip() if outcome.state == "done" else outcome.message
-    return f"{outcome.state:<11} {cell.game} seed {cell.seed}  {cell.spec.label}  {detail}  {outcome.path}".rstrip()
+    state = outcome.state if outcome.cause is None else f"{outcome.state} ({outcome.cause})"
+    return f"{state:<11} {cell.game} seed {cell.seed}  {cell.spec.label}  {detail}  {outcome.path}".rstrip()
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
@@ -171,6 +190,7 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
         "state": outcome.state,
         "score": outcome.score,
         "message": outcome.message,
+        "cause": outcome.cause,
         "path": str(outcome.path),
     }
 

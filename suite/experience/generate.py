@@ -20,10 +20,10 @@ from suite import durable
 from suite.errors import BadData, UsageError
 from suite.experience.domains import require_environment
 from suite.experience.envs.atari import AtariEnvs
-from suite.experience.envs.base import clipped
 from suite.experience.logs.files import exclusive, unwritable
 from suite.experience.logs.layout import PADDING, SCREEN, Place, Row, write_checkpoint
 from suite.experience.logs.manifest import Generated, Manifest, find_manifest, manifest_path, write_manifest
+from suite.experience.observations import clipped
 from suite.experience.playback import Begun, History, PlayedOtherwise, play
 from suite.monitor import SILENT, Monitor
 from suite.records.record import Episode, Run, read_run

@@ -1,4 +1,4 @@
-"""Observations as lanes and programs take them: stacked frames, arrays, or a vector of a simulated body."""
+"""Observations as lanes and programs take them: stacked frames, arrays, or a vector of a body; and learned rewards."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ Observation = NDArray[Any]
 """What a network is shown at one step, as it is kept on the host: see `Inputs.blank`."""
 Explore = Callable[[int, float], Any]
 """Returns the random action of an agent step at an exploration rate, or None where the agent chooses."""
+
+
+def clipped(reward: float, limit: float) -> float:
+    """Return a reward as it is learned from: cut to [-limit, limit]."""
+    return min(limit, max(-limit, reward))
 
 
 class Inputs(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection
 from enum import StrEnum
 from typing import Any
@@ -15,7 +16,7 @@ class Form(StrEnum):
     """How one program serves many lanes.
 
     `unrolled`: the lanes one after another in one program. `vmap`: a leading axis, convolutions grouped by lane.
-    `matmul`: the same, with every convolution as a batched matrix product over patches.
+    `matmul`: the same, with every convolution as a batched matrix product over patches made of shifted slices.
     """
 
     UNROLLED = "unrolled"
@@ -80,18 +81,53 @@ def _convolution_by_patches(
     conv = context.module
     if not isinstance(conv, nn.Conv) or context.method_name != "__call__" or conv.is_initializing():
         return proceed(*arguments, **keywords)
+    strides = (conv.strides,) * 2 if isinstance(conv.strides, int) else tuple(conv.strides or (1, 1))
+    if not _is_plain(conv) or len(set(strides)) > 1:
+        return proceed(*arguments, **keywords)
     parameters = conv.variables["params"]
-    kernel = parameters["kernel"]
-    height, width, channels, features = kernel.shape
-    strides: Any = (conv.strides,) * 2 if isinstance(conv.strides, int) else conv.strides or (1, 1)
-    padding: Any = conv.padding
-    patches = jax.lax.conv_general_dilated_patches(
-        arguments[0],
-        (height, width),
-        strides,
-        padding,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )  # channels of patches: input channel first, then row and column
-    matrix = kernel.transpose(2, 0, 1, 3).reshape(channels * height * width, features)
-    result = patches @ matrix
+    result = by_shifted_slices(arguments[0], parameters["kernel"], strides[0], str(conv.padding))
     return result + parameters["bias"] if conv.use_bias else result
+
+
+def _is_plain(conv: nn.Conv) -> bool:
+    """Return whether a convolution is over rows and columns, whole, and neither spread out nor grouped."""
+    dense = all(dilation in (None, 1, (1, 1)) for dilation in (conv.input_dilation, conv.kernel_dilation))
+    flat = not isinstance(conv.kernel_size, int) and len(conv.kernel_size) == 2
+    return conv.padding in ("SAME", "VALID") and dense and flat and conv.feature_group_count == 1
+
+
+def by_shifted_slices(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> jax.Array:
+    """Return the convolution of float32 [B, H, W, C] with [h, w, C, F] as one matrix product, without the bias.
+
+    A stride becomes channels first: blocks of `stride` rows and columns, zeros where the kernel has no whole number
+    of them, so that 8 x 8 at stride 4 is 2 x 2 slices that are shifted by a block, and not 64. Patches are these slices
+    side by side. No part of it is a convolution, neither under `vmap`, where one would be grouped by lane, nor in its
+    gradient: `jax.lax.conv_general_dilated_patches` is a grouped convolution itself.
+    """
+    features = kernel.shape[3]
+    pads = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
+    blocks = [-(-size // stride) for size in kernel.shape[:2]]
+    places = [
+        (size + sum(pad) - window) // stride + 1
+        for size, pad, window in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
+    ]
+    whole = [
+        (before, (place + block - 1) * stride - size - before, 0)
+        for size, (before, _), place, block in zip(x.shape[1:3], pads, places, blocks, strict=True)
+    ]
+    x = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *whole, (0, 0, 0)))  # less than nothing cuts off
+    rest = [(0, block * stride - size) for block, size in zip(blocks, kernel.shape[:2], strict=True)]
+    kernel = jnp.pad(kernel, (*rest, (0, 0), (0, 0)))
+    if stride > 1:
+        x, kernel = _blocks(x, stride), _blocks(kernel.transpose(3, 0, 1, 2), stride).transpose(1, 2, 3, 0)
+    rows, columns = places
+    shifts = itertools.product(range(blocks[0]), range(blocks[1]))
+    patches = jnp.concatenate([x[:, i : i + rows, j : j + columns] for i, j in shifts], axis=-1)
+    return patches @ kernel.reshape(-1, features)
+
+
+def _blocks(x: jax.Array, size: int) -> jax.Array:
+    """Map [B, H, W, C] to [B, H / size, W / size, size * size * C]: the cells of a block become channels."""
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height // size, size, width // size, size, channels).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, height // size, width // size, size * size * channels)

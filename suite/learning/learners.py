@@ -91,7 +91,7 @@ class Learners(Protocol):
 
 
 class LoopLearners(Learners):
-    """One learner and one program call a lane, `threads` at a time."""
+    """One learner and one program call a lane, `threads` at a time, for actions and for updates."""
 
     def __init__(self, programs: Sequence[Programs], streams: Sequence[Streams], threads: int) -> None:
         self._programs = programs
@@ -112,10 +112,13 @@ class LoopLearners(Learners):
             self._seen[list(lanes)] = observations
             actions = self._programs[0].act_each(self._learners, self._seen, self._keys, step)
             return [actions[lane] for lane in lanes]
-        return [
-            self._programs[lane].act(self._learners[lane], observation, self._keys[lane], step)
-            for lane, observation in zip(lanes, observations, strict=True)
-        ]
+
+        def one(lane: int, observation: Observation) -> Any:
+            return self._programs[lane].act(self._learners[lane], observation, self._keys[lane], step)
+
+        if self._pool is None or len(lanes) == 1:
+            return list(map(one, lanes, observations))
+        return list(self._pool.map(one, lanes, observations))
 
     @override
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:

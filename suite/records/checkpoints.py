@@ -87,10 +87,10 @@ class Loaded:
 
 
 class CheckpointStore:
-    """The checkpoints of one run directory; who writes or loads them holds the run's lock.
+    """The checkpoints of one attempt; who writes them owns it.
 
     Args:
-        directory: The run directory.
+        directory: The folder of the attempt.
         keep: How many generations are kept, at least 1, or None for all. With 1, a damaged one is the end of the run.
     """
 
@@ -102,7 +102,7 @@ class CheckpointStore:
 
     def steps(self) -> tuple[int, ...]:
         """Return the agent steps that have a checkpoint, ascending, without looking into any."""
-        with _access(f"Cannot list {self.path}"):
+        with access(f"Cannot list {self.path}"):
             return tuple(dict.fromkeys(generation.step for generation in self._generations()))
 
     def write(self, agent_step: int, arrays: Arrays, state: bytes) -> int:
@@ -112,7 +112,7 @@ class CheckpointStore:
         disk is full or fails, and BadData if there is a later checkpoint; earlier ones are then still there.
         """
         content: dict[_File, Iterator[memoryview]] = {_ARRAYS: _safetensors(arrays), _STATE: _chunks(memoryview(state))}
-        with _access(f"Cannot write a checkpoint to {self.path}"):
+        with access(f"Cannot write a checkpoint to {self.path}"):
             final = self.path / self._next_name(agent_step)
             durable.make_directory(self.path)
             self._remove_leftovers()
@@ -127,7 +127,7 @@ class CheckpointStore:
         Returns None if there never was one.
         Raises BadData if there are checkpoints and none is sound.
         """
-        with _access(f"Cannot read the checkpoints in {self.path}"):
+        with access(f"Cannot read the checkpoints in {self.path}"):
             damaged: dict[Path, str] = {}
             for generation in reversed(self._generations()):
                 if at_most is not None and generation.step > at_most:
@@ -145,9 +145,13 @@ class CheckpointStore:
             raise BadData(f"No checkpoint in {self.path} is sound: {names}.", _anew(self.path))
         return None
 
+    def up_to(self, step: float) -> list[Path]:
+        """Return what lies here of the steps up to one, and everything that was set aside."""
+        return [*(generation.path for generation in self._generations() if generation.step <= step), *self._corrupt()]
+
     def keep_only(self, agent_step: int) -> None:
         """Delete the checkpoints of all other steps, and those that were set aside."""
-        with _access(f"Cannot delete checkpoints in {self.path}"):
+        with access(f"Cannot delete checkpoints in {self.path}"):
             for generation in self._generations():
                 if generation.step != agent_step:
                     durable.remove_tree(generation.path)
@@ -156,7 +160,7 @@ class CheckpointStore:
 
     def keep_newest(self, count: int | None) -> None:
         """Delete all but the newest checkpoints, of which None is all and 0 is none, and those that were set aside."""
-        with _access(f"Cannot delete checkpoints in {self.path}"):
+        with access(f"Cannot delete checkpoints in {self.path}"):
             for generation in self._before_the_newest(count):
                 durable.remove_tree(generation.path)
             for path in self._corrupt():
@@ -283,7 +287,7 @@ def _read(path: Path) -> bytes:
 def _set_aside(path: Path, reason: str) -> str:
     """Rename a damaged generation, and return a sentence on it."""
     corrupt = path.with_name(path.name + _CORRUPT)
-    with _access(f"Cannot set the damaged {path} aside"):
+    with access(f"Cannot set the damaged {path} aside"):
         if corrupt.exists():
             durable.remove_tree(corrupt)
         durable.system.rename(path, corrupt)  # not synced: after a power cut it is found and set aside once more
@@ -369,7 +373,8 @@ def _anew(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _access(failure: str) -> Iterator[None]:
+def access(failure: str) -> Iterator[None]:
+    """Turn an error of the disk into UnfitEnvironment that says what failed, and what to do."""
     try:
         yield
     except OSError as error:

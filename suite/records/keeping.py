@@ -13,7 +13,7 @@ from suite.errors import BadData, UsageError
 Kept = Literal["final", "policy", "none"]
 WORDS: Final[tuple[Kept, ...]] = ("final", "policy", "none")
 POLICY = "policy.safetensors"
-"""The file in a run directory that `--keep policy` leaves; see `suite.records.policy_file`."""
+"""The file in the folder of an attempt that `--keep policy` leaves; see `suite.records.policy_file`."""
 _NOTE = "kept.txt"
 _RUNNING = 2
 """Checkpoints that a run has at least while it goes on: one may turn out damaged."""
@@ -57,25 +57,28 @@ def parse_keep(what: str, checkpoints: str | None) -> Keep:
     return Keep("final", number or None)
 
 
-def note_kept(run: Path, what: Kept) -> None:
-    """Write down in a run directory that its checkpoints were given up, and what stays: with the policy its hash."""
-    proof = hashlib.sha256((run / POLICY).read_bytes()).hexdigest() if what == "policy" else ""
-    durable.replace_file(run / "checkpoints" / _NOTE, f"{what} {proof}".strip().encode())
+def note_kept(folder: Path, what: Kept) -> None:
+    """Write down in an attempt's folder that checkpoints were given up, and what stays (a policy: with its hash)."""
+    proof = hashlib.sha256((folder / POLICY).read_bytes()).hexdigest() if what == "policy" else ""
+    durable.replace_file(folder / "checkpoints" / _NOTE, f"{what} {proof}".strip().encode())
 
 
-def given_up(run: Path) -> tuple[str, str]:
-    """Return what `--keep` left of a run, `policy` or `none`, and the policy's hash; ("", "") if checkpoints stay."""
+def given_up(folder: Path) -> tuple[str, str]:
+    """Return what `--keep` left of a run with this folder, `policy` or `none`, and the hash of the policy, else "".
+
+    Both are empty if checkpoints stay.
+    """
     try:
-        what, _, proof = (run / "checkpoints" / _NOTE).read_text(encoding="ascii").strip().partition(" ")
+        what, _, proof = (folder / "checkpoints" / _NOTE).read_text(encoding="ascii").strip().partition(" ")
     except (OSError, UnicodeDecodeError):
         return "", ""
     return (what, proof) if what in WORDS else ("", "")
 
 
-def require_checkpoints(run: Path) -> None:
-    """Raise BadData, in one sentence, if the checkpoints of a run were given up when it was done."""
-    if what := given_up(run)[0]:
+def require_checkpoints(folder: Path) -> None:
+    """Raise BadData, in one sentence, if the checkpoints of a run were given up when its last attempt was done."""
+    if what := given_up(folder)[0]:
         raise BadData(
-            f"{run} was run with --keep {what}, so that its last checkpoint is gone.",
+            f"{folder} was run with --keep {what}, so that its last checkpoint is gone.",
             "Run that configuration again with --keep final, in another --out.",
         )

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from suite.errors import ExitCode
+from suite.records.cause import Cause
 from suite.records.record import State
 from suite.tasks.configuration import Cell
+
+Ending: TypeAlias = State | Literal["locked", "overtaken"]
+"""How a cell ended in this process: `locked` if another one has it, `overtaken` if another one took it over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a cell ended here. `state` is `locked` if another process has it; `error` is the code of a failure."""
+    """How a cell ended here; `error` is the code of a failure, `cause` what is to blame (`suite.records.cause`)."""
 
     cell: Cell
-    state: State | str
+    state: Ending
     path: Path
     score: float | None = None
     message: str = ""
     error: ExitCode | None = None
+    cause: Cause | None = None
 
 
 class Progress(Protocol):

@@ -95,27 +95,27 @@ def final_policy(run: Run) -> Exported:
     if run.status.state != "done":
         raise BadData(f"{run.path} is {run.status.state}, not done: it has no final policy.", "Let it finish first.")
     cell, step = run.cell, run.status.agent_steps
-    what, proof = given_up(run.path)
+    what, proof = given_up(run.folder)
     if what != "policy":
         return _of_learner(cell.spec, cell.game, cell.seed, step, learner_arrays_of(final_arrays(run)))
-    kept = read_policy(run.path / POLICY)
+    kept = read_policy(run.folder / POLICY)
     recorded = {row.agent_step: row.learner for row in run.checkpoints}
     named = (kept.game, kept.seed, kept.agent_step, kept.learner) == (cell.game, cell.seed, step, recorded.get(step))
-    if not named or hashlib.sha256((run.path / POLICY).read_bytes()).hexdigest() != proof:
-        raise BadData(f"{run.path / POLICY} is not the policy that the run's record names.", "Run it again.")
+    if not named or hashlib.sha256((run.folder / POLICY).read_bytes()).hexdigest() != proof:
+        raise BadData(f"{run.folder / POLICY} is not the policy that the run's record names.", "Run it again.")
     return kept
 
 
-def write_kept_policy(run: Path, cell: Cell, step: int, store: CheckpointStore) -> None:
-    """Write the policy of a run's last checkpoint into its directory."""
+def write_kept_policy(folder: Path, cell: Cell, step: int, store: CheckpointStore) -> None:
+    """Write the policy of a run's last checkpoint into the folder of its last attempt."""
     from suite import durable
     from suite.records.learner_arrays import learner_arrays_of
 
     loaded = store.newest()
     if loaded is None or loaded.agent_step != step:
-        raise BadData(f"{run} has no checkpoint of its last agent step.", "Run that configuration again.")
+        raise BadData(f"{folder} has no checkpoint of its last agent step.", "Run that configuration again.")
     arrays = learner_arrays_of(loaded.arrays)
-    durable.replace_file(run / POLICY, _of_learner(cell.spec, cell.game, cell.seed, step, arrays).dense())
+    durable.replace_file(folder / POLICY, _of_learner(cell.spec, cell.game, cell.seed, step, arrays).dense())
 
 
 def _of_learner(spec: Spec, game: str, seed: int, step: int, arrays: Mapping[str, NDArray[Any]]) -> Exported:

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from suite.errors import BadData, UnfitEnvironment
+from suite.records.attempts import has_started, home
 from suite.records.checkpoints import CheckpointStore
 from suite.records.keeping import require_checkpoints
 from suite.records.learner_arrays import learner_arrays_of, learner_hash
@@ -23,13 +24,13 @@ def source_path(root: Path, cell: Cell, source: str) -> Path:
 def check_source(root: Path, cell: Cell, source: str) -> None:
     """Raise UnfitEnvironment if that run is not there, or not done."""
     path = source_path(root, cell, source)
-    state = read_status(path).state if (path / "status.json").exists() else "missing"
+    state = read_status(path).state if has_started(path) else "missing"
     if state != "done":
         raise UnfitEnvironment(
             f"{cell.spec.method_label} on {cell.game} with seed {cell.seed} starts from {path}, which is {state}.",
             "Run that configuration first, with the same --out.",
         )
-    require_checkpoints(path)
+    require_checkpoints(home(path))
 
 
 def source_arrays(root: Path, cell: Cell, source: str) -> dict[str, NDArray[Any]]:
@@ -41,8 +42,8 @@ def source_arrays(root: Path, cell: Cell, source: str) -> dict[str, NDArray[Any]
 def final_arrays(run: Run) -> dict[str, NDArray[Any]]:
     """Return the arrays of a finished run's last checkpoint; BadData unless its record names just this learner."""
     remedy = "Run that configuration again."
-    require_checkpoints(run.path)
-    loaded = CheckpointStore(run.path).newest()
+    require_checkpoints(run.folder)
+    loaded = CheckpointStore(run.folder).newest()
     if loaded is None or loaded.agent_step != run.status.agent_steps:
         raise BadData(f"{run.path} has no checkpoint of its last agent step.", remedy)
     recorded = {row.agent_step: row.learner for row in run.checkpoints}

@@ -21,11 +21,13 @@ LINE_BYTES, FILE_BYTES = 16 * 2**20, 64 * 2**20
 _ANEW = "Move this run directory away; the run will then start anew."
 
 
-def read_rows(path: Path, model: type[RowT]) -> Iterator[RowT]:
-    """Yield the complete rows of a log; an unfinished last line is no record."""
+def read_rows(path: Path, model: type[RowT], size: int | None = None) -> Iterator[RowT]:
+    """Yield the complete rows of a log, or of its first `size` bytes; an unfinished last line is no record."""
     try:
         with open_regular(path) as file:
             for number in itertools.count(1):
+                if size is not None and file.tell() >= size:
+                    return
                 line = file.readline(LINE_BYTES)
                 if len(line) == LINE_BYTES:
                     raise BadData(f"{path}:{number} has more than {LINE_BYTES:,} bytes.", _ANEW)

@@ -1,5 +1,8 @@
 """The run directory: the truth about one cell, append-only, readable while the run goes on.
 
+What lies here is written by the cell's first attempt; later ones have the same files in folders of their own, and the
+newest that has a status speaks for the run: see `suite.records.attempts`.
+
     spec.json          the cell: resolved spec, game, seed, departures from the published settings     (written once)
     provenance.json    per attempt: versions, git state, hardware, driver, image, ROM hash             (replaced whole)
     status.json        state, progress and, at the end, the score                                      (replaced whole)
@@ -10,18 +13,18 @@
     diagnostics.jsonl  loss, sparsity, norms, and what inspections measured, at intervals              (appended)
     checkpoints.jsonl  hashes of the learner and of the actions so far, at each checkpoint of the schedule (appended)
     checkpoints/       what the next attempt goes on from: see `suite.records.checkpoints`              (replaced whole)
-    run.lock           held while a process writes here
+    attempts/          who owns the attempts, and the files of those after the first
+    run.lock           held while a process writes here, where there are locks
 
 Every row carries the number of its attempt. An attempt goes on from a checkpoint, at the agent step `resumed_at`: of
 earlier attempts, only rows up to that step count. What they recorded beyond it is done again by the later one, and
-stays. A line is a record once its newline is there: an unfinished last line, left by a kill, is ignored by readers and
-cut off by the next attempt.
+stays. A line is a record once its newline is there: an unfinished last line, left by a kill, is ignored.
 """
 
 from __future__ import annotations
 
 import base64
-import fcntl
+import math
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -32,8 +35,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from suite.contracts.card import Value
 from suite.errors import BadData
+from suite.records.attempts import Follows, Part, attempts_below, folder_of, has_started, home, parts, read_log
+from suite.records.cause import Cause
 from suite.records.covariance import TEXT
-from suite.records.reading import read_rows, read_whole
+from suite.records.ownership import is_held
+from suite.records.reading import read_whole
 from suite.tasks.configuration import Spec
 
 LogT = TypeVar("LogT", bound="LogRow")
@@ -118,6 +124,7 @@ class StatusFile(_Row):
     end, and one that diverged those of its scored episodes.
     `differs_at`: the agent step of the first row that came out otherwise than an earlier attempt had recorded it.
     `wall_seconds`: what all attempts up to then have taken together; versions before did not record it.
+    `cause`: of a failure, what is to blame, by the rule of `suite.records.cause`; versions before did not record it.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -137,6 +144,7 @@ class StatusFile(_Row):
     differs_at: int | None = None
     closed: tuple[ClosedAttempt, ...] = ()
     wall_seconds: float | None = Field(default=None, exclude_if=lambda seconds: seconds is None)
+    cause: Cause | None = Field(default=None, exclude_if=lambda cause: cause is None)
 
     @property
     def spent(self) -> float:
@@ -242,7 +250,7 @@ class Checkpoint(LogRow):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run directory as read: the rows that count, and the identity they belong to."""
+    """A run directory as read: the rows that count, and the identity they belong to. `parts`: where its logs lie."""
 
     path: Path
     cell: CellFile
@@ -252,6 +260,12 @@ class Run:
     diagnostics: tuple[Diagnostics, ...]
     checkpoints: tuple[Checkpoint, ...]
     evaluation: tuple[EvaluationRow, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """The folder with its checkpoints, and with what `--keep` left of them."""
+        return self.parts[-1].folder if self.parts else self.path
 
     @property
     def open_steps(self) -> int:
@@ -272,7 +286,7 @@ class Run:
         """Read the action logs of the episodes that count, by episode; the last may be one that did not finish."""
         recorded_by = {row.episode: row.attempt for row in self.episodes}
         recorded_by[self.open_episode] = self.status.attempt
-        rows = read_rows(self.path / "actions.jsonl", Actions)
+        rows = read_log(self.parts, "actions.jsonl", Actions)
         # A later attempt may log an earlier one's episode, once it scores another of the same segment.
         return {
             row.episode: row for row in rows if row.episode in recorded_by and row.attempt >= recorded_by[row.episode]
@@ -289,21 +303,24 @@ class Run:
         )
 
 
-def read_run(path: Path) -> Run:
-    """Read a run directory; BadData names the file and the line that is wrong."""
-    status = read_status(path)
-    require_whole(path)
-    provenance = read_provenance(path)
+def read_run(path: Path, follows: Follows | None = None) -> Run:
+    """Read a run directory, or what an attempt goes on from; BadData names the file and the line that is wrong."""
+    places = parts(path, follows)
+    folder = places[-1].folder
+    status = read_whole(folder / "status.json", StatusFile)
+    require_whole(path, places)
+    provenance = read_whole(folder / "provenance.json", ProvenanceFile)
     attempts = [attempt for attempt in provenance.attempts if attempt.attempt <= status.attempt]
     return Run(
         path,
         read_cell(path),
         provenance,
         status,
-        tuple(standing(read_rows(path / "episodes.jsonl", Episode), attempts)),
-        tuple(standing(read_rows(path / "diagnostics.jsonl", Diagnostics), attempts)),
-        tuple(standing(read_rows(path / "checkpoints.jsonl", Checkpoint), attempts)),
-        tuple(standing(read_rows(path / "evaluation.jsonl", EvaluationRow), attempts)),
+        tuple(standing(read_log(places, "episodes.jsonl", Episode), attempts)),
+        tuple(standing(read_log(places, "diagnostics.jsonl", Diagnostics), attempts)),
+        tuple(standing(read_log(places, "checkpoints.jsonl", Checkpoint), attempts)),
+        tuple(standing(read_log(places, "evaluation.jsonl", EvaluationRow), attempts)),
+        places,
     )
 
 
@@ -325,50 +342,56 @@ def read_cell(path: Path) -> CellFile:
 
 
 def read_provenance(path: Path) -> ProvenanceFile:
-    """Read `provenance.json`."""
-    return read_whole(path / "provenance.json", ProvenanceFile)
+    """Read `provenance.json`, as the newest attempt that has a status wrote it."""
+    return read_whole(home(path) / "provenance.json", ProvenanceFile)
 
 
 def read_status(path: Path) -> StatusFile:
     """Read `status.json` as it was written last; see `effective_state` for whether its writer still lives."""
-    return read_whole(path / "status.json", StatusFile)
+    return read_whole(home(path) / "status.json", StatusFile)
 
 
-def require_whole(path: Path) -> None:
+def require_whole(path: Path, places: Iterable[Part]) -> None:
     """Raise BadData if a run that has a status lacks a file that every such run has."""
-    for name in ("spec.json", "provenance.json", "episodes.jsonl"):
-        if not (path / name).exists():
+    places = list(places)
+    needed = [path / "spec.json", places[-1].folder / "provenance.json"]
+    for file in (*needed, *(place.folder / "episodes.jsonl" for place in places)):
+        if not file.exists():
             raise BadData(
-                f"{path / name} is missing, though status.json is there.",
+                f"{file} is missing, though status.json is there.",
                 "Bring it back, or move this run directory away; the run will then start anew.",
             )
 
 
 def effective_state(path: Path, status: StatusFile) -> State:
-    """Return the state, with `running` turned into `killed` if no process holds the run's lock."""
-    if status.state == "running" and not is_locked(path):
+    """Return the state, with `running` turned into `killed` if nobody has the cell any more; see `is_held`."""
+    if status.state == "running" and not is_held(path, status.attempt):
         return "killed"
     return status.state
 
 
 def existing_state(path: Path) -> State | None:
     """Return the state of a whole record; None where there is none, or a damaged one, which its own cell will tell."""
-    if not (path / "status.json").exists():
-        return None
     try:
-        require_whole(path)
+        if not has_started(path):
+            return None
+        require_whole(path, parts(path))
         return effective_state(path, read_status(path))
     except BadData:
         return None
 
 
-def is_locked(path: Path) -> bool:
-    """Return whether a living process writes to this run directory."""
-    try:
-        with (path / "run.lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+def limits(path: Path, attempt: int) -> list[tuple[Path, float]]:
+    """Return the folders of the attempts before one, newest first, with the step up to which checkpoints there count.
+
+    They count as far as the rows beside them do: up to where the attempt that followed went on.
+    """
+    attempts = read_provenance(path).attempts if has_started(path) else ()
+    followers = [place.attempt for place in parts(path)][1:]
+    found = []
+    for number in (*reversed([number for number in attempts_below(path) if number < attempt]), 1):
+        if number < attempt:
+            first = next((follower for follower in followers if follower > number), None)
+            after = [each.resumed_at for each in attempts if first is not None and each.attempt >= first]
+            found.append((folder_of(path, number), min(after, default=math.inf)))
+    return found

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from suite.records import claims
+from suite.records.attempts import has_started
+from suite.records.cause import Cause, cause_of
 from suite.records.find import find_runs
 from suite.records.record import FINISHED, effective_state, read_run
 from suite.tasks import human_normalized, load_task
@@ -18,9 +20,12 @@ TYPES = {
     **{"width": "int64", "method": "string", "settings": "string", "game": "string", "seed": "int64"},
     **{"state": "string", "score": "float64", "normalized_score": "float64", "sparsity": "float64"},
     **{"wall_seconds": "float64", "budget": "int64", "iteration": "int64", "frame": "int64"},
-    **{"mean_return": "float64", "normalized_return": "float64"},
+    **{"mean_return": "float64", "normalized_return": "float64", "cause": "string"},
 }
-"""The columns with their types. `frame` and `budget` are in the task's unit, `settings` is the whole spec as JSON."""
+"""The columns with their types. `frame` and `budget` are in the task's unit, `settings` is the whole spec as JSON.
+
+`cause`: what is to blame for a run that failed, was killed or diverged, by the rule of `suite.records.cause`.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class RunData:
     sparsity: float | None
     wall_seconds: float | None
     returns: Mapping[int, float] = field(default_factory=dict)
+    cause: Cause | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each iteration, or one without any."""
@@ -57,6 +63,7 @@ class RunData:
             "sparsity": self.sparsity,
             "wall_seconds": self.wall_seconds,
             "budget": spec.frames,
+            "cause": cause_of(self.state, self.cause),
         }
         found = [
             run
@@ -83,7 +90,7 @@ def table_of(runs: Iterable[RunData]) -> Any:
 def runs_below(root: Path) -> Iterable[RunData]:
     """Yield the runs of every run directory at or below `root`; BadData for one that cannot be read."""
     for path in find_runs(root):
-        if not (path / "status.json").exists():
+        if not has_started(path):
             continue
         run = read_run(path)
         spec, summary = run.cell.spec, run.status.summary
@@ -99,4 +106,5 @@ def runs_below(root: Path) -> Iterable[RunData]:
             summary.sparsity if summary else None,
             summary.wall_seconds if summary else None,
             {item.iteration: item.mean_return for item in claims.iterations(task, rows)},
+            run.status.cause,
         )

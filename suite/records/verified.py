@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import suite
 from suite.durable import replace_file
+from suite.records.attempts import LOGS, Part, parts
 
 FILE = "verified.json"
 
@@ -39,10 +40,10 @@ class VerifiedFile(BaseModel):
 
 def content_of(path: Path) -> str:
     """Return the SHA-256 of what a run directory holds; a file that is not there is empty."""
-    total = hashlib.sha256()
+    total, places = hashlib.sha256(), parts(path)
     for name in CONTENT:
-        file = path / name
-        content = file.read_bytes() if file.exists() else b""
+        within = places if name in LOGS else [Part(1, path)] if name == "spec.json" else places[-1:]
+        content = b"".join(place.read(name) for place in within)
         total.update(f"{name} {len(content)}\n".encode() + content)
     return total.hexdigest()
 

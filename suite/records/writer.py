@@ -1,21 +1,28 @@
-"""The only writer of run directories: locked, append-only, and replaced whole where a file is replaced."""
+"""The only writer of run directories: it owns an attempt, appends, and replaces whole what it replaces.
+
+Before each write it looks whether a newer attempt has fenced it off. One that falls asleep between that look and the
+write does no harm: the files that it writes are its own, and the newer attempt has noted how much of them counts.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 from pydantic import BaseModel
 
 from suite.contracts.card import Value
-from suite.durable import make_directory, replace_file
-from suite.errors import BadData, Locked, UnfitEnvironment
+from suite.durable import create_once, make_directory, replace_file
+from suite.errors import BadData, Overtaken, UnfitEnvironment
+from suite.records.adoption import adopt
+from suite.records.attempts import FOLLOWS, LOGS, Follows, current, folder_of, has_started, home, parts, sizes_of
+from suite.records.ownership import Ownership, RunLock, take
 from suite.records.record import (
+    FINISHED,
     Actions,
     Attempt,
     CellFile,
@@ -25,34 +32,44 @@ from suite.records.record import (
     Episode,
     EvaluationRow,
     ProvenanceFile,
+    Run,
     State,
     StatusFile,
+    limits,
     read_cell,
     read_provenance,
+    read_run,
     read_status,
     require_whole,
 )
 from suite.tasks.configuration import Cell
 
-LOGS = ("episodes.jsonl", "evaluation.jsonl", "actions.jsonl", "diagnostics.jsonl", "checkpoints.jsonl")
-
 
 class RunWriter:
-    """The only writer of a run directory. Holds its lock from `open` to `close`."""
+    """The only writer of an attempt's files. Owns the attempt from `open` to `close`."""
 
-    def __init__(self, path: Path, cell: CellFile, lock: IO[str], previous: StatusFile | None) -> None:
+    def __init__(self, path: Path, cell: CellFile, lock: RunLock, ownership: Ownership) -> None:
         self.path = path
         self.cell = cell
-        self.previous = previous
-        self.attempt = 1 if previous is None else previous.attempt + 1
+        self.attempt = ownership.attempt
+        self.folder = folder_of(path, self.attempt)
         self._lock = lock
-        self._logs = {name: _open_log(path / name) for name in LOGS}
+        self._ownership = ownership
+        make_directory(self.folder)
+        self.previous = _previous(path)
+        if self.previous is None or self.previous.state not in FINISHED:
+            adopt(self.folder, limits(path, self.attempt))
+        self._follows = self._follow()
+        self._logs = {name: _open_log(self.folder / name) for name in LOGS}
 
     @classmethod
-    def open(cls, root: Path, cell: Cell, departures: dict[str, Value]) -> RunWriter:
-        """Lock a cell's directory, made if need be, and prepare a new attempt.
+    def open(
+        cls, root: Path, cell: Cell, departures: dict[str, Value], pause: Callable[[float], None] = time.sleep
+    ) -> RunWriter:
+        """Become the owner of a cell's directory, made if need be, and prepare a new attempt.
 
-        Raises Locked if another process writes there, UnfitEnvironment if it cannot be written, BadData if what it
+        `pause` is called with seconds while it is not known yet whether an earlier owner lives; it may raise.
+        Raises Locked if another process has the cell, UnfitEnvironment if it cannot be written, BadData if what it
         holds is damaged or belongs to another configuration.
         """
         path = root / cell.path
@@ -61,44 +78,55 @@ class RunWriter:
         )
         with _unwritable(path):
             make_directory(path)
-            lock = _lock(path)
+            lock = RunLock(path)
+        ownership = None
         try:
             with _unwritable(path):
-                previous = read_status(path) if (path / "status.json").exists() else None
-                if previous is not None:
-                    require_whole(path)
-                if (path / "spec.json").exists():
-                    _same_cell(path, file)
-                else:
-                    replace_file(path / "spec.json", file.model_dump_json(indent=1))
-                return cls(path, file, lock, previous)
+                previous = _previous(path)
+                if not (path / "spec.json").exists():
+                    create_once(path / "spec.json", f"{file.model_dump_json(indent=1)}\n".encode())
+                _same_cell(path, file)
+                ownership = take(path, lock, 0 if previous is None else previous.attempt, pause)
+                return cls(path, file, lock, ownership)
         except BaseException:
+            if ownership is not None:
+                ownership.release()
             lock.close()
             raise
 
+    @property
+    def overtaken(self) -> Overtaken | None:
+        """What to say if a newer attempt has the cell; None as long as this one has it."""
+        return self._ownership.overtaken
+
+    def before(self) -> Run | None:
+        """Read what earlier attempts recorded, as far as it belongs to the record of this one."""
+        return None if self.previous is None else read_run(self.path, self._follows)
+
     def provenance(self, attempt: Attempt) -> None:
         """Add this attempt's provenance."""
-        file = self.path / "provenance.json"
-        earlier = read_provenance(self.path).attempts if file.exists() else ()
+        self._ownership.require()
+        earlier = read_provenance(self.path).attempts if (home(self.path) / "provenance.json").exists() else ()
         whole = ProvenanceFile(attempts=(*(old for old in earlier if old.attempt < self.attempt), attempt))
-        replace_file(file, whole.model_dump_json(indent=1))
+        replace_file(self.folder / "provenance.json", whole.model_dump_json(indent=1))
 
     def status(self, status: StatusFile) -> None:
         """Replace the status, after everything appended so far is on the disk."""
         self.sync()
         with _unwritable(self.path):
-            replace_file(self.path / "status.json", status.model_dump_json(indent=1))
+            replace_file(self.folder / "status.json", status.model_dump_json(indent=1))
 
     def require_home(self) -> None:
         """Raise UnfitEnvironment unless every open file is still what its name in the directory stands for."""
-        for name, file in (("run.lock", self._lock), *self._logs.items()):
+        logs = [(self.folder / name, file) for name, file in self._logs.items()]
+        for path, file in ((self.path / "run.lock", self._lock.file), *logs):
             try:
-                here = os.path.samestat((self.path / name).stat(), os.fstat(file.fileno()))
+                here = os.path.samestat(path.stat(), os.fstat(file.fileno()))
             except OSError:
                 here = False
             if not here:
                 raise UnfitEnvironment(
-                    f"{self.path / name} was deleted or replaced while the run went on: what it recorded is lost.",
+                    f"{path} was deleted or replaced while the run went on: what it recorded is lost.",
                     "Run the cell again, and leave its directory alone meanwhile.",
                 )
 
@@ -135,25 +163,45 @@ class RunWriter:
     def sync(self) -> None:
         """Put everything appended so far on the disk.
 
-        Raises UnfitEnvironment if the directory is no longer the one that was opened: deleted, moved or replaced.
+        Raises UnfitEnvironment if the directory is no longer the one that was opened: deleted, moved or replaced, and
+        Overtaken if a newer attempt has the cell.
         """
         self.require_home()
+        self._ownership.require()
         with _unwritable(self.path):
             for log in self._logs.values():
                 os.fsync(log.fileno())
 
     def _append(self, name: str, row: BaseModel) -> None:
         log = self._logs[name]
+        self._ownership.require()
         with _unwritable(self.path):
             log.write(row.model_dump_json(by_alias=True) + "\n")
             log.flush()
 
     def close(self) -> None:
-        """Flush, close and unlock."""
+        """Flush, close and let go of the cell."""
         for log in self._logs.values():
             with contextlib.suppress(OSError):  # a full disk: the failed write has been told
                 log.close()
+        self._ownership.release()
         self._lock.close()
+
+    def _follow(self) -> Follows:
+        """Note whose record this one goes on from, and how long it is; every later addition to it is none."""
+        number = 0 if self.previous is None else current(self.path)
+        follows = Follows(attempt=number, logs=sizes_of(folder_of(self.path, number)) if number else {})
+        if self.attempt > 1 and self.folder != self.path:
+            replace_file(self.folder / FOLLOWS, follows.model_dump_json(indent=1))
+        return follows
+
+
+def _previous(path: Path) -> StatusFile | None:
+    if not has_started(path):
+        return None
+    status = read_status(path)
+    require_whole(path, parts(path))
+    return status
 
 
 def _same_cell(path: Path, wanted: CellFile) -> None:
@@ -178,25 +226,6 @@ def _open_log(path: Path) -> IO[str]:
         if complete != len(content):
             os.truncate(path, complete)
     return path.open("a", encoding="utf-8")
-
-
-def _lock(path: Path) -> IO[str]:
-    lock = (path / "run.lock").open("a")
-    for attempt in range(10):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02 * (attempt + 1))  # a reader that looks whether we live holds it for an instant
-        except OSError as error:
-            lock.close()
-            raise UnfitEnvironment(
-                f"{path} is where files cannot be locked ({error.strerror}): two processes could ruin a record there.",
-                "Choose an --out on a local disk, or have this file system mounted with locks.",
-            ) from error
-        else:
-            return lock
-    lock.close()
-    raise Locked(f"Another process is running {path}.", "Wait for it, or run other cells.")
 
 
 @contextlib.contextmanager

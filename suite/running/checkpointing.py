@@ -24,7 +24,7 @@ from suite.experience.playback import Begun, PlayedOtherwise, play, play_to
 from suite.monitor import Monitor
 from suite.records.checkpoints import Loaded
 from suite.records.learner_arrays import LEARNER, Arrays, learner_hash
-from suite.running.group import Training
+from suite.running.group import Group
 from suite.running.lane import Actor, Lane
 
 ACTIONS = "actions"
@@ -97,7 +97,7 @@ class Checkpoint:
                 monitor.say(f"{name} was {before}, is {now}: bits may come out otherwise than before")
 
 
-def save(group: Training, index: int, fingerprint: str, execution: Execution) -> Checkpoint:
+def save(group: Group, index: int, fingerprint: str, execution: Execution) -> Checkpoint:
     """Return the checkpoint of a lane of a settled group; `fingerprint` is its environment's."""
     lane, learner = group.lanes[index], learner_arrays(group.learners.get(index))
     actor = lane.actor
@@ -119,7 +119,7 @@ def save(group: Training, index: int, fingerprint: str, execution: Execution) ->
 
 
 def restore(
-    group: Training,
+    group: Group,
     checkpoints: Sequence[Checkpoint],
     make_envs: Callable[[int, int], Envs],
     at_once: int,

@@ -9,8 +9,8 @@ from suite.learning.device import cpu_threads
 from suite.learning.programs import Programs
 from suite.records.schedule import is_complete
 from suite.running.evaluation import EVALUATION_ENVS, evaluate
-from suite.running.group import Training
-from suite.running.start import Member
+from suite.running.group import Group
+from suite.running.member import Member
 from suite.tasks import Game, Task
 
 
@@ -28,7 +28,7 @@ class Evaluations:
         """Whether no evaluation was cut short."""
         return not self._cut_short
 
-    def play(self, group: Training, index: int, member: Member, programs: Programs) -> None:
+    def play(self, group: Group, index: int, member: Member, programs: Programs) -> None:
         """Play and write down the evaluation episodes of one lane that are missing, unless its monitor has it stop."""
         evaluation, lane, recording, game = self._evaluation, group.lanes[index], member.recording, member.game
         assert evaluation is not None
@@ -37,12 +37,12 @@ class Evaluations:
         if is_complete(evaluation, done):
             return
         if evaluation.every is None:
-            member.monitor.say(f"plays {evaluation.episodes} evaluation episodes")
+            member.say(f"plays {evaluation.episodes} evaluation episodes")
         if game not in self._envs:
             self._envs[game] = self._domain.evaluation_envs(game, EVALUATION_ENVS, cpu_threads())
         self._cut_short.add(index)
         learner, envs = group.learners.get(index), self._envs[game]
-        episodes = evaluate(programs, learner, lane.streams, envs, evaluation, group.step, done, member.monitor)
+        episodes = evaluate(programs, learner, lane.streams, envs, evaluation, group.step, done, member)
         try:
             for episode in episodes:
                 recording.evaluation(episode)

@@ -1,13 +1,12 @@
 """A group: lanes of one configuration in lockstep, each by the published single-environment protocol.
 
-One step of all lanes: online, an action each (one call for those that act by their networks) and the environments'
-steps in parallel; then the updates due, from each lane's own data. Offline a step is an update, and there is nothing
-else. A lane that is dropped stays in the arrays and is heard no more.
+One step of all lanes: with environments, an action each (one call for those that act by their networks) and the
+environments' steps in parallel; then the updates due, from each lane's own data. Without environments a step is an
+update, and there is nothing else. A lane that is dropped stays in the arrays and is heard no more.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -23,12 +22,12 @@ from suite.learning.programs import Programs
 from suite.running.lane import FinishedEpisode, Lane
 
 
-class Training(ABC):
-    """What a session advances: lanes at the same step `step`, after the same number of gradient steps `updates`.
+class Group:
+    """Lanes at the same step `step`, after the same number of gradient steps `updates`.
 
-    What groups share is here: learning. `broken`: lanes whose learner gave a number that is none. They go on beside
-    the others until a diagnosis finds them diverged, and nothing of them is kept until then. `seen`: by lane, what
-    inspections must know of those before.
+    `envs`: an environment for each lane; None where they learn from logged data. `broken`: lanes whose learner gave a
+    number that is none. They go on beside the others until a diagnosis finds them diverged, and nothing of them is kept
+    until then. `seen`: by lane, what inspections must know of those before.
     """
 
     def __init__(self, plan: DataPlan, lanes: Sequence[Lane], learners: Learners, envs: Envs | None = None) -> None:
@@ -41,6 +40,7 @@ class Training(ABC):
         self.active = set(range(len(lanes)))
         self.broken: set[int] = set()
         self.seen: list[dict[str, NDArray[Any]]] = [{} for _ in self.lanes]
+        self._actors = [lane.actor for lane in lanes if lane.actor is not None]  # none, or one for each lane
         self._unsettled = False
         self._restored: dict[int, dict[str, float]] = {}
 
@@ -51,14 +51,41 @@ class Training(ABC):
 
     def begin(self) -> None:
         """Start from the beginning: the first episode of every lane, where they play."""
+        if self.envs is not None:
+            self._begin_episodes(self.envs, range(len(self.lanes)))
 
-    @abstractmethod
-    def advance(self, most: int = 1) -> Mapping[int, FinishedEpisode]:
+    def advance(self, most: int = 1) -> dict[int, FinishedEpisode]:
         """Take a step in every lane, or up to `most` where several come cheaper; return the episodes that ended."""
+        if self.envs is None:
+            self._take_updates(most)
+            return {}
+        self.step += 1
+        actions = self._actions(self.envs.idle)
+        answer = self.envs.step(actions)
+        rewards, discounts = answer.reward.tolist(), answer.discount.tolist()
+        cut = answer.truncated.tolist()
+        lost = [False] * len(actions) if answer.life_lost is None else answer.life_lost.tolist()
+        ended: dict[int, FinishedEpisode] = {}
+        for index in self.active:
+            episode = self.lanes[index].observe(
+                actions[index],
+                answer.observation[index],
+                rewards[index],
+                terminal=discounts[index] == 0,
+                truncated=cut[index],
+                life_lost=lost[index],
+            )
+            if episode is not None:
+                ended[index] = episode
+        self._learn()
+        over = [index for index, discount in enumerate(discounts) if discount == 0 or cut[index]]
+        if over:
+            self._begin_episodes(self.envs, over)
+        return ended
 
     def state_values(self) -> dict[str, float]:
-        """Return further figures worth a diagnosis."""
-        return {}
+        """Return the exploration rate of the last agent step, where there is one."""
+        return {} if self.envs is None or self.plan.noisy else {"epsilon": self.plan.epsilon(self.step)}
 
     def drop(self, lane: int) -> None:
         """Hear no more of a lane: it diverged or failed."""
@@ -129,57 +156,10 @@ class Training(ABC):
         else:
             self.broken.add(index)
 
-
-class Group(Training):
-    """Lanes with environments."""
-
-    def __init__(self, plan: DataPlan, lanes: Sequence[Lane], learners: Learners, envs: Envs) -> None:
-        super().__init__(plan, lanes, learners, envs)
-        self._actors = [lane.actor for lane in lanes if lane.actor is not None]
-        self._envs = envs
-
-    def begin(self) -> None:
-        """Start the first episode of every lane."""
-        self._begin_episodes(range(len(self._actors)))
-
-    def advance(self, most: int = 1) -> dict[int, FinishedEpisode]:
-        """Take one agent step in every lane, with the updates due after it; return the episodes that it ended."""
-        self.step += 1
-        actions = self._actions()
-        answer = self._envs.step(actions)
-        rewards, discounts = answer.reward.tolist(), answer.discount.tolist()
-        cut = answer.truncated.tolist()
-        lost = [False] * len(self._actors) if answer.life_lost is None else answer.life_lost.tolist()
-        ended: dict[int, FinishedEpisode] = {}
-        for index in self.active:
-            episode = self.lanes[index].observe(
-                actions[index],
-                answer.observation[index],
-                rewards[index],
-                terminal=discounts[index] == 0,
-                truncated=cut[index],
-                life_lost=lost[index],
-            )
-            if episode is not None:
-                ended[index] = episode
-        self._learn()
-        over = [index for index, discount in enumerate(discounts) if discount == 0 or cut[index]]
-        if over:
-            self._begin_episodes(over)
-        return ended
-
-    @property
-    def epsilon(self) -> float:
-        """The exploration rate of the last agent step."""
-        return self.plan.epsilon(self.step)
-
-    def state_values(self) -> dict[str, float]:
-        """Return the exploration rate of the last agent step, where there is one."""
-        return {} if self.plan.noisy else {"epsilon": self.epsilon}
-
-    def _actions(self) -> list[Any]:
-        epsilon = self.epsilon
-        actions: list[Any] = [self._envs.idle] * len(self._actors)
+    def _actions(self, idle: Any) -> list[Any]:
+        """Return an action for every lane; that of a lane which is not heard does not matter."""
+        epsilon = self.plan.epsilon(self.step)
+        actions: list[Any] = [idle] * len(self._actors)
         greedy = []
         for index in self.active:
             action = self._actors[index].explore(self.step, epsilon)
@@ -196,34 +176,29 @@ class Group(Training):
                     self.broken.add(index)
         return actions
 
-    def _begin_episodes(self, lanes: Sequence[int] | range) -> None:
+    def _begin_episodes(self, envs: Envs, lanes: Sequence[int] | range) -> None:
         seeds = [self._actors[index].next_seed if index in self.active else None for index in lanes]
         mask = np.isin(np.arange(len(self._actors)), lanes)
-        first = self._envs.reset(seeds, None if mask.all() else mask)
+        first = envs.reset(seeds, None if mask.all() else mask)
         for index in lanes:
             if index in self.active:
                 self._actors[index].begin(first[index])
 
-
-class OfflineGroup(Training):
-    """Lanes that learn from logged data: a step is an update."""
-
-    def advance(self, most: int = 1) -> dict[int, FinishedEpisode]:
+    def _take_updates(self, most: int) -> None:
         """Take an update in every lane, or several in one call where nothing happens between them."""
         count = self.learners.together
-        if 1 < count <= most and self._can_take(count):
-            data = {
-                index: [self._sample(index, self.updates + offset) for offset in range(count)]
-                for index in sorted(self.active)
-            }
-            self.learners.update_several(self.updates, data)
-            self.step += count
-            self.updates += count
-            self._sync()
-            return {}
-        self.step += 1
-        self._learn()
-        return {}
+        if not (1 < count <= most and self._can_take(count)):
+            self.step += 1
+            self._learn()
+            return
+        data = {
+            index: [self._sample(index, self.updates + offset) for offset in range(count)]
+            for index in sorted(self.active)
+        }
+        self.learners.update_several(self.updates, data)
+        self.step += count
+        self.updates += count
+        self._sync()
 
     def _can_take(self, count: int) -> bool:
         """Return whether nothing happens between so many updates: each step has one, no copy, and no method is due."""

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.contracts.agent import DataPlan
-from suite.experience.envs.base import clipped
-from suite.experience.observations import Inputs, Observation
+from suite.experience.observations import Inputs, Observation, clipped
 from suite.experience.playback import History, Played
 from suite.experience.replay.base import Replay
 from suite.rng import Sampling, Streams

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,12 +11,10 @@ from pathlib import Path
 from suite.errors import UsageError
 from suite.experience.domains import Domain, domain_of
 from suite.experience.replay.placement import Placement
-from suite.learning.device import programs_at_once
 from suite.records.keeping import LAST, Keep
 from suite.records.record import FINISHED, existing_state
-from suite.running.cost import Costs
-from suite.running.machine import available_device_memory, is_accelerator
-from suite.running.memory import available_memory
+from suite.running.cost import Basis, Costs, Projection
+from suite.running.machine import Machine, this_machine
 from suite.running.request import Resolved, parse_games, parse_seeds
 from suite.running.runner import Job
 from suite.tasks import Task
@@ -23,6 +22,13 @@ from suite.tasks.configuration import Cell
 
 LEAST_FREE_DISK = 64 * 2**20
 """For logs and whatever else; checkpoints come on top."""
+BASES: dict[Basis, str] = {
+    "measured": "measured there",
+    "scaled": "scaled by operations from the nearest that was measured there",
+    "rough": "a rough figure from operation counts",
+    "unknown": "unknown: the profile has no rate to go by",
+}
+"""What projected seconds rest on."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,30 @@ class Plan:
         """The number of cells that are run at a time: there may be fewer than lanes."""
         return min(self.lanes, len(self.jobs))
 
+    @property
+    def machine(self) -> Machine:
+        """The machine that it is made for."""
+        return self.costs.machine
+
     @cached_property
-    def seconds(self) -> float:
-        """Projected seconds for all that is left."""
-        costs = [self.costs.seconds(job.cell.spec) for job in self.jobs]
-        return sum(cost.host for cost in costs) / max(1, self.together) + sum(cost.device for cost in costs)
+    def projections(self) -> dict[str, Projection]:
+        """What a cell of each configuration has of the machine's time, by its name."""
+        return {item.spec.config_id: self.costs.projection(item.spec, self.together) for item in self.resolved}
+
+    @property
+    def seconds(self) -> float | None:
+        """Projected seconds for all that is left; None where nothing is known of a part."""
+        found = [self.projections[job.cell.spec.config_id].seconds for job in self.jobs]
+        known = [seconds for seconds in found if seconds is not None]
+        return sum(known) if len(known) == len(found) else None
+
+    @property
+    def basis(self) -> str:
+        """What the projected seconds rest on, in words."""
+        found = Counter(projection.basis for projection in self.projections.values())
+        if len(found) == 1:
+            return BASES[next(iter(found))]
+        return "; ".join(f"{found[basis]} of {found.total()} {BASES[basis]}" for basis in BASES if found[basis])
 
     @cached_property
     def memory(self) -> tuple[int, int]:
@@ -96,7 +121,7 @@ class Plan:
     def fits(self, margin: float = 1.0) -> bool:
         """Return whether host and device have the memory."""
         host, device = self.memory
-        return host <= available_memory() * margin and device <= available_device_memory() * margin
+        return host <= self.machine.memory * margin and device <= self.machine.device_memory * margin
 
 
 def make_plan(
@@ -107,8 +132,12 @@ def make_plan(
     lanes: str,
     placement: str = "auto",
     data: Path | None = None,
+    machine: Machine | None = None,
 ) -> Plan:
-    """Return the plan for resolved configurations; UsageError for games, seeds or lanes that cannot be."""
+    """Return the plan for resolved configurations; UsageError for games, seeds or lanes that cannot be.
+
+    `machine`: where it is to run; by default this one, by what runs of the task below `out` took here.
+    """
     task = resolved[0].task
     if task.data is not None and data is None:
         raise UsageError(
@@ -128,7 +157,9 @@ def make_plan(
                     existing[cell] = state
                 else:
                     jobs.append(Job(cell, item.departures))
-    costs = Costs(task, domain_of(task, data, resolved[0].spec.dataset), chosen_games)
+    if machine is None:
+        machine = this_machine(task.program_threads, out / task.protocol_key)
+    costs = Costs(task, domain_of(task, data, resolved[0].spec.dataset), chosen_games, machine)
     first = Plan(tuple(resolved), chosen_seeds, out, 1, tuple(jobs), existing, Placement.HOST, costs, data)
     return _placed(first, lanes, placement)
 
@@ -136,7 +167,7 @@ def make_plan(
 def _placed(plan: Plan, lanes: str, placement: str) -> Plan:
     """Return the plan with its lanes, and its replay in the first place where that many fit."""
     choices = [Placement.HOST, Placement.COMPRESSED] if placement == "auto" else [Placement(placement)]
-    if placement == "auto" and is_accelerator():
+    if placement == "auto" and plan.machine.accelerator:
         choices.insert(0, Placement.DEVICE)
     for choice in choices:
         plan = replace(plan, placement=choice)
@@ -151,5 +182,5 @@ def _lanes(text: str, plan: Plan) -> int:
         if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
             raise UsageError(f"--lanes {text!r} cannot be read.", "Give a whole number from 1, or `auto`.")
         return int(text)
-    most = max(1, min(programs_at_once(plan.task.program_threads), len(plan.jobs)))
+    most = max(1, min(plan.machine.processors, len(plan.jobs)))
     return next((count for count in range(most, 1, -1) if replace(plan, lanes=count).fits(0.95)), 1)

@@ -10,8 +10,8 @@ from suite.durations import duration
 from suite.errors import ExitCode
 from suite.learning.build import full_updates, unreached
 from suite.records.outcome import Outcome
-from suite.running.machine import device_description
-from suite.running.plan import Plan
+from suite.running.cost import Projection
+from suite.running.plan import BASES, Plan
 from suite.running.preflight import unscored
 from suite.running.request import Resolved
 from suite.tasks import Task
@@ -35,7 +35,9 @@ def document(plan: Plan) -> dict[str, Any]:
         "memory_bytes": plan.memory[0],
         "device_memory_bytes": plan.memory[1],
         "disk_bytes": plan.disk,
-        "projected_seconds": round(plan.seconds, 1),
+        "projected_seconds": None if plan.seconds is None else round(plan.seconds, 1),
+        "device": plan.machine.description,
+        "device_profile": None if plan.machine.here else plan.machine.profile and plan.machine.profile.name,
         "configurations": [_configuration(plan, item) for item in plan.resolved],
     }
 
@@ -53,7 +55,7 @@ def text(plan: Plan) -> str:
         + (f" and {plan.memory[1] / 2**30:.2f} GiB on the device" if plan.memory[1] else "")
         + f", {plan.lane_bytes / 2**30:.2f} GiB the largest lane; replay: {plan.placement}",
         f"disk    {plan.disk / 2**30:.2f} GiB at most, nearly all of it checkpoints",
-        f"time    {duration(plan.seconds)} on {device_description()}: a rough figure from operation counts",
+        f"time    {_time(plan.seconds)} on {plan.machine.description}: {plan.basis}",
     ]
     for item in plan.resolved:
         entry = _configuration(plan, item)
@@ -69,20 +71,24 @@ def text(plan: Plan) -> str:
         lines += [f"  NOT REACHED      {missed}" for missed in entry["unreached"]]
         published = {path: written(value) for path, value in item.departures.items()}
         lines += [f"  departs from the published {path} = {value}" for path, value in published.items()]
-        lines.append(f"  time a cell      {duration(sum(plan.costs.seconds(item.spec)))}")
+        lines.append(
+            f"  time a cell      {_time(entry['seconds_per_cell'])}, {_basis(plan.costs.projection(item.spec))}"
+        )
         lines += [f"  {notice}" for notice in (unscored(plan, item),) if notice]
     return "\n".join(lines)
 
 
 def exit_code(plan: Plan, outcomes: Sequence[Outcome], *, interrupted: bool) -> int:
     """Return the documented exit code for how the cells ended."""
-    states = [outcome.state for outcome in outcomes] + list(plan.existing.values())
+    states = [*(outcome.state for outcome in outcomes), *plan.existing.values()]
     if interrupted and (len(outcomes) < len(plan.jobs) or "interrupted" in states):
         return ExitCode.INTERRUPTED
     if ExitCode.UNFIT in [outcome.error for outcome in outcomes]:
         return ExitCode.UNFIT
     if "failed" in states or "diverged" in states:
         return ExitCode.CELLS_FAILED
+    if "overtaken" in states:
+        return ExitCode.LOCKED
     if "locked" in states and "done" not in [outcome.state for outcome in outcomes]:
         return ExitCode.LOCKED
     return ExitCode.DONE
@@ -94,6 +100,7 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
     spec = item.spec
     programs = plan.costs.programs(spec)
     steps = plan.task.agent_steps(spec.frames)
+    alone = plan.costs.projection(spec)
     return {
         "config_id": spec.config_id,
         "label": spec.label,
@@ -107,9 +114,21 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
         "milestones": programs.milestones,
         "unreached": list(unreached(spec, plan.costs.widest)),
         "departures": item.departures,
-        "seconds_per_cell": round(sum(plan.costs.seconds(spec)), 1),
+        "seconds_per_cell": None if alone.seconds is None else round(alone.seconds, 1),
+        "seconds_basis": alone.basis,
         "spec": spec.model_dump(mode="json"),
     }
+
+
+def _time(seconds: float | None) -> str:
+    return "unknown" if seconds is None else duration(seconds)
+
+
+def _basis(projection: Projection) -> str:
+    """Return what a cell's time rests on, with the rate that it is taken from."""
+    rate = projection.rate
+    runs = "" if rate is None else f" ({rate.said}, {rate.lanes} at a time, {rate.runs} runs)"
+    return BASES[projection.basis] + runs
 
 
 def _milestone(name: str, value: int, updates: int) -> str:

@@ -10,11 +10,11 @@ from suite.durations import duration
 from suite.errors import UnfitEnvironment
 from suite.experience.replay.placement import Placement
 from suite.learning.build import programs_for, unreached
+from suite.learning.device import gpu_problem
 from suite.records.predecessors import check_source
 from suite.records.schedule import due_steps
 from suite.records.score import by_evaluation
-from suite.running.machine import available_device_memory, device_description, is_accelerator
-from suite.running.memory import available_memory
+from suite.running.machine import is_accelerator
 from suite.running.plan import Plan
 from suite.running.request import Resolved
 from suite.tasks import GAMES
@@ -31,19 +31,26 @@ def preflight(plan: Plan, image: str) -> list[str]:
     _check_writable(plan.out, plan.disk)
     _check_memory(plan)
     keep = ' (kept only if mounted: docker run -u "$(id -u):$(id -g)" -v "$PWD/out:/out" ...)' if image else ""
-    device = device_description()
-    if "cuda" in image and not is_accelerator():
-        device += ", although this is the CUDA image (docker run --gpus all ...; it needs driver 580 or newer)"
+    device = plan.machine.description
     lines = [
         f"Results go to {plan.out.resolve()}{keep}.",
         f"Device: {device}; {len(plan.jobs)} of {plan.total} cells to run, {plan.lanes} at a time.",
+        *without_gpu(image),
     ]
-    if plan.jobs:
-        lines.append(f"Projected: {duration(plan.seconds)} in all, a rough figure.{_first_try(plan)}")
+    if plan.jobs and plan.seconds is not None:
+        lines.append(f"Projected: {duration(plan.seconds)} in all, {plan.basis}.{_first_try(plan.seconds, plan)}")
     for item in plan.resolved:
         lines += [f"NOT REACHED: {text}" for text in unreached(item.spec, plan.costs.widest)]
     lines += filter(None, (unscored(plan, item) for item in plan.resolved))
     return list(dict.fromkeys(lines))
+
+
+def without_gpu(image: str) -> list[str]:
+    """Return what is said of a CUDA image's name where no GPU is computed on, and why not; nothing elsewhere."""
+    if "cuda" not in image or is_accelerator():
+        return []
+    problem = gpu_problem() or ("jax finds no GPU here that it can use.", "`nvidia-smi` lists those that are visible.")
+    return [f"NO GPU, although this is the CUDA image: {problem[0]} {problem[1]}"]
 
 
 def unscored(plan: Plan, item: Resolved) -> str:
@@ -76,7 +83,7 @@ def _check_memory(plan: Plan) -> None:
     needs = [
         f"{needed / 2**30:.1f} GiB of {kind}memory; {available / 2**30:.1f} GiB are available"
         for kind, needed, available in zip(
-            ("", "device "), plan.memory, (available_memory(), available_device_memory()), strict=True
+            ("", "device "), plan.memory, (plan.machine.memory, plan.machine.device_memory), strict=True
         )
         if needed > available
     ]
@@ -85,8 +92,8 @@ def _check_memory(plan: Plan) -> None:
     raise UnfitEnvironment(f"{lanes} lane(s) need {' and '.join(needs)}.", f"{remedy}{other}, or a shorter --frames.")
 
 
-def _first_try(plan: Plan) -> str:
-    if is_accelerator() or plan.seconds < 3600:
+def _first_try(seconds: float, plan: Plan) -> str:
+    if plan.machine.accelerator or seconds < 3600:
         return ""
     return " On a CPU try first: suite run --task smoke --network nature_cnn"
 

@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from suite.errors import Overtaken
+from suite.records.cause import Cause
 from suite.records.checkpoints import Arrays, CheckpointStore, Loaded
 from suite.records.keeping import LAST, Keep, note_kept
 from suite.records.policy_file import write_kept_policy
@@ -21,7 +23,6 @@ from suite.records.record import (
     StatusFile,
     Summary,
     pack,
-    read_run,
 )
 from suite.records.score import by_evaluation, score_of_rows, scored
 from suite.records.writer import RunWriter
@@ -42,9 +43,9 @@ class Recording:
 
     def __init__(self, cell: Cell, writer: RunWriter, keep: Keep = LAST) -> None:
         self.cell = cell
-        self.path = writer.path
+        self.path, self.folder = writer.path, writer.folder
         self.task: Task = load_task(cell.spec.task)
-        self.store = CheckpointStore(writer.path, keep.while_running)
+        self.store = CheckpointStore(writer.folder, keep.while_running)
         self.keep = keep
         self.last_return: float | None = None
         self.step = 0
@@ -63,8 +64,7 @@ class Recording:
     def begin(self, loaded: Loaded | None, execution: dict[str, str | int | bool]) -> None:
         """Say where this attempt starts, and remember what earlier ones recorded from there on."""
         resumed_at = 0 if loaded is None else loaded.agent_step
-        if self._writer.previous is not None:
-            before = read_run(self.path)
+        if (before := self._writer.before()) is not None:
             self._go_on_from(before, resumed_at)
             self._earlier = EarlierRows(before, resumed_at)
         number = self._writer.attempt
@@ -216,13 +216,15 @@ class Recording:
         if self.step in self.store.steps():  # before the status: who finds "done" finds what stays, and at most more
             self.store.keep_newest(1 if self.keep.what != "final" else self.keep.checkpoints)
         if self.keep.what == "policy":
-            write_kept_policy(self.path, self.cell, self.step, self.store)
+            write_kept_policy(self.folder, self.cell, self.step, self.store)
         self.status("done", message=message, summary=summary)
         if self.keep.what != "final":
-            note_kept(self.path, self.keep.what)
+            note_kept(self.folder, self.keep.what)
             self.store.keep_newest(0)
 
-    def status(self, state: State, *, message: str = "", summary: Summary | None = None) -> None:
+    def status(
+        self, state: State, *, message: str = "", summary: Summary | None = None, cause: Cause | None = None
+    ) -> None:
         """Replace the status."""
         self._writer.status(
             StatusFile(
@@ -242,19 +244,25 @@ class Recording:
                 differs_at=self.differs_at,
                 closed=self._writer.closed_attempts(),
                 wall_seconds=self.spent,
+                cause=cause,
             )
         )
 
-    def failure(self, message: str, trace: str) -> None:
+    def failure(self, message: str, trace: str, cause: Cause) -> None:
         """Write down that the attempt failed, as far as that can be written."""
         try:
-            self.status("failed", message=message)
+            self.status("failed", message=message, cause=cause)
             (self.path / f"failure-{self._writer.attempt}.txt").write_text(trace, encoding="utf-8")
         except Exception:  # noqa: BLE001 - the disk is what failed: the attempt stays `running` and is found killed
             return
 
+    @property
+    def overtaken(self) -> Overtaken | None:
+        """What to say if another process has taken over the cell, whatever went wrong here; else None."""
+        return self._writer.overtaken
+
     def close(self) -> None:
-        """Unlock the run directory."""
+        """Let go of the cell."""
         self._writer.close()
 
     def _write_actions(self, episode: FinishedEpisode) -> None:

@@ -1,4 +1,4 @@
-"""Runs cells: groups of one configuration in lockstep, each cell with its own run directory, lock and end."""
+"""Runs cells: groups of one configuration in lockstep, each cell with its own run directory, owner and end."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.contracts.card import Value
-from suite.errors import ExitCode, Locked, SuiteError
+from suite.errors import Locked, Stopped, SuiteError
 from suite.experience.domains import domain_of
+from suite.records.attempts import has_started
+from suite.records.cause import cause_of_error
 from suite.records.checkpoints import Loaded
-from suite.records.outcome import Outcome, Progress
-from suite.records.record import FINISHED, State
+from suite.records.outcome import Ending, Outcome, Progress
+from suite.records.ownership import held_by
+from suite.records.record import FINISHED, StatusFile, read_status
 from suite.records.writer import RunWriter
+from suite.running.member import Member
 from suite.running.recorder import Recording
 from suite.running.session import Session
-from suite.running.start import CellMonitor, Member, Options
+from suite.running.start import Options
 from suite.tasks import load_task
 from suite.tasks.configuration import Cell
 
@@ -98,7 +102,7 @@ def make_groups(jobs: Sequence[Job], lanes: int) -> list[list[Job]]:
 
 
 class _GroupRun:
-    """One group from locks to ends. `unsaved` is set while it has progress that a checkpoint must still keep."""
+    """One group from locks to ends."""
 
     def __init__(
         self,
@@ -115,54 +119,75 @@ class _GroupRun:
         self._progress = progress
         self._stop = stop
         self._tell = tell
-        self.unsaved = False
+        self._session: Session | None = None
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether it has progress that a checkpoint must still keep."""
+        return self._session is not None and self._session.unsaved
 
     def run(self) -> None:
         """Run all cells of the group; those that are at different checkpoints one set after the other."""
         if self._stop.is_set():
             return
-        members = [member for job in self._jobs if (member := self._open(job)) is not None]
+        with ThreadPoolExecutor(len(self._jobs), thread_name_prefix="open") as pool:  # who listens, listens to all
+            members = [member for member in pool.map(self._open, self._jobs) if member is not None]
         try:
             for together in by_step(members):
-                session = Session(together, self._options, self._end, self._mark)
-                session.run()
+                self._session = Session(together, self._options)
+                self._session.run()
         finally:
             for member in members:
                 member.recording.close()
 
-    def _mark(self, unsaved: bool) -> None:
-        self.unsaved = unsaved
-
-    def _end(
-        self, member: Member, state: State, score: float | None = None, message: str = "", error: ExitCode | None = None
-    ) -> None:
-        member.recording.close()
-        self._tell(Outcome(member.recording.cell, state, member.recording.path, score, message, error))
-
     def _open(self, job: Job) -> Member | None:
-        """Lock a cell and load its checkpoint; tell how it ended if it cannot be run."""
+        """Take a cell and load its checkpoint; tell how it ended if it cannot be run."""
         path = self._root / job.cell.path
         writer: RunWriter | None = None
         try:
-            writer = RunWriter.open(self._root, job.cell, job.departures)
-            previous = writer.previous
-            if previous is not None and previous.state in FINISHED:  # another process was here since we planned
+            if has_started(path) and self._finished(job, read_status(path)):  # since we planned
+                return None
+            writer = RunWriter.open(self._root, job.cell, job.departures, self._listening(job))
+            if writer.previous is not None and self._finished(job, writer.previous):  # just now
                 writer.close()
-                score = previous.summary.score if previous.summary else None
-                self._tell(Outcome(job.cell, previous.state, path, score))
                 return None
             recording = Recording(job.cell, writer, self._options.keep)
-            monitor = CellMonitor(job.cell, self._progress, self._stop)
-            member = Member(recording, recording.store.newest(), monitor)
+            member = Member(recording, recording.store.newest(), self._progress, self._stop, self._tell)
         except SuiteError as error:
             if writer is not None:
                 writer.close()
-            state = "locked" if isinstance(error, Locked) else "failed"
-            self._tell(Outcome(job.cell, state, path, message=str(error), error=error.exit_code))
+            ending: Ending = "locked" if isinstance(error, Locked) else "failed"
+            cause = cause_of_error(error)
+            self._tell(Outcome(job.cell, ending, path, message=str(error), error=error.exit_code, cause=cause))
+            return None
+        except Stopped:
             return None
         for reason in () if member.loaded is None else member.loaded.rejected:
-            member.monitor.say(f"{reason} Going on from the checkpoint before it.")
+            member.say(f"{reason} Going on from the checkpoint before it.")
         return member
+
+    def _finished(self, job: Job, status: StatusFile) -> bool:
+        """Return whether a cell is finished, and tell so if it is."""
+        if status.state not in FINISHED:
+            return False
+        score = status.summary.score if status.summary else None
+        self._tell(Outcome(job.cell, status.state, self._root / job.cell.path, score))
+        return True
+
+    def _listening(self, job: Job) -> Callable[[float], None]:
+        """Return how to wait while a cell's owner is listened to; it says so, and raises Stopped on a stop."""
+        said = False
+
+        def pause(seconds: float) -> None:
+            nonlocal said
+            if not said:
+                said = True
+                owner = held_by(self._root / job.cell.path)
+                self._progress.say(job.cell, f"{owner.problem} Listening whether it still lives.")
+            if self._stop.wait(seconds):
+                raise Stopped
+
+        return pause
 
 
 def by_step(members: Iterable[Member]) -> list[list[Member]]:

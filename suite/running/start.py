@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +19,16 @@ from suite.learning.build import programs_for
 from suite.learning.device import cpu_threads, is_deterministic, programs_at_once, switches
 from suite.learning.learners import Learners, LoopLearners, StackedLearners
 from suite.learning.programs import Programs
-from suite.monitor import Monitor
-from suite.records.checkpoints import Loaded
 from suite.records.keeping import LAST, Keep
-from suite.records.outcome import Progress
 from suite.records.predecessors import source_arrays
 from suite.records.score import by_evaluation
 from suite.rng import Streams
 from suite.running.checkpointing import Checkpoint, Execution, restore
 from suite.running.evaluation import EVALUATION_ENVS
-from suite.running.group import Group, OfflineGroup, Training
+from suite.running.group import Group
 from suite.running.lane import Lane, Rules
-from suite.running.recorder import Recording
-from suite.tasks import GAMES, Game, Task
-from suite.tasks.configuration import Cell
+from suite.running.member import Member
+from suite.tasks import Game, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,69 +49,14 @@ class Options:
     until: int | None = None
 
 
-class CellMonitor(Monitor):
-    """Passes on to the display what a cell has to say, and stops it once `stop` is set."""
-
-    def __init__(self, cell: Cell, progress: Progress, stop: threading.Event) -> None:
-        self._cell = cell
-        self._progress = progress
-        self._stop = stop
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the work is to stop."""
-        return self._stop.is_set()
-
-    def say(self, text: str) -> None:
-        """Show a line."""
-        self._progress.say(self._cell, text)
-
-    def begin(self) -> None:
-        """Show that the cell starts."""
-        self._progress.begin(self._cell, self._cell.spec.frames)
-
-    def advance(self, frames: int, rate: float | None, last_return: float | None) -> None:
-        """Show how far the cell has come."""
-        self._progress.advance(self._cell, frames, rate or 0.0, last_return)
-
-
-@dataclass(slots=True)
-class Member:
-    """A cell of a session, the checkpoint that it goes on from, and who watches it."""
-
-    recording: Recording
-    loaded: Loaded | None
-    monitor: CellMonitor
-
-    @property
-    def step(self) -> int:
-        """The agent step of the checkpoint, 0 without one."""
-        return 0 if self.loaded is None else self.loaded.agent_step
-
-    @property
-    def game(self) -> Game:
-        """The cell's game."""
-        return GAMES[self.recording.cell.game]
-
-    @property
-    def seed(self) -> int:
-        """The cell's seed."""
-        return self.recording.cell.seed
-
-    @property
-    def streams(self) -> Streams:
-        """The cell's random streams."""
-        cell = self.recording.cell
-        return Streams(cell.spec.task_key, cell.game, cell.seed)
-
-
 def choose_form(wanted: str) -> Form | None:
     """Return the form asked for, None for the loop. `auto` is the loop on a CPU, where it is fastest by far.
 
-    Elsewhere `auto` is `vmap`, on the word of others: `ci/bench/gpu` measures the forms, and has not met a GPU yet.
+    Elsewhere `auto` is `matmul`, by what the compiler makes of the forms for an H200 (docs/performance.md): no grouped
+    convolution, and as many kernels for 75 lanes as for one. `ci/bench/gpu` times them, and has not met a GPU yet.
     """
     if wanted == "auto":
-        return None if jax.default_backend() == "cpu" else Form.VMAP
+        return None if jax.default_backend() == "cpu" else Form.MATMUL
     return None if wanted == "loop" else Form(wanted)
 
 
@@ -135,7 +75,7 @@ def execution_of(members: Sequence[Member], options: Options, domain: Domain) ->
     }
 
 
-def start_group(members: Sequence[Member], options: Options, domain: Domain) -> tuple[Training, Sequence[Programs]]:
+def start_group(members: Sequence[Member], options: Options, domain: Domain) -> tuple[Group, Sequence[Programs]]:
     """Return the members' lanes, and the programs of each; raises Stopped where their monitors have it stopped."""
     spec = members[0].recording.cell.spec
     programs = [programs_for(spec, member.game) for member in members]
@@ -168,7 +108,7 @@ def make_group(
     learners: Learners,
     placement: Placement,
     kept_steps: int = 0,
-) -> Training:
+) -> Group:
     """Return the fresh lanes of cells that are to be advanced together; `kept_steps`: see `Rules`."""
     lanes = []
     for game, seed, own in zip(games, seeds, streams, strict=True):
@@ -176,7 +116,7 @@ def make_group(
         lanes.append(Lane(plan, own, domain.replay(plan, game, seed, placement), rules if domain.plays else None))
     if domain.plays:
         return Group(plan, lanes, learners, domain.environments(games, cpu_threads()))
-    return OfflineGroup(plan, lanes, learners)
+    return Group(plan, lanes, learners)
 
 
 def _kept_steps(task: Task) -> int:
@@ -184,7 +124,7 @@ def _kept_steps(task: Task) -> int:
     return 0 if by_evaluation(task) else task.agent_steps(task.score.window_length)
 
 
-def _begin(group: Training, members: Sequence[Member], programs: Sequence[Programs], domain: Domain) -> None:
+def _begin(group: Group, members: Sequence[Member], programs: Sequence[Programs], domain: Domain) -> None:
     """Start a fresh group from the beginning, or bring it to its members' checkpoints."""
     checkpoints = [Checkpoint.read(member.loaded) for member in members if member.loaded is not None]
     if checkpoints:
@@ -196,13 +136,13 @@ def _begin(group: Training, members: Sequence[Member], programs: Sequence[Progra
             group.learners.put(index, each.adopt(group.learners.get(index), _sources(member, each.sources)))
 
 
-def _go_on(group: Training, members: Sequence[Member], checkpoints: Sequence[Checkpoint], domain: Domain) -> None:
+def _go_on(group: Group, members: Sequence[Member], checkpoints: Sequence[Checkpoint], domain: Domain) -> None:
     """Bring a fresh group to its members' checkpoints."""
 
     def more(index: int, count: int) -> Envs:
         return domain.environments([members[index].game] * count, cpu_threads())
 
-    restore(group, checkpoints, more, cpu_threads(), [member.monitor for member in members])
+    restore(group, checkpoints, more, cpu_threads(), members)
     for member, checkpoint in zip(members, checkpoints, strict=True):
         member.loaded = None  # its arrays are no longer needed
         state = checkpoint.state
@@ -214,7 +154,7 @@ def _compile(programs: Sequence[Programs], first: Member) -> None:
     budget = task.agent_steps(first.recording.cell.spec.frames)
     evaluations = 0 if task.evaluation is None else EVALUATION_ENVS
     for each in {id(each): each for each in programs}.values():
-        first.monitor.tick()
+        first.tick()
         each.compile(each.plan.updates_by(budget), evaluations, len(programs))
 
 

@@ -21,7 +21,7 @@ class Game:
 
     `reference`: what plays as well as `human_score`: a human tester, the `threshold` of a solved environment, or a
     `dense DQN`. Of a MuJoCo environment there are the name and, as `actions`, the dimensions of an action.
-    `frame_bytes`: what a frame took in `suite.experience.replay.stores.CompressedFrames`, over 3,000 agent steps of
+    `frame_bytes`: what a frame took in `suite.experience.replay.compressed.CompressedFrames`, over 3,000 agent steps of
     random play.
     """
 

@@ -20,9 +20,8 @@ from suite.contracts.agent import Agent
 from suite.contracts.encoder import FEATURES, Layer
 from suite.experience.envs.base import TimeStep
 from suite.experience.observations import Frames
-from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.frames import FrameReplay, HostFrames
 from suite.experience.replay.prioritized import Priorities
-from suite.experience.replay.stores import HostFrames
 from suite.learning.learners import LoopLearners
 from suite.learning.programs import Programs
 from suite.rng import Streams

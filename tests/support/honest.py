@@ -135,7 +135,7 @@ def honest_run(
             ),
         ),
         evaluation,
-        _actions(task, game, episodes, steps, source) if with_actions and not evaluation else {},
+        logged=_actions(task, game, episodes, steps, source) if with_actions and not evaluation else {},
     )
     return with_score(run)
 

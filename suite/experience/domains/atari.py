@@ -11,7 +11,7 @@ from typing_extensions import override
 from suite.contracts.agent import DataPlan
 from suite.experience.domains.base import Domain
 from suite.experience.envs.atari import AtariEnvs, rom_path, rom_sha256
-from suite.experience.envs.several import SeveralEnvs
+from suite.experience.envs.several import SeveralGames
 from suite.experience.observations import Frames
 from suite.experience.replay.frames import FrameReplay
 from suite.experience.replay.placement import Placement, make_replay, replay_bytes
@@ -71,11 +71,11 @@ class Atari(Domain):
         return {}
 
     @override
-    def environments(self, games: Sequence[Game], threads: int) -> SeveralEnvs:
+    def environments(self, games: Sequence[Game], threads: int) -> AtariEnvs | SeveralGames:
         """The emulators of a game share its part of the threads."""
         kinds = len(set(games))
 
         def make(game: Game, count: int) -> AtariEnvs:
             return AtariEnvs(game, self.options, count, max(1, min(count, threads // kinds)))
 
-        return SeveralEnvs(games, make)
+        return make(games[0], len(games)) if kinds == 1 else SeveralGames(games, make)

@@ -14,7 +14,7 @@ from suite.errors import UnfitEnvironment, UsageError
 from suite.experience.domains.atari import Atari
 from suite.experience.domains.base import Domain
 from suite.experience.envs.atari import AtariEnvs
-from suite.experience.envs.several import SeveralEnvs
+from suite.experience.envs.several import SeveralGames
 from suite.experience.logs.dataset import OfflineData
 from suite.experience.logs.replay import LoggedReplay, frames_on_device
 from suite.experience.logs.sample import SampleFile, Selection, find_sample
@@ -65,7 +65,7 @@ class Offline(Domain):
         return LoggedReplay(data, frames_on_device(data.path) if placement is Placement.DEVICE else None)
 
     @override
-    def environments(self, games: Sequence[Game], threads: int) -> SeveralEnvs:
+    def environments(self, games: Sequence[Game], threads: int) -> AtariEnvs | SeveralGames:
         """Training needs none."""
         return self._atari.environments(games, threads)
 

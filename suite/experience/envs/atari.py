@@ -76,10 +76,10 @@ class AtariEnvs:
             life_lost = (lives < self._lives) & ~terminated & ~truncated
             self._lives = lives
         return TimeStep(
-            np.asarray(observation[:, 0], np.uint8),
+            observation[:, 0],
             reward.astype(np.float32),
-            np.where(terminated, np.float32(0), np.float32(1)),
-            np.asarray(truncated & ~terminated, np.bool_),
+            (~terminated).astype(np.float32),
+            truncated & ~terminated,
             life_lost,
         )
 

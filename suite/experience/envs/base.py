@@ -22,11 +22,6 @@ class TimeStep(NamedTuple):
     life_lost: NDArray[np.bool_] | None = None  # [E], None where no task asks
 
 
-def clipped(reward: float, limit: float) -> float:
-    """Return a reward as it is learned from: cut to [-limit, limit]."""
-    return min(limit, max(-limit, reward))
-
-
 class Envs(Protocol):
     """E environments; an ended episode goes nowhere until it is reset."""
 

@@ -1,49 +1,33 @@
-"""Environments of several kinds: one vector environment for each, all stepped at the same time."""
+"""Emulators of several games: one vector environment for each, all stepped at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.experience.envs.base import Envs, TimeStep
-
-KindT = TypeVar("KindT", bound=Hashable)
-
-
-class SplitEnvs(Envs, Protocol):
-    """Environments whose step comes in two halves, so that those of several kinds work at the same time."""
-
-    def send(self, actions: NDArray[Any]) -> None:
-        """Begin to take one action in each environment."""
-        ...
-
-    def receive(self) -> TimeStep:
-        """Return what the actions sent led to."""
-        ...
+from suite.experience.envs.atari import AtariEnvs
+from suite.experience.envs.base import TimeStep
+from suite.tasks import Game
 
 
-class SeveralEnvs:
-    """One environment for each of `kinds`; those of a kind (a game) share a vector environment, made by `make`.
+class SeveralGames:
+    """One emulator for each of `games`; those of a game share vector environments made by `make(game, E)`."""
 
-    Kinds whose observations differ in size cannot be mixed.
-    """
+    idle = AtariEnvs.idle
 
-    def __init__(self, kinds: Sequence[KindT], make: Callable[[KindT, int], SplitEnvs]) -> None:
-        members: dict[KindT, list[int]] = {}
-        for index, kind in enumerate(kinds):
-            members.setdefault(kind, []).append(index)
-        self.num_envs = len(kinds)
-        self._parts = [(make(kind, len(own)), np.asarray(own)) for kind, own in members.items()]
+    def __init__(self, games: Sequence[Game], make: Callable[[Game, int], AtariEnvs]) -> None:
+        members: dict[Game, list[int]] = {}
+        for index, game in enumerate(games):
+            members.setdefault(game, []).append(index)
+        self.num_envs = len(games)
+        self._parts = [(make(game, len(own)), np.asarray(own)) for game, own in members.items()]
         self.actions = max(envs.actions for envs, _ in self._parts)
-        self.idle: Any = self._parts[0][0].idle
 
     def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
         """Take one action in each environment."""
-        if len(self._parts) == 1:
-            return self._parts[0][0].step(actions)
         for envs, own in self._parts:
             envs.send(np.asarray([actions[index] for index in own]))
         answers = [envs.receive() for envs, _ in self._parts]
@@ -59,8 +43,6 @@ class SeveralEnvs:
 
     def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Start an episode in each (masked) environment; return what is seen there."""
-        if len(self._parts) == 1:
-            return self._parts[0][0].reset(seeds, mask)
         named = np.ones(self.num_envs, np.bool_) if mask is None else mask
         chosen = dict(zip(np.flatnonzero(named).tolist(), seeds, strict=True))
         whole: NDArray[Any] | None = None
@@ -74,6 +56,6 @@ class SeveralEnvs:
         return whole
 
     def close(self) -> None:
-        """Stop all environments."""
+        """Stop all emulators."""
         for envs, _ in self._parts:
             envs.close()

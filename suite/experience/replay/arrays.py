@@ -7,10 +7,9 @@ from typing import Any
 from suite.contracts.agent import DataPlan
 from suite.experience.observations import Arrays
 from suite.experience.replay.base import Uniform
-from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.frames import FrameReplay, HostFrames
 from suite.experience.replay.placement import BESIDE_FRAME_BYTES, PRIORITY_BYTES
 from suite.experience.replay.prioritized import Priorities
-from suite.experience.replay.stores import HostFrames
 
 
 class ArrayReplay(FrameReplay):

@@ -9,8 +9,10 @@ followed is unknown.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +22,80 @@ from suite.errors import SuiteError
 from suite.experience.replay.base import Replay, Uniform
 from suite.experience.replay.device import blank
 from suite.experience.replay.prioritized import MAX_REDRAWS, Priorities, importance_weights
-from suite.experience.replay.stores import FrameStore
 from suite.experience.samples import Windows
 
 PRIORITIES = "priorities/"
 """How the names of the priorities' arrays begin in a checkpoint."""
+CACHE_LINE = 64
+
+
+class FrameStore(Protocol):
+    """uint8 frames [h, w] by slot, zeros where none was put. Puts in the order of the ring take the least memory."""
+
+    def put(self, slot: int, frame: NDArray[np.uint8]) -> None:
+        """Store a frame [h, w], in place of the one that the slot held."""
+
+    def take(self, slots: NDArray[np.int64]) -> Any:
+        """Return the frames of slots [B, W] in an array [B, W, h, w] of their own, on the host or on the device."""
+
+    def nbytes(self) -> int:
+        """Return the bytes of memory held now."""
+
+
+class HostFrames:
+    """Frames, or other arrays of one shape and type, as they are; the system gives the memory as it fills."""
+
+    def __init__(self, capacity: int, shape: tuple[int, ...], dtype: str = "uint8") -> None:
+        self._frames = np.zeros((capacity, *shape), dtype)
+        self._used = 0
+        self._batches = Recycled()
+
+    def put(self, slot: int, frame: NDArray[Any]) -> None:
+        """Copy a frame into its slot."""
+        self._frames[slot] = frame
+        self._used = max(self._used, slot + 1)
+
+    def take(self, slots: NDArray[np.int64]) -> NDArray[Any]:
+        """Gather frames in one pass, into memory that a program on the CPU reads where it is."""
+        gathered = self._batches.array((*slots.shape, *self._frames.shape[1:]), self._frames.dtype)
+        self._frames.take(slots, axis=0, out=gathered, mode="clip")  # with `raise` it would buffer
+        return gathered
+
+    def nbytes(self) -> int:
+        """Return the bytes up to the highest slot put so far."""
+        return self._frames[: self._used].nbytes
+
+
+def aligned(shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
+    """Return an uninitialized array that begins on a cache line: one that does not, jax copies at every call."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    begin = -memory.ctypes.data % CACHE_LINE
+    array: NDArray[Any] = memory[begin : begin + size].view(dtype).reshape(shape)
+    return array
+
+
+def _references(array: NDArray[Any]) -> int:
+    return sys.getrefcount(array.base)
+
+
+UNUSED = _references(aligned((1,)))
+"""References to the memory of an array that nobody else holds, nor a view of it."""
+
+
+class Recycled:
+    """Aligned arrays, each given out again once nobody holds it or a view of it: new memory costs its page faults."""
+
+    def __init__(self) -> None:
+        self._arrays: list[NDArray[Any]] = []
+
+    def array(self, shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
+        """Return an uninitialized array that begins on a cache line."""
+        for array in self._arrays:
+            if array.shape == shape and array.dtype == dtype and _references(array) == UNUSED:
+                return array.view()
+        self._arrays = [*self._arrays[-1:], aligned(shape, dtype)]
+        return self._arrays[-1].view()
 
 
 class FrameReplay(Replay):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 
 from suite.contracts.agent import DataPlan
+from suite.experience.replay.compressed import CompressedFrames
 from suite.experience.replay.device import DeviceFrames
-from suite.experience.replay.frames import FrameReplay
+from suite.experience.replay.frames import FrameReplay, FrameStore, HostFrames
 from suite.experience.replay.prioritized import Priorities
-from suite.experience.replay.stores import CompressedFrames, FrameStore, HostFrames
 from suite.tasks import Environment, Game
 
 BESIDE_FRAME_BYTES = 4 + 4 + 1 + 1 + 1  # action, reward, terminal, truncated, depth

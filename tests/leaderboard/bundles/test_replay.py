@@ -42,8 +42,7 @@ def played(game: str, seed: int) -> BundledRun:
         total, actions = 0.0, bytearray()
         while True:
             action = int(source.integers(GAMES[game].actions))
-            envs.send(np.array([action], np.uint8))
-            answer = envs.receive()
+            answer = envs.step([action])
             actions.append(action)
             total += float(answer.reward[0])
             if answer.truncated[0] or answer.discount[0] == 0 or step + len(actions) > 4000:

@@ -16,11 +16,12 @@ from leaderboard.studies.definition import load_study, parse_study, study_names
 from leaderboard.studies.expansion import expand
 from leaderboard.studies.mapping import load_rung, on_rung, rung_names
 from leaderboard.studies.memory import remember, strays
-from leaderboard.studies.planning import StudyPlan, device_named
+from leaderboard.studies.planning import StudyPlan
 from leaderboard.studies.schedule import curve, sparsity
 from suite.cli.main import cli
 from suite.cli.run import run
 from suite.errors import BadData, UsageError
+from suite.running.profiles.profile import profile_named
 from suite.running.request import Request, resolve
 
 FIGURES = [f"fig{number}" for number in range(1, 31)]
@@ -63,7 +64,7 @@ def test_every_claim_of_a_study_speaks_of_configurations_that_it_has(name: str) 
 
 
 def test_a_study_plans_every_cell_with_the_command_that_runs_it_alone(tmp_path: Path) -> None:
-    made = StudyPlan(expand(load_study("fig13")), tmp_path, device_named("xeon-core"))
+    made = StudyPlan(expand(load_study("fig13")), tmp_path, profile_named("xeon-core"))
     document = made.document()
     assert (document["cells_total"], document["cells_missing"]) == (225, 225)
     assert document["gradient_steps_missing"] == 225 * 2_495_000
@@ -97,13 +98,13 @@ def test_a_cells_command_names_the_same_cell() -> None:
 
 
 def test_hours_are_those_measured_scaled_by_operations(tmp_path: Path) -> None:
-    made = StudyPlan(expand(load_study("fig1")), tmp_path, device_named("xeon-core"))
+    made = StudyPlan(expand(load_study("fig1")), tmp_path, profile_named("xeon-core"))
     by_width = {p.coordinates["width"]: made.hours(p) for p in made.expanded.points if p.coordinates["arm"] == "dense"}
     assert by_width[1] == pytest.approx((2_495_000 * 0.441 + 10_000_000 * 0.00073) / 3600)
     assert by_width[3] is not None
     assert by_width[1] is not None
     assert 6 < by_width[3] / by_width[1] < 9  # operations grow with the square, but for the first layer and the last
-    paper = StudyPlan(made.expanded, tmp_path, device_named("p100-paper"))
+    paper = StudyPlan(made.expanded, tmp_path, profile_named("p100-paper"))
     assert paper.hours(made.expanded.points[0]) == pytest.approx(48, rel=0.01)
 
 

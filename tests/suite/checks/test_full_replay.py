@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from suite.records.attempts import home
 from suite.records.checkpoints import CheckpointStore
 from suite.records.find import find_runs
 from suite.records.record import read_run
@@ -30,7 +31,7 @@ def suite(out: Path, *more: str) -> list[str]:
 
 def status(out: Path) -> dict[str, int]:
     runs = find_runs(out) if out.exists() else []
-    file = runs[0] / "status.json" if runs else out / "nothing"
+    file = home(runs[0]) / "status.json" if runs else out / "nothing"
     return json.loads(file.read_text()) if file.exists() else {"agent_steps": 0}
 
 

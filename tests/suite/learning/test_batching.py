@@ -21,12 +21,12 @@ from suite.contracts.method import Context, Method
 from suite.experience.observations import Arrays, Frames
 from suite.experience.replay.base import Replay
 from suite.experience.samples import Windows
-from suite.learning.batching import Form, crop_to, over_lanes, pad_to
+from suite.learning.batching import Form, by_shifted_slices, crop_to, over_lanes, pad_to
 from suite.learning.build import build, programs_for
 from suite.learning.learners import LoopLearners, StackedLearners
 from suite.learning.programs import Programs
 from suite.rng import Draw, Streams
-from suite.running.group import OfflineGroup
+from suite.running.group import Group
 from suite.running.lane import Lane
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES
@@ -140,13 +140,13 @@ def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, mon
     streams = [Streams("probe@1", "x", number) for number in range(len(ACTIONS))]
     replays = [Noise(number, actions) for number, actions in enumerate(ACTIONS)]
     lanes = [Lane(plan, stream, replay) for stream, replay in zip(streams, replays, strict=True)]
-    one_by_one = OfflineGroup(plan, lanes, LoopLearners(own, streams, 1))
+    one_by_one = Group(plan, lanes, LoopLearners(own, streams, 1))
     while one_by_one.step < 24:
         one_by_one.advance()
 
     learners = LoopLearners(own, streams, 1) if form is None else StackedLearners(own, streams, form)
     monkeypatch.setattr(type(learners), "together", 4)
-    group, steps = OfflineGroup(plan, lanes, learners), [0]
+    group, steps = Group(plan, lanes, learners), [0]
     while group.step < 24:
         group.advance(24 - group.step)
         steps.append(group.step)
@@ -214,8 +214,40 @@ def test_a_convolution_as_a_matrix_product_is_that_convolution(
     for form in Form:
         for one, other in zip(jax.tree.leaves(results[form]), jax.tree.leaves(results[Form.UNROLLED]), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
-    text = str(jax.make_jaxpr(over_lanes(loss, 3, Form.MATMUL))(params, inputs))
+    both = over_lanes(jax.value_and_grad(loss, argnums=(0, 1)), 3, Form.MATMUL)
+    text = str(jax.make_jaxpr(both)(params, inputs))
     assert "dot_general" in text
+    assert "conv_general_dilated" not in text
+
+
+def test_shifted_slices_are_the_patches_of_any_kernel_and_stride() -> None:
+    rng = np.random.default_rng(0)
+    cases = [((8, 8), 4, "SAME"), ((3, 3), 2, "SAME"), ((5, 2), 2, "VALID"), ((2, 3), 3, "SAME"), ((1, 4), 1, "VALID")]
+
+    def both(x: jax.Array, kernels: list[jax.Array]) -> list[tuple[jax.Array, jax.Array]]:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return [
+            (
+                by_shifted_slices(x, kernel, stride, padding),
+                jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=numbers),
+            )
+            for kernel, (_, stride, padding) in zip(kernels, cases, strict=True)
+        ]
+
+    x, *kernels = (
+        rng.integers(-3, 4, shape).astype(np.float32)
+        for shape in ((2, 11, 14, 3), *((*size, 3, 2) for size, *_ in cases))
+    )
+    for found, expected in jax.jit(both)(x, kernels):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_convolution_of_another_kind_is_left_as_it_is() -> None:
+    x = jnp.ones((2, 8, 8, 4))
+    for conv in (nn.Conv(4, (3, 3), feature_group_count=2), nn.Conv(4, (3, 3), kernel_dilation=2), nn.Conv(4, (3,))):
+        params = jax.eval_shape(conv.init, jax.random.key(0), x)
+        stacked = jax.tree.map(lambda leaf: jnp.ones((1, *leaf.shape)), params)
+        assert "conv_general_dilated" in str(jax.make_jaxpr(over_lanes(conv.apply, 1, Form.MATMUL))(stacked, x[None]))
 
 
 def test_lanes_that_act_in_one_call_act_as_they_do_alone() -> None:

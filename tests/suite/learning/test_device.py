@@ -5,6 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from suite.cli.main import cli
+from suite.learning import device
+from suite.running.preflight import without_gpu
+
 PROGRAM = """
 import os, sys
 from suite.learning.device import cpu_threads, is_deterministic, prepare
@@ -91,3 +98,59 @@ def test_switches_of_the_environment_change_no_bits_and_what_is_not_pinned_is_re
 
 def test_tf32_is_asked_for_by_its_own_name() -> None:
     assert bits("tf32")[0].startswith("HIGH int32 float32 ")
+
+
+def machine(root: Path, driver: str = "", node: str = "") -> Path:
+    """Make the files by which a machine shows its GPU."""
+    for name, text in (("proc/driver/nvidia/version", driver), (f"dev/{node}", node)):
+        if text:
+            (root / name).parent.mkdir(parents=True)
+            (root / name).write_text(text)
+    return root
+
+
+CLOSED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC version:  gcc\n"
+OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (x@y)  Sun Jul 27 2025\n"
+
+
+@pytest.mark.parametrize(
+    ("driver", "node", "said"),
+    [
+        ("", "", "No NVIDIA GPU is visible here."),
+        (OPEN, "", "No NVIDIA GPU is visible here."),  # a container without --gpus shows the host's driver
+        (CLOSED, "nvidiactl", "The NVIDIA driver here is 535.104.05, and CUDA 13 needs 580 or newer."),
+        (OPEN, "nvidiactl", None),
+        ("", "dxg", None),  # Windows' subsystem for Linux says nothing of its driver
+    ],
+)
+def test_why_no_gpu_can_be_used_is_one_sentence(
+    driver: str, node: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "has_plugin", lambda: True)
+    problem = device.gpu_problem(machine(tmp_path, driver, node))
+    assert (problem and problem[0]) == said
+
+
+@pytest.mark.parametrize(("option", "variable"), [("--device=gpu", ""), ("--device=auto", "cuda")])
+@pytest.mark.parametrize("plugin", [True, False])
+def test_a_gpu_that_is_asked_for_and_missing_ends_a_run_before_it_begins(
+    option: str, variable: str, plugin: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", variable)
+    monkeypatch.setattr(device, "has_plugin", lambda: plugin)
+    monkeypatch.setattr(device.gpu_problem, "__defaults__", (machine(tmp_path, CLOSED, "nvidiactl"),))
+    out = tmp_path / "runs"
+    result = CliRunner().invoke(cli, ["run", "--task", "smoke", "--out", str(out), option])
+    assert result.exit_code == 3
+    line = result.stderr.splitlines()[0]
+    assert ("driver here is 535.104.05" in line) == plugin
+    assert ("no plugin" in line) != plugin
+    assert not out.exists()
+
+
+def test_the_cuda_image_without_a_gpu_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "has_plugin", lambda: True)
+    monkeypatch.setattr(device.gpu_problem, "__defaults__", (machine(tmp_path, CLOSED, "nvidiactl"),))
+    (line,) = without_gpu("suite:0.1.0-cuda")
+    assert line.startswith("NO GPU, although this is the CUDA image: The NVIDIA driver here is 535.104.05, and CUDA 13")
+    assert without_gpu("suite:0.1.0") == without_gpu("") == []

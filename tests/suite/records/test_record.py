@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from suite.errors import BadData, ExitCode, Locked, UnfitEnvironment
-from suite.records import writer as writing
+from suite.records import ownership
+from suite.records.attempts import home, parts
 from suite.records.find import find_runs
+from suite.records.ownership import is_held
 from suite.records.record import (
     Attempt,
     Diagnostics,
@@ -20,7 +22,6 @@ from suite.records.record import (
     StatusFile,
     effective_state,
     existing_state,
-    is_locked,
     read_run,
     read_status,
 )
@@ -99,9 +100,9 @@ def test_a_second_writer_is_refused_and_the_first_is_not_disturbed(tmp_path: Pat
     with pytest.raises(Locked, match="Another process is running") as caught:
         RunWriter.open(tmp_path, cell, {})
     assert caught.value.exit_code == ExitCode.LOCKED
-    assert is_locked(tmp_path / cell.path)
+    assert is_held(tmp_path / cell.path)
     writer.close()
-    assert not is_locked(tmp_path / cell.path)
+    assert not is_held(tmp_path / cell.path)
 
 
 def test_a_killed_attempt_stays_readable_and_marked_and_counts_nowhere(tmp_path: Path, cell: Cell) -> None:
@@ -123,12 +124,14 @@ def test_a_killed_attempt_stays_readable_and_marked_and_counts_nowhere(tmp_path:
     assert [row.value for row in run.episodes] == [7.0]
     assert [(old.attempt, old.state, old.frames) for old in run.status.closed] == [(1, "killed", 400)]
     assert [old.attempt for old in run.provenance.attempts] == [1, 2]
-    rows = [json.loads(line) for line in (run.path / "episodes.jsonl").read_text().splitlines()]
-    assert [(row["attempt"], row["return"]) for row in rows] == [(1, 5.0), (2, 7.0)]
+    logs = [place.folder / "episodes.jsonl" for place in parts(run.path)]
+    rows = [[json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")] for log in logs]
+    assert [[(row["attempt"], row["return"]) for row in table] for table in rows] == [[(1, 5.0)], [(2, 7.0)]]
 
 
-def test_a_lock_ends_with_its_process(tmp_path: Path, cell: Cell) -> None:
+def test_in_a_record_without_owners_a_lock_ends_with_its_process(tmp_path: Path, cell: Cell) -> None:
     begin(tmp_path, cell).close()
+    shutil.rmtree(tmp_path / cell.path / "attempts")  # as earlier versions left it
     program = (
         "import fcntl, os, signal, sys; lock = open(sys.argv[1], 'a'); fcntl.flock(lock, fcntl.LOCK_EX);"
         "print('held', flush=True); signal.pause()"
@@ -139,7 +142,7 @@ def test_a_lock_ends_with_its_process(tmp_path: Path, cell: Cell) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        assert is_locked(path)
+        assert is_held(path)
         assert effective_state(path, read_status(path)) == "running"
         holder.kill()
         holder.wait()
@@ -176,7 +179,7 @@ def test_a_directory_of_another_cell_is_refused(tmp_path: Path, cell: Cell) -> N
     (tmp_path / "moved").rename(tmp_path / other.path)
     with pytest.raises(BadData, match="describes another run than its place says"):
         RunWriter.open(tmp_path, other, {})
-    assert not is_locked(tmp_path / other.path)
+    assert not is_held(tmp_path / other.path)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, cell: Cell) -> None:
@@ -274,17 +277,23 @@ def test_a_directory_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: py
         find_runs(tmp_path)
 
 
-def test_a_file_system_without_locks_is_named_as_the_cause(
+def test_where_files_cannot_be_locked_a_cell_has_one_owner_all_the_same(
     tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_locks(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(writing.fcntl, "flock", no_locks)
-    with pytest.raises(UnfitEnvironment, match="cannot be locked") as refused:
+    monkeypatch.setattr(ownership.fcntl, "flock", no_locks)
+    writer = begin(tmp_path, cell)
+    with pytest.raises(Locked, match=f"Another process is running .*: process {os.getpid()} on "):
         RunWriter.open(tmp_path, cell, {})
-    assert "No locks available" in refused.value.problem
-    assert "local disk" in refused.value.remedy
+    assert effective_state(writer.path, read_status(writer.path)) == "running"
+    writer.close()
+    assert effective_state(writer.path, read_status(writer.path)) == "killed"
+    second = begin(tmp_path, cell)
+    assert second.attempt == 2
+    assert home(writer.path) == writer.path / "attempts" / "2"
+    second.close()
 
 
 def test_an_emptied_status_is_damage_of_one_cell_and_no_plan_stops_at_it(tmp_path: Path, cell: Cell) -> None:

@@ -135,8 +135,8 @@ def test_an_episode_of_another_length_than_its_actions_is_bad_data(finished: Pat
 def wait_for_rows(out: Path, process: subprocess.Popen[str], count: int) -> None:
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-        logs = [path / "evaluation.jsonl" for path in find_runs(out)] if out.exists() else []
-        if any(log.exists() and len(log.read_bytes().splitlines()) >= count for log in logs):
+        logs = out.rglob("evaluation.jsonl") if out.exists() else ()
+        if sum(log.read_bytes().count(b"\n") for log in logs) >= count:
             return
         time.sleep(0.01)
     pytest.fail("no evaluation episodes were seen while the run went on")

@@ -13,10 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from suite.records.attempts import home
 from suite.records.find import find_runs
 from suite.records.record import Run, effective_state, read_run
 
@@ -69,7 +71,7 @@ def content(path: Path) -> dict[str, object]:
 
 def final_arrays(path: Path) -> dict[str, str]:
     """Return the hashes of the last checkpoint's files, but for what says how and when it was made."""
-    (generation,) = (path / "checkpoints").glob("step-*")
+    (generation,) = (home(path) / "checkpoints").glob("step-*")
     manifest = json.loads((generation / "manifest.json").read_text())
     return {"arrays": json.dumps(manifest["files"]["arrays.safetensors"], sort_keys=True)}
 
@@ -90,16 +92,18 @@ def in_a_write(out: Path) -> bool:
     return any(name.startswith(".tmp-") for name in checkpoint_names(out))
 
 
-def written_after(path: Path, time_ns: int) -> bool:
-    try:
-        return path.stat().st_mtime_ns > time_ns
-    except FileNotFoundError:
-        return False
+def written_after(path: Path, step: int, time_ns: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return any(file.stat().st_mtime_ns > time_ns for file in path.rglob(f"step-{step:010d}/arrays.safetensors"))
+    return False
 
 
 def checkpoint_names(out: Path) -> list[str]:
-    places = [path / "checkpoints" for path in find_runs(out)] if out.exists() else []
-    return [name for place in places if place.exists() for name in os.listdir(place)]  # noqa: PTH208
+    names = []
+    for place in out.rglob("checkpoints") if out.exists() else ():
+        with contextlib.suppress(FileNotFoundError):  # the next attempt has just taken it over
+            names += os.listdir(place)  # noqa: PTH208
+    return names
 
 
 def kill_until_done(
@@ -266,14 +270,15 @@ def test_damaged_checkpoints_cost_an_interval_and_nothing_else(
     rng = random.Random(0)
     for attempt, damage in enumerate(kinds):
         older, newest = steps(tmp_path)[-2:]
-        victim = path / "checkpoints" / f"step-{newest:010d}" / "arrays.safetensors"
+        victim = home(path) / "checkpoints" / f"step-{newest:010d}" / "arrays.safetensors"
         data = bytearray(victim.read_bytes())
         if damage == "flipped":
             data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         victim.write_bytes({"truncated": data[: len(data) // 2], "emptied": b""}.get(damage, bytes(data)))
         damaged = victim.stat().st_mtime_ns
         process = start(tmp_path)
-        wait_for(lambda at=victim, since=damaged: written_after(at, since), process)  # the same step once more
+        again = partial(written_after, path, newest, damaged)  # the same step once more
+        wait_for(again, process)
         process.kill()
         _, err = process.communicate()
         assert f"step-{newest:010d}" in err
@@ -298,7 +303,7 @@ def test_a_cell_without_a_sound_checkpoint_is_never_started_anew_in_silence(
     assert "No checkpoint in" in out
     assert "to start this cell anew" in out
     assert (path / "episodes.jsonl").read_bytes() == before
-    shutil.rmtree(path / "checkpoints")
+    shutil.rmtree(path / "attempts" / "2" / "checkpoints")  # as the message says
     process = start(tmp_path)
     process.communicate(timeout=300)
     assert process.returncode == 0

@@ -12,6 +12,7 @@ from suite.checks.verify import verify
 from suite.cli.main import cli
 from suite.errors import BadData, ExitCode
 from suite.learning.build import programs_for
+from suite.records.attempts import home
 from suite.records.checkpoints import CheckpointStore
 from suite.records.keeping import POLICY
 from suite.records.policy_file import final_policy, read_policy
@@ -39,7 +40,7 @@ def ticket(source: str, *more: str) -> tuple[str, ...]:
 
 
 def last_arrays(path: str) -> dict[str, Any]:
-    loaded = CheckpointStore(Path(path)).newest()
+    loaded = CheckpointStore(home(Path(path))).newest()
     assert loaded is not None
     return loaded.arrays
 

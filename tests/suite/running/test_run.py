@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from suite.cli.main import cli
-from suite.records import covariance
+from suite.records import covariance, ownership
 from suite.records.find import find_runs
 from suite.records.record import Run, effective_state, read_run
 from suite.running.group import Group
@@ -375,7 +376,7 @@ def test_a_damaged_run_directory_is_named(tmp_path: Path, finished: tuple[Path, 
     assert result.exit_code == 5
     assert "status.json is damaged" in result.stdout
     assert "Move this run directory away" in result.stdout
-    assert sorted(path.name for path in copy.iterdir()) == ["run.lock", "spec.json", "status.json"]
+    assert sorted(path.name for path in copy.iterdir()) == ["spec.json", "status.json"]
     assert "damaged" in suite("status", str(tmp_path)).stdout
 
 
@@ -415,6 +416,29 @@ def test_a_failing_cell_is_recorded_and_does_not_stop_the_others(
     assert (states[0].state, states[0].message) == ("failed", "RuntimeError: a cable came loose")
     assert states[1].state == "done"
     assert "cable" in (find_runs(tmp_path)[0] / "failure-1.txt").read_text()
+
+
+def test_an_overtaken_cell_writes_no_more_and_the_command_ends_with_6(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Recording.reach
+
+    def overtaken(recording: Recording, *arguments: int) -> None:
+        if recording.cell.seed == 0 and ownership.newest_owned(recording.path) == 1:
+            with closing(ownership.RunLock(recording.path)) as lock:  # as another machine does that has not heard of it
+                ownership.claim(recording.path, 2, lock).release()
+        real(recording, *arguments)
+
+    monkeypatch.setattr(Recording, "reach", overtaken)
+    result = suite("run", *CELL[:-1], "0-1", "--frames", "800", "--out", str(tmp_path))
+    assert result.exit_code == 6, result.output
+    ends = {line.split(" seed ")[1][0]: line for line in result.stdout.splitlines()}
+    assert {seed: line.split()[0] for seed, line in ends.items()} == {"0": "overtaken", "1": "done"}
+    assert "was overtaken by attempt 2 (process" in ends["0"]
+    first, second = (read_run(path) for path in find_runs(tmp_path))
+    assert (first.status.state, first.status.agent_steps, first.episodes) == ("running", 0, ())
+    assert second.status.state == "done"
+    assert not list(first.path.glob("failure-*"))
 
 
 def test_a_cell_of_two_lists_over_one_protocol_is_found_under_both(tmp_path: Path) -> None:

@@ -54,8 +54,7 @@ def advances(root: Path, process: subprocess.Popen[str], attempt: int) -> None:
     while time.monotonic() < deadline:
         assert process.poll() is None, process.stderr and process.stderr.read()
         for path in find_runs(root) if root.exists() else []:
-            log = path / "diagnostics.jsonl"
-            if log.exists() and f'{{"attempt":{attempt},' in log.read_text():
+            if any(f'{{"attempt":{attempt},' in log.read_text() for log in path.rglob("diagnostics.jsonl")):
                 return
         time.sleep(0.01)
     raise AssertionError("nothing was recorded in two minutes")
@@ -76,7 +75,7 @@ def stop(root: Path, start: Callable[[], subprocess.Popen[str]], attempt: int, r
     (path,) = find_runs(root)
     run = read_run(path)
     assert (run.status.state, run.status.attempt) == ("interrupted", attempt), words
-    assert CheckpointStore(path).steps()[-1] == run.status.agent_steps > 0, words
+    assert CheckpointStore(run.folder).steps()[-1] == run.status.agent_steps > 0, words
     return words
 
 

@@ -22,8 +22,7 @@ from suite.experience.logs.dataset import OfflineData
 from suite.experience.logs.layout import Place
 from suite.experience.logs.manifest import read_manifest
 from suite.experience.logs.sample import READINGS, Reading, Selection, make_plan, sample_path
-from suite.experience.replay.frames import FrameReplay
-from suite.experience.replay.stores import HostFrames
+from suite.experience.replay.frames import FrameReplay, HostFrames
 
 PLAN = DataPlan(
     capacity=1,

@@ -23,8 +23,7 @@ from suite.experience.logs.dataset import OfflineData
 from suite.experience.logs.layout import Place, Row, file_name
 from suite.experience.logs.manifest import find_manifest, verify_run
 from suite.experience.logs.sample import Selection, make_plan, sample_path
-from suite.experience.replay.frames import FrameReplay
-from suite.experience.replay.stores import HostFrames
+from suite.experience.replay.frames import FrameReplay, HostFrames
 from suite.records.record import Actions, Attempt, CellFile, Episode, ProvenanceFile, StatusFile
 from suite.rng import Streams
 from suite.running.provenance import environment_of

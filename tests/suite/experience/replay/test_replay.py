@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.errors import SuiteError
-from suite.experience.replay.frames import FrameReplay
-from suite.experience.replay.stores import HostFrames
+from suite.experience.replay.frames import FrameReplay, HostFrames
 
 STACK = 4
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.experience.envs.atari import AtariEnvs
+from suite.experience.replay.compressed import CompressedFrames
 from suite.experience.replay.device import DeviceFrames
-from suite.experience.replay.stores import CACHE_LINE, CompressedFrames, FrameStore, HostFrames, Recycled
+from suite.experience.replay.frames import CACHE_LINE, FrameStore, HostFrames, Recycled
 from suite.tasks import GAMES, load_task
 
 SHAPE = (6, 5)

@@ -1,0 +1,1 @@
+"""Profiles of devices: what a machine has, and how long configurations took there."""

@@ -1,0 +1,160 @@
+"""What `ci/gpu_compile`, `ci/bench/gpu` and `ci/bench/model` count, keep and predict; none of it needs a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+CI = Path(__file__).parent.parent / "ci"
+PROGRAM = """HloModule jit_step, is_scheduled=true
+
+%inside (p0: f32[5,8,16], p1: f32[5,16,4]) -> f32[5,8,4] {
+  %p0 = f32[5,8,16]{2,1,0} parameter(0)
+  %p1 = f32[5,16,4]{2,1,0} parameter(1)
+  ROOT %dot.1 = f32[5,8,4]{2,1,0} dot(%p0, %p1), lhs_batch_dims={0}, lhs_contracting_dims={2}, rhs_batch_dims={0}
+}
+
+%sliced (p0.1: f32[100,4]) -> f32[2,4] {
+  %p0.1 = f32[100,4]{1,0} parameter(0)
+  ROOT %slice.1 = f32[2,4]{1,0} slice(%p0.1), slice={[0:2], [0:4]}
+}
+
+%body (state: (f32[2,4])) -> (f32[2,4]) {
+  %state = (f32[2,4]{1,0}) parameter(0)
+  %item = f32[2,4]{1,0} get-tuple-element(%state), index=0
+  %copied = f32[2,4]{1,0} copy(%item)
+  ROOT %out = (f32[2,4]{1,0}) tuple(%copied)
+}
+
+%condition (state.1: (f32[2,4])) -> pred[] {
+  %state.1 = (f32[2,4]{1,0}) parameter(0)
+  ROOT %yes = pred[] constant(true)
+}
+
+ENTRY %main (a: f32[5,8,16], b: f32[5,16,4], c: f32[100,4], x: f32[8,6,6,10], k: f32[3,3,2,20]) -> f32[5,8,4] {
+  %a = f32[5,8,16]{2,1,0} parameter(0), sharding={replicated}
+  %b = f32[5,16,4]{2,1,0} parameter(1)
+  %c = f32[100,4]{1,0} parameter(2)
+  %x = f32[8,6,6,10]{3,2,1,0} parameter(3)
+  %k = f32[3,3,2,20]{3,2,1,0} parameter(4)
+  %conv = (f32[8,6,6,20]{3,2,1,0}, u8[999]{0}) custom-call(%x, %k), window={size=3x3}, dim_labels=b01f_01io->b01f, \
+feature_group_count=5, custom_call_target="__cudnn$convForward"
+  %part = f32[2,4]{1,0} fusion(%c), kind=kLoop, calls=%sliced
+  %packed = (f32[2,4]{1,0}) tuple(%part)
+  %loop = (f32[2,4]{1,0}) while(%packed), condition=%condition, body=%body, \
+backend_config={"known_trip_count":{"n":"16"}}
+  ROOT %product = f32[5,8,4]{2,1,0} fusion(%a, %b), kind=kCustom, calls=%inside
+}
+"""
+
+
+def load(name: str) -> ModuleType:
+    """Import a script of ci/, whatever its name ends with."""
+    path = CI / name
+    loader = SourceFileLoader(path.stem + "_of_ci", str(path))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[loader.name] = module
+    loader.exec_module(module)
+    return module
+
+
+def test_kernels_bytes_and_operations_are_counted_from_a_programs_text() -> None:
+    counts = load("gpu/hlo.py").Module(PROGRAM).counts
+    assert counts.kernels == {"convolution": 1, "fusion": 1, "copy": 16, "product": 1}
+    assert counts.grouped == 1
+    assert counts.operations == 2 * (5 * 8 * 4) * 16 + 2 * (8 * 6 * 6 * 20) * (3 * 3 * 2)
+    convolution = 4 * (8 * 6 * 6 * 10 + 3 * 3 * 2 * 20 + 8 * 6 * 6 * 20)
+    sliced, copies = 4 * (8 + 8), 16 * 4 * (8 + 8)
+    product = 4 * (5 * 8 * 16 + 5 * 16 * 4 + 5 * 8 * 4)
+    assert counts.bytes == convolution + sliced + copies + product
+
+
+@pytest.mark.parametrize(
+    ("target", "first", "second", "result"),
+    [
+        ("Forward", "8,6,6,2", "3,3,2,4", "8,6,6,4"),
+        ("BackwardFilter", "8,6,6,2", "8,6,6,4", "3,3,2,4"),
+        ("BackwardInput", "8,6,6,4", "3,3,2,4", "8,6,6,2"),
+    ],
+)
+def test_a_convolution_takes_as_many_operations_in_every_direction(
+    target: str, first: str, second: str, result: str
+) -> None:
+    text = f"""ENTRY %main (a: f32[{first}], b: f32[{second}]) -> f32[{result}] {{
+  %a = f32[{first}] parameter(0)
+  %b = f32[{second}] parameter(1)
+  ROOT %c = (f32[{result}], u8[0]) custom-call(%a, %b), dim_labels=b01f_01io->b01f, \
+custom_call_target="__cudnn$conv{target}"
+}}"""
+    counts = load("gpu/hlo.py").Module(text).counts
+    assert (counts.operations, counts.grouped) == (2 * (8 * 6 * 6 * 4) * (3 * 3 * 2), 0)
+
+
+def test_a_changed_count_is_seen_and_an_unchanged_text_is_not_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = load("gpu_compile")
+    before = {"lowered": "a", "peak_bytes": 10, "kernels": 70, "grouped": 0, "operations": 5, "bytes": 7}
+    record = {"versions": {}, "programs": {"x": before, "y": before}}
+    monkeypatch.setattr(tool, "versions", dict)
+    monkeypatch.setitem(sys.modules, "target", type(sys)("target"))
+    sys.modules["target"].Target = lambda: None  # type: ignore[attr-defined]
+    after = {"x": before, "y": before | {"lowered": "b", "kernels": 81}}
+    asked: dict[str, Any] = {}
+
+    def measured(target: Any, name: str, known: dict[str, Any], options: Any) -> dict[str, Any]:
+        asked[name] = known
+        return after[name]
+
+    monkeypatch.setattr(tool, "measured", measured)
+    options = type("Options", (), {"seconds": 60, "accept": False, "again": False, "out": tmp_path / "record.json"})
+    assert tool.compared(["x", "y"], record, options) == 1
+    assert capsys.readouterr().out.splitlines() == ["y: kernels 70 -> 81", "2 of 2 compared, 1 changed"]
+    assert asked == {"x": {"a": before}, "y": {"a": before}}
+    options.accept = True
+    assert tool.compared(["x", "y"], record, options) == 0
+    assert json.loads(options.out.read_text())["programs"] == after
+
+
+def test_the_six_measurements_that_decide_come_first_and_are_not_taken_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, taken = load("bench/gpu"), []
+    clock = iter(range(0, 10_000, 100))
+    monkeypatch.setattr(bench.time, "monotonic", lambda: next(clock))
+    for kind in ("own", "peer"):
+        monkeypatch.setattr(bench, kind, lambda name, options, limit: taken.append(name) or {"ms": 1.0})
+    out = tmp_path / "gpu.json"
+    monkeypatch.setattr(sys, "argv", ["gpu", "--out", str(out), "--peers", str(tmp_path), "--seconds", "650"])
+    assert bench.main() == 0
+    assert tuple(taken) == bench.FIRST
+    assert set(json.loads(out.read_text())) == set(bench.FIRST)
+    assert bench.main() == 0
+    assert tuple(taken) == (*bench.FIRST, *bench.THEN[:6])
+
+
+def test_a_step_is_as_long_as_its_parts_and_as_its_slower_half_where_they_overlap() -> None:
+    model = load("bench/model")
+    assumed = model.Assumed(launch=1e-6, dispatch=1e-5, round_trip=1e-5, memory=1e12, products=1e13, bus=1e10, cores=2)
+    small, large = {"kernels": 10, "bytes": 10**6, "operations": 0}, {"kernels": 1, "bytes": 8 * 10**9, "operations": 1}
+    programs = {"atari40m/a/act/matmul/4": small, "atari40m/a/update/matmul/4": large}
+    step = model.step_of(programs, "a", 4, model.Host(emulator=5e-4, loop=1e-4), assumed)
+    assert step.emulator == pytest.approx(4 * 5e-4 / 2)
+    assert step.loop == pytest.approx(4e-4)
+    assert step.act == pytest.approx(1e-5)  # launches, above the microsecond that its bytes take
+    assert step.update == pytest.approx(8e-3 / 4)
+    assert step.transfer == pytest.approx(2e-5 + 1e-5 + 4 * 4 * 84 * 84 / 1e10)
+    assert step.sample == pytest.approx(4 * 3 * 1e-5 / 4)
+    host, device = 1e-3 + 4e-4 + 3e-5, 1e-5 + step.transfer + 2e-3
+    assert step.total(overlap=False) == pytest.approx(host + device)
+    assert step.total(overlap=True) == pytest.approx(device)
+    assert step.largest == "update"
