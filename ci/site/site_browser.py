@@ -29,6 +29,13 @@ CHECKS = ("requests", "console", "axe light", "axe dark", "no script", "phone", 
 TABLES = (
     "() => [...document.querySelectorAll('table')].map(t => [...t.querySelectorAll('th, td')].map(c => c.innerText))"
 )
+FURTHER = """() => {
+  const tables = [...document.querySelectorAll('table')];
+  const before = p => tables.filter(t => t.compareDocumentPosition(p) & Node.DOCUMENT_POSITION_FOLLOWING).length - 1;
+  return [...document.querySelectorAll('p.more')].map(p => [before(p), [...p.querySelectorAll('a')].map(a => a.href)]);
+}"""
+"""Of a folded page: the tables whose other rows lie on further pages, which scripts put into them, and these pages."""
+ROWS = "() => [...document.querySelectorAll('tbody th, tbody td')].map(c => c.innerText)"
 WIDEST = """() => {
   const page = document.documentElement, limit = page.clientWidth;
   if (page.scrollWidth <= limit) return null;
@@ -118,6 +125,11 @@ def _page(
     with _opened(plain, address, name, found) as page:
         picture(page, "no-script")
         without = page.evaluate(TABLES)
+        further = page.evaluate(FURTHER)
+    for table, addresses in further:
+        for target in addresses:
+            with _opened(plain, target, name, found) as page:
+                without[table] += page.evaluate(ROWS)
     return [*dict.fromkeys(found), *_same_numbers(name, with_script, without)]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from leaderboard.board.duels import Duel
 from leaderboard.board.report import TaskData
 from leaderboard.board.standings import normalized_scores
-from leaderboard.board.twins import Twin, twins
+from leaderboard.board.twins import Twin
 from leaderboard.board.views import Entry, Standing, TaskPage
 from leaderboard.statistics.averages import mean_difference
 from leaderboard.statistics.intervals import Estimate
@@ -110,7 +110,7 @@ def answers(task: TaskPage, data: TaskData, duels: Sequence[Duel]) -> TaskAnswer
     rows = {
         row.entry.config_id: row for row in task.full.standings if row.estimate is not None and not row.entry.published
     }
-    plain = twins(list(rows), data.task, data.configurations, data.runs)
+    plain = {key: data.twins[key] for key in rows if key in data.twins}
     pairs = {frozenset((duel.a.config_id, duel.b.config_id)): duel for duel in duels if duel.twins}
     found = [_answer(rows[config_id], twin, rows, pairs) for config_id, twin in plain.items()]
     methods = dict.fromkeys(answer.entry.method for answer in found)

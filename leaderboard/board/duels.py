@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from leaderboard.board import learning
+from leaderboard.board import estimates, learning
 from leaderboard.board.exports import Column, Table
 from leaderboard.board.report import Report, TaskData
 from leaderboard.board.standings import normalized_scores
-from leaderboard.board.twins import Twin, twins
+from leaderboard.board.twins import Twin
 from leaderboard.board.views import Entry, TaskPage
 from leaderboard.board.workers import spread
 from leaderboard.statistics.intervals import Estimate
@@ -55,13 +55,13 @@ class Duel:
 def duels(task: TaskPage, data: TaskData) -> tuple[Duel, ...]:
     """Return the pairs of a task's full budget, in the order of the board; none where there is no common scale."""
     entries = {row.entry.config_id: row.entry for row in task.full.standings if row.estimate is not None and row.proven}
-    plain = twins(list(entries), data.task, data.configurations, data.runs)
+    plain = {key: twin for key, twin in data.twins.items() if key in entries and twin.config_id in entries}
     chosen = pairs_shown(list(entries), plain)
     ids = dict.fromkeys(itertools.chain.from_iterable(chosen))
     scores = {config_id: normalized_scores(data.runs_of(config_id)) for config_id in ids}
     sides = [_sides(pair, plain, scores) for pair in chosen]
-    compared = spread(partial(_compare, planned=len(data.task.default_seeds)), sides, SECONDS_EACH * len(chosen))
-    found = _judged(dict(zip(chosen, compared, strict=True)), plain)
+    compared_pairs = comparisons(sides, len(data.task.default_seeds))
+    found = _judged(dict(zip(chosen, compared_pairs, strict=True)), plain)
     frames = data.task.budget.length
     curves = {config_id: learning.curve_scores(data.task, data.runs_of(config_id), frames) for config_id in ids}
     areas = learning.areas_between(data.task, curves, chosen, frames)
@@ -121,6 +121,23 @@ def _note(pair: tuple[str, str], plain: Mapping[str, Twin]) -> str:
         if one in plain and plain[one].config_id == other and plain[one].same_submission:
             return f"Of the dense twin, the runs of the same submission count: {plain[one].same_submission}."
     return ""
+
+
+def comparisons(sides: Sequence[tuple[Scores, Scores]], planned: int) -> list[Comparison]:
+    """Return the comparison of each pair of scores; those that were made before are remembered."""
+    keys = [estimates.key_of_pair("comparison", a, b, planned) for a, b in sides]
+    open_ones = {key: pair for key, pair in zip(keys, sides, strict=True) if key not in compared}
+    made = spread(partial(_compare, planned=planned), list(open_ones.values()), SECONDS_EACH * len(open_ones))
+    compared.update(zip(open_ones, made, strict=True))
+    asked.update(keys)
+    return [compared[key] for key in keys]
+
+
+compared: dict[bytes, Comparison] = {}
+"""Comparisons by the hash of what was compared."""
+
+asked: set[bytes] = set()
+"""Those of them that this process asked for."""
 
 
 def _compare(pair: tuple[Scores, Scores], planned: int) -> Comparison:

@@ -60,20 +60,36 @@ class Question(NamedTuple):
 def ask(question: Question) -> tuple[Estimate, ...]:
     """Return the answer: one estimate, or one for each point of a curve."""
     key = key_of(question)
-    found = published().get(key) or _known.get(key)
+    found = published().get(key) or known(key)
     if found is None:
-        _remember(key, found := compute(question, POLICY))
+        remember(key, found := compute(question, POLICY))
     return found
+
+
+def known(key: bytes) -> tuple[Estimate, ...] | None:
+    """Return an answer that is remembered, or None."""
+    _used.add(key)
+    return _known.get(key)
+
+
+def begin() -> None:
+    """Begin anew to note which answers are used."""
+    _used.clear()
+
+
+def used() -> dict[bytes, tuple[Estimate, ...]]:
+    """Return the answers that were asked for since `begin`, but for those that the package has."""
+    return {key: _known[key] for key in sorted(_used) if key in _known}
 
 
 def prepare(questions: Iterable[Question]) -> None:
     """Answer many questions at once, on all processors, so that `ask` knows them."""
     keyed = {key_of(question): question for question in questions}
-    open_ones = {key: asked for key, asked in keyed.items() if key not in _known and key not in published()}
+    open_ones = {key: asked for key, asked in keyed.items() if key not in published() and known(key) is None}
     values = sum(np.size(block) for question in open_ones.values() for block in question.scores.values())
     answers = spread(partial(compute, policy=POLICY), tuple(open_ones.values()), SECONDS_EACH * values)
     for key, answer in zip(open_ones, answers, strict=True):
-        _remember(key, answer)
+        remember(key, answer)
 
 
 def compute(question: Question, policy: Policy) -> tuple[Estimate, ...]:
@@ -93,9 +109,17 @@ def published() -> Mapping[bytes, tuple[Estimate, ...]]:
 
 
 _known: OrderedDict[bytes, tuple[Estimate, ...]] = OrderedDict()
+_used: set[bytes] = set()
 
 
-def _remember(key: bytes, answer: tuple[Estimate, ...]) -> None:
+def recall(key: bytes, answer: tuple[Estimate, ...]) -> None:
+    """Remember an answer of an earlier process, which counts as used once it is asked for."""
+    _known.setdefault(key, answer)
+
+
+def remember(key: bytes, answer: tuple[Estimate, ...]) -> None:
+    """Remember an answer under the hash of its question."""
+    _used.add(key)
     _known[key] = answer
     while len(_known) > KEPT:
         _known.popitem(last=False)
@@ -103,8 +127,19 @@ def _remember(key: bytes, answer: tuple[Estimate, ...]) -> None:
 
 def key_of(question: Question) -> bytes:
     """Return a hash of the policy and of all that the answer depends on; the runs of a game in their given order."""
-    total = hashlib.sha256(f"{POLICY!r}\n{question.metric}\n{question.positions}\n".encode())
-    for name in sorted(question.scores):
-        values = np.asarray(question.scores[name], dtype="<f8")
-        total.update(f"{name}\n{values.shape}\n".encode() + values.tobytes())
+    return _hashed((question.metric, question.positions), question.scores)
+
+
+def key_of_pair(what: str, a: Scores, b: Scores, more: object) -> bytes:
+    """Return a hash of the policy and of all that is asked about two entries."""
+    return _hashed((what, more), a, b)
+
+
+def _hashed(asked: tuple[object, ...], *sides: Scores) -> bytes:
+    total = hashlib.sha256("\n".join([f"{POLICY!r}", *map(str, asked), ""]).encode())
+    for place, scores in enumerate(sides):
+        total.update(b"\n" * place)
+        for name in sorted(scores):
+            values = np.asarray(scores[name], dtype="<f8")
+            total.update(f"{name}\n{values.shape}\n".encode() + values.tobytes())
     return total.digest()

@@ -7,17 +7,20 @@ apostrophe; in LaTeX, every character is printed and none is obeyed.
 from __future__ import annotations
 
 import csv
+import gzip
+import hashlib
 import io
 import json
 import math
 import re
+import shutil
 import sqlite3
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from suite.errors import UnfitEnvironment
 
@@ -42,6 +45,9 @@ _CONTROL = re.compile(
 )
 
 
+PACKED = 4
+"""How hard the copy of a database is compressed: most of it is compressed already."""
+
 FORMATS = ("csv", "json", "tex", "pdf")
 """What is offered below tables and figures, in this order."""
 
@@ -61,12 +67,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table. `bold` holds the (row, column) places that LaTeX prints bold."""
+    """A table; its rows can be gone through several times. `bold`: the (row, column) places that LaTeX prints bold."""
 
     name: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: Iterable[tuple[Cell, ...]]
     bold: frozenset[tuple[int, int]] = field(default_factory=frozenset)
 
     def numeric(self, column: int) -> bool:
@@ -90,29 +96,57 @@ def offered(made: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
     return {stem: tuple(end for end in FORMATS if f"{stem}.{end}" in made) for stem in stems}
 
 
-def database(path: Path) -> bytes:
-    """Return a results database as one file, packed; the same content in the same order gives the same bytes.
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a results database: its size in bytes and its SHA-256."""
 
-    Raises UnfitEnvironment where there is no room for a copy.
+    size: int
+    sha256: str
+
+
+def database(path: Path, out: Path) -> Copy:
+    """Write a results database as one file in gzip; the same content in the same order gives the same bytes.
+
+    Lists of single episodes, from which scores were computed, are left out: they are most of it, they grow with every
+    run, and the content's hash does not cover them. Raises UnfitEnvironment where there is no room for a copy.
     """
     try:
-        with tempfile.TemporaryDirectory() as folder, closing(sqlite3.connect(path)) as connection:
-            copy = Path(folder) / "copy.sqlite"
-            connection.execute("VACUUM INTO ?", (str(copy),))
-            return copy.read_bytes()
+        with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+            whole = Path(folder) / "whole.sqlite"
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("VACUUM INTO ?", (str(whole),))
+            with closing(sqlite3.connect(whole, isolation_level=None)) as connection:
+                connection.execute("UPDATE recording SET episodes = NULL")
+                connection.execute("VACUUM INTO ?", (str(bare := Path(folder) / "bare.sqlite"),))
+            with (
+                bare.open("rb") as source,
+                out.open("wb") as sink,
+                gzip.GzipFile("", "wb", PACKED, sink, mtime=0) as packer,
+            ):
+                shutil.copyfileobj(source, packer, 1 << 20)
+        with out.open("rb") as file:
+            return Copy(out.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
     except (OSError, sqlite3.OperationalError) as error:
         raise UnfitEnvironment(
-            f"Cannot copy {path}: {error}.", "Free space, or set TMPDIR to where some is."
+            f"Cannot copy {path}: {error}.", "Free space, or name another place with --out."
         ) from error
 
 
 def csv_file(table: Table) -> bytes:
     """Return a table as CSV (RFC 4180, UTF-8): names, then rows; numbers in full, nothing where there is no value."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([_guarded(_clean(column.name)) for column in table.columns])
-    writer.writerows([_csv_cell(value) for value in row] for row in table.rows)
+    _write_csv(table, text)
     return text.getvalue().encode()
+
+
+def csv_packed(table: Table) -> bytes:
+    """Return the same as `csv_file`, compressed by gzip, for tables of very many rows: they may come one by one."""
+    sink = io.BytesIO()
+    with gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=6, mtime=0) as packer:
+        text = io.TextIOWrapper(packer, encoding="utf-8", newline="", write_through=False)
+        _write_csv(table, text)
+        text.detach()  # which writes what is left
+    return sink.getvalue()
 
 
 def json_file(table: Table) -> bytes:
@@ -143,7 +177,7 @@ def latex(table: Table) -> str:
         r"\toprule",
         " & ".join(heads) + r" \\",
         r"\midrule",
-        *(" & ".join(_tex_row(table, index)) + r" \\" for index in range(len(table.rows))),
+        *(" & ".join(_tex_row(table, index, row)) + r" \\" for index, row in enumerate(table.rows)),
         r"\bottomrule",
         r"\end{tabular}",
     ]
@@ -179,9 +213,9 @@ def number(value: float, digits: int) -> str:
     return shown.replace(",", r"\,").replace("-", "$-$")
 
 
-def _tex_row(table: Table, index: int) -> Sequence[str]:
+def _tex_row(table: Table, index: int, row: Sequence[Cell]) -> Sequence[str]:
     cells = []
-    for place, (value, column) in enumerate(zip(table.rows[index], table.columns, strict=True)):
+    for place, (value, column) in enumerate(zip(row, table.columns, strict=True)):
         value = _finite(value)
         if value is None:
             cell = "---"
@@ -193,6 +227,12 @@ def _tex_row(table: Table, index: int) -> Sequence[str]:
             cell = tex(str(value))
         cells.append(rf"\textbf{{{cell}}}" if (index, place) in table.bold else cell)
     return cells
+
+
+def _write_csv(table: Table, text: TextIO) -> None:
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow([_guarded(_clean(column.name)) for column in table.columns])
+    writer.writerows([_csv_cell(value) for value in row] for row in table.rows)
 
 
 def _csv_cell(value: Cell) -> Cell:

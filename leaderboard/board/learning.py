@@ -83,7 +83,13 @@ def areas_between(
     """
     asked = [(a, b) for a, b in pairs if curves[a] and curves[a].keys() == curves[b].keys()]
     whole = [(a, b) for a, b in asked if complete_points(curves[a], curves[b]).any()]
-    return statistics.areas_between(curves, whole, positions(task, frames), estimates.POLICY)
+    places = positions(task, frames)
+    keys = {(a, b): estimates.key_of_pair("area between", curves[a], curves[b], places) for a, b in whole}
+    open_ones = [pair for pair in whole if estimates.known(keys[pair]) is None]
+    for pair, found in statistics.areas_between(curves, open_ones, places, estimates.POLICY).items():
+        estimates.remember(keys[pair], (found,))
+    answers = {pair: estimates.known(keys[pair]) for pair in whole}
+    return {pair: answer[0] for pair, answer in answers.items() if answer}
 
 
 def _normalized(game: str, mean: float | None) -> float:

@@ -32,13 +32,24 @@ METHODS: dict[str, tuple[str, str]] = {
 }
 """Colour and marker of a method. Two with one marker stay apart in every common form of colour blindness (a test)."""
 
+SERIES = tuple(
+    METHODS[name][0]
+    for name in (
+        *("dense", "magnitude pruning", "rigl", "set", "static sparse", "lottery ticket"),
+        *("redo", "shrink and perturb", "l2 features", "random pruning"),
+    )
+)
+"""Colours of lines that no method tells apart: seeds, the series of a study."""
+
 _OTHER_COLOURS = ("#4a8f9e", "#a06a2c", "#9a5f8f", "#5f8a5a", "#7f74a8")
 _MUTED = ("#7688a3", "#b38a66", "#6f9c82", "#a283b3", "#a39a55")
 _DARK, _LIGHT = 0.13, 0.288
 """Luminances of a method's colour: as far apart as contrast on light and on dark pages allows."""
 _TONES = {"C51": _DARK, "M-IQN": _DARK, "Rainbow": _LIGHT, "QR-DQN": _LIGHT}
 """Which agents make the colour darker or lighter; the others leave it as it is."""
-_DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+"""Dashes that can be told apart; the first is a solid line."""
+
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-left", "triangle-right")
 _NETWORKS = ("Impala", "Nature")
 _AGENTS = ("DQN", "Rainbow", "IQN", "C51", "QR-DQN")
@@ -59,7 +70,7 @@ def own_style(entry: Entry) -> Style:
     Another agent, width or setting moves the marker on, and the agent makes the colour
     darker or lighter. Numbers that others published are muted and thin, and their colour tells the agent.
     """
-    dash = _DASHES[_index(entry.network.partition(" ")[0], _NETWORKS, len(_DASHES))]
+    dash = DASHES[_index(entry.network.partition(" ")[0], _NETWORKS, len(DASHES))]
     if entry.published:
         return Style(_MUTED[_index(entry.agent, _AGENTS, len(_MUTED))], dash, "stroke", 1.5)
     colour, shape = METHODS.get(entry.method) or (
@@ -87,7 +98,7 @@ def apart(entries: Iterable[Entry]) -> dict[str, Style]:
     for entry in sorted(entries, key=lambda entry: (entry.config_id, entry.label)):
         own = style(entry)
         shapes = (own.shape,) if entry.published else _turned(_SHAPES, own.shape)
-        looks = [replace(own, shape=shape, dash=dash) for dash in _turned(_DASHES, own.dash) for shape in shapes]
+        looks = [replace(own, shape=shape, dash=dash) for dash in _turned(DASHES, own.dash) for shape in shapes]
         free = next((one for one in looks if (one.colour, str(one.dash), one.shape) not in taken), own)
         taken.add((free.colour, str(free.dash), free.shape))
         found[entry.config_id] = free

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from leaderboard.board import standings
 from leaderboard.board.duels import Duel
 from leaderboard.board.report import Report, TaskData
-from leaderboard.board.twins import Twin, twins
+from leaderboard.board.twins import Twin
 from leaderboard.board.views import Curve, TaskPage
 from leaderboard.statistics.pairs import compare, judged
 from leaderboard.store.rows import StoredRun
@@ -39,15 +39,12 @@ def opening(report: Report) -> Opening | None:
 
 def _widest(data: TaskData) -> tuple[str, Twin] | None:
     """Return the entry on the full budget with the most cells in common with its dense twin, and that."""
-    length = data.task.budget.length
-    ids = [key for key, item in data.configurations.items() if not item.published and item.frames == length]
-    plain = twins(ids, data.task, data.configurations, data.runs)
-    common = {key: len(_cells(data.runs_of(key)) & _cells(twin.runs)) for key, twin in plain.items()}
+    common = {key: len(_cells(data.runs_of(key)) & _cells(twin.runs)) for key, twin in data.twins.items()}
     shown = [key for key, cells in common.items() if cells]
     if not shown:
         return None
     widest = min(shown, key=lambda key: (-common[key], data.entries[key].method != FIRST, key))
-    return widest, plain[widest]
+    return widest, data.twins[widest]
 
 
 def _opened(task: TaskPage, data: TaskData, config_id: str, twin: Twin) -> Opening:

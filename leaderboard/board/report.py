@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from leaderboard.board import names, standings
 from leaderboard.board.estimates import Question, prepare
 from leaderboard.board.methods import method_cards
-from leaderboard.board.twins import twins
+from leaderboard.board.twins import Twin, twins
 from leaderboard.board.views import Board, Entry, GameCell, GameRow, Site, TaskPage, Unfinished
 from leaderboard.store.claims import foremost
-from leaderboard.store.details import RunDiagnostics
+from leaderboard.store.recordings import Recordings
 from leaderboard.store.rows import StoredConfiguration, StoredRun, StoredSubmission
 from leaderboard.store.snapshot import Conflict, Snapshot
 from suite import __version__
@@ -31,27 +31,41 @@ from suite.tasks import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskData:
     """What the database holds of a task: one run of each cell, by configuration, game and seed, and their entries.
 
-    `diagnostics` are by configuration, `checkpoints` by configuration, game, seed and environment: see `Snapshot`.
-    `uncounted` are results that nobody replayed, of configurations whose replayed ones have every game: they change
-    nothing there. `conflicts` are the cells of which there are several results.
+    `diagnostics` are what runs recorded in detail, by configuration. `uncounted` are results that nobody replayed, of
+    configurations whose replayed ones have every game: they change nothing there. `conflicts` are the cells of which
+    there are several results.
     """
 
     task: Task
     configurations: Mapping[str, StoredConfiguration]
     runs: tuple[StoredRun, ...]
     entries: Mapping[str, Entry]
-    diagnostics: Mapping[str, Sequence[RunDiagnostics]] = field(default_factory=dict)
-    checkpoints: Mapping[tuple[str, str, int, str], Sequence[Sequence[Any]]] = field(default_factory=dict)
+    diagnostics: Recordings = field(default_factory=Recordings)
     uncounted: tuple[StoredRun, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
 
+    @functools.cached_property
+    def by_configuration(self) -> Mapping[str, tuple[StoredRun, ...]]:
+        """The runs of each configuration that has any, by game and seed."""
+        found: dict[str, list[StoredRun]] = defaultdict(list)
+        for run in self.runs:
+            found[run.config_id].append(run)
+        return {config_id: tuple(runs) for config_id, runs in found.items()}
+
+    @functools.cached_property
+    def twins(self) -> Mapping[str, Twin]:
+        """The dense twin of every configuration with a method that was run here on the full budget."""
+        length = self.task.budget.length
+        ids = [key for key, item in self.configurations.items() if not item.published and item.frames == length]
+        return twins([key for key in ids if key in self.by_configuration], self.task, self.configurations, self.runs)
+
     def runs_of(self, config_id: str) -> tuple[StoredRun, ...]:
         """Return the runs of a configuration, by game and seed."""
-        return tuple(run for run in self.runs if run.config_id == config_id)
+        return self.by_configuration.get(config_id, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +115,8 @@ def task_data(snapshot: Snapshot, task: Task) -> TaskData:
     runs, uncounted = _counted(task, held)
     conflicts = tuple(one for one in snapshot.conflicts() if one.config_id in by_id and one.game in task.games)
     entries = names.entries(configurations, _departures(runs), _footnotes(configurations), task.id)
-    recorded = [item for key in keys for item in snapshot.diagnostics(key).items() if item[0] in by_id]
-    diagnostics = {name: [row for row in rows if row.game in task.games] for name, rows in recorded}
-    checkpoints = {cell: rows for key in keys for cell, rows in snapshot.checkpoints(key).items()}
-    return TaskData(task, by_id, tuple(runs), entries, diagnostics, checkpoints, tuple(uncounted), conflicts)
+    diagnostics = snapshot.diagnostics(*keys, games=task.games)
+    return TaskData(task, by_id, tuple(runs), entries, diagnostics, tuple(uncounted), conflicts)
 
 
 def each_once(data: Iterable[TaskData]) -> Iterator[tuple[TaskData, StoredRun]]:
@@ -312,7 +324,7 @@ def _board(data: TaskData, frames: int, configurations: Sequence[StoredConfigura
     ticks, rows = standings.forest(rows)
     ids = [row.entry.config_id for row in rows]
     complete = [row.entry for row in rows if row.estimate is not None]
-    here = [entry.config_id for entry in complete if not entry.published]
+    here = {entry.config_id for entry in complete if not entry.published}
     return Board(
         frames=frames,
         shortened=shortened,
@@ -323,7 +335,7 @@ def _board(data: TaskData, frames: int, configurations: Sequence[StoredConfigura
         curves=() if shortened else standings.curves(task, grouped, complete),
         games=_games(task, [grouped[config_id] for config_id in ids]),
         twins={
-            one: twin.config_id for one, twin in twins(here, task, data.configurations, runs).items() if twin.usable
+            one: twin.config_id for one, twin in data.twins.items() if twin.usable and {one, twin.config_id} <= here
         },
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leaderboard.board.flops import Flops
 from leaderboard.bundles.levels import is_proven
@@ -224,6 +224,11 @@ class Board:
         return (*shown.values(), *published[: max(FEATURED - len(shown), 1)])
 
     @property
+    def bare(self) -> Board:
+        """The board without its entries: what pages about one of them know of the others."""
+        return replace(self, standings=(), ticks=(), curves=(), games=(), twins={})
+
+    @property
     def no_flops(self) -> tuple[str, ...]:
         """Why some entries run here have no count of operations."""
         return tuple(sorted({row.flops.why for row in self.standings if row.flops.why and not row.entry.published}))
@@ -288,6 +293,22 @@ class TaskPage:
     reference: str = "human"
 
     @property
+    def bare(self) -> TaskPage:
+        """The task without its results and its texts: what pages about one entry, and the links of all, show of it."""
+        return replace(
+            self,
+            full=self.full.bare,
+            shortened=(),
+            unfinished=(),
+            entries_here=0,
+            entries_published=0,
+            runs_here=0,
+            protocol="",
+            summary="",
+            deviations=(),
+        )
+
+    @property
     def scale(self) -> str:
         """What its normalized scores are called."""
         return scale_of(self.reference)
@@ -343,3 +364,14 @@ class Site:
     methods: tuple[MethodCard, ...]
     database: str
     suite_version: str
+
+    @property
+    def bare(self) -> Site:
+        """The site without results: the tasks and methods that links lead to."""
+        return replace(
+            self,
+            tasks=tuple(task.bare for task in self.tasks),
+            methods=tuple(
+                replace(card, paper="", summary="", deviations=(), parameters=(), refusals=()) for card in self.methods
+            ),
+        )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from typing import ParamSpec, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
 
 from suite import children
 from suite.learning import device
 
-Given = ParamSpec("Given")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -26,6 +26,10 @@ SEND_SECONDS = 0.3
 """Less work than that is done here even where the pool runs already."""
 
 
+AHEAD = 8
+"""How many items of a stream are under way for each processor."""
+
+
 def spread(function: Callable[[Item], Result], items: Sequence[Item], seconds: float) -> list[Result]:
     """Return `function` of every item in their order; `seconds` is about what all of them take on one processor."""
     if len(items) < 2 or not _pays(seconds):
@@ -34,13 +38,21 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item], seconds: f
     return list(_pool().map(function, items, chunksize=chunk))
 
 
-def beside(
-    seconds: float, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
-) -> Callable[[], Result]:
-    """Start a call that takes about so many seconds; return what waits for its result, or makes it only then."""
+def stream(function: Callable[[Item], Result], items: Iterable[Item], seconds: float) -> Iterator[Result]:
+    """Yield `function` of every item in their order, a few of which are under way at a time.
+
+    So neither all items nor all results are in memory together; `seconds` is as for `spread`.
+    """
     if not _pays(seconds):
-        return functools.partial(function, *given, **named)
-    return _pool().submit(function, *given, **named).result
+        yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(_pool().submit(function, item))
+        if len(waiting) >= AHEAD * processors():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def processors() -> int:

@@ -121,24 +121,26 @@ def check(db: Path, as_json: bool) -> None:
 @database_option
 @click.option("--out", type=_FOLDER, default=Path("site"), show_default=True, help="The folder to make or replace.")
 @click.option("--release", default="", metavar="NAME", help="Also freeze the site under a name, beside earlier ones.")
+@click.option("--bundles", default="", metavar="URL", help="Where bundles can be had; {slug} stands for a slug.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def build(db: Path, out: Path, release: str, as_json: bool) -> None:
+def build(db: Path, out: Path, release: str, bundles: str, as_json: bool) -> None:
     """Build the static site of the database; the same database gives the same bytes.
 
-    Releases, frozen copies of the whole site, stay when it is built again.
+    A site that is there already is brought up to date: what shows nothing new is not made again. Releases, frozen
+    copies of the whole site, stay.
     """
     from leaderboard.site.render import build as run
 
-    done = run(db, out, release=release, progress=_progress)
+    done = run(db, out, release=release, bundles=bundles, progress=_progress)
     if as_json:
-        content = {"schema": "leaderboard.build/1", "pages": done.pages, "size_bytes": done.bytes}
-        content |= {"large_pages": list(done.large)}
+        content = {"schema": "leaderboard.build/1", "pages": done.pages, "pages_made": done.made}
+        content |= {"size_bytes": done.bytes, "large_pages": list(done.large)}
         click.echo(
             json.dumps(content | {"site": str(out), "index": str(out / "index.html"), "content_sha256": done.database})
         )
     else:
         large = f"; {len(done.large)} larger than a page should be (named above)" if done.large else ""
-        click.echo(f"pages: {done.pages}, {done.bytes / 1000:,.0f} kB{large}")
+        click.echo(f"pages: {done.pages}, {done.made} of them made anew, {done.bytes / 1000:,.0f} kB{large}")
         click.echo(f"site: {out / 'index.html'}")
 
 

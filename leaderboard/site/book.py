@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
@@ -13,24 +14,41 @@ from jinja2.runtime import Context
 from leaderboard.board.answers import TaskAnswers, answers
 from leaderboard.board.credits import Credit, credits_of
 from leaderboard.board.duels import Duel, all_duels
-from leaderboard.board.report import Report
-from leaderboard.board.views import TaskPage
-from leaderboard.site import citing, links, text
-from leaderboard.site.drawing import charts, marks, spans
+from leaderboard.board.exports import Copy
+from leaderboard.board.report import Report, TaskData, each_once
+from leaderboard.board.views import Site, TaskPage
+from leaderboard.site import citing, inside, links, text
+from leaderboard.site.drawing import charts, marks, panels, spans
+from leaderboard.site.drawing.charts import Line
+from leaderboard.site.fold import folded
+from leaderboard.site.inside import Dashboard
+from leaderboard.site.parts import Files, Part, key_of, whole
 from leaderboard.site.releases import Release
+from leaderboard.site.stamp import STAND_IN
+from leaderboard.store.rows import StoredRun
+from leaderboard.studies.coverage import Claims, claims_of
+from leaderboard.studies.evidence import Evidence, Measures
 from suite.contracts.card import written
+
+WIDEST = 60
+"""How many entries stand beside each other in a table of all games."""
+
+LINES = 40
+"""How many entries' recorded lines are remembered."""
 
 
 @dataclass(frozen=True)
 class Book:
     """All that pages are made from; `html` fills a template.
 
-    `database`: the file to offer for download. `releases`: the frozen ones beside these pages, the newest first.
+    `database`: the copy that is offered for download. `releases`: the frozen ones beside these pages, the newest first.
+    `bundles`: where the bundle of a submission can be had, with `{slug}` for its slug; "" where nobody says.
     """
 
     report: Report
-    database: bytes = b""
+    database: Copy | None = None
     releases: tuple[Release, ...] = ()
+    bundles: str = ""
 
     @functools.cached_property
     def duels(self) -> dict[str, tuple[Duel, ...]]:
@@ -47,36 +65,108 @@ class Book:
         }
 
     @functools.cached_property
+    def claims(self) -> Claims:
+        """The paper's claims on every rung, from the results of all tasks."""
+        found = self.report.data.items()
+        return claims_of({name: Evidence(data.by_configuration, Measures(data.diagnostics)) for name, data in found})
+
+    @functools.cached_property
     def credits(self) -> dict[str, tuple[Credit, ...]]:
         """Whose submissions the entries are of, by configuration."""
         return credits_of(self.report)
 
     @functools.cached_property
+    def site(self) -> Site:
+        """The site that templates see: in place of the database's hash stands what is replaced in every file."""
+        return replace(self.report.site, database=STAND_IN)
+
+    @functools.cached_property
+    def frame(self) -> Site:
+        """What pages that are made apart see of the site."""
+        return self.site.bare
+
+    @functools.cached_property
+    def homes(self) -> dict[str, dict[str, tuple[str, list[StoredRun]]]]:
+        """By configuration and game: the first task on whose board the runs are, and one run of each cell."""
+        found: dict[str, dict[str, tuple[str, list[StoredRun]]]] = {}
+        for data, run in each_once(self.report.data.values()):
+            found.setdefault(run.config_id, {}).setdefault(run.game, (data.task.id, []))[1].append(run)
+        return found
+
+    @functools.cached_property
+    def tasks(self) -> dict[str, TaskPage]:
+        """The tasks without their results, by name."""
+        return {task.name: task.bare for task in self.report.site.tasks}
+
+    @functools.cached_property
+    def lines(self) -> Callable[[str, str], Mapping[str, Line]]:
+        """What an entry of a task recorded while training, as lines by quantity; some are remembered."""
+        return functools.lru_cache(maxsize=LINES)(lambda task, key: panels.recorded(self.report.data[task], key))
+
+    def dashboard(self, task: str, chosen: Sequence[str]) -> Dashboard | None:
+        """Return the diagnostics of some entries of a task; None where nothing was recorded."""
+        lines = {key: found for key in chosen if (found := self.lines(task, key))}
+        return inside.dashboard(self.tasks[task], self.report.data[task], lines, chosen)
+
+    def key(self, task: str) -> str:
+        """Return the hash of all that pages about a task as a whole are made from."""
+        return self._keys[task]
+
+    @functools.cached_property
+    def everything(self) -> str:
+        """The hash of all that there is."""
+        return key_of((self._keys, self.report.site.database, self.database, self.releases, self.bundles))
+
+    @functools.cached_property
+    def _keys(self) -> dict[str, str]:
+        return {name: self._key(data) for name, data in self.report.data.items()}
+
+    def _key(self, data: TaskData) -> str:
+        total = hashlib.sha256()
+        for config_id, item in sorted(data.configurations.items()):
+            recorded = data.diagnostics.digests(config_id)
+            total.update(repr((item, self.credits.get(config_id), recorded)).encode())
+        for run in (*data.runs, *data.uncounted):
+            total.update(repr((run, self.homes.get(run.config_id, {}).get(run.game, ("",))[0])).encode())
+        total.update(repr(data.conflicts).encode())
+        return total.hexdigest()
+
+    def runs_page(self, config_id: str, game: str) -> str:
+        """Return the path of the page of a configuration's runs in a game."""
+        return links.runs(self.homes[config_id][game][0], config_id, game)
+
+    @functools.cached_property
     def date(self) -> str:
         """The day of the newest result that was run here; "" where there is none."""
-        runs = (run for data in self.report.data.values() for run in data.runs if run.finished)
-        return max((run.ended_at[:10] for run in runs), default="")
+        return _newest(run for data in self.report.data.values() for run in data.runs)
 
-    def cite(self, name: str, title: str, config_id: str = "") -> str:
-        """Return the BibTeX entry of a board, or of an entry with its submitters."""
+    def cite(self, name: str, title: str, runs: Iterable[StoredRun], config_id: str = "") -> str:
+        """Return the BibTeX entry of a board, or of an entry with its submitters; `runs` are those that it shows."""
         authors = [name for credit in self.credits.get(config_id, ()) for name in credit.names]
-        return citing.bibtex(self.report.site, name, title, self.date, authors)
+        return citing.bibtex(self.site, name, title, _newest(runs), authors)
 
-    def of_aggregated(self, page: Callable[[Book, TaskPage], dict[str, bytes]]) -> dict[str, bytes]:
-        """Return what `page` makes of each task that has a common scale."""
-        files: dict[str, bytes] = {}
+    def of_aggregated(self, kind: str, page: Callable[[Book, TaskPage], Files]) -> Iterator[Part]:
+        """Yield what `page` makes of each task that has a common scale."""
         for task in self.report.site.tasks:
             if task.aggregated:
-                files |= page(self, task)
-        return files
+                yield whole(f"{task.name} {kind}", self.key(task.name), page, self, task)
 
     def html(self, path: str, template: str, **values: Any) -> dict[str, bytes]:
         """Return one page under its path, relative to the site's root.
 
         Templates see `site`, `page` (the path, for `link`) and the values; an unknown name raises.
         """
-        filled = environment().get_template(template).render(site=self.report.site, page=path, **values)
-        return {path: filled.encode()}
+        return html(self.site, path, template, **values)
+
+
+def html(site: Site, path: str, template: str, **values: Any) -> dict[str, bytes]:
+    """Return one page under its path, as `Book.html` does, of a site that it need not know whole; folded if large."""
+    filled = environment().get_template(template).render(site=site, page=path, **values)
+    return folded(path, filled.encode())
+
+
+def _newest(runs: Iterable[StoredRun]) -> str:
+    return max((run.ended_at[:10] for run in runs if run.finished), default="")
 
 
 @functools.cache
@@ -111,6 +201,7 @@ def environment() -> Environment:
         "link": _link,
         "NONE": text.NONE,
         "SAYS": spans.SAYS,
+        "WIDEST": WIDEST,
     }
     return found
 

@@ -20,13 +20,13 @@ def bibtex(site: Site, name: str, title: str, date: str, authors: Sequence[str] 
     who = " and ".join(f"{{{tex(author.translate(brackets))}}}" for author in authors) or AUTHORS
     when = f", results until {date}" if date else ""
     fields = [
-        ("author", who),
-        ("title", tex(title.translate(brackets))),
-        *([("year", date[:4])] if date else []),
-        ("version", site.suite_version),
-        ("note", f"pruned-rl-suite {site.suite_version}{when}; results database SHA-256 {site.database}"),
+        ("author", f'"{who}"'),
+        ("title", f"{{{tex(title.translate(brackets))}}}"),
+        *([("year", f"{{{date[:4]}}}")] if date else []),
+        ("version", f"{{{site.suite_version}}}"),
+        ("note", f"{{pruned-rl-suite {site.suite_version}{when}; results database SHA-256 {site.database}}}"),
     ]
-    lines = ",\n".join(f"  {field} = {{{value}}}" for field, value in fields)
+    lines = ",\n".join(f"  {field} = {value}" for field, value in fields)
     return f"@misc{{{key},\n{lines}\n}}"
 
 

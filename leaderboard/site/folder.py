@@ -6,7 +6,8 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from suite.errors import UsageError
@@ -28,8 +29,42 @@ def check_target(out: Path, marker: str, what: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """New files of a folder before they are put in their places: `path` holds them, `names` is all that will be there.
+
+    What `keep` names stays as it lies in the folder.
+    """
+
+    path: Path
+    names: set[str] = field(default_factory=set)
+
+    def add(self, name: str, content: bytes) -> None:
+        """Write a new file."""
+        self.place(name).write_bytes(content)
+
+    def place(self, name: str) -> Path:
+        """Return where a new file is to be written."""
+        self.names.add(name)
+        file = self.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file
+
+    def keep(self, name: str) -> None:
+        """Let a file stay as it is."""
+        self.names.add(name)
+
+
 def write(files: Mapping[str, bytes], out: Path) -> None:
-    """Write all files into a folder of their own in `out`, then put each in its place, and remove what is left over.
+    """Write all files and remove all others; see `writing`."""
+    with writing(out) as staging:
+        for name, content in files.items():
+            staging.add(name, content)
+
+
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[Staging]:
+    """Take new files into a folder of their own in `out`, then put each in its place, and remove what is left over.
 
     There is no moment without a site: a page is the old or the new one. A link to a folder stays one; hidden files and
     folders (`.git`) and KEPT stay. What a kill leaves is removed by the next call.
@@ -39,20 +74,18 @@ def write(files: Mapping[str, bytes], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for left in out.glob(f"{STAGING}*"):
         shutil.rmtree(left, ignore_errors=True)
-    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=out))
+    staging = Staging(Path(tempfile.mkdtemp(prefix=STAGING, dir=out)))
     try:
-        for name, content in files.items():
-            file = staging / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-        for name in sorted(files, key=_order):
-            _put(staging / name, out, name)
+        yield staging
+        for name in sorted(staging.names, key=_order):
+            if (staging.path / name).is_file():
+                _put(staging.path / name, out, name)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(staging.path, ignore_errors=True)
         if fresh:
             with contextlib.suppress(OSError):  # unless there is something in it
                 out.rmdir()
-    _clear(out, "", files.keys())
+    _clear(out, "", staging.names)
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -81,9 +81,9 @@ def last_values(recorded: RunDiagnostics) -> tuple[tuple[str, float], ...]:
     return tuple((name, series.values[-1]) for name, series in sorted(recorded.series.items()) if series.values)
 
 
-def maps_of(recorded: RunDiagnostics, unit: str) -> tuple[tuple[str, Heat], ...]:
-    """Return the heat maps of a run that the database keeps, in the order of training."""
-    return tuple((f"after {frame:,} {unit}", heat(text)) for frame, text in recorded.maps)
+def last_map(recorded: RunDiagnostics) -> Heat:
+    """Return the last heat map of a run that has any."""
+    return heat(recorded.maps[-1][1])
 
 
 def _plot(panel: panels.Panel, looks: Mapping[str, charts.Style]) -> plots.Plot | None:

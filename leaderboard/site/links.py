@@ -67,9 +67,14 @@ def method(name: str) -> str:
     return f"methods/{slug(name)}.html"
 
 
-def run(task: str, config_id: str, game: str, seed: int) -> str:
-    """Return the path of a run's page."""
-    return f"{slug(task)}/runs/{slug(config_id)}/{slug(game)}-{seed}.html"
+def runs(task: str, config_id: str, game: str) -> str:
+    """Return the path of the page of a configuration's runs in a game; see `Book.homes` for the task."""
+    return f"{slug(task)}/runs/{slug(config_id)}/{slug(game)}.html"
+
+
+def run(page: str, seed: int) -> str:
+    """Return the place of a run on the page of all seeds."""
+    return f"{page}#seed-{seed}"
 
 
 def submission(name: str) -> str:

@@ -2,110 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from leaderboard.board import exports, report
-from leaderboard.board.workers import beside
-from leaderboard.site import releases
+from leaderboard.board import exports, remembered, report
+from leaderboard.site import making, pages, releases
 from leaderboard.site.book import Book
-from leaderboard.site.folder import check_target, write
-from leaderboard.site.pages import BULK, KINDS, Kind
+from leaderboard.site.folder import check_target, writing
+from leaderboard.site.making import Maker
+from leaderboard.site.pages import data as data_page
 from leaderboard.site.pages import releases as release_page
+from leaderboard.site.pages import submission as submission_page
+from leaderboard.site.parts import Files, Part, whole
 from leaderboard.store.database import ResultStore
 from suite.errors import UnfitEnvironment
 
 MARKER = ".pruned-rl-suite-site"
 """The file by which a folder is known to be a site of ours, and may be replaced."""
 
+ANSWERS = ".pruned-rl-suite-answers.json"
+"""The file in which estimates and comparisons are kept for the next build."""
+
 PAGE_BYTES = 300_000
 """What no page may reach: every page opens at once, on a phone too."""
-
-SECONDS_A_RUN = 0.006
-"""About what the pages and files of a run take on one processor, if it was run here."""
-
-SECONDS_A_ROW = 0.0006
-"""About what a run takes in the tables of all runs, those that others published among them."""
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What was built: the number of pages, their bytes, the database's content hash, and pages that are too large."""
+    """What was built: the number of pages, how many of them were made and not kept, the bytes of all files.
+
+    `database` is the content's hash, and `large` are pages that are too large.
+    """
 
     pages: int
+    made: int
     bytes: int
     database: str
     large: tuple[str, ...] = ()
 
 
-def build(db: Path, out: Path, *, release: str = "", progress: Progress = lambda _: None) -> BuildReport:
-    """Build the site of a database into `out`, which is replaced as a whole if it is a site of ours, or made.
+def build(
+    db: Path, out: Path, *, release: str = "", bundles: str = "", progress: Progress = lambda _: None
+) -> BuildReport:
+    """Build the site of a database into `out`, which is brought up to date if it is a site of ours, or made.
 
-    Its frozen releases stay; under `release`, a name, the site becomes one more of them. Raises UsageError if `out`
-    holds anything else or the name is taken, UnfitEnvironment if it cannot be written.
+    What does not change is not made again, and the bytes are those of a site that is made whole. Its frozen releases
+    stay; under `release`, a name, the site becomes one more of them. `bundles`: see `Book`. Raises UsageError if `out`
+    holds anything else, the name is taken or `bundles` is no address, UnfitEnvironment if it cannot be written.
     """
+    submission_page.checked_bundles(bundles)
     check_target(out, MARKER, "a site")
     frozen = releases.kept(out)
     if release:
         releases.checked(release, frozen)
-    with ResultStore.open(db) as store, store.snapshot() as snapshot:
-        found = report.read(snapshot)
-    for task in found.site.tasks:
-        if task.entries_here or task.entries_published:
-            progress(f"{task.key}: {task.entries_here} entries run here, {task.entries_published} published by others")
-    copy = exports.database(db)
-    files = _static() | pages(found, copy, frozen)
-    if release:
-        book = Book(found, copy, frozen)
-        one = releases.made(release, book.date, found, book.answers)
-        folder = f"{releases.FOLDER}/{release}"
-        files = {f"{folder}/{name}": content for name, content in files.items()} | files
-        files[f"{folder}/{releases.FILE}"] = one.file()
-        newest = sorted((one, *frozen), key=lambda item: (item.date, item.name), reverse=True)
-        files |= release_page.pages(Book(found, copy, tuple(newest)))
-    files[MARKER] = f"{found.site.database}\n".encode()
-    large = tuple(sorted(name for name in files if name.endswith(".html") and len(files[name]) >= PAGE_BYTES))
-    for name in large:
-        progress(f"{name}: {len(files[name]):,} bytes, more than the {PAGE_BYTES:,} that a page should have")
     try:
-        write(files, out)
+        with ResultStore.open(db) as store, store.snapshot() as snapshot, writing(out) as staging:
+            code = making.code()
+            remembered.recall(out / ANSWERS, code)
+            found = report.read(snapshot)
+            for task in found.site.tasks:
+                if task.entries_here or task.entries_published:
+                    told = f"{task.entries_here} entries run here, {task.entries_published} published by others"
+                    progress(f"{task.key}: {told}")
+            copy = exports.database(db, staging.place(data_page.DATABASE))
+            maker = Maker.of(out, staging, code, found.site.database)
+            return _built(Book(found, copy, frozen, bundles), maker, release, progress)
     except OSError as error:
         raise UnfitEnvironment(
             f"Cannot write the site to {out}: {error.strerror or error}.",
             "Choose another place with --out, or free space.",
         ) from error
-    count = sum(name.endswith(".html") for name in files)
-    return BuildReport(count, sum(len(content) for content in files.values()), found.site.database, large)
 
 
-def pages(found: report.Report, database: bytes = b"", frozen: tuple[releases.Release, ...] = ()) -> dict[str, bytes]:
-    """Return every page and what belongs to it, by its path; no two kinds may claim one path."""
-    runs = [data.entries[run.config_id].published for data in found.data.values() for run in data.runs]
-    seconds = SECONDS_A_RUN * runs.count(False) + SECONDS_A_ROW * len(runs)
-    bulk = beside(seconds, _made, BULK, found, database)
-    return _together([_made(KINDS, found, database, frozen), bulk()])
+def all_parts(book: Book) -> Iterator[Part]:
+    """Yield every part of the site."""
+    yield whole("static", "", _static)
+    yield from pages.parts(book)
 
 
-def _made(
-    kinds: Sequence[Kind], found: report.Report, database: bytes, frozen: tuple[releases.Release, ...] = ()
-) -> dict[str, bytes]:
-    book = Book(found, database, frozen)
-    return _together([kind(book) for kind in kinds])
+def _built(book: Book, maker: Maker, release: str, progress: Progress) -> BuildReport:
+    digest, staging = book.report.site.database, maker.staging
+    answers = remembered.content(maker.new.code, book.duels)
+    made = maker.make(all_parts(book))
+    if release:
+        made += _freeze(book, maker, release)
+    staging.add(MARKER, f"{digest}\n".encode())
+    staging.add(making.MANIFEST, maker.new.content())
+    staging.add(ANSWERS, answers)
+    sizes = {name: file.size for _, own in maker.new.parts.values() for name, file in own.items()}
+    shown = [name for name in sizes if name.endswith(".html")]
+    large = tuple(sorted(name for name in shown if sizes[name] >= PAGE_BYTES))
+    for name in large:
+        progress(f"{name}: {sizes[name]:,} bytes, more than the {PAGE_BYTES:,} that a page should have")
+    size = sum(sizes.values()) + (book.database.size if book.database is not None else 0)
+    return BuildReport(len(shown), made, size, digest, large)
 
 
-def _together(parts: Iterable[Mapping[str, bytes]]) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    for made in parts:
-        if twice := files.keys() & made.keys():
-            raise ValueError(f"two kinds of pages make {sorted(twice)}")
-        files |= made
-    return files
+def _freeze(book: Book, maker: Maker, release: str) -> int:
+    """Copy the whole site as a release, and make the page of releases with it; return how many pages were made."""
+    folder, staging = f"{releases.FOLDER}/{release}", maker.staging
+    for name in sorted(staging.names):
+        source = staging.path / name
+        shutil.copyfile(source if source.is_file() else maker.out / name, staging.place(f"{folder}/{name}"))
+    one = releases.made(release, book.date, book.report, book.answers)
+    staging.add(f"{folder}/{releases.FILE}", one.file())
+    newest = sorted((one, *book.releases), key=lambda item: (item.date, item.name), reverse=True)
+    return maker.again(release_page.part(replace(book, releases=tuple(newest))))
 
 
-def _static() -> dict[str, bytes]:
+def _static() -> Files:
     folder = resources.files("leaderboard.site") / "static"
     return {f"static/{file.name}": file.read_bytes() for file in folder.iterdir() if file.is_file()}

@@ -34,6 +34,9 @@ DRAWS = 20_000
 FEWEST_DRAWS, ROOM = 2_000, 20_000_000
 """Boards of more than 45 entries get fewer, so that pairs times boards stay within this room, but never fewer."""
 
+AT_ONCE = 4_000_000
+"""Pairs times boards that are held in memory together."""
+
 INFLATION = 1.03
 """What the bar is raised by: where entries differ in every game, standard errors are some percent too small. Chosen on
 Dopamine's scores; on those of Atari 100k all intervals hold together without it (docs/comparisons.md)."""
@@ -117,7 +120,7 @@ def told_apart(
     i, j = (known[side] for side in np.triu_indices(len(known), 1))
     apart_by = (values[i] - values[j]) / np.hypot(errors[i], errors[j])
     scores = normal_scale(apart_by, np.minimum(freedom[i], freedom[j]))
-    apart = _step_down(np.abs(scores), _equal_boards(errors[known], draws), level, inflation)
+    apart = _step_down(np.abs(scores), errors[known], draws, level, inflation)
     above[i, j] = apart & (scores > 0)
     above[j, i] = apart & (scores < 0)
     return above
@@ -135,7 +138,8 @@ def normal_scale(t: Array, degrees: Array) -> Array:
 
 def simulated_maxima(errors: Array, draws: int = DRAWS) -> Array:
     """Return the largest absolute normal deviate of any pair on boards of equal entries, [draws]."""
-    return np.asarray(_equal_boards(errors, draws).max(axis=0), dtype=np.float64)
+    every = np.ones(len(errors) * (len(errors) - 1) // 2, dtype=bool)
+    return np.asarray(_maxima(errors, every, draws), dtype=np.float64)
 
 
 def moments(entries: Sequence[Scores]) -> tuple[Array, Array, Array]:
@@ -149,11 +153,11 @@ def moments(entries: Sequence[Scores]) -> tuple[Array, Array, Array]:
     return values, errors, freedom
 
 
-def _step_down(scores: Array, equal: NDArray[np.float32], level: float, inflation: float) -> NDArray[np.bool_]:
-    """Return which pairs are told apart. `scores` [pairs] and those of boards of equal entries [pairs, draws]."""
+def _step_down(scores: Array, errors: Array, draws: int, level: float, inflation: float) -> NDArray[np.bool_]:
+    """Return which pairs are told apart: `scores` [pairs] of entries with these errors [entries]."""
     apart = np.zeros(len(scores), dtype=bool)
     while not apart.all():
-        bar = inflation * float(np.quantile(equal[~apart].max(axis=0), level))
+        bar = inflation * float(np.quantile(_maxima(errors, ~apart, draws), level))
         new = ~apart & (scores > bar)
         if not new.any():
             break
@@ -161,15 +165,22 @@ def _step_down(scores: Array, equal: NDArray[np.float32], level: float, inflatio
     return apart
 
 
-def _equal_boards(errors: Array, draws: int = DRAWS) -> NDArray[np.float32]:
-    """Return the absolute normal deviates of all pairs on boards of equal entries, [pairs, draws]."""
+def _maxima(errors: Array, kept: NDArray[np.bool_], draws: int) -> NDArray[np.float32]:
+    """Return the largest absolute normal deviate of the `kept` pairs on boards of equal entries, [draws]."""
     i, j = np.triu_indices(len(errors), 1)
     draws = min(draws, max(FEWEST_DRAWS, ROOM // len(i)))
+    i, j = i[kept], j[kept]
     normal = _normal(len(errors))[:, :draws] * errors[:, None].astype(np.float32)
-    found = normal[i]
-    found -= normal[j]
-    np.abs(found, out=found)
-    found /= np.sqrt(errors[i] ** 2 + errors[j] ** 2)[:, None].astype(np.float32)
+    spread = np.sqrt(errors[i] ** 2 + errors[j] ** 2)[:, None].astype(np.float32)
+    found = np.empty(draws, dtype=np.float32)
+    step = max(1, AT_ONCE // len(i))
+    for first in range(0, draws, step):
+        block = normal[:, first : first + step]
+        deviates = block[i]
+        deviates -= block[j]
+        np.abs(deviates, out=deviates)
+        deviates /= spread
+        found[first : first + step] = deviates.max(axis=0)
     return found
 
 
@@ -177,10 +188,13 @@ def _equal_boards(errors: Array, draws: int = DRAWS) -> NDArray[np.float32]:
 def _normal(entries: int) -> NDArray[np.float32]:
     """Return normal deviates [entries, draws], always the same (Box and Muller 1958)."""
     key = hashlib.sha256(f"{_VERSION}\n{entries}".encode()).digest()[:16]
-    words = np.random.Philox(key=int.from_bytes(key, "little")).random_raw(2 * DRAWS * entries)
-    uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
-    radius, angle = np.sqrt(-2 * np.log(uniform[::2])), 2 * np.pi * uniform[1::2]
-    deviates: NDArray[np.float32] = (radius * np.cos(angle)).astype(np.float32).reshape(entries, DRAWS)
+    source = np.random.Philox(key=int.from_bytes(key, "little"))
+    deviates = np.empty((entries, DRAWS), dtype=np.float32)
+    for row in deviates:
+        words = source.random_raw(2 * DRAWS)
+        uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        radius, angle = np.sqrt(-2 * np.log(uniform[::2])), 2 * np.pi * uniform[1::2]
+        row[:] = radius * np.cos(angle)
     deviates.setflags(write=False)
     return deviates
 

@@ -88,7 +88,7 @@ def _rescored(row: Row[Any]) -> str | None:
     except SuiteError:
         return None
     column = row.evaluation if by_evaluation(known) else row.episodes
-    if known.key != row.task or (by_evaluation(known) and column is None):  # schema 1 kept no evaluations
+    if known.key != row.task or column is None:  # a copy without lists of episodes; schema 1 kept no evaluations
         return None
     try:
         rows = [_Ended(*one) for one in unpacked(column) or ()]
@@ -102,6 +102,8 @@ def _rescored(row: Row[Any]) -> str | None:
 
 def _retraced(row: Row[Any]) -> list[str]:
     """Return what is wrong with the hash by which copies of a run are found."""
+    if row.episodes is None and row.evaluation is None:
+        return []  # a copy without lists of episodes
     try:
         rows = [_Ended(*one) for one in unpacked(row.episodes) or unpacked(row.evaluation) or ()]
     except (BadData, TypeError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.bundles.levels import is_proven
@@ -57,8 +57,8 @@ class StoredRun:
 
     `level` says how far it is proven: `recomputed` or `replayed` for a run directory; for a run of submissions, the
     highest of them; `published` for numbers of others. `submissions` are the slugs that hold it, what is proven most
-    first; `submission` is that one, or None. `provenance` is its attempt's. `rank` is what results of one cell in
-    several environments are sorted by, the one that stands first. `reruns`: how far it was trained again.
+    first; `submission` is that one, or None. `recorded` is its attempt's provenance as JSON. `rank` is what results of
+    one cell in several environments are sorted by, the one that stands first. `reruns`: how far it was trained again.
     """
 
     config_id: str
@@ -80,11 +80,17 @@ class StoredRun:
     updates: int | None = None
     wall_seconds: float | None = None
     started_at: str = ""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    recorded: str = "{}"
     level: str = "recomputed"
     submissions: tuple[str, ...] = ()
     rank: tuple[Any, ...] = ()
     reruns: tuple[Rerun, ...] = ()
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Where it came from; read from the text each time, since there are tens of thousands of them."""
+        found: Mapping[str, Any] = json.loads(self.recorded)
+        return found
 
     @property
     def proven(self) -> bool:
@@ -99,7 +105,7 @@ class StoredRun:
     @property
     def unreached(self) -> tuple[str, ...]:
         """What the run did not reach of its methods and schedules, a sentence each."""
-        return tuple(map(str, self.provenance.get("unreached", ())))
+        return tuple(map(str, self.provenance.get("unreached", ()))) if '"unreached"' in self.recorded else ()
 
     @property
     def finished(self) -> bool:

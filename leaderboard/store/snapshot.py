@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,14 +17,9 @@ from leaderboard.bundles.findings import SEVERITIES
 from leaderboard.store import models
 from leaderboard.store.claims import Claim, foremost, highest, own_level, rank_of, read_claims
 from leaderboard.store.copies import Copy, Held, Traces
-from leaderboard.store.details import (
-    NO_DETAILS,
-    RunDetails,
-    RunDiagnostics,
-    stored_details,
-    stored_diagnostics,
-    unpacked,
-)
+from leaderboard.store.details import NO_DETAILS, RunDetails, stored_details, unpacked
+from leaderboard.store.means import compact
+from leaderboard.store.recordings import Place, Reader, Recordings
 from leaderboard.store.rows import (
     Rerun,
     StoredConfiguration,
@@ -40,8 +35,6 @@ SHOWN = (
     *("updates", "wall_seconds", "departures", "provenance", "started_at", "ended_at"),
 )
 """Columns of a run that pages show: the hash of the content covers them, though they follow from the run's digest."""
-
-Reader = Callable[[], AbstractContextManager[Connection]]
 
 
 class Result(NamedTuple):
@@ -88,12 +81,18 @@ class Snapshot:
         self._submissions = connection.execute(select(models.Submission.__table__)).fetchall()
         self._recordings: dict[int, dict[str, str]] = defaultdict(dict)
         recording = models.Recording
-        for run_id, source, digest in connection.execute(select(recording.run_id, recording.source, recording.digest)):
+        self._diagnosed: set[tuple[int, str]] = set()
+        held = recording.diagnostics.is_not(None)
+        columns = select(recording.run_id, recording.source, recording.digest, held)
+        for run_id, source, digest, diagnosed in connection.execute(columns):
             self._recordings[run_id][source] = digest
+            if diagnosed:
+                self._diagnosed.add((run_id, source))
         self._bundles: dict[int, list[Claim]] = defaultdict(list)
         for run_id, sha256 in connection.execute(select(models.RunSubmission.run_id, models.RunSubmission.sha256)):
             self._bundles[run_id].append(self._claims[sha256])
         self._means = _read_means(connection)
+        self._read: dict[int, StoredRun] = {}
         self._conflicts: list[Conflict] | None = None
         self._traces = Traces(self._rows, self._bundles)
 
@@ -113,28 +112,16 @@ class Snapshot:
         """Return the current runs of a task, by configuration, game, seed and environment."""
         return [self._stored_run(row) for row in self._current(task)]
 
-    def diagnostics(self, task: str) -> dict[str, list[RunDiagnostics]]:
-        """Return the thinned diagnostics of a task's current results, by configuration, then game, seed, environment.
-
-        Runs without any are left out.
-        """
-        column, found = models.Recording.diagnostics, defaultdict(list)
-        with self._reader() as connection:
-            kept = self._chosen(connection, column)
-        for row in self._current(task):
-            if row.id in kept:
-                found[row.config_id].append(RunDiagnostics(*_key(row), *stored_diagnostics(kept[row.id])))
-        return dict(found)
-
-    def checkpoints(self, task: str) -> dict[tuple[str, str, int, str], list[list[Any]]]:
-        """Return the hashes of a task's current results, by configuration, game, seed and environment.
-
-        Each is [agent step, frame, updates, SHA-256 of the learner, SHA-256 of the history]; without any: left out.
-        """
-        column = models.Recording.checkpoints
-        with self._reader() as connection:
-            kept = self._chosen(connection, column)
-        return {_key(row): unpacked(kept[row.id]) for row in self._current(task) if row.id in kept}
+    def diagnostics(self, *tasks: str, games: Collection[str] = ()) -> Recordings:
+        """Return what the current results of some tasks recorded in detail, of all games or of some."""
+        places: dict[str, list[Place]] = defaultdict(list)
+        for row in (row for task in tasks for row in self._current(task)):
+            if (not games or row.game in games) and self._recordings.get(row.id):
+                source = self._source(row.id)
+                digest = self._recordings[row.id].get(source, "")
+                diagnosed = (row.id, source) in self._diagnosed
+                places[row.config_id].append(Place(row.id, source, _key(row), digest, diagnosed))
+        return Recordings(self._reader, dict(places))
 
     def details(self, run: StoredRun) -> RunDetails:
         """Return the episodes, evaluations, checkpoint hashes and thinned diagnostics of a run of this snapshot."""
@@ -220,18 +207,19 @@ class Snapshot:
         total = hashlib.sha256()
         for _, item in sorted(self._configurations.items()):
             total.update(repr(item).encode())
-        for line in sorted(
-            (
+        for row in sorted(self._rows, key=lambda row: (*_key(row), bool(row.current), row.digest)):
+            line = (
                 *(*_key(row), bool(row.current), row.digest, self._holds(row)),
                 sorted(self._recordings[row.id].items()),
-                *(tuple(getattr(row, name) for name in SHOWN), self._means.get(row.id, ())),
+                *(tuple(getattr(row, name) for name in SHOWN), self._listed_means(row.id)),
             )
-            for row in self._rows
-        ):
             total.update(repr(line).encode())
         for submission in self.submissions():
             total.update(repr(submission).encode())
         return total.hexdigest()
+
+    def _listed_means(self, number: int) -> Sequence[tuple[int, float]]:
+        return [*self._means[number].items()] if number in self._means else ()
 
     def _holds(self, row: Any) -> tuple[bool, bool]:
         return bool(row.own), bool(row.replayed)
@@ -243,12 +231,6 @@ class Snapshot:
             return ""
         return min(claims, key=lambda claim: (not claim.live, claim.order)).sha256
 
-    def _chosen(self, connection: Connection, column: Any) -> dict[int, Any]:
-        """Read a column of recordings for every run that has it."""
-        recording = models.Recording
-        rows = connection.execute(select(recording.run_id, recording.source, column).where(column.is_not(None)))
-        return {number: data for number, source, data in rows if source == self._source(number)}
-
     def _current(self, task: str) -> list[Any]:
         rows = [row for row in self._rows if row.current and self._configurations[row.config_id].task == task]
         return sorted(rows, key=_key)
@@ -258,9 +240,15 @@ class Snapshot:
         return tuple(dict.fromkeys(claim.slug for claim in claims))
 
     def _result(self, row: Any) -> tuple[object, ...]:
-        return row.state, row.score, row.scored_episodes, tuple(self._means.get(row.id, ()))
+        return row.state, row.score, row.scored_episodes, tuple(self._means.get(row.id, {}).items())
 
     def _stored_run(self, row: Any) -> StoredRun:
+        """Return a row as a run, the same object every time: tasks share cells."""
+        if row.id not in self._read:
+            self._read[row.id] = self._made_run(row)
+        return self._read[row.id]
+
+    def _made_run(self, row: Any) -> StoredRun:
         return StoredRun(
             config_id=row.config_id,
             game=row.game,
@@ -276,12 +264,12 @@ class Snapshot:
             departures=json.loads(row.departures),
             ended_at=row.ended_at,
             digest=row.digest,
-            iterations=dict(self._means.get(row.id, ())),
+            iterations=self._means.get(row.id, {}),
             scored_episodes=row.scored_episodes,
             updates=row.updates,
             wall_seconds=row.wall_seconds,
             started_at=row.started_at,
-            provenance=json.loads(row.provenance),
+            recorded=row.provenance,
             level=self._level(row),
             submissions=self._slugs(row.id),
             rank=self._rank(row) or (),
@@ -308,12 +296,12 @@ def _read_configurations(connection: Connection) -> dict[str, StoredConfiguratio
     return {row.config_id: stored_configuration(row) for row in rows}
 
 
-def _read_means(connection: Connection) -> dict[int, list[tuple[int, float]]]:
-    table, means = models.Iteration, defaultdict(list)
+def _read_means(connection: Connection) -> dict[int, Mapping[int, float]]:
+    table, found = models.Iteration, dict[int, Mapping[int, float]]()
     query = select(table.run_id, table.iteration, table.mean_return).order_by(table.run_id, table.iteration)
-    for run_id, index, mean in connection.execute(query):
-        means[run_id].append((index, mean))
-    return means
+    for run_id, rows in itertools.groupby(connection.execute(query), key=lambda row: row[0]):
+        found[run_id] = compact({index: mean for _, index, mean in rows})
+    return found
 
 
 def _submitted_run(row: Any) -> SubmittedRun:

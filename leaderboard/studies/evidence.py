@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from leaderboard.statistics.metrics import Scores
 from leaderboard.store.database import ResultStore
 from leaderboard.store.details import RunDiagnostics, Series
 from leaderboard.store.ingest import ingest
+from leaderboard.store.recordings import Recordings
 from leaderboard.store.rows import StoredConfiguration, StoredRun
 from leaderboard.store.snapshot import Snapshot
 from leaderboard.studies.expansion import Expanded, Point
@@ -23,6 +24,25 @@ from suite.tasks import GAMES, Task, human_normalized
 
 Cell = tuple[str, str, int]
 """A configuration's id, a game, a seed."""
+
+
+class Measures(Mapping[Cell, Mapping[str, Series]]):
+    """What runs measured during training by cell, read when asked for."""
+
+    def __init__(self, recordings: Recordings) -> None:
+        self._recordings = recordings
+
+    def __getitem__(self, cell: Cell) -> Mapping[str, Series]:
+        for row in self._recordings.get(cell[0], ()):
+            if (row.game, row.seed) == cell[1:]:
+                return row.series
+        raise KeyError(cell)
+
+    def __iter__(self) -> Iterator[Cell]:
+        return ((row.config_id, row.game, row.seed) for rows in self._recordings.values() for row in rows)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaderboard.board.report import TaskData
-from leaderboard.board.views import Entry, TaskPage
+from leaderboard.board.views import Entry
 from leaderboard.site.drawing.charts import Line, Point
 from leaderboard.statistics.metrics import Array
 from leaderboard.store.details import RunDiagnostics, Series
@@ -60,16 +60,11 @@ Lines = Mapping[str, Mapping[str, Line]]
 """By configuration and quantity."""
 
 
-def recorded(page: TaskPage, data: TaskData) -> Lines:
-    """Return the lines of the full budget's entries that were run here, in the order of the board."""
-    found: dict[str, dict[str, Line]] = {}
-    for entry in page.full.entries:
-        runs = data.diagnostics.get(entry.config_id, ())
-        lines = {name: mean_line(entry, runs, name, page.full.frames) for name, _ in QUANTITIES}
-        kept = {name: line for name, line in lines.items() if line is not None}
-        if kept and not entry.published:
-            found[entry.config_id] = kept
-    return found
+def recorded(data: TaskData, config_id: str) -> Mapping[str, Line]:
+    """Return the lines of an entry on the full budget by quantity; none where nothing was recorded."""
+    entry, runs = data.entries[config_id], data.diagnostics.get(config_id, ())
+    lines = {name: mean_line(entry, runs, name, data.task.budget.length) for name, _ in QUANTITIES}
+    return {name: line for name, line in lines.items() if line is not None}
 
 
 def panels(lines: Lines, chosen: Sequence[str], only: Collection[str] = ()) -> tuple[Panel, ...]:
@@ -88,13 +83,13 @@ def panels(lines: Lines, chosen: Sequence[str], only: Collection[str] = ()) -> t
     return tuple(found)
 
 
-def mean_line(entry: Entry, runs: Sequence[RunDiagnostics], name: str, last: int) -> Line | None:
+def mean_line(entry: Entry, runs: Sequence[RunDiagnostics], name: str, last: int, steps: int = STEPS) -> Line | None:
     """Return the mean over runs in equal stretches of training; one that no run has a value in is left out."""
-    sums, counts = np.zeros(STEPS), np.zeros(STEPS)
+    sums, counts = np.zeros(steps), np.zeros(steps)
     for run in runs:
         series = run.series.get(name)
         if series is not None:
-            own, points = _stretches(series, last)
+            own, points = _stretches(series, last, steps)
             held = points > 0
             sums[held] += own[held] / points[held]
             counts += held
@@ -102,12 +97,12 @@ def mean_line(entry: Entry, runs: Sequence[RunDiagnostics], name: str, last: int
     if not len(places):
         return None
     means = (sums[places] / counts[places]).tolist()
-    return Line(entry, tuple(Point((int(at) + 1) * last / STEPS, mean) for at, mean in zip(places, means, strict=True)))
+    return Line(entry, tuple(Point((int(at) + 1) * last / steps, mean) for at, mean in zip(places, means, strict=True)))
 
 
-def _stretches(series: Series, last: int) -> tuple[Array, Array]:
+def _stretches(series: Series, last: int, steps: int) -> tuple[Array, Array]:
     """Return the sum and the number of a run's values in each stretch, both [steps]."""
     frames, values = np.array(series.frames, dtype=np.int64), np.array(series.values, dtype=np.float64)
-    places = np.clip((frames - 1) * STEPS // last, 0, STEPS - 1)
-    sums = np.bincount(places, values, STEPS).astype(np.float64)
-    return sums, np.bincount(places, minlength=STEPS).astype(np.float64)
+    places = np.clip((frames - 1) * steps // last, 0, steps - 1)
+    sums = np.bincount(places, values, steps).astype(np.float64)
+    return sums, np.bincount(places, minlength=steps).astype(np.float64)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import escape
 
-from leaderboard.board.workers import spread
 from leaderboard.site.drawing import charts, marks, pdf_bytes
 from leaderboard.site.drawing.charts import PAPER, Style
 from leaderboard.site.drawing.plots import Label, Plot, Stroke
 
 WIDTH = 397.0
 """Points: the width of a text column."""
-
-SECONDS = 0.004
-"""About what one file takes on one processor."""
 
 LONGEST = 90
 """Characters of a name that a legend shows."""
@@ -64,12 +60,6 @@ class Picture:
     def of(cls, plot: Plot, x_title: str, y_title: str, keys: Sequence[Key] = ()) -> Picture:
         """Return a figure of one plot; a legend of one line is left out."""
         return cls((("", plot),), x_title, y_title, tuple(keys) if len(keys) > 1 else ())
-
-
-def pdfs(pictures: Mapping[str, Picture]) -> dict[str, bytes]:
-    """Return a PDF for each picture under its path; many are made on all processors."""
-    made = spread(pdf, list(pictures.values()), SECONDS * len(pictures))
-    return dict(zip(pictures, made, strict=True))
 
 
 def pdf(picture: Picture) -> bytes:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from leaderboard.board.looks import DASHES, SERIES
 from leaderboard.site.drawing.charts import METHODS, PAPER, Look, Spec, config, rounded
 from leaderboard.studies.figure import Figure, Matrix, Row
 
 WIDTH, HEIGHT = 175.0, 120.0
 """Points of one panel, when there are two beside each other."""
 
-PALETTE = ("#2f7fd0", "#d9601a", "#1a9a6c", "#b45fc0", "#b8860b", "#c83a3a", "#1798a8", "#5a74b8", "#6f8f1f", "#8c7355")
-_DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 _GREY = "#77828d"
 _AGAINST, _ALONG = "#8b1a1a", "#12408a"
 
@@ -59,9 +58,9 @@ def _colours(rows: Sequence[Row]) -> dict[str, tuple[str, list[int]]]:
     for place, (series, method) in enumerate(methods.items()):
         alike = [name for name, own in methods.items() if own == method]
         own = METHODS.get(method.replace("_", " "), (_GREY, ""))[0]
-        many = several and len(alike) > len(_DASHES)
-        colour = PALETTE[place % len(PALETTE)] if many or len(set(methods.values())) == 1 else own
-        found[series] = (colour, _DASHES[alike.index(series) % len(_DASHES)])
+        many = several and len(alike) > len(DASHES)
+        colour = SERIES[place % len(SERIES)] if many or len(set(methods.values())) == 1 else own
+        found[series] = (colour, DASHES[alike.index(series) % len(DASHES)])
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from leaderboard.board import exports
 from leaderboard.board.duels import Duel
@@ -14,6 +14,7 @@ from leaderboard.site import forest, links, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, figures
+from leaderboard.site.parts import Files, Part, all_files, whole
 from leaderboard.statistics.influence import error_of, iqm_influence
 
 ROWS = 24
@@ -25,31 +26,35 @@ WIDTH, ROW_HEIGHT = 397.0, 13.0
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return a page for each task, and the files of its standings."""
-    files: dict[str, bytes] = {}
+    return all_files(parts(book))
+
+
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the board of each task with its files."""
     for task in book.report.site.tasks:
-        found = _downloads(task)
-        offered = exports.offered(found)
-        paired = _opponents(book.duels.get(task.name, ()))
-        answered = book.answers[task.name]
-        drawn = forest.of_task(answered, ROWS)
-        if drawn is not None:
-            stem = forest.stem(task.name)
-            files |= exports.files(forest.table(task, answered), stem, forest.printed(task, answered))
-        files |= book.html(
-            links.board(task.name),
-            "board.html",
-            task=task,
-            base=base(task),
-            offered=offered,
-            paired=paired,
-            errors=errors(task, book.report.data[task.name]),
-            credits=book.credits,
-            citation=book.cite(task.key, f"{task.title}: standings"),
-            found=answered,
-            forest=drawn,
-        )
-        files |= found
-    return files
+        yield whole(f"{task.name} board", book.key(task.name), _page, book, task)
+
+
+def _page(book: Book, task: TaskPage) -> Files:
+    found, answered = _downloads(task), book.answers[task.name]
+    drawn, data = forest.of_task(answered, ROWS), book.report.data[task.name]
+    offered = exports.offered(found)
+    if drawn is not None:
+        found |= exports.files(forest.table(task, answered), forest.stem(task.name), forest.printed(task, answered))
+    here = [run for run in data.runs if not data.entries[run.config_id].published]
+    return found | book.html(
+        links.board(task.name),
+        "board.html",
+        task=task,
+        base=base(task),
+        offered=offered,
+        paired=_opponents(book.duels.get(task.name, ())),
+        errors=errors(task, data),
+        credits=book.credits,
+        citation=book.cite(task.key, f"{task.title}: standings", here),
+        found=answered,
+        forest=drawn,
+    )
 
 
 def base(task: TaskPage) -> str:

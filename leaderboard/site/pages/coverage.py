@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from leaderboard.board import exports
 from leaderboard.board.report import TaskData
@@ -13,6 +13,7 @@ from leaderboard.site import links
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import coverage_files
 from leaderboard.site.downloads.coverage_files import Count, Row, Summary, Wanted
+from leaderboard.site.parts import Files, Part, all_files, whole
 from leaderboard.statistics.planning import Candidate, Plan, next_cells
 from leaderboard.store.rows import StoredRun
 from suite.tasks import GAMES
@@ -29,32 +30,46 @@ DETECT, POWER = 0.1, 0.8
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return the page of all tasks and a matrix for each."""
-    files: dict[str, bytes] = {}
+    return all_files(parts(book))
+
+
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the page of all tasks and a matrix for each."""
+    yield whole("coverage", book.everything, _summary, book)
+    for task in book.report.site.tasks:
+        yield whole(f"{task.name} coverage", book.key(task.name), _page, book, task)
+
+
+def _summary(book: Book) -> Files:
     summaries = []
     for task in book.report.site.tasks:
         data = book.report.data[task.name]
-        found = rows(data, task)
-        here = [row for row in found if not row.entry.published]
+        here = [row for row in rows(data, task) if not row.entry.published]
         asked = len(here) * task.games * len(data.task.default_seeds)
         summaries.append(Summary(task, len(here), sum(row.results for row in here), asked))
-        next_runs, stem = wanted(data, task), links.coverage(task.name).removesuffix(".html")
-        made = coverage_files.files(task, data.task.games, found, next_runs, stem)
-        files |= made | book.html(
-            links.coverage(task.name),
-            "coverage_task.html",
-            task=task,
-            games=data.task.games,
-            seeds=len(data.task.default_seeds),
-            rows=found,
-            wanted=next_runs,
-            detect=DETECT,
-            power=POWER,
-            stem=stem,
-            offered=exports.offered(made),
-        )
     made = exports.files(coverage_files.summary(summaries), TASKS)
     offered = exports.offered(made)
-    return files | made | book.html(links.COVERAGE, "coverage.html", summaries=summaries, stem=TASKS, offered=offered)
+    return made | book.html(links.COVERAGE, "coverage.html", summaries=summaries, stem=TASKS, offered=offered)
+
+
+def _page(book: Book, task: TaskPage) -> Files:
+    data = book.report.data[task.name]
+    found, next_runs = rows(data, task), wanted(data, task)
+    stem = links.coverage(task.name).removesuffix(".html")
+    made = coverage_files.files(task, data.task.games, found, next_runs, stem)
+    return made | book.html(
+        links.coverage(task.name),
+        "coverage_task.html",
+        task=task,
+        games=data.task.games,
+        seeds=len(data.task.default_seeds),
+        rows=found,
+        wanted=next_runs,
+        detect=DETECT,
+        power=POWER,
+        stem=stem,
+        offered=exports.offered(made),
+    )
 
 
 def rows(data: TaskData, task: TaskPage) -> list[Row]:

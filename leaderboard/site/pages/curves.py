@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leaderboard.board import exports
@@ -12,6 +12,7 @@ from leaderboard.site import links, tables, text
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts
+from leaderboard.site.parts import Part, all_files
 from leaderboard.statistics.intervals import Estimate
 
 SIZES = {"curves": (900, 400, 3), "curves-narrow": (400, 340, 1)}
@@ -40,7 +41,12 @@ class Row:
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return a page for each task that has a common scale, and its charts."""
-    return book.of_aggregated(_page)
+    return all_files(parts(book))
+
+
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the page of each task that has a common scale, with its charts."""
+    yield from book.of_aggregated("curves", _page)
 
 
 def drawn(task: TaskPage) -> tuple[Curve, ...]:

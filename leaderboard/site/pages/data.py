@@ -10,14 +10,15 @@ from leaderboard.site import links, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads.tables_of_task import iterations
 
-DATABASE = "data/results.sqlite"
+DATABASE = "data/results.sqlite.gz"
 
 ABOUT = {
     "data/runs.csv": "Every run, one row each, but for final scores that others published, which stand in their task",
     "data/runs.json": "The same as JSON",
     "data/runs.parquet": "The same as Parquet",
-    "data/iterations.csv": "Every iteration of every run: the mean raw return of its episodes",
+    "data/iterations.csv.gz": "Every iteration of every run: the mean raw return of its episodes; CSV in gzip",
     "data/iterations.parquet": "The same as Parquet",
+    DATABASE: "The results database with all that runs recorded, but for lists of single episodes; SQLite in gzip",
 }
 
 QUERIES = (
@@ -46,19 +47,18 @@ class File:
 
 
 def pages(book: Book) -> dict[str, bytes]:
-    """Return the page, the database's copy and the tables of runs."""
+    """Return the page and the tables of runs; the copy of the database lies there already."""
     table, steps = tables.runs(book.report.data.values()), iterations(book.report.data.values())
     files = {
         "data/runs.csv": exports.csv_file(table),
         "data/runs.json": exports.json_file(table),
         "data/runs.parquet": exports.parquet(table),
-        "data/iterations.csv": exports.csv_file(steps),
+        "data/iterations.csv.gz": exports.csv_packed(steps),
         "data/iterations.parquet": exports.parquet(steps),
     }
     listed = [_file(path, ABOUT[path], content) for path, content in files.items()]
-    if book.database:
-        files[DATABASE] = book.database
-        listed.insert(0, _file(DATABASE, "The results database, whole", book.database))
+    if book.database is not None:
+        listed.insert(0, File(DATABASE, ABOUT[DATABASE], book.database.size, book.database.sha256))
     return files | book.html(links.DATA, "data.html", files=listed, columns=tables.RUNS, queries=QUERIES)
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from leaderboard.board import answers, duels, exports
 from leaderboard.board.exports import Cell, Column, Table
 from leaderboard.board.report import TaskData
-from leaderboard.board.twins import twins as twins_of
-from leaderboard.board.views import Curve, Entry, TaskPage
+from leaderboard.board.views import Board, Curve, Entry, Site, Standing, TaskPage
 from leaderboard.site import inside, links, tables
-from leaderboard.site.book import Book
+from leaderboard.site.book import Book, html
 from leaderboard.site.downloads import printed
-from leaderboard.site.drawing import charts, panels, plot_files, plots
-from leaderboard.site.inside import dashboard
+from leaderboard.site.drawing import charts, plot_files, plots
+from leaderboard.site.inside import Dashboard
+from leaderboard.site.parts import Files, Part, all_files, key_of
 from leaderboard.site.text import decimals, fixed
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.store.rows import StoredRun
@@ -28,12 +28,16 @@ CONFLICTS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class GameRuns:
-    """An entry's runs in a game, and the mean of its results, raw and normalized; None without any."""
+    """An entry's runs in a game, and the mean of its results, raw and normalized; None without any.
+
+    `path` is that of the page of these runs, "" without any and for numbers that others published.
+    """
 
     game: str
     runs: tuple[StoredRun, ...]
     mean: float | None
     normalized: float | None
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,63 +62,121 @@ class Opponent:
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return the pages of every entry of every task, shortened budgets included."""
-    files: dict[str, bytes] = {}
+    return all_files(parts(book))
+
+
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the page of every entry and, apart, its files, which do not change where only its rank does."""
     for task in book.report.site.tasks:
-        data, pairs = book.report.data[task.name], book.duels.get(task.name, ())
-        runs: Mapping[str, list[StoredRun]] = defaultdict(list)
-        for run in data.runs:
-            runs[run.config_id].append(run)
-        lines, twins = panels.recorded(task, data), _twins(task, data)
         for board in (task.full, *task.shortened):
             curves = {curve.entry.config_id: curve for curve in board.curves}
             for row in board.standings:
-                key = row.entry.config_id
-                path, curve = links.entry(task.name, key), curves.get(key)
-                found, plot = games(data, runs[key]), _plot(curve, board.iteration_length)
-                stem = path.removesuffix(".html")
-                made = _downloads(task, row.entry, found, stem)
-                both = [key, *([twins[key]] if key in twins else [])] if key in lines else []
-                seen = dashboard(task, data, lines, both)
-                if seen is not None:
-                    made |= inside.files(seen, row.entry.label, f"{stem}-diagnostics")
-                if curve is not None and plot is not None:
-                    made |= _curve_files(task, curve, plot, f"{stem}-curve")
-                files |= made | book.html(
-                    path,
-                    "entry.html",
-                    task=task,
-                    board=board,
-                    row=row,
-                    games=found,
-                    components=components(data.configurations[key].spec),
-                    plot=plot,
-                    stem=stem,
-                    seen=seen,
-                    offered=exports.offered(made),
-                    opponents=opponents(row.entry, pairs),
-                    credits=book.credits.get(key, ()),
-                    citation="" if row.entry.published else book.cite(key, f"{row.entry.label}. {task.title}", key),
-                    conflicts=(several := [one for one in data.conflicts if one.config_id == key])[:CONFLICTS_SHOWN],
-                    conflicts_in_all=len(several),
-                )
-    return files
+                yield from _parts(book, task, board, row, curves.get(row.entry.config_id))
 
 
-def _twins(task: TaskPage, data: TaskData) -> dict[str, str]:
-    """Return, for each entry of the full budget, the dense one that is like it but for its method."""
-    ids = [row.entry.config_id for row in task.full.standings if not row.entry.published]
-    found = twins_of(ids, data.task, data.configurations, data.runs)
-    return {config_id: twin.config_id for config_id, twin in found.items() if twin.config_id}
+def _parts(book: Book, task: TaskPage, board: Board, row: Standing, curve: Curve | None) -> Iterator[Part]:
+    key, data, bare = row.entry.config_id, book.report.data[task.name], task.bare
+    runs = tuple(replace(run, recorded="{}") for run in data.runs_of(key))
+    stem, shown = links.entry(task.name, key).removesuffix(".html"), games(book, data, runs)
+    drawn = _drawn(book, task, key) if board is task.full else ()
+    spec, step = data.configurations[key].spec, board.iteration_length
+    several = [one for one in data.conflicts if one.config_id == key]
+    told = {
+        "ranked": board.ranked,
+        "opponents": opponents(row.entry, book.duels.get(task.name, ())),
+        "credits": book.credits.get(key, ()),
+        "citation": "" if row.entry.published else book.cite(key, f"{row.entry.label}. {task.title}", runs, key),
+        "conflicts": several[:CONFLICTS_SHOWN],
+        "conflicts_in_all": len(several),
+    }
+    seen = functools.cache(lambda: book.dashboard(task.name, drawn))
+    seen_by = [(data.entries[one], data.diagnostics.digests(one)) for one in drawn]
+    files = bare, row.entry, step, shown, curve
+    yield Part(
+        f"{stem} files",
+        key_of((files, seen_by)),
+        made_files,
+        lambda: (*files, seen()),
+        apart=True,
+    )
+    page = bare, board.bare, row, shown, curve, components(spec), told
+    yield Part(stem, key_of((page, seen_by)), made, lambda: (book.frame, *page, seen()), apart=True)
 
 
-def games(data: TaskData, runs: list[StoredRun]) -> tuple[GameRuns, ...]:
+def _drawn(book: Book, task: TaskPage, key: str) -> tuple[str, ...]:
+    """Return whose diagnostics the page of an entry shows: its own and its dense twin's, on the task they belong to."""
+    data = book.report.data[task.name]
+    if key not in data.diagnostics or data.entries[key].published:
+        return ()
+    if all(home != task.name for home, _ in book.homes[key].values()):
+        return ()
+    twin = data.twins.get(key)
+    return (key, twin.config_id) if twin is not None and twin.config_id else (key,)
+
+
+def made(
+    site: Site,
+    task: TaskPage,
+    board: Board,
+    row: Standing,
+    shown: tuple[GameRuns, ...],
+    curve: Curve | None,
+    settings: tuple[Settings, ...],
+    told: Mapping[str, Any],
+    seen: Dashboard | None,
+) -> Files:
+    """Return the page of an entry; `told` is what depends on the other entries."""
+    path = links.entry(task.name, row.entry.config_id)
+    return html(
+        site,
+        path,
+        "entry.html",
+        task=task,
+        board=board,
+        row=row,
+        games=shown,
+        components=settings,
+        curve=curve,
+        plot=_plot(curve, board.iteration_length),
+        stem=path.removesuffix(".html"),
+        seen=seen,
+        offered=offered(path.removesuffix(".html"), curve, seen),
+        **told,
+    )
+
+
+def made_files(
+    task: TaskPage, entry: Entry, step: int, shown: tuple[GameRuns, ...], curve: Curve | None, seen: Dashboard | None
+) -> Files:
+    """Return what the page of an entry offers to take away."""
+    stem = links.entry(task.name, entry.config_id).removesuffix(".html")
+    found = _downloads(task, entry, shown, stem)
+    if seen is not None:
+        found |= inside.files(seen, entry.label, f"{stem}-diagnostics")
+    plot = _plot(curve, step)
+    return found | (_curve_files(task, curve, plot, f"{stem}-curve") if curve is not None and plot is not None else {})
+
+
+def offered(stem: str, curve: Curve | None, seen: Dashboard | None) -> dict[str, tuple[str, ...]]:
+    """Return which files `made_files` makes: ends by path without its end."""
+    found: dict[str, tuple[str, ...]] = {f"{stem}-games": exports.FORMATS[:3]}
+    if seen is not None:
+        found[f"{stem}-diagnostics"] = exports.FORMATS
+        if seen.maps:
+            found[f"{stem}-diagnostics-covariance"] = ("pdf",)
+    return found | ({f"{stem}-curve": exports.FORMATS} if curve is not None else {})
+
+
+def games(book: Book, data: TaskData, runs: Sequence[StoredRun]) -> tuple[GameRuns, ...]:
     """Return a row for each game of the task, those without a run too."""
     found = []
     for name in sorted(data.task.games):
         own = tuple(run for run in runs if run.game == name)
         scores = [run.score for run in own if run.finished and run.score is not None]
         mean = sum(scores) / len(scores) if scores else None
-        found.append(GameRuns(name, own, mean, None if mean is None else human_normalized(name, mean)))
+        home = own and not data.entries[own[0].config_id].published
+        path = book.runs_page(own[0].config_id, name) if home else ""
+        found.append(GameRuns(name, own, mean, None if mean is None else human_normalized(name, mean), path))
     return tuple(found)
 
 
@@ -135,7 +197,7 @@ def opponents(entry: Entry, pairs: tuple[duels.Duel, ...]) -> tuple[Opponent, ..
     return tuple(Opponent(other, duel, *answers.oriented(duel, entry)) for other, duel in others)
 
 
-def _downloads(task: TaskPage, entry: Entry, found: tuple[GameRuns, ...], stem: str) -> dict[str, bytes]:
+def _downloads(task: TaskPage, entry: Entry, found: Sequence[GameRuns], stem: str) -> dict[str, bytes]:
     """Return the files of the scores: for machines every run, for LaTeX a row for each game."""
     columns = (
         *(Column("game", "Game"), Column("mean", "Mean"), Column("mean_normalized", task.scale.capitalize())),

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from leaderboard.board import exports, learning
 from leaderboard.board.exports import Column, Table
-from leaderboard.board.report import TaskData
-from leaderboard.board.views import Entry, TaskPage
+from leaderboard.board.views import Entry, Site, TaskPage
 from leaderboard.site import links, tables
-from leaderboard.site.book import Book
+from leaderboard.site.book import Book, html
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, marks, plot_files, plots
+from leaderboard.site.parts import Files, Part, all_files, part, whole
 from leaderboard.site.text import si
 from leaderboard.store.rows import StoredRun
-from suite.tasks import GAMES, human_normalized
+from suite.tasks import GAMES, human_normalized, load_task
 
 STRIP = 300
 """Pixels between the lowest and the highest place of a strip of dots."""
@@ -80,30 +80,49 @@ class Scale:
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return the table of each task, and a page for each of its games that has results."""
-    files: dict[str, bytes] = {}
+    return all_files(parts(book))
+
+
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the table of each task, and the page of each game that has results."""
     for task in book.report.site.tasks:
-        base = f"{links.slug(task.name)}/games/scores"
-        made = {}
-        if task.full.games:
-            made = exports.files(tables.games(task, task.full), base, printed.all_games(task, task.full))
-        offered = exports.offered(made)
-        files |= made | book.html(links.games(task.name), "games.html", task=task, base=base, offered=offered)
-        data = book.report.data[task.name]
+        yield whole(links.games(task.name), book.key(task.name), _table, book, task)
+        runs: Mapping[str, dict[str, list[StoredRun]]] = defaultdict(lambda: defaultdict(list))
+        for run in book.report.data[task.name].runs:
+            if run.finished and run.score is not None:
+                runs[run.game][run.config_id].append(replace(run, recorded="{}"))
+        bare, featured = task.bare, task.full.featured
         for name in sorted({row.game for row in task.full.games}):
-            files |= _game(book, task, data, name)
-    return files
+            own = {entry.config_id: tuple(runs[name][entry.config_id]) for entry in task.full.entries}
+            held = tuple((entry, own[entry.config_id]) for entry in task.full.entries if own[entry.config_id])
+            paths = {one.config_id: book.runs_page(one.config_id, name) for one, _ in held}
+            drawn = tuple(entry for entry in featured if own[entry.config_id])
+            path = links.game(task.name, name).removesuffix(".html")
+            yield part(path, _game, book.frame, bare, name, held, drawn, paths)
 
 
-def _game(book: Book, task: TaskPage, data: TaskData, name: str) -> dict[str, bytes]:
-    runs: dict[str, list[StoredRun]] = defaultdict(list)
-    for run in data.runs:
-        if run.game == name and run.finished and run.score is not None:
-            runs[run.config_id].append(run)
-    entries = [entry for entry in task.full.entries if entry.config_id in runs]
-    scale = _scale(name, [run.score for entry in entries for run in runs[entry.config_id] if run.score is not None])
-    rows = sorted((_row(entry, runs[entry.config_id], scale) for entry in entries), key=_place)
-    drawn = [entry for entry in task.full.featured if entry.config_id in runs]
-    count = learning.iterations(data.task, task.full.frames)
+def _table(book: Book, task: TaskPage) -> Files:
+    base = f"{links.slug(task.name)}/games/scores"
+    made = {}
+    if task.full.games:
+        made = exports.files(tables.games(task, task.full), base, printed.all_games(task, task.full))
+    offered = exports.offered(made)
+    return made | book.html(links.games(task.name), "games.html", task=task, base=base, offered=offered)
+
+
+def _game(
+    site: Site,
+    task: TaskPage,
+    name: str,
+    held: Sequence[tuple[Entry, Sequence[StoredRun]]],
+    drawn: Sequence[Entry],
+    paths: Mapping[str, str],
+) -> Files:
+    """Return a game's page and its files: entries with their results, those that are drawn, where their runs are."""
+    runs = {entry.config_id: own for entry, own in held}
+    scale = _scale(name, [run.score for own in runs.values() for run in own if run.score is not None])
+    rows = sorted((_row(entry, own, scale) for entry, own in held), key=_place)
+    count = learning.iterations(load_task(task.name), task.full.frames)
     step, looks = task.full.iteration_length, charts.styles(drawn)
     traces = [_trace(runs[entry.config_id], step, count, looks[entry.label]) for entry in drawn]
     plot = plots.plot(traces, width=900, height=320)
@@ -113,11 +132,13 @@ def _game(book: Book, task: TaskPage, data: TaskData, name: str) -> dict[str, by
         keys = [plot_files.Key.of(entry.label, looks[entry.label]) for entry in drawn]
         made |= exports.files(*_curves(task, name, drawn, traces, f"{stem}-curves"))
         made[f"{stem}-curves.pdf"] = plot_files.pdf(plot_files.Picture.of(plot, task.unit, "mean return", keys))
-    return made | book.html(
+    return made | html(
+        site,
         links.game(task.name, name),
         "game.html",
         task=task,
         game=GAMES[name],
+        paths=paths,
         rows=rows,
         scale=scale,
         width=STRIP,

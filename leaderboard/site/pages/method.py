@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from leaderboard.board import exports
@@ -14,7 +14,8 @@ from leaderboard.site import forest, inside, links, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import panels
-from leaderboard.site.inside import Dashboard, beside, dashboard
+from leaderboard.site.inside import Dashboard, beside
+from leaderboard.site.parts import Files, Part, all_files, key_of, whole
 from leaderboard.site.text import span
 
 COLUMNS = (
@@ -36,6 +37,10 @@ ROWS = 24
 """How many entries of a task the forest shows."""
 
 
+Drawn = tuple[TaskPage, list[str], list[str]]
+"""A task, whose diagnostics are drawn together there, and the one or two whose heat maps are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A configuration with the method, on a task's full budget."""
@@ -46,25 +51,43 @@ class Result:
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return a page for each method of the suite, and the files of its results."""
-    files: dict[str, bytes] = {}
-    lines = {task.name: panels.recorded(task, book.report.data[task.name]) for task in book.report.site.tasks}
+    return all_files(parts(book))
+
+
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the page of each method of the suite with its files."""
     for card in book.report.site.methods:
-        path = links.method(card.id)
-        results = _results(book.report, card)
-        stem, dashboards = path.removesuffix(".html"), _dashboards(book.report, card, lines)
-        made = _downloads(card, results, dashboards, stem)
-        files |= made | book.html(
-            path,
-            "method.html",
-            card=card,
-            results=results,
-            answered=_answered(book, card),
-            dashboards=dashboards,
-            partners=_partners(book.report, card),
-            stem=stem,
-            offered=exports.offered(made),
-        )
-    return files
+        results, answered, drawn = _results(book.report, card), _answered(book, card), _drawn(book.report, card)
+        shown = [(result.task.name, result.row) for result in results], [found[1:] for found in answered]
+        seen = [
+            (task.name, [(data.entries[key], data.diagnostics.digests(key)) for key in chosen], pair)
+            for task, chosen, pair in drawn
+            for data in (book.report.data[task.name],)
+        ]
+        yield whole(links.method(card.id), key_of((shown, seen)), _page, book, card, results, answered, drawn)
+
+
+def _page(
+    book: Book,
+    card: MethodCard,
+    results: tuple[Result, ...],
+    answered: list[tuple[TaskPage, MethodAnswer, forest.Forest]],
+    drawn: Sequence[Drawn],
+) -> Files:
+    path = links.method(card.id)
+    stem, dashboards = path.removesuffix(".html"), _dashboards(book, drawn)
+    made = _downloads(card, results, dashboards, stem)
+    return made | book.html(
+        path,
+        "method.html",
+        card=card,
+        results=results,
+        answered=answered,
+        dashboards=dashboards,
+        partners=_partners(book.report, card),
+        stem=stem,
+        offered=exports.offered(made),
+    )
 
 
 def uses(entry: Entry, method: str) -> bool:
@@ -100,8 +123,8 @@ def _partners(report: Report, card: MethodCard) -> tuple[tuple[MethodCard, str],
     return tuple((other, reason) for other, reason in both if other.id != card.id)
 
 
-def _dashboards(report: Report, card: MethodCard, lines: Mapping[str, panels.Lines]) -> tuple[Dashboard, ...]:
-    """Return the diagnostics of each task on which the method was run, beside its dense twins.
+def _drawn(report: Report, card: MethodCard) -> list[Drawn]:
+    """Return whose diagnostics are shown on each task on which the method was run: its entries and dense twins.
 
     The heat maps are of the best entry that has a dense one like it, and of that one.
     """
@@ -113,10 +136,17 @@ def _dashboards(report: Report, card: MethodCard, lines: Mapping[str, panels.Lin
         dense = [entry.config_id for entry in task.full.entries if uses(entry, "dense") and entry.config_id not in own]
         own = own[: panels.ENTRIES - 2]
         dense = sorted(dense, key=lambda config_id: config_id not in {task.full.twins.get(one) for one in own})
-        board = dashboard(task, report.data[task.name], lines[task.name], [*own, *dense[:2]])
+        pair = next(([one, task.full.twins[one]] for one in own if one in task.full.twins), own[:1])
+        found.append((task.bare, [*own, *dense[:2]], pair))
+    return found
+
+
+def _dashboards(book: Book, drawn: Sequence[Drawn]) -> tuple[Dashboard, ...]:
+    found = []
+    for task, chosen, pair in drawn:
+        board = book.dashboard(task.name, chosen)
         if board is not None:
-            pair = next(([one, task.full.twins[one]] for one in own if one in task.full.twins), own[:1])
-            found.append(replace(board, maps=beside(report.data[task.name], pair)))
+            found.append(replace(board, maps=beside(book.report.data[task.name], pair)))
     return tuple(found)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from leaderboard.board import exports
 from leaderboard.board.duels import Duel, table
 from leaderboard.board.exports import Cell, Column, Table
-from leaderboard.board.views import Curve
-from leaderboard.board.workers import spread
+from leaderboard.board.views import Curve, Site, TaskPage
 from leaderboard.site import links
-from leaderboard.site.book import Book
+from leaderboard.site.book import Book, html
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, figures, plots, spans
+from leaderboard.site.parts import Files, Part, all_files, part, whole
 from leaderboard.site.text import decimals, fixed, signed
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.pairs import GameDifference
@@ -22,9 +21,6 @@ from leaderboard.statistics.sentences import p_text, remarks, sentence
 
 FORMATS = ("csv", "json", "tex", "pdf")
 """What each pair's table of games can be downloaded as."""
-
-PDF_SECONDS = 0.1
-"""About what a figure for papers takes on one processor."""
 
 COLUMNS = (
     Column("game", "Game"),
@@ -39,22 +35,33 @@ COLUMNS = (
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return the page of each pair and the files of its table, and those of the table of all pairs of a task."""
-    files: dict[str, bytes] = {}
+    return all_files(parts(book))
+
+
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the table of all pairs of each task, and the page and the files of each pair."""
     tasks = {task.name: task for task in book.report.site.tasks}
     for name, pairs in book.duels.items():
         task = tasks[name]
+        yield whole(stem(name), book.key(name), _table, task, pairs)
         curves = {curve.entry.config_id: curve for curve in task.full.curves}
-        files |= exports.files(table(task, pairs), stem(name), printed.pairs(task, pairs))
-        drawn = spread(partial(printed_figure, scale=task.scale), pairs, PDF_SECONDS * len(pairs))
-        for duel, picture in zip(pairs, drawn, strict=True):
+        for duel in pairs:
+            both = {key: curves[key] for key in (duel.a.config_id, duel.b.config_id) if key in curves}
             path = links.pair(name, duel.a.config_id, duel.b.config_id)
-            files |= book.html(
-                path, "pair.html", task=task, tab="Board", **values(duel, curves, task.full.iteration_length)
-            )
-            files |= downloads(duel, task.scale, path.removesuffix(".html")) | {
-                f"{path.removesuffix('.html')}.pdf": picture
-            }
-    return files
+            yield part(path.removesuffix(".html"), _pair, book.frame, task.bare, duel, both)
+            item = duel.comparison
+            sides, base = (duel.a.config_id, duel.a.label, duel.b.config_id, duel.b.label), path.removesuffix(".html")
+            yield part(f"{base} files", downloads, sides, item.seeds, item.by_game, task.scale, base)
+
+
+def _table(task: TaskPage, pairs: Sequence[Duel]) -> Files:
+    return exports.files(table(task, pairs), stem(task.name), printed.pairs(task, pairs))
+
+
+def _pair(site: Site, task: TaskPage, duel: Duel, curves: dict[str, Curve]) -> Files:
+    path = links.pair(task.name, duel.a.config_id, duel.b.config_id)
+    shown = values(duel, curves, task.full.iteration_length)
+    return html(site, path, "pair.html", task=task, tab="Board", **shown)
 
 
 def stem(task: str) -> str:
@@ -93,21 +100,23 @@ def values(duel: Duel, curves: dict[str, Curve], step: int) -> dict[str, Any]:
     }
 
 
-def downloads(duel: Duel, scale: str, path: str) -> dict[str, bytes]:
-    """Return a pair's table of games as files."""
-    item = duel.comparison
-    rows = tuple(_row(row) for row in item.by_game)
+def downloads(
+    sides: tuple[str, str, str, str], seeds: tuple[int, int], games: Sequence[GameDifference], scale: str, path: str
+) -> Files:
+    """Return a pair's games as files: what its games alone decide, whatever else is compared on the board."""
+    a, label_a, b, label_b = sides
     caption = (
-        f"A: {duel.a.label}. B: {duel.b.label}. {scale.capitalize()} means over {item.seeds[0]} to {item.seeds[1]} "
+        f"A: {label_a}. B: {label_b}. {scale.capitalize()} means over {seeds[0]} to {seeds[1]} "
         "seeds, and differences with Welch's 95 % intervals, each game's own. Drives: by how much the difference of "
         "IQMs changes when that game's runs alone change sides."
     )
-    return exports.files(Table(f"{duel.a.config_id} less {duel.b.config_id}", caption, COLUMNS, rows), path)
+    made = exports.files(Table(f"{a} less {b}", caption, COLUMNS, tuple(map(_row, games))), path)
+    return made | {f"{path}.pdf": printed_figure(games, scale)}
 
 
-def printed_figure(duel: Duel, scale: str) -> bytes:
+def printed_figure(games: Sequence[GameDifference], scale: str) -> bytes:
     """Return a pair's figure for papers as PDF: the difference in every game with its interval."""
-    changes = [(row.game, row.difference) for row in duel.comparison.by_game]
+    changes = [(row.game, row.difference) for row in games]
     spec = figures.interval_spec(
         figures.difference_rows(changes), f"A less B, {scale}", width=234, row_height=11, reference=0.0
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, figures
 from leaderboard.site.drawing.charts import Line
+from leaderboard.site.parts import Part, all_files
 from leaderboard.site.profiles import profile_lines
 from leaderboard.site.text import decimals
 from leaderboard.statistics.intervals import Estimate
@@ -43,7 +44,12 @@ class Row:
 
 def pages(book: Book) -> dict[str, bytes]:
     """Return a page for each task that has a common scale, and its charts."""
-    return book.of_aggregated(_page)
+    return all_files(parts(book))
+
+
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the page of each task that has a common scale, with its charts."""
+    yield from book.of_aggregated("profiles", _page)
 
 
 def _page(book: Book, task: TaskPage) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from leaderboard.site import links
 from leaderboard.site.book import Book
+from leaderboard.site.parts import Part, key_of, whole
 from leaderboard.site.releases import Release, moved
 
 SHOWN = 40
@@ -19,6 +20,11 @@ class Row:
     release: Release
     moves: tuple[tuple[str, str, str], ...]
     more: int
+
+
+def part(book: Book) -> Part:
+    """Return the page, made anew where there is another release."""
+    return whole("releases", key_of(book.releases), pages, book)
 
 
 def pages(book: Book) -> dict[str, bytes]:

@@ -1,25 +1,27 @@
-"""The page of each run: what came out, how far it is proven, where it came from, and the command that repeats it."""
+"""The page of an entry's runs in a game: what came out of each seed, how far it is proven, where it came from."""
 
 from __future__ import annotations
 
-import itertools
+import functools
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.board import exports
-from leaderboard.board.report import TaskData
-from leaderboard.board.views import Entry, TaskPage
+from leaderboard.board.exports import Column, Table
+from leaderboard.board.views import Entry, Site, TaskPage
 from leaderboard.bundles.levels import word
 from leaderboard.site import inside, links
-from leaderboard.site.book import Book
-from leaderboard.site.downloads import seed_files
-from leaderboard.site.drawing import panels, plot_files, plots
-from leaderboard.site.drawing.charts import Point, style
-from leaderboard.site.text import NONE, duration, fixed, raw, si
+from leaderboard.site.book import Book, html
+from leaderboard.site.drawing import panels, plots, seeds
+from leaderboard.site.drawing.charts import Point
+from leaderboard.site.drawing.heat import Heat
+from leaderboard.site.parts import Files, Part, all_files, key_of
 from leaderboard.store.details import RunDiagnostics
+from leaderboard.store.recordings import Key, Packed
 from leaderboard.store.rows import StoredRun
-from suite.tasks import Task, human_normalized
+from suite.tasks import human_normalized, load_task
 
 PROVEN = {
     "claimed": "The score is what the submitter says. Nothing was computed again.",
@@ -34,111 +36,188 @@ PROVEN = {
 }
 """What each level proves."""
 
-SHOWN = 6
-"""How many checkpoint hashes a page lists: the last ones."""
+POINTS = 20
+"""How many points a line of a small panel has."""
+
+MAPS = 6
+"""How many heat maps a page shows: the last one of each run."""
 
 _LONGEST = 300
 """Characters of a recorded value that a page shows."""
 
+CURVES = (Column("seed", "Seed"), Column("frames", "Frames"), Column("mean_return", "Return", 1))
+
+Facts = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A run on the page: its score on the task's scale, its last hashes or None, and how many it recorded."""
+
+    run: StoredRun
+    normalized: float | None
+    hashes: Sequence[Any] | None
+    hashes_in_all: int
+
 
 def pages(book: Book) -> dict[str, bytes]:
-    """Return a page for each run that was run, finished or not, and the files that all seeds of a game share."""
-    files: dict[str, bytes] = {}
-    pictures: dict[str, plot_files.Picture] = {}
-    for task in book.report.site.tasks:
-        data = book.report.data[task.name]
-        own = [run for run in data.runs if not data.entries[run.config_id].published]
-        for (config_id, game), group in itertools.groupby(own, key=lambda run: (run.config_id, run.game)):
-            seeds = list(group)
-            stem = links.run(task.name, config_id, game, 0).rpartition("-")[0]
-            made, picture = seed_files.files(task, data, seeds), seed_files.picture(task, data, seeds)
-            shared = {f"{stem}-{name}": content for name, content in made.items()}
-            offered = exports.offered(shared)
-            if picture is not None:
-                pictures[f"{stem}-curves.pdf"] = picture
-                offered[f"{stem}-curves"] = (*offered[f"{stem}-curves"], "pdf")
-            files.update(shared)
-            for run in seeds:
-                path, values = links.run(task.name, config_id, game, run.seed), _values(task, data, run, seeds)
-                files.update(book.html(path, "run.html", stem=stem, offered=offered, **values))
-    return files | plot_files.pdfs(pictures)
+    """Return a page for each entry and game that was run, finished or not, and its file."""
+    return all_files(parts(book))
 
 
-def commands(data: TaskData, entry: Entry, run: StoredRun) -> tuple[str, str]:
-    """Return the line that repeats a run, and the same in a container."""
-    more = ["--games", run.game, "--seeds", str(run.seed)]
-    if data.task.data is not None:
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the page of each entry and game, once for all tasks that share its cells."""
+    report = book.report
+
+    @functools.lru_cache(maxsize=2)
+    def packed(home: str, config_id: str) -> Mapping[Key, Packed]:
+        return report.data[home].diagnostics.packed(config_id)
+
+    for config_id, games in book.homes.items():
+        for game, (home, held) in games.items():
+            runs = tuple(sorted(held, key=lambda run: run.seed))
+            data = report.data[home]
+            entry = data.entries[config_id]
+            if entry.published:
+                continue
+            digests = [one for one in data.diagnostics.digests(config_id) if one[0][1] == game]
+            path = links.runs(home, config_id, game)
+            yield Part(
+                path.removesuffix(".html"),
+                key_of((book.tasks[home], entry, runs, digests)),
+                made,
+                functools.partial(_inputs, book.frame, packed, book.tasks[home], entry, runs),
+                apart=True,
+            )
+
+
+def _inputs(
+    frame: Site,
+    packed: Callable[[str, str], Mapping[Key, Packed]],
+    task: TaskPage,
+    entry: Entry,
+    runs: tuple[StoredRun, ...],
+) -> tuple[Any, ...]:
+    held = packed(task.name, entry.config_id)
+    own = tuple(held.get((run.config_id, run.game, run.seed, run.environment_fingerprint)) for run in runs)
+    return frame, task, entry, runs, own
+
+
+def made(
+    site: Site, task: TaskPage, entry: Entry, runs: tuple[StoredRun, ...], packed: tuple[Packed | None, ...]
+) -> Files:
+    """Return the page of an entry's runs in a game, each with what it recorded, and the curves as a file."""
+    game = runs[0].game
+    known, path = load_task(task.name), links.runs(task.name, entry.config_id, game)
+    stem, step = path.removesuffix(".html"), known.budget.iteration_length
+    rows = tuple((run.seed, (index + 1) * step, mean) for run in runs for index, mean in run.iterations.items())
+    caption = f"{entry.label}, {game}: mean raw return of the episodes that ended in each iteration, by seed."
+    table = Table(f"{entry.config_id} {game}", caption, CURVES, rows)
+    files = {f"{stem}.csv": exports.csv_file(table)}
+    seen = [None if one is None else one.unpacked_diagnostics() for one in packed]
+    marks = [() if one is None else one.unpacked_checkpoints() for one in packed]
+    found = tuple(
+        Seed(run, _normalized(run), own[-1] if own else None, len(own)) for run, own in zip(runs, marks, strict=True)
+    )
+    looks = seeds.looks(len(runs))
+    traces = [look.trace(_points(run, step)) for run, look in zip(runs, looks, strict=True)]
+    line, container = commands(entry, game, [run.seed for run in runs], data=known.data is not None)
+    return files | html(
+        site,
+        path,
+        "run.html",
+        task=task,
+        entry=entry,
+        game=game,
+        seeds=found,
+        looks=looks,
+        plot=plots.plot(traces),
+        stem=stem,
+        offered=exports.offered(files),
+        panels=_panels(entry, seen, max(run.frames for run in runs)),
+        last_values=_last_values(seen),
+        maps=_maps(runs, seen),
+        proven={word(run.level): PROVEN.get(word(run.level), "") for run in runs},
+        provenance=together([run.seed for run in runs], [provenance(run.provenance, run) for run in runs]),
+        environment=together([run.seed for run in runs], [_environment(run) for run in runs]),
+        packages=together([run.seed for run in runs], [facts(run.provenance.get("packages")) for run in runs]),
+        command=line,
+        container=container,
+    )
+
+
+def commands(entry: Entry, game: str, numbers: Sequence[int], *, data: bool) -> tuple[str, str]:
+    """Return the line that repeats an entry's runs in a game, and the same in a container; `data`: it needs logs."""
+    more = ["--games", game, "--seeds", listed(numbers)]
+    if data:
         more += ["--data", "DATA"]
     line = f"{entry.command} {shlex.join(more)}"
-    inside = line.removeprefix("suite ")
-    mounted = ' -v "$PWD/DATA:/data:ro"' if data.task.data is not None else ""
-    inside = inside.replace("--data DATA", "--data /data")
-    return line, f'docker run --rm -u "$(id -u):$(id -g)" -v "$PWD/out:/out"{mounted} suite {inside}'
+    within = line.removeprefix("suite ")
+    mounted = ' -v "$PWD/DATA:/data:ro"' if data else ""
+    within = within.replace("--data DATA", "--data /data")
+    return line, f'docker run --rm -u "$(id -u):$(id -g)" -v "$PWD/out:/out"{mounted} suite {within}'
 
 
-def _values(task: TaskPage, data: TaskData, run: StoredRun, seeds: Sequence[StoredRun]) -> dict[str, Any]:
-    entry = data.entries[run.config_id]
-    hashes = seed_files.checkpoints(data, run)
-    step = data.task.budget.iteration_length
-    line, container = commands(data, entry, run)
-    seen = seed_files.of_run(data, run)
-    return {
-        "task": task,
-        "entry": entry,
-        "run": run,
-        "strip": _strip(data.task, task, run),
-        "plot": _plot(entry, run, seeds, step),
-        "last_values": () if seen is None else inside.last_values(seen),
-        "maps": () if seen is None else inside.maps_of(seen, task.unit),
-        "panels": () if seen is None else _panels(entry, seen, run.frames),
-        "points": [((index + 1) * step, mean) for index, mean in run.iterations.items()],
-        "others": [other.seed for other in seeds if other is not run],
-        "provenance": provenance(run.provenance, run),
-        "packages": facts(run.provenance.get("packages")),
-        "environment": facts(run.provenance.get("environment")),
-        "hashes": hashes[-SHOWN:],
-        "hashes_in_all": len(hashes),
-        "proven": PROVEN.get(word(run.level), ""),
-        "command": line,
-        "container": container,
-    }
+def listed(numbers: Sequence[int]) -> str:
+    """Return seeds as the command line takes them: 0-4,7."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
-def _panels(entry: Entry, seen: RunDiagnostics, last: int) -> list[tuple[str, plots.Plot]]:
-    """Return a small plot of each quantity of the figure that the run recorded."""
-    lines = {name: panels.mean_line(entry, [seen], name, last) for name, _ in panels.QUANTITIES}
-    kept = {name: line for name, line in lines.items() if line is not None and any(p.value for p in line.points)}
-    found = panels.panels({entry.config_id: kept}, [entry.config_id], panels.FIGURE)
-    drawn = (
-        (one.title, plots.plot([plots.Trace.of(one.lines[0].points, style(entry))], width=320, height=170))
-        for one in found
-    )
-    return [(title, plot) for title, plot in drawn if plot is not None]
+def together(numbers: Sequence[int], tables: Sequence[Facts]) -> Facts:
+    """Return facts about several seeds as one table: where not all are alike, each value says of which seeds it is."""
+    names = dict.fromkeys(name for table in tables for name, _ in table)
+    known = [dict(table) for table in tables]
+    found = []
+    for name in names:
+        values: dict[str, list[int]] = {}
+        for number, table in zip(numbers, known, strict=True):
+            values.setdefault(table.get(name, ""), []).append(number)
+        values.pop("", None)
+        alike = len(values) == 1 and len(next(iter(values.values()))) == len(numbers)
+        parts = [value if alike else f"seed {listed(own)}: {value}" for value, own in values.items()]
+        found.append((name, "; ".join(parts)))
+    return found
 
 
-def _strip(task: Task, page: TaskPage, run: StoredRun) -> list[tuple[str, str, str]]:
-    normalized = None if run.score is None else human_normalized(run.game, run.score)
-    items = [("state", run.state, "")]
-    if run.finished:
-        note = "" if normalized is None else f"{fixed(normalized)} {page.scale}"
-        items.append(("score", raw(run.score) if run.score is not None else NONE, note))
-    if run.scored_episodes is not None:
-        items.append(("scored episodes", f"{run.scored_episodes:,}", ""))
-    items.append(
-        (page.unit, si(run.frames), f"of {si(task.budget.length)}" if run.frames != task.budget.length else "")
-    )
-    if run.wall_seconds is not None:
-        items.append(("wall time", duration(run.wall_seconds), "all attempts" if run.attempt > 1 else ""))
-    if run.sparsity:
-        items.append(("sparsity", f"{100 * run.sparsity:.3g} %", ""))
-    items.append(("proven", run.level, ""))
-    return items
+def _environment(run: StoredRun) -> Facts:
+    return [("fingerprint", run.environment_fingerprint), *facts(run.provenance.get("environment"))]
 
 
-def _plot(entry: Entry, run: StoredRun, seeds: Sequence[StoredRun], step: int) -> plots.Plot | None:
-    drawn = style(entry)
-    traces = [plots.Trace(_points(other, step), faint=True) for other in seeds if other is not run]
-    return plots.plot([*traces, plots.Trace(_points(run, step), drawn.colour)])
+def _normalized(run: StoredRun) -> float | None:
+    return None if run.score is None or not run.finished else human_normalized(run.game, run.score)
+
+
+def _panels(entry: Entry, seen: Sequence[RunDiagnostics | None], last: int) -> list[tuple[str, plots.Plot]]:
+    """Return a small plot of each quantity of the figure that some run recorded, a line for each seed."""
+    looks, found = seeds.looks(len(seen)), []
+    for name, title in panels.QUANTITIES:
+        if name not in panels.FIGURE:
+            continue
+        lines = [None if one is None else panels.mean_line(entry, [one], name, last, POINTS) for one in seen]
+        if any(point.value for line in lines if line is not None for point in line.points):
+            traces = [look.trace(line.points) for look, line in zip(looks, lines, strict=True) if line is not None]
+            drawn = plots.plot(traces, width=320, height=170)
+            found += [(title, drawn)] if drawn is not None else []
+    return found
+
+
+def _last_values(seen: Sequence[RunDiagnostics | None]) -> list[tuple[str, list[float | None]]]:
+    """Return the last value of everything that the runs' inspections recorded, by name, one for each run."""
+    known = [{} if one is None else dict(inside.last_values(one)) for one in seen]
+    names = sorted({name for values in known for name in values})
+    return [(name, [values.get(name) for values in known]) for name in names]
+
+
+def _maps(runs: Sequence[StoredRun], seen: Sequence[RunDiagnostics | None]) -> tuple[tuple[str, Heat], ...]:
+    """Return the last heat map of each run that has any, of the first `MAPS`."""
+    drawn = [(run.seed, one) for run, one in zip(runs, seen, strict=True) if one is not None and one.maps]
+    return tuple((f"seed {seed}", inside.last_map(one)) for seed, one in drawn[:MAPS])
 
 
 def _points(run: StoredRun, step: int) -> tuple[Point, ...]:
@@ -147,7 +226,7 @@ def _points(run: StoredRun, step: int) -> tuple[Point, ...]:
     return tuple(Point((i + 1) * step, run.iterations.get(i)) for i in range(max(run.iterations) + 1))
 
 
-def provenance(recorded: Mapping[str, Any], run: StoredRun) -> list[tuple[str, str]]:
+def provenance(recorded: Mapping[str, Any], run: StoredRun) -> Facts:
     """Return where a run came from, as rows for people; what was not recorded is left out."""
     git = recorded.get("git")
     git = git if isinstance(git, Mapping) else {}
@@ -169,7 +248,7 @@ def provenance(recorded: Mapping[str, Any], run: StoredRun) -> list[tuple[str, s
     return [(key, value[:_LONGEST]) for key, value in rows if value]
 
 
-def facts(recorded: Any) -> list[tuple[str, str]]:
+def facts(recorded: Any) -> Facts:
     """Return a recorded table as rows, sorted, without what is empty."""
     if not isinstance(recorded, Mapping):
         return []

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from leaderboard.board import exports
 from leaderboard.board.exports import Cell, Column, Table
@@ -16,6 +17,7 @@ from leaderboard.site.book import Book
 from leaderboard.site.pages.run import PROVEN, facts, shown
 from leaderboard.store.rows import StoredSubmission, SubmittedRun
 from leaderboard.store.snapshot import Conflict
+from suite.errors import UsageError
 
 RUNS_SHOWN = 600
 """How many runs of a submission its page lists; the database has all."""
@@ -44,6 +46,9 @@ RUN = (
 PRINTED = (1, 2, 3, 5, 6, 7)
 """Those that LaTeX shows."""
 
+SLUG = "{slug}"
+"""What stands for a submission's slug in the address of bundles."""
+
 _LINK = re.compile(r"https://[A-Za-z0-9.-]+(?::\d+)?(?:/[A-Za-z0-9._~%/#?=&+,:@()-]*)?")
 
 
@@ -66,8 +71,8 @@ def pages(book: Book) -> dict[str, bytes]:
         if item.current:
             older = [other for other in found if other.slug == item.slug and other is not item]
             path = links.submission(item.slug)
-            stem, values = path.removesuffix(".html"), _values(book.report, item, older)
-            made = _downloads(item, _places(book.report, item, item.runs), values["findings"], stem)
+            stem, values = path.removesuffix(".html"), _values(book, item, older)
+            made = _downloads(item, _places(book, item, item.runs), values["findings"], stem)
             files |= made | book.html(path, "submission.html", stem=stem, offered=exports.offered(made), **values)
     return files
 
@@ -128,13 +133,23 @@ def _row(report: Report, item: StoredSubmission) -> dict[str, Any]:
     return {"item": item, "tasks": tasks, "authors": [*authors[:5], "and others"] if len(authors) > 5 else authors}
 
 
+def checked_bundles(address: str) -> str:
+    """Return an address of bundles; UsageError unless it is https, plain, and says where the slug stands."""
+    if address and (SLUG not in address or not safe_link(address.replace(SLUG, "slug"))):
+        raise UsageError(
+            f"--bundles {address!r} is no address of bundles.",
+            f"Give one that starts with https:// and has {SLUG} where a submission's slug stands.",
+        )
+    return address
+
+
 def safe_link(text: Any) -> str:
     """Return a link if it is https, plain and not too long, else "": nothing else becomes one."""
     return text if isinstance(text, str) and len(text) <= 300 and _LINK.fullmatch(text) else ""
 
 
-def _values(report: Report, item: StoredSubmission, older: list[StoredSubmission]) -> dict[str, Any]:
-    grouped = _grouped(_found(item))
+def _values(book: Book, item: StoredSubmission, older: list[StoredSubmission]) -> dict[str, Any]:
+    report, grouped = book.report, _grouped(_found(item))
     return {
         "item": item,
         "older": older,
@@ -144,9 +159,10 @@ def _values(report: Report, item: StoredSubmission, older: list[StoredSubmission
         "conflicts": (several := _conflicts(report, item))[:CONFLICTS_SHOWN],
         "conflicts_in_all": len(several),
         "labels": _labels(report),
+        "bundle": book.bundles.replace(SLUG, quote(item.slug, safe="")),
         "findings": grouped[:FINDINGS_SHOWN],
         "findings_in_all": len(grouped),
-        "runs": _places(report, item, item.runs[:RUNS_SHOWN]),
+        "runs": _places(book, item, item.runs[:RUNS_SHOWN]),
         "runs_in_all": len(item.runs),
         "environment": environments(item.environment),
         "stated": stated(item.statement),
@@ -228,12 +244,12 @@ def _listed(value: Any, between: str = "; ") -> str:
     return between.join(map(shown, value[:20])) if isinstance(value, list | tuple) else shown(value)
 
 
-def _places(report: Report, item: StoredSubmission, runs: Sequence[SubmittedRun]) -> list[Place]:
+def _places(book: Book, item: StoredSubmission, runs: Sequence[SubmittedRun]) -> list[Place]:
     """Return runs of a submission with the entries that they belong to; those of a retracted one lead nowhere."""
-    labels = _labels(report)
+    labels = _labels(book.report)
     homes = {
-        (run.config_id, run.game, run.seed, run.digest): links.run(data.task.id, run.config_id, run.game, run.seed)
-        for data, run in each_once(report.data.values())
+        (run.config_id, run.game, run.seed, run.digest): links.run(book.runs_page(run.config_id, run.game), run.seed)
+        for _, run in each_once(book.report.data.values())
     }
     return [
         Place(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from leaderboard.board import exports
@@ -13,9 +13,15 @@ from leaderboard.site import links, tables
 from leaderboard.site.book import Book
 from leaderboard.site.drawing import plot_files, plots
 from leaderboard.site.drawing.scatter import Dot, front, scatter
+from leaderboard.site.parts import Part, all_files
+from leaderboard.studies.coverage import PAPER, RUNGS, Answer, Claims
+from leaderboard.studies.definition import Claim, Study
 
 APART = 1.1
 """How many times the least cost the most is at least: hours of one machine differ by themselves."""
+
+ABOUT = ("width", "sparsity")
+"""What the paper's claims that stand here are about."""
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -71,8 +77,13 @@ QUANTITIES = (
 
 
 def pages(book: Book) -> dict[str, bytes]:
-    """Return a page for each task that has a common scale, and its files."""
-    return book.of_aggregated(_page)
+    """Return a page for each task that has a common scale, and its charts."""
+    return all_files(parts(book))
+
+
+def parts(book: Book) -> Iterator[Part]:
+    """Yield the page of each task that has a common scale, with its charts."""
+    yield from book.of_aggregated("tradeoffs", _page)
 
 
 def panels(task: TaskPage) -> tuple[Panel, ...]:
@@ -106,7 +117,19 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
         rows=rows,
         base=base,
         offered=exports.offered(made),
+        verdicts=verdicts(book.claims, task.name),
     )
+
+
+def verdicts(claims: Claims, task: str) -> list[tuple[Study, Claim, Answer]]:
+    """Return the paper's claims about width and sparsity that a task can decide, those of which something was run."""
+    found = []
+    for asked in claims.asked:
+        shown = asked.study.picture.kind == "final" and asked.study.picture.x.rpartition(".")[2] in ABOUT
+        rung = task if task in RUNGS else PAPER
+        if shown and (rung != PAPER or asked.study.task == task) and asked.answers[rung].started:
+            found.append((asked.study, asked.claim, asked.answers[rung]))
+    return found
 
 
 def _row(row: Standing, drawn: Sequence[Panel]) -> Row:

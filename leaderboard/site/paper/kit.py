@@ -21,7 +21,7 @@ from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, figures
 from leaderboard.site.drawing.charts import PAPER
 from leaderboard.site.drawing.figures import Row
-from leaderboard.site.drawing.panels import FIGURE, panels, recorded
+from leaderboard.site.drawing.panels import ENTRIES, FIGURE, panels, recorded
 from leaderboard.site.paper import bibliography
 from leaderboard.site.paper.choice import narrowed
 from leaderboard.site.profiles import profile_lines
@@ -185,7 +185,8 @@ def _figures(
         )
         words = f"{_n(page)} Probability that a run of {first[0].a.label} is above one of the others."
         found["improvement"] = charts.pdf(spec), words
-    recording = recorded(page, data)
+    here = [entry.config_id for entry in page.full.entries if not entry.published]
+    recording = {key: recorded(data, key) for key in [key for key in here if key in data.diagnostics][:ENTRIES]}
     if small := panels(recording, list(recording), FIGURE):
         spec = figures.panels_spec(
             {panel.title: panel.lines for panel in small}, page.unit, width=(width - 60) / 2, height=height / 2,

@@ -201,6 +201,11 @@ function pickable(table, tools) {
   tools.hidden = false;
 }
 
+// A folded page has its other rows in a file beside it, which came before this one.
+const folded = [...document.querySelectorAll("table")];
+for (const [table, body, rows] of self.moreRows ?? []) folded[table].tBodies[body].insertAdjacentHTML("beforeend", rows);
+if (self.moreRows) document.querySelectorAll("p.more").forEach((note) => note.remove());
+
 const tables = [...document.querySelectorAll("table.sortable")];
 for (const [number, table] of tables.entries()) {
   table.id ||= `sortable-${number}`;

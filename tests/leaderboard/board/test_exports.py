@@ -1,4 +1,6 @@
 import csv
+import gzip
+import hashlib
 import io
 import json
 import math
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from leaderboard.board import exports
 from leaderboard.board.exports import Column, Table
 from leaderboard.store import models
+from leaderboard.store.audit import audit
 from leaderboard.store.ingest import ingest
 
 FORMULAS = (
@@ -68,6 +71,13 @@ def test_json_has_a_schema_and_a_row_for_each_row():
         "columns": ["entry", "iqm", "seeds"],
         "rows": [{"entry": "DQN", "iqm": 1.5, "seeds": 5}],
     }
+
+
+def test_a_packed_csv_file_is_the_plain_one_and_its_rows_may_come_one_by_one():
+    found = table(("DQN", 1.5, 5), ("=C51", None, 3))
+    packed = exports.csv_packed(found)
+    assert gzip.decompress(packed) == exports.csv_file(found)
+    assert packed == exports.csv_packed(found)
 
 
 def test_latex_is_booktabs_with_numbers_to_the_right_and_bold_where_asked():
@@ -132,17 +142,22 @@ def test_parquet_has_types_and_the_same_bytes_every_time():
     assert exports.parquet(found) == exports.parquet(found)
 
 
-def test_the_database_is_copied_whole_and_with_the_same_bytes(runs, tmp_path):
+def test_the_database_is_copied_without_lists_of_episodes_and_with_the_same_bytes(runs, tmp_path):
     db = tmp_path / "results.sqlite"
     ingest([runs], db, references=False)
     before = db.read_bytes()
-    content = exports.database(db)
-    assert content == exports.database(db)
+    made = exports.database(db, tmp_path / "copy.sqlite.gz")
+    content = (tmp_path / "copy.sqlite.gz").read_bytes()
+    (tmp_path / "copy.sqlite").write_bytes(gzip.decompress(content))
+    assert made == exports.Copy(len(content), hashlib.sha256(content).hexdigest())
     shutil.copy(db, tmp_path / "moved.sqlite")
-    assert content == exports.database(tmp_path / "moved.sqlite")
+    assert made == exports.database(tmp_path / "moved.sqlite", tmp_path / "again.sqlite.gz")
     assert db.read_bytes() == before
-    (tmp_path / "copy.sqlite").write_bytes(content)
+    digests = [audit(path) for path in (db, tmp_path / "copy.sqlite")]
+    assert digests[0].digest == digests[1].digest
+    assert [(one.problems, one.scores) for one in digests] == [((), 4), ((), 0)]
     with sqlite3.connect(tmp_path / "copy.sqlite") as copy:
+        assert copy.execute("SELECT count(*) FROM recording WHERE episodes IS NOT NULL").fetchone() == (0,)
         assert copy.execute("SELECT count(*) FROM run").fetchone() == (4,)
         assert copy.execute("PRAGMA application_id").fetchone() == (models.APPLICATION_ID,)
         assert copy.execute("PRAGMA user_version").fetchone() == (models.SCHEMA_VERSION,)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from leaderboard.site.pages import tradeoffs
 from leaderboard.studies.choice import choose
 from leaderboard.studies.coverage import PAPER, claims_of
 from leaderboard.studies.evidence import Evidence
@@ -45,3 +46,11 @@ def test_results_of_another_task_are_no_evidence() -> None:
     evidence = made_up(choose("fig13", "classic").expanded)
     found = claims_of({"minatar": evidence, "atari40m": Evidence()})
     assert not any(answer.started for asked in found.asked for answer in asked.answers.values())
+
+
+def test_claims_about_width_stand_beside_the_trade_offs_of_the_task_that_decides_them() -> None:
+    found = claims_of({"classic": made_up(choose("fig1", "classic").expanded)})
+    shown = tradeoffs.verdicts(found, "classic")
+    assert {study.id for study, _, _ in shown} >= {"fig1"}
+    assert all(study.picture.kind == "final" and answer.verdict is not None for study, _, answer in shown)
+    assert tradeoffs.verdicts(found, "atari40m") == tradeoffs.verdicts(found, "minatar") == []

@@ -35,6 +35,7 @@ from leaderboard.statistics.metrics import iqm
 from leaderboard.store.database import ResultStore
 from leaderboard.store.ingest import ingest
 from leaderboard.store.rows import Flag, StoredSubmission, SubmittedRun
+from suite.errors import UsageError
 from suite.records import covariance
 from suite.records.verified import content_of, write_verified
 
@@ -126,7 +127,7 @@ def test_what_inspections_found_is_on_the_pages_of_runs_entries_and_methods(foun
     stem = links.entry("smoke", entry.config_id).removesuffix(".html")
     of_entries, of_methods = entries.pages(book), method.pages(book)
     pages = {
-        "run": (run.pages(book)[links.run("smoke", entry.config_id, "Pong", 1)], 3),
+        "run": (run.pages(book)[links.runs("smoke", entry.config_id, "Pong")], 3),  # the last of each seed
         "entry": (of_entries[f"{stem}.html"], 2),  # beside the dense one
         "method": (of_methods[links.method("rigl")], 2),
     }
@@ -177,22 +178,24 @@ def submitted(found, **changes):
     return replace(plain, **changes)
 
 
-def test_every_run_that_was_run_has_a_small_page(found):
+def test_every_entry_and_game_that_was_run_has_a_small_page_with_all_seeds(found):
     files = {path: content for path, content in run.pages(Book(found)).items() if path.endswith(".html")}
-    assert len(files) == 19
+    assert len(files) == 3 * 2
+    seeds = 0
     for path, content in files.items():
         assert path.startswith("smoke/runs/")
-        assert len(content) < 31_000
-        Page(content)
+        assert len(content) < 45_000
+        seeds += sum(attributes.get("id", "").startswith("seed-") for _, attributes in Page(content).tags)
+    assert seeds == 19
 
 
 def test_a_run_page_says_what_came_out_how_far_it_is_proven_and_how_to_repeat_it(found):
     data, entry = found.data["smoke"], entry_of(found, "redo")
     one = next(item for item in data.runs_of(entry.config_id) if (item.game, item.seed) == ("Pong", 1))
-    page = Page(run.pages(Book(found))[links.run("smoke", one.config_id, "Pong", 1)])
+    page = Page(run.pages(Book(found))[links.runs("smoke", one.config_id, "Pong")])
     assert f"{one.score:.1f}".replace("-", "\N{MINUS SIGN}") in page.words
     for text in (
-        "Pong, seed 1",
+        "Pong",
         "Demonstration only, not a ranking.",
         "Replayed. Every step that the score rests on was played again",
         "agent.n_step = 5 (published: 3)",
@@ -201,29 +204,26 @@ def test_a_run_page_says_what_came_out_how_far_it_is_proven_and_how_to_repeat_it
         "2026-01-01T00:00:00Z",
         LEARNER[:32],
         HISTORY[:32],
-        "The last 6 of 8",
-        "suite run --task smoke --agent dqn --network impala --method redo --set agent.n_step=5 --games Pong --seeds 1",
+        "All of them in full are in the database",
+        "suite run --task smoke --agent dqn --network impala --method redo --set agent.n_step=5",
+        "--games Pong --seeds 0-2",
         'docker run --rm -u "$(id -u):$(id -g)" -v "$PWD/out:/out" suite run --task smoke',
     ):
         assert text in page.words, text
-    others = {target["href"] for tag, target in page.tags if tag == "a" and re.match("Pong-.*html", target["href"])}
-    assert others == {"Pong-0.html", "Pong-2.html"}
     drawn = next(found for tag, found in page.tags if tag == "svg" and found.get("role") == "img")
     assert drawn["aria-label"].startswith("Mean raw return")
 
 
 def test_a_run_that_is_no_result_says_so(found):
-    path = links.run("smoke", entry_of(found, "rigl").config_id, "Pong", 7)
+    path = links.runs("smoke", entry_of(found, "rigl").config_id, "Pong")
     page = Page(run.pages(Book(found))[path])
-    assert "No result. This run is failed: it enters no number anywhere." in page.words
+    assert "No result. Seed 7 is failed: it enters no number anywhere." in page.words
     assert "Not reached. rigl: never acts." in page.words
 
 
 def test_a_command_for_offline_tasks_names_the_data(found):
-    data, entry = found.data["smoke"], entry_of(found, "dense")
-    offline = replace(data, task=found.data["smoke-offline"].task)
-    line, container = run.commands(offline, entry, data.runs_of(entry.config_id)[0])
-    assert line.endswith("--data DATA")
+    line, container = run.commands(entry_of(found, "dense"), "Pong", [4, 0, 1, 2, 7], data=True)
+    assert line.endswith("--games Pong --seeds 0-2,4,7 --data DATA")
     assert "--data /data" in container
     assert '-v "$PWD/DATA:/data:ro"' in container
 
@@ -235,6 +235,11 @@ def test_recorded_values_are_cut_and_what_is_empty_is_left_out():
         ("e", "x" * 300 + "…"),
     ]
     assert run.facts("no table") == []
+
+
+def test_what_all_seeds_have_in_common_is_said_once():
+    tables = [[("gpu", "H200"), ("host", "a")], [("gpu", "H200"), ("host", "b")], [("gpu", "H200")]]
+    assert run.together([0, 1, 2], tables) == [("gpu", "H200"), ("host", "seed 0: a; seed 1: b")]
 
 
 def test_every_pair_has_a_page_with_the_verdict_first_and_its_files(found):
@@ -474,6 +479,17 @@ def test_what_was_found_alike_in_many_runs_is_one_row(found):
     assert words.count("S101") == 1
     assert "runs/0 and 2 more" in words
     assert words.count("S102") == 1
+
+
+def test_a_submission_leads_to_its_bundle_where_the_builder_says_where_that_is(found):
+    item = submitted(found, slug="doe rigl")
+    book = Book(replace(found, submissions=(item,)), bundles="https://example.org/{slug}/bundle.zip")
+    page = Page(submission.pages(book)[links.submission("doe rigl")])
+    (link,) = [one for tag, one in page.tags if tag == "a" and one["href"].endswith("bundle.zip")]
+    assert link["href"] == "https://example.org/doe%20rigl/bundle.zip"
+    for wrong in ("https://example.org/bundle.zip", "http://example.org/{slug}", 'https://a"b/{slug}'):
+        with pytest.raises(UsageError, match="no address of bundles"):
+            submission.checked_bundles(wrong)
 
 
 def test_flags_stand_in_the_list_of_submissions_and_in_the_changelog(found):

@@ -218,5 +218,5 @@ def test_a_drawn_rerun_is_shown_with_how_far_it_went(site: Path) -> None:
     said = f"trained again: {run.cell.game} seed {run.cell.seed} to agent step 1,000 (25 %), the same hash"
     assert said in rows(site)[key(DENSE)][1]
     assert "to agent step 1,000, by A. Maintainer on 2026-03-02" in text_of(site / links.submission("honest"))
-    page = text_of(site / links.run("smoke", key(DENSE), run.cell.game, run.cell.seed))
-    assert "Drawn and trained again to agent step 1,000 by A. Maintainer" in page
+    page = text_of(site / links.runs("smoke", key(DENSE), run.cell.game))
+    assert f"Seed {run.cell.seed} was drawn and trained again to agent step 1,000 by A. Maintainer" in page

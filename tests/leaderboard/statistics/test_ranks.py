@@ -84,7 +84,7 @@ def test_two_entries_are_told_apart_as_by_students_t_with_the_fewer_degrees_of_f
 
 @pytest.mark.parametrize("entries", [2, 5, 10, 30])
 def test_the_bar_is_tukeys_where_errors_are_equal(entries):
-    largest = ranks._equal_boards(np.ones(entries)).max(axis=0)
+    largest = ranks.simulated_maxima(np.ones(entries))
     assert np.quantile(largest, 0.95) == pytest.approx(
         stats.studentized_range.ppf(0.95, entries, 1e6) / 2**0.5, rel=0.02
     )
@@ -97,9 +97,20 @@ def test_the_normal_scale_keeps_probabilities(t, degrees):
     assert found == pytest.approx(float(stats.norm.ppf(stats.t.cdf(t, degrees))), rel=0.02, abs=1e-9)
 
 
+def test_how_many_boards_are_held_in_memory_together_changes_nothing(monkeypatch):
+    errors = np.linspace(0.5, 2.0, 12)
+    at_once = ranks.simulated_maxima(errors, 3_000)
+    monkeypatch.setattr(ranks, "AT_ONCE", 66 * 7)
+    assert (ranks.simulated_maxima(errors, 3_000) == at_once).all()
+    i, j = np.triu_indices(12, 1)
+    normal = ranks._normal(12)[:, :3_000] * errors[:, None].astype(np.float32)
+    every = np.abs(normal[i] - normal[j]) / np.hypot(errors[i], errors[j])[:, None]
+    assert at_once == pytest.approx(every.max(axis=0), rel=1e-5)
+
+
 def test_settled_pairs_leave_and_the_bar_falls_for_the_rest():
     errors, freedom = np.full(4, 1.0), np.full(4, 1e6)
-    single = ranks.INFLATION * float(np.quantile(ranks._equal_boards(errors).max(axis=0), 0.95)) * 2**0.5
+    single = ranks.INFLATION * float(np.quantile(ranks.simulated_maxima(errors), 0.95)) * 2**0.5
     near = 0.97 * single
     alone = told_apart(np.array([0.0, near, 0.0, near]), errors, freedom)
     assert not alone.any()
