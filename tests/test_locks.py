@@ -15,6 +15,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CPU, CUDA, TEST = "docker/requirements-cpu.txt", "docker/requirements-cuda.txt", "ci/requirements-test.txt"
 MINATAR = "docker/requirements-minatar.txt"
 SINKS = "docker/requirements-sinks.txt"
+LAUNCHERS = {"docker/requirements-slurm.txt": "slurm", "docker/requirements-ray.txt": "ray"}
 EXTRAS = {CPU: (), CUDA: ("cuda",), TEST: ("test",)}
 PIN = re.compile(r"(?P<requirement>[a-z0-9][^\\\n]*==[^\\\n]*?)(?P<hashes>(?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 
@@ -34,7 +35,7 @@ def version(requirement):
     return pin.version
 
 
-@pytest.mark.parametrize("name", [*EXTRAS, MINATAR, SINKS])
+@pytest.mark.parametrize("name", [*EXTRAS, MINATAR, SINKS, *LAUNCHERS])
 def test_a_lock_holds_nothing_but_pins_with_hashes(name):
     assert read_lock(name)
     assert "://" not in (ROOT / name).read_text()
@@ -67,6 +68,14 @@ def test_every_sink_comes_with_what_it_needs_in_the_versions_that_are_tested():
         assert wanted.specifier.contains(version(pins[canonicalize_name(wanted.name)]))
     others = {key for key, pin in pins.items() if key in tested and version(pin) != version(tested[key])}
     assert others <= {"pillow"}  # trackio wants an older one
+
+
+@pytest.mark.parametrize(("name", "extra"), LAUNCHERS.items())
+def test_a_launchers_package_comes_with_what_it_needs_in_the_versions_that_are_tested(name, extra):
+    pins, tested = read_lock(name), read_lock(TEST)
+    (wanted,) = PYPROJECT["project"]["optional-dependencies"][extra]
+    assert f"{pins[Requirement(wanted).name]}".partition(";")[0].strip() == wanted
+    assert all(version(pin) == version(tested[key]) for key, pin in pins.items() if key in tested)
 
 
 @pytest.mark.parametrize("name", EXTRAS)

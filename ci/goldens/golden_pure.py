@@ -68,7 +68,7 @@ PLANS = {
     "no lanes": "--task smoke --lanes 0",
 }
 HOST = (
-    *("out", "lanes", "replay", "lane_bytes", "memory_bytes", "device_memory_bytes", "disk_bytes"),
+    *("out", "data", "groups", "lanes", "replay", "lane_bytes", "memory_bytes", "device_memory_bytes", "disk_bytes"),
     *("projected_seconds", "seconds_per_cell", "device"),
 )
 """What a plan says of this machine."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,15 @@ import click
 
 from leaderboard.cli.study_figure import figure, report
 from leaderboard.cli.study_options import JSON, choice_options
+from suite.cli.launch.launching import launched
+from suite.cli.launch.options import Launch, Launcher, launch_options
 from suite.cli.training import Computing, computing_options
 
 if TYPE_CHECKING:
     from leaderboard.studies.choice import Chosen
+    from leaderboard.studies.expansion import Expanded
     from leaderboard.studies.planning import StudyPlan
+    from suite.running.plan import Plan
 
 EXAMPLES = """\b
 Examples:
@@ -81,15 +87,21 @@ def list_(as_json: bool) -> None:
     show_default=True,
     help="Whose measured rates are taken; see `suite profile`.",
 )
+@click.option(
+    "--lanes", type=click.IntRange(1, 1024), default=1, show_default=True, help="Cells of a group in the JSON document."
+)
 @JSON
-def plan(out: Path, device_profile: str, as_json: bool, **choice: Any) -> None:
-    """Say which cells are there and what the missing ones take; --json has every cell with its own command."""
+def plan(out: Path, device_profile: str, lanes: int, as_json: bool, **choice: Any) -> None:
+    """Say which cells are there and what the missing ones take.
+
+    --json has every cell with its own command, and the groups of lanes that `suite run --cells` runs.
+    """
     from leaderboard.studies.choice import choose
     from leaderboard.studies.planning import StudyPlan
     from suite.running.profiles.profile import profile_named
 
     chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
-    made = StudyPlan(chosen.expanded, out, profile_named(device_profile))
+    made = StudyPlan(chosen.expanded, out, profile_named(device_profile), lanes)
     if as_json:
         click.echo(json.dumps(made.document(), indent=1))
         return
@@ -101,20 +113,40 @@ def plan(out: Path, device_profile: str, as_json: bool, **choice: Any) -> None:
 @choice_options
 @OUT
 @computing_options
+@launch_options
+@click.option("--dry-run", is_flag=True, help="With --launcher slurm or ray: write its files; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable results, one JSON object a line.")
-def run(out: Path, as_json: bool, **options: Any) -> None:
+def run(
+    out: Path,
+    launcher: Launcher,
+    cluster: tuple[str, ...],
+    shard: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Run what is missing of a study, what others need first; issue it again and it goes on."""
     from leaderboard.studies.choice import choose
     from suite.cli.training import executed, stop_on_signals
-    from suite.errors import ExitCode
+    from suite.errors import ExitCode, UsageError
 
     names = ("name", "rung", "games", "seeds", "frames", "data")
     choice = {name: options.pop(name) for name in names}
+    launch = Launch.read(launcher, cluster, shard)
+    if dry_run and launcher == "local":
+        raise UsageError("A dry run of a study is its plan.", "Use `suite study plan`.")
     with stop_on_signals() as stop:
         chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
-        computing = Computing(**options)
+        computing = launch.computing(Computing(**options))
+        plans = _parts(chosen, out, choice["data"], computing, launch.shard)
+        if launcher != "local":
+            click.get_current_context().exit(
+                launched(list(plans), computing, launch, stop, dry=dry_run, as_json=as_json)
+            )
         code = int(ExitCode.DONE)
-        for part in _parts(chosen, out, choice["data"], computing):
+        for part in map(partial(_startable, chosen, out), plans):
+            if part is None:
+                continue
             code = max(code, executed(part, computing, stop, as_json=as_json))
             if stop.is_set():
                 break
@@ -185,34 +217,50 @@ def new(
     click.echo(f"{path}: {len(made.configurations)} configurations, {made.size:,} cells. Next: suite study plan {path}")
 
 
-def _parts(chosen: Chosen, out: Path, data: Path | None, computing: Computing) -> Iterator[Any]:
-    """Yield the plans of a study, those that others need first; what waits for a run that failed is left out."""
-    import dataclasses
-
+def _parts(
+    chosen: Chosen, out: Path, data: Path | None, computing: Computing, shard: tuple[int, int] | None
+) -> Iterator[Plan]:
+    """Yield the plans of a study, or of a share of it, those that others need first."""
     from leaderboard.studies.memory import remember, strays
     from suite.cli.training import planned
-    from suite.records.record import FINISHED, existing_state
+    from suite.running.groups import share
 
     expanded = chosen.expanded
     for line in _stray_lines(strays(expanded, out)):
         click.echo(line, err=True)
     points = list(expanded.configurations.values())
     games, seeds = ",".join(expanded.games), ",".join(map(str, expanded.seeds))
+    mine = None if shard is None else share(_row(expanded), *shard)
     for number, stage in enumerate(sorted({(point.stage, point.resolved.spec.dataset or "") for point in points})):
         part = [point for point in points if (point.stage, point.resolved.spec.dataset or "") == stage]
         made = planned([point.resolved for point in part], games, seeds, out, data, computing)
         if number == 0:
             remember(expanded, out)
-        jobs = tuple(
-            job
-            for job in made.jobs
-            for needed in [expanded.configurations[job.cell.spec.config_id].needed(job.cell.game, job.cell.seed)]
-            if all(existing_state(out / path) in FINISHED for path in needed)
-        )
-        if len(jobs) < len(made.jobs):
-            click.echo(f"{len(made.jobs) - len(jobs)} cells wait for runs that are not finished.", err=True)
-        if jobs or not made.jobs:
-            yield dataclasses.replace(made, jobs=jobs)
+        yield made if mine is None else made.only(mine)
+
+
+def _row(expanded: Expanded) -> list[tuple[str, list[str]]]:
+    """Return the paths of a study's cells with those that each needs, configuration by configuration."""
+    order = {name: number for number, name in enumerate(expanded.configurations)}
+    cells = sorted(expanded.cells(), key=lambda item: order[item[0].config_id])
+    return [(cell.path, point.needed(cell.game, cell.seed)) for point, cell in cells]
+
+
+def _startable(chosen: Chosen, out: Path, made: Plan) -> Plan | None:
+    """Return a plan without the cells that wait for runs which are not finished; None if only such are missing."""
+    from suite.records.record import FINISHED, existing_state
+
+    configurations = chosen.expanded.configurations
+    waiting = {
+        job.cell.path
+        for job in made.jobs
+        for needed in [configurations[job.cell.spec.config_id].needed(job.cell.game, job.cell.seed)]
+        if not all(existing_state(out / path) in FINISHED for path in needed)
+    }
+    if waiting:
+        click.echo(f"{len(waiting)} cells wait for runs that are not finished.", err=True)
+    jobs = tuple(job for job in made.jobs if job.cell.path not in waiting)
+    return dataclasses.replace(made, jobs=jobs) if jobs or not made.jobs else None
 
 
 def _plan_lines(chosen: Chosen, made: StudyPlan) -> Iterator[str]:

@@ -21,11 +21,15 @@ BYTES_PER_WEIGHT = 16
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """The cells of a study with their states below a directory of runs, and what the missing ones take on a device."""
+    """The cells of a study with their states below a directory of runs, and what the missing ones take on a device.
+
+    `lanes`: how many cells of a configuration make a group that one process runs.
+    """
 
     expanded: Expanded
     out: Path
     device: Profile | None = None
+    lanes: int = 1
 
     @cached_property
     def states(self) -> dict[tuple[str, str, int], str]:
@@ -90,13 +94,16 @@ class StudyPlan:
         return sum(rate.seconds(steps, self.updates[point.config_id], factor)) / 3600
 
     def document(self) -> dict[str, Any]:
-        """Return the plan for machines: every cell with the command that runs it alone."""
+        """Return the plan for machines: every cell with its own command, and the groups of those that are missing."""
+        from suite.running.groups import request_document  # takes a second: jax
+
         hours = {name: self.hours(point) for name, point in self.expanded.configurations.items()}
         return {
             "schema": "suite.study.plan/1",
             "study": self.expanded.study.id,
             "task": self.expanded.task.key,
             "out": str(self.out),
+            "data": next((str(p.request.data) for p in self.expanded.points if p.request.data is not None), None),
             "cells_total": len(self.states),
             "cells_missing": len(self.missing),
             "gradient_steps_missing": sum(self.updates[point.config_id] for point, _ in self.missing),
@@ -112,6 +119,7 @@ class StudyPlan:
                     "lane_bytes": self.lane_bytes(point),
                     "hours": hours[name],
                     "needs": list(point.needs),
+                    "request": request_document(point.request),
                 }
                 for name, point in self.expanded.configurations.items()
             ],
@@ -127,7 +135,22 @@ class StudyPlan:
                 }
                 for point, cell in self.expanded.cells()
             ],
+            "groups": self.groups(),
         }
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Return the groups of the missing cells as a plan's file has them: memory and time by this plan's figures."""
+        from suite.running.cost import PROCESS_BYTES, PROGRAMS_BYTES
+        from suite.running.groups import entry, numbered
+        from suite.running.runner import Job, make_groups
+
+        entries = []
+        for jobs in make_groups([Job(cell, point.resolved.departures) for point, cell in self.missing], self.lanes):
+            point = self.expanded.configurations[jobs[0].cell.spec.config_id]
+            hours = self.hours(point)
+            memory = PROCESS_BYTES + PROGRAMS_BYTES + len(jobs) * self.lane_bytes(point)
+            entries.append(entry(jobs, memory, 0, None if hours is None else round(hours * 3600 * len(jobs), 1)))
+        return numbered(entries, {cell.path: point.needed(cell.game, cell.seed) for point, cell in self.missing})
 
 
 def _factor(spec: Spec, rate: Rate) -> float:

@@ -113,23 +113,31 @@ def planned(
     device_profile: str | None = None,
 ) -> Plan:
     """Return the plan for resolved configurations, the device made ready; for a profile's machine if one is named."""
+
+    def make() -> Plan:
+        from suite.running.machine import machine_of
+        from suite.running.plan import make_plan  # takes a second: jax
+        from suite.running.profiles.profile import profile_named
+
+        machine = None if device_profile is None else machine_of(profile_named(device_profile))
+        return make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data, machine)
+
+    return prepared(resolved[0], computing, make)
+
+
+def prepared(first: Resolved, computing: Computing, make: Callable[[], Plan]) -> Plan:
+    """Return the plan that `make` makes once the device is ready for its configurations, of which one is the first."""
     from suite.learning.device import prepare
     from suite.records.keeping import parse_keep
     from suite.running.memory import check_start
 
     keep = parse_keep(computing.keep, computing.keep_checkpoints)
     check_start()
-    threads = computing.threads or resolved[0].task.program_threads
-    precision = resolved[0].spec.precision
+    threads = computing.threads or first.task.program_threads
+    precision = first.spec.precision
     prepare(threads, deterministic=computing.deterministic, precision=precision, device=computing.device)
-    from suite.running.machine import machine_of
-    from suite.running.plan import make_plan  # takes a second: jax
-    from suite.running.profiles.profile import profile_named
-
-    every = computing.checkpoint_every or resolved[0].task.checkpoint_every
-    machine = None if device_profile is None else machine_of(profile_named(device_profile))
-    plan = make_plan(resolved, games, seeds, out, computing.lanes, computing.placement, data, machine)
-    return replace(plan, keep=keep, checkpoint_every=every)
+    every = computing.checkpoint_every or first.task.checkpoint_every
+    return replace(make(), keep=keep, checkpoint_every=every)
 
 
 def executed(plan: Plan, computing: Computing, stop: threading.Event, *, as_json: bool) -> int:

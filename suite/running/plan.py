@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -118,6 +118,14 @@ class Plan:
         staying = self.keep.most(1 + longest // self.checkpoint_every if self.checkpoint_every else 1)
         return (len(self.jobs) * staying + 2 * self.together) * checkpoint + LEAST_FREE_DISK
 
+    def only(self, paths: Container[str]) -> Plan:
+        """Return the plan of the cells with these paths alone."""
+        return replace(
+            self,
+            jobs=tuple(job for job in self.jobs if job.cell.path in paths),
+            existing={cell: state for cell, state in self.existing.items() if cell.path in paths},
+        )
+
     def fits(self, margin: float = 1.0) -> bool:
         """Return whether host and device have the memory."""
         host, device = self.memory
@@ -146,21 +154,39 @@ def make_plan(
         )
     chosen_games = parse_games(games, task)
     chosen_seeds = task.default_seeds if seeds is None else parse_seeds(seeds)
+    cells = [(item, name, seed) for seed in chosen_seeds for name in chosen_games for item in resolved]
+    return plan_of(cells, out, lanes, placement, data, machine)
+
+
+def plan_of(
+    asked: Sequence[tuple[Resolved, str, int]],
+    out: Path,
+    lanes: str,
+    placement: str = "auto",
+    data: Path | None = None,
+    machine: Machine | None = None,
+) -> Plan:
+    """Return the plan for cells, each with its configuration, game and seed; those of one task, at least one.
+
+    `machine`: as in `make_plan`.
+    """
     jobs: list[Job] = []
     existing: dict[Cell, str] = {}
-    for seed in chosen_seeds:
-        for name in chosen_games:
-            for item in resolved:
-                cell = Cell(item.spec, name, seed)
-                state = existing_state(out / cell.path)
-                if state is not None and state in FINISHED:
-                    existing[cell] = state
-                else:
-                    jobs.append(Job(cell, item.departures))
+    for item, name, seed in asked:
+        cell = Cell(item.spec, name, seed)
+        state = existing_state(out / cell.path)
+        if state is not None and state in FINISHED:
+            existing[cell] = state
+        else:
+            jobs.append(Job(cell, item.departures))
+    resolved = tuple({item.spec.config_id: item for item, _, _ in asked}.values())
+    games = tuple(dict.fromkeys(name for _, name, _ in asked))
+    seeds = tuple(dict.fromkeys(seed for _, _, seed in asked))
+    task = resolved[0].task
     if machine is None:
         machine = this_machine(task.program_threads, out / task.protocol_key)
-    costs = Costs(task, domain_of(task, data, resolved[0].spec.dataset), chosen_games, machine)
-    first = Plan(tuple(resolved), chosen_seeds, out, 1, tuple(jobs), existing, Placement.HOST, costs, data)
+    costs = Costs(task, domain_of(task, data, resolved[0].spec.dataset), games, machine)
+    first = Plan(resolved, seeds, out, 1, tuple(jobs), existing, Placement.HOST, costs, data)
     return _placed(first, lanes, placement)
 
 

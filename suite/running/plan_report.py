@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from suite.contracts.card import written
@@ -11,6 +11,7 @@ from suite.errors import ExitCode
 from suite.learning.build import full_updates, unreached
 from suite.records.outcome import Outcome
 from suite.running.cost import Projection
+from suite.running.groups import groups_of, request_document, request_of
 from suite.running.plan import BASES, Plan
 from suite.running.preflight import unscored
 from suite.running.request import Resolved
@@ -18,12 +19,14 @@ from suite.tasks import Task
 from suite.tasks.configuration import Cell
 
 
-def document(plan: Plan) -> dict[str, Any]:
-    """Return the plan for machines."""
+def document(plan: Plan, computing: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plan for machines. `computing`: the options that say how cells are computed, for `--cells`."""
     return {
         "schema": "suite.plan/1",
         "task": plan.task.key,
         "out": str(plan.out),
+        "data": None if plan.data is None else str(plan.data),
+        "computing": dict(computing),
         "games": list(plan.games),
         "seeds": list(plan.seeds),
         "lanes": plan.lanes,
@@ -38,7 +41,10 @@ def document(plan: Plan) -> dict[str, Any]:
         "projected_seconds": None if plan.seconds is None else round(plan.seconds, 1),
         "device": plan.machine.description,
         "device_profile": None if plan.machine.here else plan.machine.profile and plan.machine.profile.name,
-        "configurations": [_configuration(plan, item) for item in plan.resolved],
+        "configurations": [
+            _configuration(plan, item) | {"request": request_document(request_of(item))} for item in plan.resolved
+        ],
+        "groups": groups_of([plan]),
     }
 
 

@@ -21,6 +21,7 @@ from leaderboard.studies.schedule import curve, sparsity
 from suite.cli.main import cli
 from suite.cli.run import run
 from suite.errors import BadData, UsageError
+from suite.running.groups import read_group
 from suite.running.profiles.profile import profile_named
 from suite.running.request import Request, resolve
 
@@ -77,6 +78,23 @@ def test_a_study_plans_every_cell_with_the_command_that_runs_it_alone(tmp_path: 
     )
     assert document["cells"][0]["needs"] == []
     assert json.dumps(document)
+
+
+def test_a_studys_plan_has_groups_that_run_alone_and_tickets_after_their_sources(tmp_path: Path) -> None:
+    made = StudyPlan(
+        expand(load_study("fig13")).reduced(["Pong", "Qbert"], [0, 3]), tmp_path, profile_named("xeon-core"), 3
+    )
+    (tmp_path / "plan.json").write_text(json.dumps(made.document()))
+    plan, last = read_group(f"{tmp_path}/plan.json#5")
+    assert [len(group.cells) for group in plan.groups] == [3, 3, 1, 1, 3, 1]
+    assert [group.needs for group in plan.groups] == [(), (), (), (), (1,), (3,)]
+    assert [(cell.game, cell.seed) for cell in last.cells] == [("Qbert", 3)]
+    assert [cell.path.split("/")[1:] for cell in last.cells] == [[last.config_id, "Qbert", "seed-3"]]
+    ticket = plan.resolved(last).spec
+    assert ticket.methods[0].settings["ticket"] == plan.groups[3].config_id
+    hours = made.hours(made.expanded.configurations[last.config_id])
+    assert hours is not None
+    assert [group.seconds for group in plan.groups[4:]] == pytest.approx([3 * 3600 * hours, 3600 * hours], rel=1e-6)
 
 
 def test_a_cells_command_names_the_same_cell() -> None:
