@@ -122,11 +122,15 @@ def _label(item: StoredConfiguration, told: Sequence[tuple[str, Value]]) -> str:
     if not item.published:
         parts.append(item.method.replace("_", " "))
     label = " \N{MIDDLE DOT} ".join(parts)
-    shown = [f"{path.rpartition('.')[2]} {_toml(value)}" for path, value in told]
-    lengths = itertools.accumulate(len(text) + 2 for text in shown)
-    if more := sum(length > LABEL_CHARACTERS for length in lengths):
-        shown[-more:] = [f"{more} more"]
+    shown = shortened([f"{path.rpartition('.')[2]} {_toml(value)}" for path, value in told])
     return f"{label} ({', '.join(shown)})" if shown else label
+
+
+def shortened(texts: Sequence[str]) -> list[str]:
+    """Return as many texts as a label has room for, and how many more there are."""
+    lengths = itertools.accumulate(len(text) + 2 for text in texts)
+    more = sum(length > LABEL_CHARACTERS for length in lengths)
+    return [*texts[: len(texts) - more], f"{more} more"] if more else list(texts)
 
 
 def _departures(spec: Mapping[str, Any] | None, published: Mapping[str, Value]) -> tuple[Departure, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from leaderboard.board.exports import Cell, Column, Table
+from leaderboard.board.names import shortened
 from leaderboard.board.report import TaskData, each_once
 from leaderboard.board.views import Board, Curve, Entry, Span, Standing, TaskPage
 from leaderboard.site.text import NONE, span
@@ -274,8 +275,8 @@ def _standing(row: Standing) -> tuple[Cell, ...]:
 
 
 def entry_cells(entry: Entry) -> tuple[Cell, ...]:
-    """Return an entry's cells for the columns `ENTRY`."""
-    departures = "; ".join(f"{one.path} = {one.value}" for one in entry.departures)
+    """Return an entry's cells for the columns `ENTRY`; of many departures the first: its page has all."""
+    departures = "; ".join(shortened([f"{one.path} = {one.value}" for one in entry.departures]))
     return entry.config_id, entry.agent, entry.network, entry.method, departures or None, entry.published
 
 
