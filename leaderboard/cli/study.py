@@ -15,7 +15,7 @@ import click
 from leaderboard.cli.study_figure import figure, report
 from leaderboard.cli.study_options import JSON, choice_options
 from suite.cli.launch.launching import launched
-from suite.cli.launch.options import Launch, Launcher, launch_options
+from suite.cli.launch.options import Launcher, launch_options
 from suite.cli.training import Computing, computing_options
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def run(
 ) -> None:
     """Run what is missing of a study, what others need first; issue it again and it goes on."""
     from leaderboard.studies.choice import choose
+    from suite.cli.launch.wishes import Launch
     from suite.cli.training import executed, stop_on_signals
     from suite.errors import ExitCode, UsageError
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from suite.cli.launch.launching import KEPT, kept, launched
-from suite.cli.launch.options import Launch, Launcher, launch_options
+from suite.cli.launch.options import Launcher, launch_options
 from suite.cli.training import Computing, computing_options, executed, planned, stop_on_signals
 from suite.errors import UsageError
 
@@ -97,6 +97,8 @@ def run(
     """Train agents on a task. Issue the same command again and it does what is missing."""
     if device_profile is not None and not dry_run and launcher == "local":
         raise UsageError("--device-profile plans for another machine, and trains on none.", "Add --dry-run.")
+    from suite.cli.launch.wishes import Launch
+
     launch = Launch.read(launcher, cluster, shard)
     context = click.get_current_context()
     options = launch.computing(Computing(**computing))

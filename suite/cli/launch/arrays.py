@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.cli.launch.options import Wishes
 from suite.cli.launch.resources import Resources, depths
+from suite.cli.launch.wishes import Wishes
 from suite.running.groups import Group
 
 MOST_TASKS = 1000

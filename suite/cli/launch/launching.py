@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from suite import durable
-from suite.cli.launch.options import Launch, Wishes
 from suite.cli.training import Computing
 from suite.errors import ExitCode, UnfitEnvironment
 
 if TYPE_CHECKING:
+    from suite.cli.launch.wishes import Launch, Wishes
     from suite.running.groups import Group, PlanFile
     from suite.running.plan import Plan
 

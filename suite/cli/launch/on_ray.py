@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from suite.cli.launch.options import Wishes
 from suite.cli.launch.resources import Resources, resources_of
+from suite.cli.launch.wishes import Wishes
 from suite.cli.signals import stopping_signals
 from suite.errors import ExitCode, UnfitEnvironment
 from suite.running.groups import Group

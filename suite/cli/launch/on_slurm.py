@@ -11,8 +11,8 @@ from typing import Any
 
 from suite import durable
 from suite.cli.launch.arrays import Array, arrays_of
-from suite.cli.launch.options import Wishes
 from suite.cli.launch.resources import resources_of
+from suite.cli.launch.wishes import Wishes
 from suite.errors import UnfitEnvironment
 from suite.running.groups import Group
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from suite.cli.launch.options import Wishes
+from suite.cli.launch.wishes import Wishes
 from suite.running.groups import Group
 
 MEMORY_MARGIN = 1.2

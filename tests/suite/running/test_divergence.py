@@ -133,6 +133,6 @@ def test_priorities_that_are_no_numbers_break_their_own_lane_alone() -> None:
 def test_an_action_that_is_no_number_is_not_taken() -> None:
     group = group_of([Lane(), Lane()])
     group.plan.epsilon = lambda step: 0.0  # type: ignore[method-assign]
-    first, second = group._actions()
+    first, second = group._actions("idle")
     assert (first.tolist(), second) == ([0.5], "idle")
     assert group.broken == {1}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from suite.cli.launch.arrays import Array, arrays_of
-from suite.cli.launch.options import Wishes
 from suite.cli.launch.resources import Resources, resources_of
+from suite.cli.launch.wishes import Wishes
 from suite.running.groups import Group, PlannedCell
 
 SMALL, LARGE = Resources(1, 0, 1.0, 30), Resources(4, 1, 8.0, 60)
