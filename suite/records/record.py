@@ -207,6 +207,10 @@ class EvaluationRow(LogRow):
         return unpack(self.actions, self.length, f"evaluation episode {self.episode}", width)
 
 
+LONGEST = 2**31
+"""An episode of so many agent steps is none."""
+
+
 def pack(actions: bytes) -> str:
     """Return actions, as bytes, deflated (zlib), in base64."""
     return base64.b64encode(zlib.compress(actions, 9)).decode("ascii")
@@ -214,6 +218,8 @@ def pack(actions: bytes) -> str:
 
 def unpack(text: str, length: int, name: str, width: int = 1) -> bytes:
     """Return packed actions of `width` bytes; BadData, which names the episode, unless they are `length` in number."""
+    if not 0 <= length < LONGEST:  # what is unpacked is bounded by it
+        raise BadData(f"No episode has {length} agent steps, as {name} is said to.", "Run it again.")
     try:
         decoder = zlib.decompressobj()
         actions = decoder.decompress(base64.b64decode(text, validate=True), length * width + 1)

@@ -16,6 +16,7 @@ from suite.records.attempts import home, parts
 from suite.records.find import find_runs
 from suite.records.ownership import is_held
 from suite.records.record import (
+    Actions,
     Attempt,
     Diagnostics,
     Episode,
@@ -311,3 +312,11 @@ def test_arguments_that_are_no_text_are_recorded_as_escapes() -> None:
 
     assert _printable(os.fsdecode(b"caf\xe9")) == r"caf\xe9"
     assert _printable("café") == "café"
+
+
+@pytest.mark.parametrize("length", [-1, -(2**40), 2**31, 2**64, 10**30])
+def test_actions_of_a_length_that_no_episode_has_are_bad_data(length: int) -> None:
+    """A length of -1 would unpack without a limit, one beyond a machine's word would not be taken at all."""
+    with pytest.raises(BadData, match=f"No episode has {length} agent steps"):
+        Actions.pack(1, 0, b"\0" * 5).unpack(length)
+    assert Actions.pack(1, 0, b"\0" * 5).unpack(5) == b"\0" * 5
