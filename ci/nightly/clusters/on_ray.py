@@ -5,10 +5,12 @@ import os
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from clusters.cells import FRAMES, STUDY, NotRun, call, command, compared, midway, wait_for
+from suite.records.ownership import read_owner
 
 FAST = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -52,8 +54,8 @@ def _on_ray(cluster: Any, nodes: list[Any], study: Path, out: Path) -> dict[str,
     reader = threading.Thread(target=lambda: said.extend(driver.stdout or ()))
     reader.start()
     paths = wait_for("the plan", lambda: _paths(out))
-    wait_for("both nodes midway", lambda: True if sum(midway(out, path) for path in paths) == len(nodes) else None)
-    cluster.remove_node(nodes[0], allow_graceful=False)
+    node = wait_for("a node midway", lambda: next((node for node in nodes if _is_midway(node, out, paths)), None))
+    cluster.remove_node(node, allow_graceful=False)
     cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
     code = driver.wait()
     reader.join()
@@ -61,6 +63,24 @@ def _on_ray(cluster: Any, nodes: list[Any], study: Path, out: Path) -> dict[str,
     if code or len(states) != len(paths) or set(states) != {"done"}:
         raise SystemExit(f"the driver ended with {code}: {states}")
     return {"frames": FRAMES, "tasks": len(states), "nodes_killed": 1}
+
+
+def _is_midway(node: Any, out: Path, paths: list[str]) -> bool:
+    """Whether a cell that is midway is run by a process below one of the node's."""
+    own = {one.process.pid for started in node.all_processes.values() for one in started}
+    owners = [read_owner(out / path, 1) for path in paths if midway(out, path)]
+    return any(owner is not None and own & set(_above(owner.pid)) for owner in owners)
+
+
+def _above(pid: int) -> Iterator[int]:
+    """A process and all those that it descends from; nothing of one that has ended."""
+    while pid > 1:
+        yield pid
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        except OSError:
+            return
+        pid = int(stat.rpartition(")")[2].split()[1])
 
 
 def _paths(out: Path) -> list[str] | None:
