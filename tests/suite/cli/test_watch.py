@@ -57,14 +57,24 @@ def test_lines_elsewhere_than_on_a_terminal_come_when_counts_change(capsys: pyte
     assert capsys.readouterr().err.splitlines() == ["1 run: 1 running", "1 run: 1 done"]
 
 
+WATCHING = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
+runpy.run_module("suite", run_name="__main__")
+"""
+
+
 def test_ctrl_c_ends_a_watch_with_0(tmp_path: Path) -> None:
     with open_run(tmp_path, make_spec(), state="running"):
-        command = [sys.executable, "-m", "suite", "status", str(tmp_path), "--watch", "--json", "--every", "0.2"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["runs"][0]["state"] == "running"
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        command = [sys.executable, "-c", WATCHING, "status", str(tmp_path), "--watch", "--json", "--every", "0.2"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                assert json.loads(process.stdout.readline())["runs"][0]["state"] == "running"
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
     assert (process.returncode, err) == (0, "")
 
 
