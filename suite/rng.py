@@ -21,10 +21,13 @@ class Streams:
 
     def __init__(self, task_key: str, game: str, seed: int) -> None:
         self._prefix = f"{task_key}/{game}/{seed}"
+        self._digests: dict[str, bytes] = {}
 
     def digest(self, name: str) -> bytes:
         """Return the 32-byte key of the stream `name`."""
-        return hashlib.sha256(f"{self._prefix}/{name}".encode()).digest()
+        if name not in self._digests:
+            self._digests[name] = hashlib.sha256(f"{self._prefix}/{name}".encode()).digest()
+        return self._digests[name]
 
     def uniform(self, name: str, counter: int, size: int, *, redraw: int = 0) -> NDArray[np.float64]:
         """Return `size` numbers in [0, 1) from position `counter` of a stream, or of its n-th redraw; 53 bits each."""

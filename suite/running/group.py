@@ -178,7 +178,8 @@ class Group:
 
     def _begin_episodes(self, envs: Envs, lanes: Sequence[int] | range) -> None:
         seeds = [self._actors[index].next_seed if index in self.active else None for index in lanes]
-        mask = np.isin(np.arange(len(self._actors)), lanes)
+        mask = np.zeros(len(self._actors), np.bool_)
+        mask[list(lanes)] = True
         first = envs.reset(seeds, None if mask.all() else mask)
         for index in lanes:
             if index in self.active:

@@ -216,12 +216,12 @@ class FrameReplay(Replay):
         offsets = np.arange(1 - self.stack, n_step + 1)
         slots = indices % self.capacity
         frames = self.store.take((indices[:, None] + offsets) % self.capacity)
-        missing = -offsets[: self.stack - 1] > self.depth[slots, None]
-        if isinstance(frames, np.ndarray):
-            if missing.any():
+        if self.stack > 1:
+            missing = -offsets[: self.stack - 1] > self.depth[slots, None]
+            if not isinstance(frames, np.ndarray):
+                frames = blank(frames, missing)
+            elif missing.any():
                 frames[:, : self.stack - 1][missing] = 0
-        else:
-            frames = blank(frames, missing)
         if n_step == 1:  # what follows, without its sums
             discounts = np.where(self.terminal[slots], np.float32(0), np.float32(gamma))
             return Windows(frames, self.actions[slots], self.rewards[slots], discounts)
