@@ -15,8 +15,8 @@ FIGURES = sorted(
     (name for name in study_names() if name.startswith("fig") and load_study(name).arms), key=lambda name: int(name[3:])
 )
 PARTS = {
-    "smoke": ("Breakout", 2_400),
-    "smoke100k": ("Breakout", 2_400),
+    "smoke": ("Breakout", 2_064),  # 16 agent steps after the warm-up
+    "smoke100k": ("Breakout", 2_024),
     "smoke-offline": ("Breakout", 20),
     "smoke-mujoco": ("Hopper", 2_048),
 }
