@@ -27,7 +27,7 @@ from leaderboard.site.paper.choice import narrowed
 from leaderboard.site.profiles import profile_lines
 from leaderboard.site.text import span
 from leaderboard.statistics import ranks
-from leaderboard.statistics.conventions import STATISTICS_POLICY
+from leaderboard.statistics.conventions import STATISTICS, STATISTICS_POLICY
 from leaderboard.store.database import ResultStore
 from suite import __version__
 from suite.contracts import registry
@@ -214,7 +214,7 @@ def _n(page: TaskPage) -> str:
     return (
         f"{printed.caption(page, board)} n = {n} runs per {page.games_word.removesuffix('s')} and entry. "
         f"Intervals: {100 * STATISTICS_POLICY.level:g}% over seeds, games fixed (statistics policy "
-        f"{STATISTICS_POLICY.name})."
+        f"{STATISTICS})."
     )
 
 
@@ -315,7 +315,7 @@ def _protocol(page: TaskPage, digest: str) -> str:
         lines += [r"\end{itemize}"]
     lines += [
         rf"\paragraph{{Identity}} Task {tex(page.key)}; suite {tex(__version__)}; statistics policy "
-        rf"{tex(STATISTICS_POLICY.name)}; results database, SHA-256 {digest[:32]}\allowbreak {digest[32:]}.",
+        rf"{tex(STATISTICS)}; results database, SHA-256 {digest[:32]}\allowbreak {digest[32:]}.",
         r"\begin{itemize}",
         *(rf"\item {tex(entry.label)}: \texttt{{{tex(entry.config_id)}}}" for entry in page.full.entries),
         r"\end{itemize}",
