@@ -135,10 +135,17 @@ def _tables(page: TaskPage, rankings: Mapping[str, ranks.Ranking], pairs: Sequen
         words = (
             f"{page.title}: differences of IQMs, with 95% intervals (Welch, influence functions), the probability of "
             f"improvement and a stratified permutation p, adjusted for looks at other numbers of seeds and for all "
-            f"{len(pairs)} pairs (Holm); intervals are not. In bold: established at 5%."
+            f"{len(pairs)} pairs (Holm); intervals are not. In bold: established at 5%.{_paired(pairs)}"
         )
         found["table-pairs"] = _float("table*", _fitted(table), words, "pairs", small=True)
     return found
+
+
+def _paired(pairs: Sequence[Duel]) -> str:
+    """Return the sentence that says which pairs are paired by seed; "" where none is."""
+    count = sum(duel.comparison.paired for duel in pairs)
+    how = "permuted and measured pair by pair of runs of one seed"
+    return f" {count} of them, an entry and its dense twin each, are {how}." if count else ""
 
 
 def _figures(
