@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from leaderboard.statistics.conventions import STATISTICS_POLICY
+from leaderboard.statistics.conventions import STATISTICS, STATISTICS_POLICY
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,7 +84,28 @@ def test_the_tables_of_comparisons_are_those_of_the_simulation() -> None:
     assert sorted(re.findall(r"^\| .*\d.*\|$", shown, re.MULTILINE)) == sorted(comparison_rows(found["tables"]))
     assert f"{found['command'].partition(',')[0]}" in shown
     assert f"{found['figures']['cpu_s']} CPU seconds" in shown
-    assert found["policy"] == STATISTICS_POLICY.name
+    assert found["policy"] == STATISTICS
+
+
+def pairing_rows(rows: list[dict[str, Any]], column: str) -> list[str]:
+    """Return the rows of a table of pairs by seed: what each test finds, by correlation."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        unpaired, paired, interval = (percent(share) for share in row[column])
+        key = (row["noise"], "3" if row["games"] == 3 else "all", seeds(row))
+        found.setdefault(key, []).append(f"{unpaired}, **{paired}**, {interval}")
+    return [f"| {' | '.join([*key, *cells])} |" for key, cells in found.items()]
+
+
+def test_the_tables_of_pairs_by_seed_are_those_of_the_simulation() -> None:
+    found = record("ci/nightly/choices.json")
+    rows = found["tables"]["pairing"]
+    document = (ROOT / "docs/comparisons.md").read_text(encoding="utf-8")
+    shown = document.partition("## Runs of the same seed")[2].partition("\n## ")[0]
+    expected = [line for column in ("false", "power") for line in pairing_rows(rows, column)]
+    assert re.findall(r"^\| .*\d, \*\*.*\|$", shown, re.MULTILINE) == expected
+    assert found["command"].rpartition(" ")[2] in shown
+    assert found["policy"] == STATISTICS
 
 
 def test_the_tables_of_statistics_are_those_of_the_simulation() -> None:

@@ -16,11 +16,13 @@ from leaderboard.board import estimates, learning
 from leaderboard.board.exports import Column, Table
 from leaderboard.board.report import Report, TaskData
 from leaderboard.board.standings import normalized_scores
-from leaderboard.board.twins import Twin
+from leaderboard.board.twins import Twin, pairing_of
 from leaderboard.board.views import Entry, TaskPage
 from leaderboard.board.workers import spread
+from leaderboard.statistics.conventions import STATISTICS
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores
+from leaderboard.statistics.pairing import Pairing
 from leaderboard.statistics.pairs import Comparison, Judged, Verdict, compare, judged
 
 ENTRIES = 10
@@ -28,6 +30,10 @@ ENTRIES = 10
 
 SECONDS_EACH = 0.15
 """About what comparing a pair takes on one processor, with five seeds of fifteen games."""
+
+
+Sides = tuple[Scores, Scores, Pairing]
+"""The scores of two entries and whether runs of one seed are compared with each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,7 @@ def duels(task: TaskPage, data: TaskData) -> tuple[Duel, ...]:
     plain = {key: twin for key, twin in data.twins.items() if key in entries and twin.config_id in entries}
     chosen = pairs_shown(list(entries), plain)
     ids = dict.fromkeys(itertools.chain.from_iterable(chosen))
-    scores = {config_id: normalized_scores(data.runs_of(config_id)) for config_id in ids}
-    sides = [_sides(pair, plain, scores) for pair in chosen]
+    sides = [_sides(pair, plain, data) for pair in chosen]
     compared_pairs = comparisons(sides, len(data.task.default_seeds))
     found = _judged(dict(zip(chosen, compared_pairs, strict=True)), plain)
     frames = data.task.budget.length
@@ -105,14 +110,15 @@ def _alike(one: tuple[str, str], other: tuple[str, str], plain: Mapping[str, Twi
     return _are_twins(one, plain) == _are_twins(other, plain)
 
 
-def _sides(pair: tuple[str, str], plain: Mapping[str, Twin], scores: Mapping[str, Scores]) -> tuple[Scores, Scores]:
-    """Return the scores of both: of a twin those that count."""
-    a, b = pair
-    if a in plain and plain[a].config_id == b:
-        return scores[a], normalized_scores(plain[a].runs)
-    if b in plain and plain[b].config_id == a:
-        return normalized_scores(plain[b].runs), scores[b]
-    return scores[a], scores[b]
+def _sides(pair: tuple[str, str], plain: Mapping[str, Twin], data: TaskData) -> Sides:
+    """Return the scores of both, of a twin those that count, and whether they are paired by seed: twins alone are."""
+    runs = {config_id: data.runs_of(config_id) for config_id in pair}
+    for one, other in (pair, pair[::-1]):
+        if one in plain and plain[one].config_id == other:
+            runs[other] = plain[one].runs
+    a, b = (runs[config_id] for config_id in pair)
+    pairing = pairing_of(a, b) if _are_twins(pair, plain) else "unpaired"
+    return normalized_scores(a), normalized_scores(b), pairing
 
 
 def _note(pair: tuple[str, str], plain: Mapping[str, Twin]) -> str:
@@ -123,9 +129,9 @@ def _note(pair: tuple[str, str], plain: Mapping[str, Twin]) -> str:
     return ""
 
 
-def comparisons(sides: Sequence[tuple[Scores, Scores]], planned: int) -> list[Comparison]:
-    """Return the comparison of each pair of scores; those that were made before are remembered."""
-    keys = [estimates.key_of_pair("comparison", a, b, planned) for a, b in sides]
+def comparisons(sides: Sequence[Sides], planned: int) -> list[Comparison]:
+    """Return the comparison of each two sides; those that were made before are remembered."""
+    keys = [estimates.key_of_pair("comparison", a, b, (STATISTICS, planned, pairing)) for a, b, pairing in sides]
     open_ones = {key: pair for key, pair in zip(keys, sides, strict=True) if key not in compared}
     made = spread(partial(_compare, planned=planned), list(open_ones.values()), SECONDS_EACH * len(open_ones))
     compared.update(zip(open_ones, made, strict=True))
@@ -140,8 +146,9 @@ asked: set[bytes] = set()
 """Those of them that this process asked for."""
 
 
-def _compare(pair: tuple[Scores, Scores], planned: int) -> Comparison:
-    return compare(*pair, planned=planned)
+def _compare(sides: Sides, planned: int) -> Comparison:
+    a, b, pairing = sides
+    return compare(a, b, planned=planned, pairing=pairing)
 
 
 def all_duels(report: Report) -> dict[str, tuple[Duel, ...]]:
@@ -154,7 +161,7 @@ def table(task: TaskPage, pairs: Sequence[Duel]) -> Table:
     """Return the comparisons in full, a row for each pair."""
     names = (
         "config_id_a", "config_id_b", "a", "b", "iqm_a", "iqm_b", "difference", "low", "high", "improvement",
-        "improvement_low", "improvement_high", "p", "look", "p_looks", "p_holm", "p_equal_holm", "margin",
+        "improvement_low", "improvement_high", "p", "pairing", "look", "p_looks", "p_holm", "p_equal_holm", "margin",
         "verdict_on_a", "seeds_min", "seeds_max", "seeds_needed", "area_difference", "area_low", "area_high",
     )  # fmt: skip
     rows = tuple(
@@ -164,6 +171,7 @@ def table(task: TaskPage, pairs: Sequence[Duel]) -> Table:
             *(item.improvement.value, item.improvement.low, item.improvement.high),
             *(
                 item.p,
+                item.pairing,
                 item.look,
                 item.p_looks,
                 duel.p,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from leaderboard.board import standings
 from leaderboard.board.duels import Duel
 from leaderboard.board.report import Report, TaskData
-from leaderboard.board.twins import Twin
+from leaderboard.board.twins import Twin, pairing_of
 from leaderboard.board.views import Curve, TaskPage
 from leaderboard.statistics.pairs import compare, judged
 from leaderboard.store.rows import StoredRun
@@ -53,7 +53,8 @@ def _opened(task: TaskPage, data: TaskData, config_id: str, twin: Twin) -> Openi
     games = tuple(name for name in data.task.games if name in names)
     runs = {each: [run for run in own if run.game in names] for each, own in held.items()}
     first, second = (standings.normalized_scores(own) for own in runs.values())
-    (item,) = judged({(0, 1): compare(first, second, planned=len(data.task.default_seeds))}).values()
+    planned, pairing = len(data.task.default_seeds), pairing_of(*runs.values())
+    (item,) = judged({(0, 1): compare(first, second, planned=planned, pairing=pairing)}).values()
     a, b = (data.entries[each] for each in held)
     drawn = {curve.entry.config_id: curve for curve in standings.curves(data.task, runs, [a, b])}
     duel = Duel(a, b, item.comparison, item.p, item.p_equal, 1, item.verdict)

@@ -73,8 +73,20 @@ def _place(row: Standing) -> tuple[object, ...]:
 
 def normalized_scores(runs: Iterable[StoredRun]) -> Scores:
     """Return the human-normalized scores of the results among some runs, [runs] by game; games without a scale lack."""
-    scored = [run for run in runs if run.finished and run.score is not None and GAMES[run.game].normalizable]
+    scored = _scored(runs)
     return _by_game(scored, [_normalized(run.game, run.score) for run in scored])
+
+
+def seeds_of(runs: Iterable[StoredRun]) -> dict[str, list[int]]:
+    """Return the seeds of the results among some runs by game, in the order of `normalized_scores`."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for run in _scored(runs):
+        found[run.game].append(run.seed)
+    return dict(found)
+
+
+def _scored(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    return [run for run in runs if run.finished and run.score is not None and GAMES[run.game].normalizable]
 
 
 def counted_games(task: Task) -> frozenset[str]:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.board.standings import counted_games, normalized_scores
+from leaderboard.board.standings import counted_games, normalized_scores, seeds_of
 from leaderboard.bundles.levels import LEVELS, Grade, grade, word
 from leaderboard.statistics.intervals import carries
 from leaderboard.statistics.metrics import lay_out
+from leaderboard.statistics.pairing import Pairing, matched
 from leaderboard.store.rows import StoredConfiguration, StoredRun
 from suite.tasks import GAMES, Task
 
@@ -64,6 +65,21 @@ def twins(
 def is_plain(spec: Mapping[str, Any]) -> bool:
     """Return whether a configuration has no method."""
     return [method["id"] for method in spec["methods"]] == [PLAIN]
+
+
+def are_twins(a: StoredConfiguration, b: StoredConfiguration) -> bool:
+    """Return whether one of two configurations that were run here is the other without its methods."""
+    if a.spec is None or b.spec is None:
+        return False
+    return is_plain(a.spec) != is_plain(b.spec) and _without_methods(a.spec) == _without_methods(b.spec)
+
+
+def pairing_of(a: Iterable[StoredRun], b: Iterable[StoredRun]) -> Pairing:
+    """Return how an entry is compared with its dense twin: paired where both have the same seeds, and enough of them.
+
+    Runs are those that count, by game and seed.
+    """
+    return "paired" if matched(seeds_of(a), seeds_of(b)) else "unpaired"
 
 
 def _best(own: Sequence[StoredRun], candidates: Sequence[tuple[str, Sequence[StoredRun]]], task: Task) -> Twin:

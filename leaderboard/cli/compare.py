@@ -16,6 +16,7 @@ from leaderboard.cli.options import database_option
 if TYPE_CHECKING:
     from leaderboard.board.entries import Competitor
     from leaderboard.statistics.intervals import Estimate
+    from leaderboard.statistics.pairing import Pairing
     from leaderboard.statistics.pairs import Comparison, Judged
 
 EXAMPLES = """\b
@@ -43,6 +44,12 @@ Examples:
     type=click.IntRange(2, 1_000),
     help="Seeds a game that were decided on before any was run; the task's own unless given.",
 )
+@click.option(
+    "--paired/--unpaired",
+    default=None,
+    help="Compare runs of one seed with each other, or not, whatever the rule says: it pairs a method's entry and its "
+    "dense twin where both have the same seeds in every game, five or more.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def compare(
     names: tuple[str, ...],
@@ -51,6 +58,7 @@ def compare(
     everyone: bool,
     margin: float,
     planned: int | None,
+    paired: bool | None,
     as_json: bool,
 ) -> None:
     """Compare entries of a board: a verdict first, then the numbers behind it.
@@ -60,7 +68,7 @@ def compare(
     every look: with other seeds than the planned number it takes more to be sure.
     """
     chosen = _chosen(names, db, task, everyone=everyone)
-    pairs = _compared(chosen, margin, planned)
+    pairs = _compared(chosen, margin, planned, paired)
     areas = _areas(chosen, pairs)
     if as_json:
         click.echo(json.dumps(_document(chosen, pairs, areas, margin)))
@@ -104,7 +112,7 @@ def _chosen(names: Sequence[str], db: Path, task: str | None, *, everyone: bool)
     return chosen
 
 
-def _compared(chosen: Sequence[Competitor], margin: float, planned: int | None) -> _Pairs:
+def _compared(chosen: Sequence[Competitor], margin: float, planned: int | None, paired: bool | None) -> _Pairs:
     """Return the comparison of each pair, by their places, with its p adjusted for all of them."""
     from leaderboard.statistics import pairs
 
@@ -113,11 +121,39 @@ def _compared(chosen: Sequence[Competitor], margin: float, planned: int | None) 
     return pairs.judged(
         {
             (i, j): pairs.compare(
-                chosen[i].scores, chosen[j].scores, margin=margin, planned=seeds, growing=(growing[i], growing[j])
+                chosen[i].scores,
+                chosen[j].scores,
+                margin=margin,
+                planned=seeds,
+                growing=(growing[i], growing[j]),
+                pairing=_pairing(chosen[i], chosen[j], paired),
             )
             for i, j in itertools.combinations(range(len(chosen)), 2)
         }
     )
+
+
+def _pairing(a: Competitor, b: Competitor, asked: bool | None) -> Pairing:
+    """Return whether two entries are paired by seed: by the rule, or as it was asked for.
+
+    Raises UsageError where it was asked for and cannot be done.
+    """
+    from leaderboard.board import twins
+    from leaderboard.board.standings import seeds_of
+    from leaderboard.statistics.pairing import matched
+    from suite.errors import UsageError
+
+    able = not (a.configuration.published or b.configuration.published) and matched(seeds_of(a.runs), seeds_of(b.runs))
+    ruled = able and twins.are_twins(a.configuration, b.configuration)
+    if asked and not able:
+        raise UsageError(
+            f"{a.label} and {b.label} cannot be paired: that takes the same seeds of both in every game, five or more, "
+            "and 15 runs of each, made here.",
+            "Leave out --paired, or run the seeds that are missing.",
+        )
+    if asked is None or asked == ruled:
+        return "paired" if ruled else "unpaired"
+    return "paired as asked" if asked else "unpaired as asked"
 
 
 def _areas(chosen: Sequence[Competitor], pairs: _Pairs) -> _Areas:
@@ -156,6 +192,8 @@ def _pair(chosen: Sequence[Competitor], item: Comparison, area: Estimate | None)
         yield f"  {'difference of mean heights':<{width}}  {_estimate(area, signed)}"
     yield f"  {'P(A better than B)':<{width}}  {_estimate(item.improvement, '{:.2f}'.format)}"
     yield f"  {'permutation p':<{width}}  {p_text(item.p)}"
+    if item.pairing != "unpaired":
+        yield f"  {'seeds':<{width}}  {item.pairing}"
     if item.look != "only":
         yield f"  {'p over all looks':<{width}}  {p_text(item.p_looks)}"
     yield f"  {'practically equal within':<{width}}  \N{PLUS-MINUS SIGN}{item.margin:.3f}"

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
-from leaderboard.statistics.influence import error_of, iqm_influence
-from leaderboard.statistics.intervals import Estimate, carries
+from leaderboard.statistics.influence import Error, combined, error_of, iqm_influence
+from leaderboard.statistics.intervals import Estimate, carries, student_interval
 from leaderboard.statistics.metrics import Scores, lay_out
-from leaderboard.statistics.pairs import from_error
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -28,14 +27,11 @@ def mean_difference(pairs: Sequence[tuple[Key, Key]], scores: Mapping[Key, Score
     for first, second in pairs:
         signs[first] += 1
         signs[second] -= 1
-    value, parts = 0.0, []
+    value = 0.0
+    errors: list[Error] = []
     for key, count in signs.items():
         own, influences = iqm_influence(scores[key])
         value += count * own / len(pairs)
         error, freedom = error_of(influences) if carries(lay_out(scores[key])) else (None, None)
-        parts.append((None if error is None else (count / len(pairs) * error) ** 2, freedom))
-    known = [(part, freedom) for part, freedom in parts if part is not None and freedom is not None]
-    if len(known) < len(parts):
-        return Estimate(value, None, None)
-    squared = sum(part for part, _ in known)
-    return from_error(value, squared**0.5, squared**2 / sum(part**2 / freedom for part, freedom in known))
+        errors.append((None if error is None else count / len(pairs) * error, freedom))
+    return student_interval(value, combined(errors))

@@ -1,4 +1,4 @@
-"""The named policy under which numbers of the board are made."""
+"""The names under which numbers of the board are made: that of all rules, and the policy of estimates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How numbers are made; changing anything here changes the name, and with it every random draw.
+    """How estimates are made; changing anything here changes the name, and with it every random draw.
 
     `trim` is the share left out at each end of an interquartile mean, `level` what intervals promise to cover,
     `final_repetitions` and `curve_repetitions` how many resamples a final score and a point of a curve get,
@@ -26,3 +26,7 @@ class Policy:
 
 
 STATISTICS_POLICY = Policy("stats-v3", 0.25, 0.95, 20_000, 2_000, 2, 0.75, 0.25)
+
+STATISTICS = "stats-v4"
+"""What all rules together are called: those of estimates, which may keep an older name with their draws, and those by
+which entries are compared, ranked and judged."""

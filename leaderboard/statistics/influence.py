@@ -11,11 +11,14 @@ Games keep their places and only runs vary: this is the uncertainty about other 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from leaderboard.statistics.metrics import Array, Layout, Scores, lay_out
+
+Error = tuple[float | None, float | None]
+"""A standard error with its degrees of freedom; both None where they are unknown."""
 
 
 def iqm_influence(scores: Scores) -> tuple[float, dict[str, Array]]:
@@ -34,7 +37,7 @@ def iqm_influence(scores: Scores) -> tuple[float, dict[str, Array]]:
     return value, influences
 
 
-def error_of(influences: Mapping[str, Array]) -> tuple[float | None, float | None]:
+def error_of(influences: Mapping[str, Array]) -> Error:
     """Return the standard error and its degrees of freedom from the influences of the runs of each game.
 
     A game with one run says nothing about its own spread: it is lent the pooled variance of the games that do. Both
@@ -50,6 +53,19 @@ def error_of(influences: Mapping[str, Array]) -> tuple[float | None, float | Non
         return None, None
     lost = sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True) if count > 1)
     return float(squared) ** 0.5, float(squared**2 / lost)
+
+
+def combined(errors: Iterable[Error]) -> Error:
+    """Return the standard error of a sum of independent parts, with the degrees of freedom of Welch and Satterthwaite.
+
+    Both are None where one of the parts is unknown or none has any error.
+    """
+    parts = [(None if error is None else error**2, freedom) for error, freedom in errors]
+    known = [(part, freedom) for part, freedom in parts if part is not None and freedom is not None]
+    squared = sum(part for part, _ in known)
+    if len(known) < len(parts) or not squared > 0:
+        return None, None
+    return squared**0.5, squared**2 / sum(part**2 / freedom for part, freedom in known)
 
 
 def contributions(counts: Sequence[int]) -> list[float]:

@@ -16,6 +16,7 @@ from scipy.special import stdtrit  # type: ignore[import-untyped]
 
 from leaderboard.statistics import metrics
 from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
+from leaderboard.statistics.influence import Error
 from leaderboard.statistics.metrics import Layout, Scores, lay_out, trimmed_means
 from leaderboard.statistics.replicates import Replicates, game_means, of_points
 
@@ -79,6 +80,15 @@ def interval(found: Replicates, policy: Policy = STATISTICS_POLICY) -> Estimate:
         below, above = min(upper * found.error, most), min(-lower * found.error, most)
     low, high = found.value - max(below, spread), found.value + max(above, spread)
     return _with_ends(found.value, (low, high), np.quantile(found.conventional, tails).tolist())
+
+
+def student_interval(value: float, error: Error, policy: Policy = STATISTICS_POLICY) -> Estimate:
+    """Return Student's interval around a value; without ends where its standard error is unknown."""
+    deviation, freedom = error
+    if deviation is None or freedom is None:
+        return Estimate(value, None, None)
+    half = float(stdtrit(freedom, (1 + policy.level) / 2)) * deviation
+    return Estimate(value, value - half, value + half)
 
 
 def carries(layout: Layout, policy: Policy = STATISTICS_POLICY) -> bool:

@@ -13,12 +13,13 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from leaderboard.statistics.conventions import STATISTICS_POLICY
-from leaderboard.statistics.influence import error_of, iqm_influence
-from leaderboard.statistics.intervals import Estimate, carries
+from leaderboard.statistics.influence import Error, combined, error_of, iqm_influence
+from leaderboard.statistics.intervals import Estimate, carries, student_interval
 from leaderboard.statistics.looks import Look, adjusted_p, look_at
 from leaderboard.statistics.metrics import Array, Scores, iqm, lay_out
+from leaderboard.statistics.pairing import Pairing, exchange_p, pair_error, pair_influence
 from leaderboard.statistics.permutation import PERMUTATIONS, holm, permutation_p
-from leaderboard.statistics.power import seeds_needed, student_quantile, student_tail, unit_variances
+from leaderboard.statistics.power import seeds_needed, student_tail, unit_variances
 from leaderboard.statistics.proportions import poi_estimate
 
 __all__ = ["Comparison", "GameDifference", "Judged", "Verdict", "compare", "holm", "judged", "verdict"]
@@ -42,8 +43,9 @@ Verdict = Literal["better", "worse", "equal", "open"]
 class GameDifference:
     """One game: both means over runs, their difference, and how much of the aggregate's difference comes from it.
 
-    The interval is Welch's, each game's own: of 20 games without a difference one is outside by chance. `share` is what
-    the difference of interquartile means changes by when the game's runs alone change sides, in its unit.
+    The interval is Welch's, or that of the pairs, each game's own: of 20 games without a difference one is outside by
+    chance. `share` is what the difference of interquartile means changes by when the game's runs alone change sides, in
+    its unit.
     """
 
     game: str
@@ -60,10 +62,11 @@ class Comparison:
     `a` and `b` are the interquartile means over the common `games`, `left_out` names games that only one entry has.
     `improvement` is the probability that a run of the first is above one of the second. `p` is that of the test,
     `p_looks` what it is worth at this `look` among all looks (see `looks`), and `p_equal` that of the means being
-    further apart than the `margin`, which is absolute, adjusted alike. `identical` says that both have the same scores,
-    run by run. `seeds` are the lowest and highest numbers of runs of a game. `seeds_needed` is how many runs a game, of
-    each entry, find with power 0.8 a difference as large as the one seen, or as the margin if that is larger; None:
-    more than 1,000, or nothing is known about spread.
+    further apart than the `margin`, which is absolute, adjusted alike. `pairing` says whether runs of one seed were
+    compared with each other, `identical` that both have the same scores, run by run. `seeds` are the lowest and highest
+    numbers of runs of a game. `seeds_needed` is how many runs a game, of each entry, find with power 0.8 a difference
+    as large as the one seen, or as the margin if that is larger; None: more than 1,000, or nothing is known about
+    spread.
     """
 
     games: tuple[str, ...]
@@ -76,6 +79,7 @@ class Comparison:
     p_looks: float
     p_equal: float
     look: Look
+    pairing: Pairing
     identical: bool
     margin: float
     by_game: tuple[GameDifference, ...]
@@ -93,6 +97,11 @@ class Comparison:
         """Whether some game has fewer than five runs."""
         return self.seeds[0] < FEWEST_SEEDS
 
+    @property
+    def paired(self) -> bool:
+        """Whether runs of one seed were compared with each other."""
+        return is_paired(self.pairing)
+
 
 def compare(
     a: Scores,
@@ -101,12 +110,15 @@ def compare(
     margin: float = MARGIN,
     planned: int | None = None,
     growing: tuple[bool, bool] = (True, True),
+    pairing: Pairing = "unpaired",
 ) -> Comparison:
     """Compare two entries, human-normalized scores [runs] by game, on the games that both have.
 
     `margin` is a share of the smaller of both interquartile means. `planned` is how many seeds a game were decided on
-    before any was run, and `growing` says which sides may get more; without the former it is the only look. The result
-    depends on nothing but the arguments. Raises ValueError where no game is common.
+    before any was run, and `growing` says which sides may get more; without the former it is the only look. Where it is
+    to be paired, run i of a common game is of one seed in both; pairs that are too much alike to say how they vary are
+    compared unpaired all the same. The result depends on nothing but the arguments. Raises ValueError where no game is
+    common, and for pairs of different numbers of runs.
     """
     games = tuple(sorted(set(a) & set(b)))
     if not games:
@@ -114,26 +126,26 @@ def compare(
     left_out = tuple(sorted(set(a) ^ set(b)))
     a, b = ({name: scores[name] for name in games} for scores in (a, b))
     left, right = iqm(a), iqm(b)
-    influences = [iqm_influence(scores)[1] for scores in (a, b)]
+    evidence = _evidence(a, b, pairing)
     wide, counts = min(abs(left), abs(right)) * margin, [len(scores[name]) for scores in (a, b) for name in games]
-    errors = [_known_error(*side) for side in zip((a, b), influences, strict=True)]
-    p, look = _p(a, b, left - right, errors), look_at(itertools.compress((a, b), growing), planned)
+    p, look = _p(a, b, left - right, evidence), look_at(itertools.compress((a, b), growing), planned)
     return Comparison(
         games=games,
         left_out=left_out,
         a=left,
         b=right,
-        difference=welch_interval(left - right, *errors),
+        difference=student_interval(left - right, combined(evidence.errors)),
         improvement=_improvement(a, b),
         p=p,
         p_looks=adjusted_p(p, look),
-        p_equal=adjusted_p(_p_equal(left - right, wide, errors), look),
+        p_equal=adjusted_p(_p_equal(left - right, wide, evidence.errors), look),
         look=look,
+        pairing=evidence.pairing,
         identical=all(np.array_equal(np.sort(a[name]), np.sort(b[name])) for name in games),
         margin=wide,
-        by_game=_by_game(a, b),
+        by_game=_by_game(a, b, paired=is_paired(evidence.pairing)),
         seeds=(min(counts), max(counts)),
-        seeds_needed=_seeds_needed(max(abs(left - right), wide), influences, planned),
+        seeds_needed=_seeds_needed(max(abs(left - right), wide), evidence.influences, planned),
     )
 
 
@@ -169,57 +181,52 @@ def verdict(comparison: Comparison, p: float | None = None, p_equal: float | Non
     return "equal" if (comparison.p_equal if p_equal is None else p_equal) < 1 - STATISTICS_POLICY.level else "open"
 
 
-_Error = tuple[float | None, float | None]
-"""A standard error with its degrees of freedom; both None where they are unknown."""
+def is_paired(pairing: Pairing) -> bool:
+    """Return whether runs of one seed are compared with each other."""
+    return pairing in ("paired", "paired as asked")
 
 
-def welch_interval(value: float, first: _Error, second: _Error) -> Estimate:
-    """Return Welch's interval around a difference, from each side's standard error and its degrees of freedom.
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What is known of a difference's spread: of each side, or of the pairs alone; `influences` by game."""
 
-    Without ends where one of them is unknown.
-    """
-    known = _welch(first, second)
-    if known is None:
-        return Estimate(value, None, None)
-    return from_error(value, *known)
+    pairing: Pairing
+    influences: Sequence[Mapping[str, Array]]
+    errors: Sequence[Error]
 
 
-def from_error(value: float, error: float, freedom: float) -> Estimate:
-    """Return Student's interval around a value from its standard error and its degrees of freedom."""
-    half = float(student_quantile((1 + STATISTICS_POLICY.level) / 2, freedom)) * error
-    return Estimate(value, value - half, value + half)
+def _evidence(a: Scores, b: Scores, pairing: Pairing) -> _Evidence:
+    if is_paired(pairing):
+        error = pair_error(a, b)
+        if error[0] is not None:
+            return _Evidence(pairing, [pair_influence(a, b)], [error])
+        pairing = "unpaired"
+    influences = [iqm_influence(scores)[1] for scores in (a, b)]
+    return _Evidence(pairing, influences, [_known_error(*side) for side in zip((a, b), influences, strict=True)])
 
 
-def _welch(first: _Error, second: _Error) -> tuple[float, float] | None:
-    """Return the standard error of a difference with Welch and Satterthwaite's degrees of freedom."""
-    known = [(error**2, freedom) for error, freedom in (first, second) if error is not None and freedom is not None]
-    if len(known) < 2:
-        return None
-    squared = sum(part for part, _ in known)
-    return squared**0.5, squared**2 / sum(part**2 / degrees for part, degrees in known)
-
-
-def _p(a: Scores, b: Scores, difference: float, errors: Sequence[_Error]) -> float:
+def _p(a: Scores, b: Scores, difference: float, evidence: _Evidence) -> float:
     """Return the permutation p; of one too small for the relabellings, the tail of Student's t.
 
     With the smaller side's degrees of freedom, which errs on the side of larger p.
     """
-    p, known = permutation_p(a, b), _welch(errors[0], errors[1])
-    if known is None or p > RESOLVED / PERMUTATIONS:
+    p = exchange_p(a, b) if is_paired(evidence.pairing) else permutation_p(a, b)
+    error, _ = combined(evidence.errors)
+    if error is None or p > RESOLVED / PERMUTATIONS:
         return p
-    freedom = min(degrees for _, degrees in errors if degrees is not None)
-    return min(p, 2 * student_tail(abs(difference) / known[0], freedom))
+    freedom = min(degrees for _, degrees in evidence.errors if degrees is not None)
+    return min(p, 2 * student_tail(abs(difference) / error, freedom))
 
 
-def _p_equal(difference: float, margin: float, errors: Sequence[_Error]) -> float:
+def _p_equal(difference: float, margin: float, errors: Sequence[Error]) -> float:
     """Return how well a difference beyond the margin fits: below 0.05 where the whole interval lies within."""
-    known = _welch(errors[0], errors[1])
-    if known is None or abs(difference) >= margin:
+    error, freedom = combined(errors)
+    if error is None or freedom is None or abs(difference) >= margin:
         return 1.0
-    return 2 * student_tail((margin - abs(difference)) / known[0], known[1])
+    return 2 * student_tail((margin - abs(difference)) / error, freedom)
 
 
-def _known_error(scores: Scores, influences: Mapping[str, Array]) -> _Error:
+def _known_error(scores: Scores, influences: Mapping[str, Array]) -> Error:
     """Return the standard error of an interquartile mean and its degrees of freedom; None without enough runs."""
     return error_of(influences) if carries(lay_out(scores)) else (None, None)
 
@@ -230,19 +237,20 @@ def _improvement(a: Scores, b: Scores) -> Estimate:
     return Estimate(found.value, found.low, found.high)
 
 
-def _by_game(a: Scores, b: Scores) -> tuple[GameDifference, ...]:
+def _by_game(a: Scores, b: Scores, *, paired: bool) -> tuple[GameDifference, ...]:
     """Return all games, what drives the difference first."""
     whole_a, whole_b = iqm(a), iqm(b)
     rows = []
     for name in a:
+        sides = [a[name] - b[name]] if paired else [a[name], b[name]]
         kept_a, kept_b = iqm({**a, name: b[name]}), iqm({**b, name: a[name]})
         rows.append(
             GameDifference(
                 game=name,
                 a=float(np.mean(a[name])),
                 b=float(np.mean(b[name])),
-                difference=welch_interval(
-                    float(np.mean(a[name]) - np.mean(b[name])), _mean_error(a[name]), _mean_error(b[name])
+                difference=student_interval(
+                    float(np.mean(a[name]) - np.mean(b[name])), combined(map(_mean_error, sides))
                 ),
                 share=((whole_a - kept_a) + (kept_b - whole_b)) / 2,
             )
@@ -250,7 +258,7 @@ def _by_game(a: Scores, b: Scores) -> tuple[GameDifference, ...]:
     return tuple(sorted(rows, key=lambda row: (-abs(row.share), row.game)))
 
 
-def _mean_error(values: Array) -> _Error:
+def _mean_error(values: Array) -> Error:
     """Return a mean's standard error and degrees of freedom; None where runs do not differ."""
     if len(values) < 2 or not np.ptp(values) > 0:
         return None, None
@@ -258,7 +266,9 @@ def _mean_error(values: Array) -> _Error:
 
 
 def _seeds_needed(difference: float, influences: Sequence[Mapping[str, Array]], planned: int | None) -> int | None:
-    first, second = (unit_variances(item) for item in influences)
-    if first is None or second is None:
+    units = [found for item in influences if (found := unit_variances(item)) is not None]
+    if len(units) < len(influences):
         return None
-    return seeds_needed(difference, first, second, planned=planned, freedom=[error_of(item)[1] for item in influences])
+    first, second = units if len(units) == 2 else (units[0], {})
+    freedom = [error_of(item)[1] for item in influences]
+    return seeds_needed(difference, first, second, planned=planned, freedom=(*freedom, None)[:2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -45,12 +45,20 @@ def permutation_p(a: Scores, b: Scores, *, studentised: bool = True, permutation
     sizes = [len(a[name]) + len(b[name]) for name in names]
     game = np.repeat(np.arange(len(names)), sizes)
     studentised = studentised and any(len(scores[name]) > 1 for scores in (a, b) for name in names)
-    sides = [_Side.of(scores, game, order, pooled, studentised=studentised) for scores in (a, b)]
-    seen = _statistic(sides, _seen(a, b)[order, None])[0] * (1 - 1e-9)
+    sides = [Side.of(scores, game, order, pooled, studentised=studentised) for scores in (a, b)]
+    seen = _statistic(sides, _seen(a, b)[order, None])[0]
     dealt = _deal(tuple(zip(_numbers(a), _numbers(b), strict=True)), permutations)
+    return share_beyond(lambda some: _statistic(sides, dealt[order, some].astype(np.float64)), seen, permutations)
+
+
+def share_beyond(statistic: Callable[[slice], Array], seen: float, permutations: int) -> float:
+    """Return p: the share of the relabellings, what was seen among them, whose statistic is as far as what was seen.
+
+    `statistic` gives that of some of them, [relabellings]. Once enough went as far, the others are not asked.
+    """
     beyond = 0
     for first in range(0, permutations, _CHUNK):
-        far = _statistic(sides, dealt[order, first : first + _CHUNK].astype(np.float64)) >= seen
+        far = statistic(slice(first, first + _CHUNK)) >= seen * (1 - 1e-9)
         count = int(np.count_nonzero(far))
         if beyond + count >= ENOUGH:
             return ENOUGH / (first + 1 + int(np.flatnonzero(far)[ENOUGH - beyond - 1]))
@@ -69,7 +77,7 @@ def holm(p: Mapping[_Key, float]) -> dict[_Key, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
     """One entry's part of the statistic. `values` and `weights` have shape [pooled runs], by value.
 
     `games` [games, pooled runs] is 1 where a run is of a game; `counts`, `shares` [games, 1]: how many runs the entry
@@ -93,7 +101,8 @@ class _Side:
         pooled: Array,
         *,
         studentised: bool,
-    ) -> _Side:
+    ) -> Side:
+        """Return an entry's part, from the game of each pooled run and the order of the pooled runs by value."""
         layout = lay_out(scores)
         able = studentised and max(layout.sizes) > 1
         shares = contributions(layout.sizes) if able else [0.0] * len(layout.sizes)
@@ -107,11 +116,11 @@ class _Side:
             shares=np.array(shares)[:, None],
         )
 
-    def moments(self, mine: Array) -> tuple[Array, Array]:
-        """Return the interquartile mean and its squared standard error of each dealing; `mine` [pooled runs, deals].
+    def middle(self, mine: Array) -> tuple[Array, Array, Array]:
+        """Return the interquartile mean of each dealing and the lowest and highest value it keeps, [deals] each.
 
-        The mean is summed by parts: the sum of (c_i - c_i-1) v_i is high v_n - low v_1 - sum of c_i (v_i+1 - v_i), with
-        the cumulated weights c clipped to the range that is kept.
+        `mine` [pooled runs, deals]. The mean is summed by parts: the sum of (c_i - c_i-1) v_i is high v_n - low v_1 -
+        sum of c_i (v_i+1 - v_i), with the cumulated weights c clipped to the range that is kept.
         """
         low, high = self.keep
         cumulated = np.cumsum(mine * self.weights[:, None], axis=0)
@@ -120,7 +129,11 @@ class _Side:
         top = self.values[np.count_nonzero(cumulated < high - slack, axis=0)]
         np.clip(cumulated, low, high, out=cumulated)
         inner = np.diff(self.values) @ cumulated[:-1]
-        means: Array = (high * self.values[-1] - low * self.values[0] - inner) / (high - low)
+        return (high * self.values[-1] - low * self.values[0] - inner) / (high - low), bottom, top
+
+    def moments(self, mine: Array) -> tuple[Array, Array]:
+        """Return the interquartile mean and its squared standard error of each dealing; `mine` [pooled runs, deals]."""
+        means, bottom, top = self.middle(mine)
         if not self.shares.any():
             return means, np.zeros_like(means)
         winsorized = np.clip(self.values[:, None], bottom, top)
@@ -133,7 +146,7 @@ class _Side:
         return means, np.maximum(squared, 0.0)
 
 
-def _statistic(sides: list[_Side], first: Array) -> Array:
+def _statistic(sides: list[Side], first: Array) -> Array:
     """Return how far the two sides are apart in each dealing, [deals]; `first` says what went to the first side."""
     (mean_a, squared_a), (mean_b, squared_b) = sides[0].moments(first), sides[1].moments(1 - first)
     squared, scale = squared_a + squared_b, float(np.abs(sides[0].values).max()) or 1.0

@@ -46,11 +46,11 @@ def seeds_needed(
 ) -> int | None:
     """Return the runs per game, of each entry, that find a difference of interquartile means with probability `power`.
 
-    `a` and `b` are the entries' `unit_variances`. The smallest R with (t(1 - alpha / 2) + t(power)) sqrt(V / R) at most
-    the difference, V the sum of all unit variances, and R - 1 times the degrees of freedom that one more run a game
-    gives (Satterthwaite). `planned` seeds have another alpha than other numbers (see `looks`). With `freedom`, the
-    degrees of freedom of both sides' present errors, V is raised by what it is likely to be too small by (see
-    `caution`). None beyond 1,000 runs, for no difference, and where nothing varies.
+    `a` and `b` are the entries' `unit_variances`, or `a` is that of their pairs and `b` is empty. The smallest R with
+    (t(1 - alpha / 2) + t(power)) sqrt(V / R) at most the difference, V the sum of all unit variances, and R - 1 times
+    the degrees of freedom that one more run a game gives (Satterthwaite). `planned` seeds have another alpha than other
+    numbers (see `looks`). With `freedom`, the degrees of freedom of both sides' present errors, V is raised by what it
+    is likely to be too small by (see `caution`). None beyond 1,000 runs, for no difference, and where nothing varies.
     """
     parts = [*a.values(), *b.values()]
     total = sum(parts)

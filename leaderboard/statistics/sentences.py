@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from leaderboard.statistics import looks
 from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.intervals import Estimate
+from leaderboard.statistics.pairing import Pairing
 from leaderboard.statistics.pairs import FEWEST_SEEDS, Comparison, verdict
 
 MINUS = "\N{MINUS SIGN}"
+
+PAIRING: Mapping[Pairing, str] = {
+    "unpaired": "",
+    "paired": "paired by seed, ",
+    "unpaired as asked": "not paired by seed, as was asked for, ",
+    "paired as asked": "paired by seed, as was asked for, ",
+}
+"""What a sentence says of how runs were compared."""
+
+PAIRED = (
+    "Paired by seed: each run of one entry is compared with the other's of the same game and seed, which shares its "
+    "random streams, so that the luck that both share does not count. Interval, p and seeds are those of the pairs."
+)
 
 NO_INTERVAL = (
     f"No interval and no verdict: both sides need {STATISTICS_POLICY.minimum_seeds} runs in "
@@ -65,6 +79,8 @@ def remarks(comparison: Comparison) -> tuple[str, ...]:
         )
     if comparison.identical:
         found.append("Both entries have the same scores, run by run: hardly two experiments.")
+    if comparison.paired:
+        found.append(PAIRED)
     if comparison.preliminary:
         found.append(f"Preliminary: some game has fewer than {FEWEST_SEEDS} runs.")
     if comparison.difference.low is None:
@@ -114,7 +130,8 @@ def _adjustments(comparison: Comparison, pairs: int) -> list[str]:
 
 def _evidence(comparison: Comparison, adjusted: float, pairs: int) -> str:
     reasons = " and ".join(_adjustments(comparison, pairs))
-    return f"permutation p {p_text(adjusted)}{f', adjusted for {reasons}' if reasons else ''}"
+    adjustment = f", adjusted for {reasons}" if reasons else ""
+    return f"{PAIRING[comparison.pairing]}permutation p {p_text(adjusted)}{adjustment}"
 
 
 def _span(difference: Estimate, adjustments: Sequence[str]) -> str:

@@ -10,10 +10,8 @@ import numpy as np
 from leaderboard.board import learning
 from leaderboard.board.estimates import CURVE, Question, ask
 from leaderboard.board.views import scale_of
-from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.curves import complete_points
-from leaderboard.statistics.intervals import Estimate
-from leaderboard.statistics.power import student_quantile
+from leaderboard.statistics.intervals import Estimate, student_interval
 from leaderboard.store.rows import StoredConfiguration
 from leaderboard.studies.evidence import Evidence, aggregated, scored_games, scores_of
 from leaderboard.studies.expansion import Expanded, Point
@@ -245,8 +243,7 @@ def _mean(values: Sequence[float]) -> Estimate:
     if count < 2:
         return Estimate(mean, None, None)
     error = float(np.std(values, ddof=1)) / count**0.5
-    half = float(student_quantile((1 + STATISTICS_POLICY.level) / 2, count - 1.0)) * error
-    return Estimate(mean, mean - half, mean + half)
+    return student_interval(mean, (error, count - 1.0))
 
 
 def _matrices(expanded: Expanded, evidence: Evidence) -> Iterator[Matrix]:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.statistics.conventions import STATISTICS_POLICY
 from leaderboard.statistics.influence import error_of, iqm_influence
-from leaderboard.statistics.intervals import Estimate, carries
+from leaderboard.statistics.intervals import Estimate, carries, student_interval
 from leaderboard.statistics.looks import Look, adjusted_p, look_at
 from leaderboard.statistics.metrics import Scores, iqm, lay_out
 from leaderboard.statistics.pairs import MARGIN, compare
-from leaderboard.statistics.power import seeds_needed, student_quantile, student_tail, unit_variances
+from leaderboard.statistics.power import seeds_needed, student_tail, unit_variances
 from leaderboard.studies.contrasts import Contrast
 from leaderboard.studies.definition import Rule
 from leaderboard.studies.evidence import Evidence, aggregated, scores_of
@@ -139,7 +138,7 @@ def _lead_test(rule: Rule, label: str, sides: Sequence[Scores], planned: int) ->
     p = adjusted_p(min(1.0, 2 * student_tail(abs(value) / error[0], error[1])), look_at(sides, planned))
     wanted = value > 0 if rule.rule == "widens" else value < 0
     needed = _seeds_needed(value, list(sides), planned)
-    return Tested(label, _around(value, error), None, p if wanted else 1.0, 1.0 if wanted else p, needed)
+    return Tested(label, student_interval(value, error), None, p if wanted else 1.0, 1.0 if wanted else p, needed)
 
 
 def _change_test(rule: Rule, label: str, gains: Scores, planned: int) -> Tested:
@@ -152,13 +151,8 @@ def _change_test(rule: Rule, label: str, gains: Scores, planned: int) -> Tested:
     same = max(_beyond(sign * value, -MARGIN, error, look) for sign in (-1, 1))
     kept, lost = _beyond(value, -MARGIN, error, look), _beyond(-value, MARGIN, error, look)
     p_for, p_against = (down, min(up, same)) if rule.rule == "declines" else (kept, lost)
-    around = _around(value, error)
+    around = student_interval(value, error)
     return Tested(label, around, around, p_for, p_against, _seeds_needed(max(abs(value), MARGIN), [gains], planned))
-
-
-def _around(value: float, error: tuple[float, float]) -> Estimate:
-    half = float(student_quantile((1 + STATISTICS_POLICY.level) / 2, error[1])) * error[0]
-    return Estimate(value, value - half, value + half)
 
 
 def _seeds_needed(difference: float, sides: Sequence[Scores], planned: int) -> int | None:

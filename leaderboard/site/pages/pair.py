@@ -51,7 +51,8 @@ def parts(book: Book) -> Iterator[Part]:
             yield part(path.removesuffix(".html"), _pair, book.frame, task.bare, duel, both)
             item = duel.comparison
             sides, base = (duel.a.config_id, duel.a.label, duel.b.config_id, duel.b.label), path.removesuffix(".html")
-            yield part(f"{base} files", downloads, sides, item.seeds, item.by_game, task.scale, base)
+            kind = "of pairs by seed" if item.paired else "Welch's"
+            yield part(f"{base} files", downloads, (*sides, kind), item.seeds, item.by_game, task.scale, base)
 
 
 def _table(task: TaskPage, pairs: Sequence[Duel]) -> Files:
@@ -101,13 +102,17 @@ def values(duel: Duel, curves: dict[str, Curve], step: int) -> dict[str, Any]:
 
 
 def downloads(
-    sides: tuple[str, str, str, str], seeds: tuple[int, int], games: Sequence[GameDifference], scale: str, path: str
+    sides: tuple[str, str, str, str, str],
+    seeds: tuple[int, int],
+    games: Sequence[GameDifference],
+    scale: str,
+    path: str,
 ) -> Files:
     """Return a pair's games as files: what its games alone decide, whatever else is compared on the board."""
-    a, label_a, b, label_b = sides
+    a, label_a, b, label_b, kind = sides
     caption = (
         f"A: {label_a}. B: {label_b}. {scale.capitalize()} means over {seeds[0]} to {seeds[1]} "
-        "seeds, and differences with Welch's 95 % intervals, each game's own. Drives: by how much the difference of "
+        f"seeds, and differences with 95 % intervals ({kind}), each game's own. Drives: by how much the difference of "
         "IQMs changes when that game's runs alone change sides."
     )
     made = exports.files(Table(f"{a} less {b}", caption, COLUMNS, tuple(map(_row, games))), path)
@@ -139,6 +144,7 @@ def _strip(duel: Duel) -> list[tuple[str, str, str]]:
         ("permutation p", p_text(item.p), ""),
         *[("p over all looks", p_text(item.p_looks), "")] * (item.look != "only"),
         (f"p over {duel.pairs} pairs (Holm)", p_text(duel.p), ""),
+        *[("seeds", item.pairing, "")] * (item.pairing != "unpaired"),
         ("seeds a game", "\N{EN DASH}".join(map(str, dict.fromkeys(item.seeds))), ""),
         ("seeds for power 0.8", str(item.seeds_needed or "more than 1,000"), ""),
     ]

@@ -27,7 +27,7 @@ from leaderboard.site.paper.choice import narrowed
 from leaderboard.site.profiles import profile_lines
 from leaderboard.site.text import span
 from leaderboard.statistics import ranks
-from leaderboard.statistics.conventions import STATISTICS_POLICY
+from leaderboard.statistics.conventions import STATISTICS, STATISTICS_POLICY
 from leaderboard.store.database import ResultStore
 from suite import __version__
 from suite.contracts import registry
@@ -135,10 +135,17 @@ def _tables(page: TaskPage, rankings: Mapping[str, ranks.Ranking], pairs: Sequen
         words = (
             f"{page.title}: differences of IQMs, with 95% intervals (Welch, influence functions), the probability of "
             f"improvement and a stratified permutation p, adjusted for looks at other numbers of seeds and for all "
-            f"{len(pairs)} pairs (Holm); intervals are not. In bold: established at 5%."
+            f"{len(pairs)} pairs (Holm); intervals are not. In bold: established at 5%.{_paired(pairs)}"
         )
         found["table-pairs"] = _float("table*", _fitted(table), words, "pairs", small=True)
     return found
+
+
+def _paired(pairs: Sequence[Duel]) -> str:
+    """Return the sentence that says which pairs are paired by seed; "" where none is."""
+    count = sum(duel.comparison.paired for duel in pairs)
+    how = "permuted and measured pair by pair of runs of one seed"
+    return f" {count} of them, an entry and its dense twin each, are {how}." if count else ""
 
 
 def _figures(
@@ -214,7 +221,7 @@ def _n(page: TaskPage) -> str:
     return (
         f"{printed.caption(page, board)} n = {n} runs per {page.games_word.removesuffix('s')} and entry. "
         f"Intervals: {100 * STATISTICS_POLICY.level:g}% over seeds, games fixed (statistics policy "
-        f"{STATISTICS_POLICY.name})."
+        f"{STATISTICS})."
     )
 
 
@@ -315,7 +322,7 @@ def _protocol(page: TaskPage, digest: str) -> str:
         lines += [r"\end{itemize}"]
     lines += [
         rf"\paragraph{{Identity}} Task {tex(page.key)}; suite {tex(__version__)}; statistics policy "
-        rf"{tex(STATISTICS_POLICY.name)}; results database, SHA-256 {digest[:32]}\allowbreak {digest[32:]}.",
+        rf"{tex(STATISTICS)}; results database, SHA-256 {digest[:32]}\allowbreak {digest[32:]}.",
         r"\begin{itemize}",
         *(rf"\item {tex(entry.label)}: \texttt{{{tex(entry.config_id)}}}" for entry in page.full.entries),
         r"\end{itemize}",

@@ -7,21 +7,23 @@ pairing by seed would gain. Every simulated board has its own key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, stdtr  # type: ignore[import-untyped]
 
 from leaderboard.statistics import looks
-from leaderboard.statistics.influence import error_of, iqm_influence
-from leaderboard.statistics.intervals import interval
-from leaderboard.statistics.metrics import TRIM, Array, Scores, lay_out
+from leaderboard.statistics.intervals import interval, student_interval
+from leaderboard.statistics.metrics import TRIM, iqm, lay_out
+from leaderboard.statistics.pairing import exchange_p, pair_error
+from leaderboard.statistics.permutation import permutation_p
 from leaderboard.statistics.ranks import moments, normal_scale, simulated_maxima
 from leaderboard.statistics.replicates import of_points
-from leaderboard.statistics.simulations.comparisons import DRAWS, ENTRIES, base_of, p_by_runs
+from leaderboard.statistics.simulations.comparisons import DEALINGS, DRAWS, EFFECTS, ENTRIES, base_of, p_by_runs
 from leaderboard.statistics.simulations.coverage import SIMULATION_POLICY, Cell, draw, true_iqm, worlds_of
-from leaderboard.statistics.simulations.worlds import board, middle, population, stream
+from leaderboard.statistics.simulations.worlds import board, correlated, stream
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the games with two runs, one game at least."""
@@ -29,8 +31,11 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MIXES = ((2, 10), (3, 10), (5,))
 """Numbers of seeds that the entries of a board have in turn."""
 
-CORRELATIONS = (0.0, 0.2, 0.4, 0.6)
+CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
 """Correlations of the runs of one seed."""
+
+PAIRED_NOISES = ("real", "rivals", "atari 100k", "rivals 100k")
+"""Noises in which runs of one seed are paired."""
 
 NOISES = ("real", "long tails", "collapse", "rivals", "atari 100k", "rivals 100k")
 
@@ -114,51 +119,36 @@ def levels(blocks: int) -> list[Row]:
     return rows
 
 
-def pairing(pairs: int) -> list[Row]:
-    """Return what an unpaired test and one paired by seed find at five seeds, where runs of one seed correlate.
+def pairing(pairs: int) -> Iterator[Row]:
+    """Yield what is found by the unpaired test and by the one paired by seed, where runs of one seed correlate.
 
-    Without a difference, and where the second entry is 10 % better, on Dopamine's scores with their own residuals.
+    Without a difference, and, over a quarter of the pairs, where the second entry is better by as much as `EFFECTS`
+    says; in both worlds, on three games and on all. The interval is that of the pairs.
     """
-    rows = []
-    for correlation in CORRELATIONS:
-        found: Row = {"correlation": correlation, "pairs": pairs}
-        for name, effect in (("false", 0.0), ("power", 0.1)):
-            tests = [_one_pair(f"pairing/{correlation}/{number}", correlation, effect) for number in range(pairs)]
-            shares = np.mean(np.array(tests) < 0.05, axis=0).tolist()
-            found |= {f"{name}, unpaired": shares[0], f"{name}, paired": shares[1]}
-        rows.append(found)
-    return rows
+    for noise, games in itertools.product(PAIRED_NOISES, (3, 26)):
+        for runs, correlation in itertools.product((5, 10), CORRELATIONS):
+            cell: Row = {"noise": noise, "games": games, "runs": runs, "correlation": correlation}
+            key, count = f"pairing/{json.dumps(cell)}", max(1, pairs // 4)
+            effect = EFFECTS.get(noise, 0.1)
+            wrong = [_one_pair(f"{key}/{number}", effect=0.0, **cell) for number in range(pairs)]
+            found = [_one_pair(f"{key}/{number}", effect=effect, **cell) for number in range(count)]
+            shares = {"false": np.mean(wrong, axis=0).tolist(), "power": np.mean(found, axis=0).tolist()}
+            yield cell | {"effect": effect, "pairs": pairs} | shares
 
 
-def _one_pair(key: str, correlation: float, effect: float, runs: int = 5) -> tuple[float, float]:
-    """Return p of both tests for a pair whose equally numbered runs correlate."""
-    found, base = population(), base_of(key, "real")
-    normal = stream(key).normal(size=(2, len(found.games), runs))
-    normal[1] = correlation * normal[0] + np.sqrt(1 - correlation**2) * normal[1]
-    residuals = np.sort(found.real)[(ndtr(normal) * len(found.real)).astype(np.int64)]
-    scores = found.means[base][:, None] + found.spreads[base][:, None] * residuals
-    sides = [_named(scores[0]), _named((1 + effect) * scores[1])]
-    difference = middle(scores[:1].reshape(1, -1))[0] - (1 + effect) * middle(scores[1:].reshape(1, -1))[0]
-    influences = [iqm_influence(side)[1] for side in sides]
-    errors = [error_of(item) for item in influences]
-    squared = sum((error or 0.0) ** 2 for error, _ in errors)
-    freedom = squared**2 / sum((error or 0.0) ** 4 / (degrees or 1.0) for error, degrees in errors)
-    apart, fewer = error_of({name: influences[0][name] - influences[1][name] for name in influences[0]})
-    return _tail(difference, squared**0.5, freedom), _tail(difference, apart or np.inf, fewer or 1.0)
+def _one_pair(key: str, noise: str, games: int, runs: int, correlation: float, effect: float) -> list[bool]:
+    """Return whether a pair is told apart: unpaired, paired, and by the interval of the pairs."""
+    first, second = correlated(key, noise, games, runs, correlation, effect)
+    interval = student_interval(iqm(first) - iqm(second), pair_error(first, second))
+    outside = interval.low is not None and interval.high is not None and not interval.low <= 0 <= interval.high
+    tests = [test(first, second, permutations=DEALINGS // 2) for test in (permutation_p, exchange_p)]
+    return [p < 0.05 for p in tests] + [outside]
 
 
-def _named(scores: Array) -> Scores:
-    return {f"game-{g:02}": values for g, values in enumerate(scores)}
-
-
-def _tail(difference: float, error: float, freedom: float) -> float:
-    return float(2 * stdtr(freedom, -abs(difference) / error))
-
-
-CHOICES: dict[str, tuple[Callable[[int], list[Row]], int]] = {
+CHOICES: dict[str, tuple[Callable[[int], Iterable[Row]], int]] = {
     "seeded": (seeded, 160),
     "degrees": (degrees, 1_000),
     "levels": (levels, 10),
-    "pairing": (pairing, 2_000),
+    "pairing": (pairing, 1_000),
 }
 """Each choice with its number of data sets a row, boards, blocks of a hundred pairs, or pairs."""

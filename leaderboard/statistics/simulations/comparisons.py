@@ -22,11 +22,11 @@ import numpy as np
 from scipy.special import stdtr  # type: ignore[import-untyped]
 
 from leaderboard.statistics import looks
-from leaderboard.statistics.conventions import STATISTICS_POLICY
-from leaderboard.statistics.influence import error_of, iqm_influence
+from leaderboard.statistics.conventions import STATISTICS
+from leaderboard.statistics.influence import combined, error_of, iqm_influence
+from leaderboard.statistics.intervals import student_interval
 from leaderboard.statistics.looks import adjusted_p
 from leaderboard.statistics.metrics import Array, Scores, iqm
-from leaderboard.statistics.pairs import welch_interval
 from leaderboard.statistics.permutation import permutation_p
 from leaderboard.statistics.power import seeds_needed, unit_variances
 from leaderboard.statistics.ranks import rank
@@ -81,7 +81,7 @@ def pair_errors(key: str, runs: Sequence[int], noise: str, effect: float) -> dic
     """Return which tests find a difference between two entries; the second is better by the share `effect`."""
     first, second = board(key, runs, noise, (1.0, 1 + effect), base=base_of(key, noise))
     errors = [error_of(iqm_influence(scores)[1]) for scores in (first, second)]
-    interval = welch_interval(iqm(first) - iqm(second), *errors)
+    interval = student_interval(iqm(first) - iqm(second), combined(errors))
     return {
         "permutation, studentised": _p(first, second) < 0.05,
         "permutation, plain": _p(first, second, studentised=False) < 0.05,
@@ -302,13 +302,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     start = time.monotonic()
     found = tables(options.boards, options.processes, lambda line: sys.stderr.write(f"{line}\n"), wanted=options.tables)
     kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
-    merged = {**(kept.get("tables", {}) if kept.get("policy") == STATISTICS_POLICY.name else {}), **found}
+    merged = {**(kept.get("tables", {}) if kept.get("policy") == STATISTICS else {}), **found}
     machine = hardware()
     content = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB",
         "command": "ci/simulate comparisons, each row over as many boards as it says",
-        "policy": STATISTICS_POLICY.name,
+        "policy": STATISTICS,
         "figures": {
             "wall_s": round(time.monotonic() - start),
             "cpu_s": round(sum(row["cpu_seconds"] for row in itertools.chain(*merged.values()))),

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
+from scipy.special import ndtr  # type: ignore[import-untyped]
 
 from leaderboard.statistics.metrics import Array, Scores
 from suite.tasks import human_normalized, load_task
@@ -101,6 +102,43 @@ def board(key: str, runs: int | Sequence[int], noise: str, factors: Sequence[flo
             scores /= true_iqm(noise, index % entries(noise))
         found.append({f"game-{game:02}": values for game, values in enumerate(scores)})
     return found
+
+
+def correlated(key: str, noise: str, games: int, runs: int, correlation: float, effect: float) -> list[Scores]:
+    """Return two entries whose runs of one seed correlate, on some of the games; the second is better by `effect`.
+
+    Normal numbers with this correlation choose the runs by their quantiles. Of `RIVALS` the second entry is the one
+    that follows the first in its world, both scaled to the same interquartile mean of infinitely many runs.
+    """
+    source = stream(key)
+    base = int(source.integers(entries(noise)))
+    chosen = np.sort(source.permutation(len(_quantiles(noise, base)))[:games])
+    normal = source.normal(size=(2, len(chosen), runs))
+    normal[1] = correlation * normal[0] + np.sqrt(1 - correlation**2) * normal[1]
+    found: list[Scores] = []
+    for place, factor in enumerate((1.0, 1 + effect)):
+        values = _quantiles(noise, (base + place * (noise in RIVALS)) % entries(noise))[chosen]
+        if noise in RIVALS:
+            values = values / middle(values.reshape(1, -1))[0]
+        columns = (ndtr(normal[place]) * values.shape[1]).astype(np.int64)
+        scores = factor * np.take_along_axis(values, columns, axis=1)
+        found.append({f"game-{game:02}": scores[row] for row, game in enumerate(chosen)})
+    return found
+
+
+@functools.cache
+def _quantiles(noise: str, entry: int) -> Array:
+    """Return equally likely scores of a published entry, [games, scores], rising."""
+    if noise.endswith("100k"):
+        runs: Array = np.sort(atari_100k()[entry], axis=1)
+        return runs
+    found = population()
+    residuals = np.sort(found.long if noise == "long tails" else found.real)
+    values: Array = found.means[entry][:, None] + found.spreads[entry][:, None] * residuals
+    if noise == "collapse":
+        failed = round(FAILING / (1 - FAILING) * values.shape[1])
+        values = np.concatenate([np.zeros((len(values), failed)), values], axis=1)
+    return values
 
 
 def entries(noise: str) -> int:

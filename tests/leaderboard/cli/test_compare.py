@@ -1,3 +1,4 @@
+import itertools
 import json
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from dataclasses import asdict
 import pytest
 from click.testing import CliRunner
 
-from leaderboard.board import learning
+from leaderboard.board import duels, learning, report, twins
 from leaderboard.cli.compare import compare
 from leaderboard.statistics.curves import area_between
 from leaderboard.store.database import ResultStore
@@ -29,6 +30,18 @@ def board(tmp_path_factory):
     make_run(runs, make_spec(width=5), "Pong", 0)
     make_run(runs, make_spec(width=6), "Breakout", 0)
     ingest((runs,), folder / "results.sqlite", references=False, progress=lambda line: None)
+    return folder / "results.sqlite"
+
+
+@pytest.fixture(scope="module")
+def twin_board(tmp_path_factory):
+    """Return a database of the smoke task: a dense entry and two with a method, of which the second lacks a seed."""
+    folder = tmp_path_factory.mktemp("twins")
+    for method, level, lacks in (("dense", 1.0, ()), ("rigl", 1.2, ()), ("redo", 1.1, ("Pong", 7))):
+        for game, seed in itertools.product(("Pong", "Breakout"), range(8)):
+            if (game, seed) != lacks:
+                make_run(folder / "runs", make_spec(methods=(method,)), game, seed, level=level)
+    ingest((folder / "runs",), folder / "results.sqlite", references=False, progress=lambda line: None)
     return folder / "results.sqlite"
 
 
@@ -170,3 +183,40 @@ def test_imports_stay_light(module):
     script = f"import sys, {module}\nprint([name for name in {unwanted!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_entry_and_its_dense_twin_with_the_same_seeds_are_paired(twin_board):
+    plain, method, other = "impala dense", "impala rigl", "impala redo"
+    arguments = ("--db", twin_board, "--task", "smoke", "--json")
+    found = {
+        (names, asked): json.loads(run(*names, *arguments, *asked).stdout)["pairs"][0]
+        for names, asked in [
+            *itertools.product([(method, plain)], [(), ("--paired",), ("--unpaired",)]),
+            *itertools.product([(other, plain)], [(), ("--unpaired",)]),
+        ]
+    }
+    assert [pair["pairing"] for pair in found.values()] == ["paired", "paired", "unpaired as asked"] + 2 * ["unpaired"]
+    by_rule, asked, alone = (found[(method, plain), asked] for asked in ((), ("--paired",), ("--unpaired",)))
+    assert by_rule == asked
+    assert by_rule["difference"]["value"] == alone["difference"]["value"]
+    assert by_rule["difference"]["low"] != alone["difference"]["low"]
+    assert ", paired by seed, permutation p" in by_rule["sentence"]
+    assert ", not paired by seed, as was asked for, permutation p" in alone["sentence"]
+    refused = run(other, plain, *arguments, "--paired")
+    assert isinstance(refused.exception, UsageError)
+    assert "cannot be paired" in refused.exception.problem
+
+
+def test_the_site_pairs_the_same(twin_board):
+    with ResultStore.open(twin_board) as store, store.snapshot() as snapshot:
+        data = report.task_data(snapshot, load_task("smoke"))
+    assert len(data.twins) == 2
+    pairings = {
+        data.entries[key].method: duels._sides((key, twin.config_id), data.twins, data)[2]
+        for key, twin in data.twins.items()
+    }
+    assert pairings == {"rigl": "paired", "redo": "unpaired"}
+    key, twin = next((key, twin) for key, twin in data.twins.items() if data.entries[key].method == "rigl")
+    turned = duels._sides((twin.config_id, key), data.twins, data)
+    assert (turned[2], duels._sides((key, twin.config_id), {}, data)[2]) == ("paired", "unpaired")
+    assert twins.are_twins(data.configurations[key], data.configurations[twin.config_id])

@@ -119,7 +119,7 @@ def test_what_was_computed_is_remembered_by_the_next_build_to_the_last_bit(
     file = tmp_path / "answers.json"
     remembered.recall(file, "code")
     question = estimates.Question("iqm", sides[0])
-    first, (compared,) = estimates.ask(question), duels.comparisons([sides], 3)
+    first, (compared,) = estimates.ask(question), duels.comparisons([(*sides, "unpaired")], 3)
     file.write_bytes(remembered.content("code", {"smoke": ()}))
     assert remembered.content("code", {}) != file.read_bytes()
     for code, known in (("other code", False), ("code", True)):
@@ -130,7 +130,7 @@ def test_what_was_computed_is_remembered_by_the_next_build_to_the_last_bit(
     monkeypatch.setattr(estimates, "compute", lambda *_: pytest.fail("computed again"))
     monkeypatch.setattr(duels, "_compare", lambda *_, **__: pytest.fail("compared again"))
     assert estimates.ask(question) == first
-    assert duels.comparisons([sides], 3) == [compared]
+    assert duels.comparisons([(*sides, "unpaired")], 3) == [compared]
     assert remembered.content("code", {"smoke": ()}) == file.read_bytes()
     file.write_text("{")
     remembered.recall(file, "code")

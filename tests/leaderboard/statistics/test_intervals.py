@@ -9,7 +9,7 @@ from rliable import metrics as oracle
 from scipy import stats
 
 from leaderboard.statistics import intervals, metrics, replicates
-from leaderboard.statistics.conventions import STATISTICS_POLICY
+from leaderboard.statistics.conventions import STATISTICS, STATISTICS_POLICY
 from leaderboard.statistics.intervals import Estimate, estimate, interval
 from leaderboard.statistics.metrics import lay_out
 from leaderboard.statistics.replicates import Replicates
@@ -205,4 +205,4 @@ def test_another_policy_draws_other_numbers():
     scores = some_scores(5, 5, 5, 5)
     renamed = replace(FEW, name="other")
     assert estimate("iqm", scores, FEW).low != estimate("iqm", scores, renamed).low
-    assert STATISTICS_POLICY.name == "stats-v3"
+    assert (STATISTICS, STATISTICS_POLICY.name) == ("stats-v4", "stats-v3")

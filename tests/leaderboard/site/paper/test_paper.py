@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -253,3 +254,11 @@ def test_a_kit_of_chosen_entries_and_games_holds_these_alone_and_says_so(smoke, 
         write_kit(smoke, "smoke", tmp_path / "kit", games=("Chess",))
     with pytest.raises(UsageError, match="No entry is called"):
         write_kit(smoke, "smoke", tmp_path / "kit", entries=("ppo",))
+
+
+def test_the_caption_of_pairs_says_which_are_paired_by_seed():
+    pairs = [SimpleNamespace(comparison=SimpleNamespace(paired=paired)) for paired in (True, False, True)]
+    assert writing._paired(pairs).startswith(
+        " 2 of them, an entry and its dense twin each, are permuted and measured pair"
+    )
+    assert writing._paired(pairs[1:2]) == ""
