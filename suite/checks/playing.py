@@ -28,8 +28,8 @@ STREAM = "evaluate"
 EPSILON = 0.001
 """The share of random actions where the task has no evaluation of its own: Dopamine's."""
 
-Watch = Callable[[NDArray[Any]], None]
-"""Is shown what the environment shows, at an episode's start and after every action."""
+Watch = Callable[[Envs, NDArray[Any]], None]
+"""Is shown an environment, the first and only one, and what it shows, at an episode's start and after every action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,13 @@ def _episode(
     observation, total, length = inputs.first(seen), 0.0, 0
     while True:
         if watch is not None:
-            watch(np.array(seen))
+            watch(envs, np.array(seen))
         answer = envs.step([choose(length, observation)])
         total, length, seen = total + float(answer.reward[0]), length + 1, answer.observation[0]
         truncated, terminal = bool(answer.truncated[0]), bool(answer.discount[0] == 0)
         if truncated or terminal:
             if watch is not None:
-                watch(np.array(seen))
+                watch(envs, np.array(seen))
             return total, length, "truncated" if truncated else "terminated"
         lost = answer.life_lost is not None and bool(answer.life_lost[0])
         observation = inputs.next(observation, seen, life_lost=lost)
@@ -123,7 +123,7 @@ def play_scored(run: Run, number: int, watch: Watch) -> float:
     try:
         for event in play(envs, [History(rows[0].emulator_seed, actions)]):
             if event.episode == len(rows) - 1:
-                watch(np.array(event.seen))
+                watch(envs, np.array(event.seen))
                 total += event.reward if isinstance(event, Played) else 0.0
     finally:
         envs.close()

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from suite.experience.envs.base import Envs
     from suite.records.record import Run
 
 RUN = click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
@@ -65,23 +66,26 @@ def evaluate(path: Path, episodes: int, epsilon: float | None, as_json: bool) ->
 def video(path: Path, out: Path, episode: int | None, epsilon: float | None) -> None:
     """Make a film of the run at RUN: its final policy played anew, or a scored episode played again."""
     run = _run(path)
-    from suite.checks.film import frames_per_second, require_pictures, write_film
+    from suite.checks.cameras import camera_of
+    from suite.checks.film import Film
     from suite.checks.playing import epsilon_of, play_policy, play_scored
     from suite.errors import UsageError
-    from suite.tasks import load_task
+    from suite.tasks import GAMES, load_task
 
     task = load_task(run.cell.spec.task)
-    require_pictures(task)
     if out.suffix != ".mp4":
         raise UsageError(f"{out} is no name of a film.", "Let it end in .mp4.")
-    shown: list[NDArray[Any]] = []
-    if episode is not None:
-        total = play_scored(run, episode, shown.append)
-    else:
-        share = epsilon_of(task) if epsilon is None else epsilon
-        total = next(play_policy(run, 1, share, shown.append)).raw_return
-    write_film(out, shown, frames_per_second(task))
-    click.echo(f"{out}: {len(shown):,} pictures, return {total:,.2f}")
+    camera = camera_of(task, GAMES[run.cell.game])
+    with Film(out) as film:
+
+        def watch(envs: Envs, seen: NDArray[Any]) -> None:
+            film.add(camera.picture(envs, seen), camera.rate(envs))
+
+        if episode is not None:
+            total = play_scored(run, episode, watch)
+        else:
+            total = next(play_policy(run, 1, epsilon_of(task) if epsilon is None else epsilon, watch)).raw_return
+    click.echo(f"{out}: {film.pictures:,} pictures, return {total:,.2f}")
 
 
 def _run(path: Path) -> Run:

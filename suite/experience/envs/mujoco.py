@@ -56,6 +56,11 @@ class MujocoEnv:
         self._middle = (space.high.astype(np.float64) + space.low) / 2
         self._half = (space.high.astype(np.float64) - space.low) / 2
 
+    @property
+    def body(self) -> Any:
+        """Gymnasium's environment: its `model`, its `data`, and `dt`, the seconds of a step."""
+        return self._env
+
     def reset(self, seed: int) -> NDArray[np.float32]:
         """Start the episode of a seed; return its first observation [D]."""
         self._steps = 0
@@ -84,6 +89,11 @@ class MujocoEnvs:
         self.idle: Any = np.zeros(game.actions, np.float32)
         self._members = [MujocoEnv(game, options) for _ in range(num_envs)]
         self._size = SIZES[options.version][game.name]
+
+    @property
+    def bodies(self) -> list[Any]:
+        """The body of each environment."""
+        return [member.body for member in self._members]
 
     def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """Start an episode in each (masked) environment from its seed; return observations [E, D].

@@ -32,8 +32,10 @@ def test_a_figure_is_trained_drawn_and_judged_by_one_command_each(tmp_path: Path
     shown = {row["panel"]: row["value"] for row in document["rows"] if row["value"] is not None}
     assert {"CartPole: returns", "CartPole: parameter norm"} <= set(shown)
     assert {claim["verdict"] for claim in document["claims"]} == {"not yet decidable"}  # one seed decides nothing
-    refused = call("video", str(next(runs.glob("*/*/*/seed-0"))), "--out", str(tmp_path / "x.mp4"))
-    assert "is a list of numbers, no picture" in refused.output
-    played = call("evaluate", str(next(runs.glob("*/*/*/seed-0"))), "--episodes", "3", "--json")
+    run = next(runs.glob("*/*/*/seed-0"))
+    last = json.loads((run / "episodes.jsonl").read_text().splitlines()[-1])
+    filmed = call("video", str(run), "--episode", str(last["episode"]), "--out", str(tmp_path / "x.mp4"))
+    assert f"{last['length'] + 1:,} pictures, return {last['return']:,.2f}" in filmed.output
+    played = call("evaluate", str(run), "--episodes", "3", "--json")
     assert json.loads(played.stdout)["mean_return"] > 0
     assert suite.load_runs(runs).num_rows == 2 * 6  # iterations of 200 steps in 1,200

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from suite.checks.verify import verify
+from suite.cli.main import cli
 from suite.contracts.agent import Batch, DataPlan
 from suite.experience.envs.mujoco import SIZES, MujocoEnv, MujocoEnvs, environment_of
 from suite.experience.observations import Vectors
@@ -234,3 +237,29 @@ def test_verify_replays_the_physics(whole: Path, tmp_path: Path) -> None:
     rows[-1]["return"] -= 0.001
     log.write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
     assert any("is not whole" in line for line in verify(read_run(path)).mismatches)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("whole", ["sac"], indirect=True)
+def test_a_film_shows_every_step_of_a_scored_episode_or_of_the_policy(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    run = read_run(find_runs(whole)[0])
+    row, film = run.evaluation[-1], tmp_path / "x.mp4"
+    done = CliRunner().invoke(cli, ["video", str(run.path), "--episode", str(row.episode), "--out", str(film)])
+    if done.exit_code == 3:  # without Mesa
+        assert "no context can be made here by egl" in done.output
+        assert list(tmp_path.iterdir()) == []
+        return
+    assert done.stdout == f"{film}: {row.length + 1:,} pictures, return {row.value:,.2f}\n"
+    read = cv2.VideoCapture(str(film))
+    pictures = []
+    while (found := read.read())[0]:
+        pictures.append(found[1])
+    assert len(pictures) == row.length + 1
+    assert {picture.shape for picture in pictures} == {(480, 480, 3)}
+    assert all(np.std(picture) > 20 for picture in pictures)
+    assert read.get(cv2.CAP_PROP_FPS) == pytest.approx(125)
+    anew = CliRunner().invoke(cli, ["video", str(run.path), "--out", str(film)])
+    assert "pictures, return" in anew.stdout
