@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from site_acts import used
 from site_layout import LOOKS, ORDER
 from site_pages import Finding, condensed
 
@@ -24,7 +25,8 @@ TALLEST = 8000
 FEW = 200
 """Characters of a page that may be missing on paper without a word: buttons, a search field."""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-CHECKS = ("requests", "console", "axe light", "axe dark", "no script", "phone", "print", "order", *LOOKS)
+ACTS = ("search", "facets", "picking", "folding", "keyboard")
+CHECKS = ("requests", "console", "axe light", "axe dark", "no script", "phone", "print", "order", *ACTS, *LOOKS)
 
 TABLES = (
     "() => [...document.querySelectorAll('table')].map(t => [...t.querySelectorAll('th, td')].map(c => c.innerText))"
@@ -122,6 +124,7 @@ def _page(
         page.set_viewport_size(DESKTOP)
         found += _print(page, name, bool(kind), shots, kind)
         found += [Finding("order", name, condensed(what)) for what in page.evaluate(ORDER)]
+        found += [Finding(check, name, condensed(what)) for check, what in used(page, site)]
     with _opened(plain, address, name, found) as page:
         picture(page, "no-script")
         without = page.evaluate(TABLES)

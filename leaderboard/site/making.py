@@ -24,7 +24,7 @@ MANIFEST = ".pruned-rl-suite-parts.json"
 SCHEMA = "leaderboard.parts/1"
 
 PACKAGES = ("suite", "baselines", "leaderboard")
-DISTRIBUTIONS = ("altair", "jinja2", "markupsafe", "numpy", "pyarrow", "scipy", "vl-convert-python")
+DISTRIBUTIONS = ("jinja2", "markupsafe", "numpy", "pyarrow", "scipy", "vl-convert-python")
 """On what the bytes of pages depend beside their inputs: the code that makes them, of ours and of others."""
 
 SECONDS_EACH = 0.02
