@@ -75,7 +75,7 @@ FACETS = (
 """Every facet shows the rows that have it, no others, and says how many."""
 
 PICK = (
-    "count => {"
+    "async count => {"
     + _TABLES
     + """
     const open = rows(table).filter(r => r.dataset.value !== undefined);
@@ -99,6 +99,14 @@ PICK = (
       if (Math.abs(known - value) > 0.006 || low > value || high < value)
         found.push('a difference of ' + known.toFixed(3) + ' is told as ' + [value, low, high].join(' '));
     });
+    const sides = document.querySelector(`.sides[data-for="${table.id}"]`);
+    const loaded = () => !sides || sides.querySelector('table');
+    for (let waited = 0; waited < 50 && !loaded(); waited++) await new Promise(done => setTimeout(done, 100));
+    const head = sides?.querySelector('thead tr');
+    const heads = [...(head?.cells ?? [])].slice(1).map(c => c.textContent.trim());
+    const names = chosen.map(r => r.querySelector('.name').textContent.replace(/\\s+/g, ' ').trim());
+    if (sides && (sides.hidden || heads.length !== count || heads.some((head, i) => !head.startsWith(names[i]))))
+      found.push(count + ' picked rows do not stand side by side: "' + heads.join() + '"');
     if (!location.hash.includes('picked')) found.push('what is picked does not stand in the address');
     dispatchEvent(new HashChangeEvent('hashchange'));
     if (shown(table).map(r => r.dataset.id).sort().join(' ') !== ids) found.push('the address does not bring it back');

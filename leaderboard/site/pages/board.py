@@ -10,7 +10,7 @@ from leaderboard.board.duels import Duel
 from leaderboard.board.report import TaskData
 from leaderboard.board.standings import normalized_scores
 from leaderboard.board.views import Board, TaskPage
-from leaderboard.site import forest, links, tables
+from leaderboard.site import forest, links, sides, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import figures
@@ -41,12 +41,15 @@ def _page(book: Book, task: TaskPage) -> Files:
     offered = exports.offered(found)
     if drawn is not None:
         found |= exports.files(forest.table(task, answered), forest.stem(task.name), forest.printed(task, answered))
+    if task.full.standings:
+        found |= sides.file(task, data)
     here = [run for run in data.runs if not data.entries[run.config_id].published]
     return found | book.html(
         links.board(task.name),
         "board.html",
         task=task,
         base=base(task),
+        sides=sides.path(task),
         offered=offered,
         paired=_opponents(book.duels.get(task.name, ())),
         errors=errors(task, data),
