@@ -119,7 +119,7 @@ def intervals_pdf(
     return pdf_bytes.from_svg(drawn)
 
 
-def lines_plot(lines: Sequence[Line], *, width: float = 640, height: float = 300) -> plots.Plot | None:
+def lines_plot(lines: Sequence[Line], *, width: float = 640, height: float = 360) -> plots.Plot | None:
     """Return a plot of entries' lines, each in its look; None where there is no point."""
     looks = charts.styles(line.entry for line in lines)
     traces = [plots.Trace.of(line.points, looks[line.entry.label]) for line in lines]
