@@ -1,6 +1,7 @@
-"""The order of all tests: the longest first, so that no process is left alone with one at the end."""
+"""The order of all tests (the longest first, so that no process is left alone with one at the end), quick programs."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,12 @@ HERE = Path(__file__).resolve().parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files of this folder itself, which hold the longest single tests, before all rooms."""
     items.sort(key=lambda item: item.path.parent != HERE)
+
+
+@pytest.fixture
+def quick_compilation() -> Iterator[None]:
+    """Programs compiled fast, for those that run but a few times and whose numbers are compared within a tolerance."""
+    from suite.checks.method.trial import quick_compilation
+
+    with quick_compilation():
+        yield

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import gin
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +15,7 @@ from dopamine.jax import networks
 from dopamine.jax.agents.dqn import dqn_agent
 from dopamine.jax.replay_memory import accumulator, elements, replay_buffer, samplers
 from flax import linen as nn
+from minatar import Environment
 from serve import Round, Sample, serve, timed
 
 LABEL = "dopamine"
@@ -67,10 +72,124 @@ class Loop:
                 self.action = self.agent.step(reward, observation)
 
 
+class PictureNetwork(nn.Module):
+    """MinAtar's published network: a 3 x 3 convolution of 16 and a linear head."""
+
+    num_actions: int
+    inputs_preprocessed: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> atari_lib.DQNNetworkType:
+        """Map a state [10, 10, C, 1] to the values of the actions."""
+        x = nn.relu(nn.Conv(16, (3, 3))(jnp.asarray(x[..., 0], jnp.float32)))
+        return atari_lib.DQNNetworkType(nn.Dense(self.num_actions)(x.reshape(-1)))
+
+
+class SmallLoop(Loop):
+    """An agent in a small environment, whose `first` begins an episode and whose `play` takes an action."""
+
+    def __init__(self, actions: int, example: np.ndarray, network: Any, batch: int, target_period: int) -> None:
+        gin.bind_parameter("ReplayBuffer.max_capacity", CAPACITY)
+        gin.bind_parameter("ReplayBuffer.batch_size", batch)
+        self.agent = dqn_agent.JaxDQNAgent(
+            num_actions=actions,
+            observation_shape=example.shape,
+            observation_dtype=example.dtype,
+            stack_size=1,
+            network=network,
+            min_replay_history=PREFILL,
+            update_period=4,
+            target_update_period=target_period,
+            epsilon_train=0.01,
+            epsilon_decay_period=1,
+            seed=0,
+        )
+        self.action = self.agent.begin_episode(self.first())
+
+    def first(self) -> np.ndarray:
+        """Begin an episode; return what is seen."""
+        raise NotImplementedError
+
+    def play(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
+        """Take an action; return what is seen, the reward, and whether the episode terminated or was cut off."""
+        raise NotImplementedError
+
+    def steps(self, count: int) -> None:
+        """Take agent steps; the body is that of Dopamine's `Runner`."""
+        for _ in range(count):
+            observation, reward, terminated, truncated = self.play(int(self.action))
+            reward = np.clip(reward, -1, 1)
+            if terminated or truncated:
+                self.agent.end_episode(reward, terminated)
+                self.action = self.agent.begin_episode(self.first())
+            else:
+                self.action = self.agent.step(reward, observation)
+
+
+class Classic(SmallLoop):
+    """Classic control of Gymnasium."""
+
+    def __init__(self, name: str) -> None:
+        self.environment = gymnasium.make(name)
+        spaces = self.environment.observation_space, self.environment.action_space
+        network = partial(
+            networks.ClassicControlDQNNetwork,
+            num_layers=2,
+            hidden_units=512,
+            min_vals=(-1.0,) * spaces[0].shape[0],
+            max_vals=(1.0,) * spaces[0].shape[0],
+        )
+        super().__init__(int(spaces[1].n), np.zeros(spaces[0].shape, np.float32), network, 128, 100)
+
+    def first(self) -> np.ndarray:
+        """Begin an episode."""
+        return self.environment.reset()[0]
+
+    def play(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
+        """Take an action."""
+        observation, reward, terminated, truncated, _ = self.environment.step(action)
+        return observation, float(reward), terminated, truncated
+
+
+class MinAtar(SmallLoop):
+    """A game of MinAtar."""
+
+    def __init__(self, game: str) -> None:
+        self.environment = Environment(game)
+        self.environment.seed(0)
+        example = np.zeros(self.environment.state_shape(), np.uint8)
+        super().__init__(self.environment.num_actions(), example, PictureNetwork, 32, 1_000)
+
+    def first(self) -> np.ndarray:
+        """Begin an episode."""
+        self.environment.reset()
+        return self.environment.state().astype(np.uint8)
+
+    def play(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
+        """Take an action; no episode is cut off."""
+        reward, over = self.environment.act(action)
+        return self.environment.state().astype(np.uint8), float(reward), over, False
+
+
 def loop(network: str, game: str, steps: str) -> Round:
-    """Whole training loop; checks that it trains."""
-    running = Loop(network, game)
-    running.steps(PREFILL + 64)
+    """Whole training loop on Atari."""
+    return rounds(Loop(network, game), steps)
+
+
+def classic(name: str, steps: str) -> Round:
+    """Whole training loop on classic control."""
+    return rounds(Classic(name), steps)
+
+
+def minatar(game: str, steps: str) -> Round:
+    """Whole training loop on MinAtar."""
+    return rounds(MinAtar(game), steps)
+
+
+def rounds(running: Loop, steps: str) -> Round:
+    """Return the rounds of a loop, its replay filled first; each checks that it trains."""
+    while running.agent._replay.add_count <= PREFILL + 16:  # it keeps fewer transitions than there are steps
+        running.steps(64)
 
     def play() -> dict[str, Sample]:
         before, stored = running.agent.online_params, running.agent._replay.add_count
@@ -137,6 +256,6 @@ def replay(transitions: str, batches: str) -> Round:
 
 if __name__ == "__main__":
     serve(
-        {"loop": loop, "emulator": emulator, "replay": replay},
+        {"loop": loop, "classic": classic, "minatar": minatar, "emulator": emulator, "replay": replay},
         ("dopamine-rl", "jax", "jaxlib", "flax", "ale-py", "gymnasium", "numpy"),
     )

@@ -1,6 +1,6 @@
 """Published settings, and an agent small enough to train in milliseconds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from suite.checks.method.trial import quick_compilation
 from suite.contracts import registry
 from suite.contracts.agent import Agent, Batch
 from suite.contracts.card import Value
@@ -19,11 +18,9 @@ OBSERVATION = (3, 3, 2)
 ACTIONS = 4
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def quick(quick_compilation: None) -> None:
     """Programs compiled fast: they run but a few times here."""
-    with quick_compilation():
-        yield
 
 
 class TinyEncoder(nn.Module):

@@ -3,6 +3,8 @@
 import json
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ class Launched:
 
     def __init__(self, document: dict[str, Any]) -> None:
         plan = json.loads(Path(document["plan"]).read_text(encoding="utf-8"))
-        self.paths = {
+        self.paths: dict[str, str] = {
             f"{array['job']}_{task}": plan["groups"][group]["cells"][0]["path"]
             for array in document["arrays"]
             for task, group in array["tasks"].items()
@@ -91,15 +93,36 @@ def _found(slurm: Slurm, launched: Launched, out: Path, seen: set[str], node: st
     return task, where
 
 
-def _stopped(out: Path, path: str, state: str) -> None:
-    wait_for(f"{path} to be {state}", lambda: True if read_status(out / path).state == state else None)
+def _interrupt(
+    slurm: Slurm,
+    launched: Launched,
+    out: Path,
+    seen: set[str],
+    stop: Callable[[str, str], object],
+) -> str:
+    """Do to a job midway, its task and node given, what interrupts it; the task. One that is done before: another."""
+    while True:
+        task, node = _found(slurm, launched, out, seen)
+        stop(task, node)
+        path = launched.paths[task]
+        state = wait_for(f"{path} to stop", partial(_state, out, path))
+        print(f"{stop.__name__.strip('_')}: {path} is {state}", file=sys.stderr)
+        if state == "interrupted":
+            return task
+
+
+def _state(out: Path, path: str) -> str | None:
+    state = read_status(out / path).state
+    return None if state == "running" else state
 
 
 def _preempt(slurm: Slurm, launched: Launched, out: Path, seen: set[str]) -> None:
     """Have a job make way for one of higher priority: it saves, and is taken up again."""
-    task, node = _found(slurm, launched, out, seen)
-    slurm.client("sbatch", "--parsable", "-p", "high", "-w", node, "-o", "/dev/null", "--wrap", "sleep 3")
-    _stopped(out, launched.paths[task], "interrupted")
+
+    def preempt(task: str, node: str) -> None:
+        slurm.client("sbatch", "--parsable", "-p", "high", "-w", node, "-o", "/dev/null", "--wrap", "sleep 3")
+
+    _interrupt(slurm, launched, out, seen, preempt)
 
 
 def _lose_a_node(slurm: Slurm, launched: Launched, out: Path, seen: set[str]) -> int:
@@ -113,19 +136,25 @@ def _lose_a_node(slurm: Slurm, launched: Launched, out: Path, seen: set[str]) ->
 
 def _come_to_the_end_of_time(slurm: Slurm, launched: Launched, out: Path, seen: set[str]) -> None:
     """Let a job come to the notice before the end of its time; it has its time again afterwards."""
-    task, _ = _found(slurm, launched, out, seen)
-    slurm.client("scontrol", "update", f"JobId={task}", "TimeLimit=2")
-    _stopped(out, launched.paths[task], "interrupted")
+
+    def shorten(task: str, node: str) -> None:
+        slurm.client("scontrol", "update", f"JobId={task}", "TimeLimit=2")
+
+    task = _interrupt(slurm, launched, out, seen, shorten)
     slurm.client("scontrol", "update", f"JobId={task}", "TimeLimit=20")
 
 
 def _cancel(slurm: Slurm, launched: Launched, out: Path, seen: set[str]) -> str:
     """Cancel a job that none waits for: it saves and stays cancelled; the path of its run."""
     needed = {path for paths in launched.needs.values() for path in paths}
-    task, _ = _found(slurm, launched, out, {task for task, path in launched.paths.items() if path in needed})
-    seen.add(task)
-    slurm.client("scancel", task)
-    _stopped(out, launched.paths[task], "interrupted")
+    sources = {task for task, path in launched.paths.items() if path in needed}
+
+    def cancel(task: str, node: str) -> None:
+        slurm.client("scancel", task)
+
+    others = sources | seen
+    task = _interrupt(slurm, launched, out, others, cancel)
+    seen |= others - sources
     wait_for("the job to leave", lambda: None if task in [one for one, *_ in _queue(slurm)] else True)
     if "JobState=CANCELLED" not in slurm.client("scontrol", "show", "job", task):
         sys.exit(f"{task} was cancelled and is not: {slurm.client('scontrol', 'show', 'job', task)}")

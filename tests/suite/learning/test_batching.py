@@ -75,6 +75,7 @@ def windows(seed: int, actions: int) -> Windows:
     )
 
 
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("form", list(Form))
 def test_lanes_in_one_program_learn_and_act_as_they_do_alone(form: Form) -> None:
     own = [programs(actions) for actions in ACTIONS]
@@ -133,6 +134,7 @@ class Noise(Replay):
         return windows(self._number, self._actions)
 
 
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("form", [None, Form.VMAP])
 def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, monkeypatch: pytest.MonkeyPatch) -> None:
     own = [programs(actions) for actions in ACTIONS]
@@ -160,26 +162,24 @@ def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, mon
         assert group.metrics(lane)["loss"] == pytest.approx(one_by_one.metrics(lane)["loss"], rel=1e-2)
 
 
-def test_a_lane_without_a_sample_does_not_disturb_the_others() -> None:
+def test_a_lane_put_back_is_that_lane_and_one_without_a_sample_does_not_disturb_the_others() -> None:
     own = [programs(actions) for actions in ACTIONS]
-    streams = [Streams("probe@1", "x", seed) for seed in range(len(ACTIONS))]
-    everyone, some = StackedLearners(own, streams, Form.VMAP), StackedLearners(own, streams, Form.VMAP)
-    samplers = {lane: partial(windows, lane, actions) for lane, actions in enumerate(ACTIONS)}
-    everyone.update(1, samplers)
-    some.update(1, {lane: samplers[lane] for lane in (0, 2)})
-    for lane in (0, 2):
-        jax.tree.map(np.testing.assert_array_equal, everyone.get(lane), some.get(lane))
-
-
-def test_a_lane_put_back_is_that_lane() -> None:
-    own = [programs(actions) for actions in ACTIONS]
-    streams = [Streams("probe@1", "x", seed) for seed in range(len(ACTIONS))]
-    stacked = StackedLearners(own, streams, Form.VMAP)
+    stacked = StackedLearners(own, [Streams("probe@1", "x", seed) for seed in range(len(ACTIONS))], Form.VMAP)
+    before = [stacked.get(lane) for lane in range(len(ACTIONS))]
     other = own[2].init(Streams("probe@1", "other", 0))
-    untouched = stacked.get(1)
     stacked.put(2, other)
     jax.tree.map(np.testing.assert_array_equal, stacked.get(2), other)
-    jax.tree.map(np.testing.assert_array_equal, stacked.get(1), untouched)
+    jax.tree.map(np.testing.assert_array_equal, stacked.get(1), before[1])
+    stacked.put(2, before[2])
+
+    samplers = {lane: partial(windows, lane, actions) for lane, actions in enumerate(ACTIONS)}
+    stacked.update(1, samplers)
+    everyone = [stacked.get(lane) for lane in range(len(ACTIONS))]
+    for lane, learner in enumerate(before):
+        stacked.put(lane, learner)
+    stacked.update(1, {lane: samplers[lane] for lane in (0, 2)})
+    for lane in (0, 2):
+        jax.tree.map(np.testing.assert_array_equal, stacked.get(lane), everyone[lane])
 
 
 @settings(max_examples=40, deadline=None)
@@ -195,6 +195,7 @@ def test_padding_is_zero_and_cropping_undoes_it(have: list[int], more: list[int]
     np.testing.assert_array_equal(crop_to([array], padded)[0], array)
 
 
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(
     ("size", "strides", "padding"), [((8, 8), (4, 4), "SAME"), ((3, 3), 1, "SAME"), ((4, 4), (2, 2), "VALID")]
 )
@@ -220,6 +221,7 @@ def test_a_convolution_as_a_matrix_product_is_that_convolution(
     assert "conv_general_dilated" not in text
 
 
+@pytest.mark.usefixtures("quick_compilation")
 def test_shifted_slices_are_the_patches_of_any_kernel_and_stride() -> None:
     rng = np.random.default_rng(0)
     cases = [((8, 8), 4, "SAME"), ((3, 3), 2, "SAME"), ((5, 2), 2, "VALID"), ((2, 3), 3, "SAME"), ((1, 4), 1, "VALID")]

@@ -125,6 +125,7 @@ def tree(params: Any) -> Any:
     return whole
 
 
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("network", ["nature_cnn", pytest.param("impala", marks=pytest.mark.nightly)])
 def test_baselines_sparse_and_dense_agree(network: str) -> None:
     """Random weights with masks as trained ones have them: the same actions, and activations to rounding."""
