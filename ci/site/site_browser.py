@@ -194,6 +194,7 @@ def _print(page: Page, name: str, first: bool, shots: Path | None, kind: str) ->
     page.emulate_media(media="print")
     shown = page.evaluate(MAIN)
     document = page.pdf(format="A4") if first else b"%PDF"
+    page.emulate_media(media="screen")
     if shots is not None:
         (shots / f"{_file(kind)}-print.pdf").write_bytes(document)
     if not document.startswith(b"%PDF") or 2 * shown < screen - FEW:
