@@ -28,9 +28,14 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 ACTS = ("search", "facets", "picking", "folding", "keyboard")
 CHECKS = ("requests", "console", "axe light", "axe dark", "no script", "phone", "print", "order", *ACTS, *LOOKS)
 
-TABLES = (
-    "() => [...document.querySelectorAll('table')].map(t => [...t.querySelectorAll('th, td')].map(c => c.innerText))"
-)
+TABLES = """() => {
+  const closed = [...document.querySelectorAll('details:not([open])')];
+  closed.forEach(e => { e.open = true; });  // what is not drawn has no innerText
+  const tables = [...document.querySelectorAll('table')];
+  const found = tables.map(t => [...t.querySelectorAll('th, td')].map(c => c.innerText));
+  closed.forEach(e => { e.open = false; });
+  return found;
+}"""
 FURTHER = """() => {
   const tables = [...document.querySelectorAll('table')];
   const before = p => tables.filter(t => t.compareDocumentPosition(p) & Node.DOCUMENT_POSITION_FOLLOWING).length - 1;
