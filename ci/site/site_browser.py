@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from site_acts import used
 from site_layout import LOOKS, ORDER
 from site_pages import Finding, condensed
 
@@ -24,11 +25,17 @@ TALLEST = 8000
 FEW = 200
 """Characters of a page that may be missing on paper without a word: buttons, a search field."""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-CHECKS = ("requests", "console", "axe light", "axe dark", "no script", "phone", "print", "order", *LOOKS)
+ACTS = ("search", "facets", "picking", "folding", "keyboard")
+CHECKS = ("requests", "console", "axe light", "axe dark", "no script", "phone", "print", "order", *ACTS, *LOOKS)
 
-TABLES = (
-    "() => [...document.querySelectorAll('table')].map(t => [...t.querySelectorAll('th, td')].map(c => c.innerText))"
-)
+TABLES = """() => {
+  const closed = [...document.querySelectorAll('details:not([open])')];
+  closed.forEach(e => { e.open = true; });  // what is not drawn has no innerText
+  const tables = [...document.querySelectorAll('table')];
+  const found = tables.map(t => [...t.querySelectorAll('th, td')].map(c => c.innerText));
+  closed.forEach(e => { e.open = false; });
+  return found;
+}"""
 FURTHER = """() => {
   const tables = [...document.querySelectorAll('table')];
   const before = p => tables.filter(t => t.compareDocumentPosition(p) & Node.DOCUMENT_POSITION_FOLLOWING).length - 1;
@@ -122,6 +129,7 @@ def _page(
         page.set_viewport_size(DESKTOP)
         found += _print(page, name, bool(kind), shots, kind)
         found += [Finding("order", name, condensed(what)) for what in page.evaluate(ORDER)]
+        found += [Finding(check, name, condensed(what)) for check, what in used(page, site)]
     with _opened(plain, address, name, found) as page:
         picture(page, "no-script")
         without = page.evaluate(TABLES)
@@ -191,6 +199,7 @@ def _print(page: Page, name: str, first: bool, shots: Path | None, kind: str) ->
     page.emulate_media(media="print")
     shown = page.evaluate(MAIN)
     document = page.pdf(format="A4") if first else b"%PDF"
+    page.emulate_media(media="screen")
     if shots is not None:
         (shots / f"{_file(kind)}-print.pdf").write_bytes(document)
     if not document.startswith(b"%PDF") or 2 * shown < screen - FEW:

@@ -9,6 +9,9 @@ SMALLEST = 9
 """Pixels that letters have at least."""
 LONGEST_WORD = 24
 """Letters of a word that has to fit; longer ones are hashes and paths, which may break."""
+_LETTER = r"[\p{L}\p{N}]"
+WORD = f"(?<!{_LETTER}){_LETTER}{{2,{LONGEST_WORD}}}(?!{_LETTER})"
+"""A word that has to fit, whole, as a regular expression."""
 
 _SHOWN = """
   const named = e => e.tagName.toLowerCase() + (e.id ? '#' + e.id : '') + [...e.classList].map(c => '.' + c).join('');
@@ -30,7 +33,7 @@ BROKEN = (
       const parent = node.parentElement;
       if (!getComputedStyle(parent).writingMode.startsWith('horizontal')) continue;
       if (parent.closest('svg') || hidden(parent)) continue;
-      for (const word of node.data.matchAll(/[\\p{{L}}\\p{{N}}]{{2,{LONGEST_WORD}}}/gu)) {{
+      for (const word of node.data.matchAll(/{WORD}/gu)) {{
         const range = document.createRange();
         range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
         const lines = new Set([...range.getClientRects()].filter(r => r.width > 0).map(r => Math.round(r.top)));

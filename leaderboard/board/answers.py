@@ -25,6 +25,10 @@ TURNED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 WORDS: dict[Verdict, str] = {"better": "better", "worse": "worse", "equal": "practically equal", "open": "open"}
 """Verdicts in the order in which they are told."""
 
+ALONE: dict[Verdict, str] = {"better": "Yes", "worse": "No", "equal": "It makes no difference"}
+UNKNOWN = "It cannot be told yet"
+"""What one comparison alone says, and where none says anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -97,11 +101,11 @@ class TaskAnswers:
         parts = [f"{word} in {found[verdict]}" for verdict, word in WORDS.items() if found[verdict]]
         if len(sparse) == 1:
             only = sparse[0]
-            return f"{only.entry.label}: {_alone(only)}"
+            return f"{ALONE.get(only.verdict, UNKNOWN)}. {only.entry.label}: {_alone(only)}"
         mostly = ", mostly" if len(found) > 1 else ""
         opening = {"better": f"Yes{mostly}", "worse": f"No{mostly}"}
         first, count = max(found.items(), key=lambda item: item[1])
-        word = opening.get(first, "It cannot be told yet") if 2 * count > len(sparse) else "It depends"
+        word = opening.get(first, UNKNOWN) if 2 * count > len(sparse) else "It depends"
         return f"{word}: pruned networks are {', '.join(parts)} of {len(sparse)} comparisons with their dense twins."
 
 

@@ -10,6 +10,7 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import math
 import re
@@ -94,6 +95,10 @@ def offered(made: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
     """Return what there is to download: by a path without its end, the ends of `FORMATS` that were made of it."""
     stems = dict.fromkeys(path.rpartition(".")[0] for path in made)
     return {stem: tuple(end for end in FORMATS if f"{stem}.{end}" in made) for stem in stems}
+
+
+BATCH = 50_000
+"""Rows of a Parquet file that are in memory together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +190,25 @@ def latex(table: Table) -> str:
 
 
 def parquet(table: Table) -> bytes:
-    """Return a table as Parquet: whole numbers as int64, other numbers as float64, anything else as text."""
+    """Return a table as Parquet: whole numbers as int64, other numbers as float64, anything else as text.
+
+    Rows are gone through twice, and `BATCH` of them are held at a time: a table may have a million.
+    """
     import pyarrow
     from pyarrow import parquet as writer
 
-    columns: dict[str, Any] = {}
-    for index, column in enumerate(table.columns):
-        values = [_finite(row[index]) for row in table.rows]
-        kind = _arrow_type([value for value in values if value is not None])
-        columns[column.name] = pyarrow.array(values, type=kind)
-    sink = io.BytesIO()
-    writer.write_table(pyarrow.table(columns), sink, compression="zstd", version="2.6")
+    held: list[set[type]] = [set() for _ in table.columns]
+    for row in table.rows:
+        for kinds, value in zip(held, map(_finite, row), strict=True):
+            kinds.add(type(value))
+    types = [_arrow_type(kinds - {type(None)}) for kinds in held]
+    schema = pyarrow.schema([(column.name, kind) for column, kind in zip(table.columns, types, strict=True)])
+    sink, rows = io.BytesIO(), iter(table.rows)
+    with writer.ParquetWriter(sink, schema, compression="zstd", version="2.6") as file:
+        while batch := list(itertools.islice(rows, BATCH)):
+            columns = [[_finite(row[index]) for row in batch] for index in range(len(types))]
+            arrays = [pyarrow.array(values, type=kind) for values, kind in zip(columns, types, strict=True)]
+            file.write_table(pyarrow.table(arrays, schema=schema))
     return sink.getvalue()
 
 
@@ -259,13 +272,13 @@ def _clean(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _arrow_type(values: Sequence[Cell]) -> Any:
+def _arrow_type(kinds: set[type]) -> Any:
     import pyarrow
 
-    if values and all(isinstance(value, bool) for value in values):
+    if kinds == {bool}:
         return pyarrow.bool_()
-    if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+    if kinds == {int}:
         return pyarrow.int64()
-    if values and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+    if kinds and kinds <= {int, float}:
         return pyarrow.float64()
     return pyarrow.string()

@@ -55,6 +55,13 @@ def stream(function: Callable[[Item], Result], items: Iterable[Item], seconds: f
         yield waiting.popleft().result()
 
 
+def end() -> None:
+    """End the pool's processes, which gives their memory back; what needs them later starts others."""
+    if _pool.cache_info().currsize:
+        _pool().shutdown()
+        _pool.cache_clear()
+
+
 def processors() -> int:
     """Return how many processors this process may use: one, if it is itself one of a pool."""
     return 1 if multiprocessing.parent_process() is not None else device.processors()

@@ -15,7 +15,7 @@ from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from leaderboard.board.workers import stream
+from leaderboard.board import workers
 from leaderboard.site.folder import Staging
 from leaderboard.site.parts import Files, Part, key_of
 from leaderboard.site.stamp import STAND_IN, places, stamped
@@ -24,7 +24,7 @@ MANIFEST = ".pruned-rl-suite-parts.json"
 SCHEMA = "leaderboard.parts/1"
 
 PACKAGES = ("suite", "baselines", "leaderboard")
-DISTRIBUTIONS = ("altair", "jinja2", "markupsafe", "numpy", "pyarrow", "scipy", "vl-convert-python")
+DISTRIBUTIONS = ("jinja2", "markupsafe", "numpy", "pyarrow", "scipy", "vl-convert-python")
 """On what the bytes of pages depend beside their inputs: the code that makes them, of ours and of others."""
 
 SECONDS_EACH = 0.02
@@ -90,16 +90,18 @@ class Maker:
     def make(self, parts: Iterator[Part]) -> int:
         """Make or keep every part; return how many pages were made. Raises ValueError if two make one file."""
         open_ones = [part for part in parts if not self._kept(part)]
-        here = iter([part for part in open_ones if not part.apart])
+        here = iter([part for part in open_ones if not part.apart and not part.last])
         apart = [part for part in open_ones if part.apart]
         write = functools.partial(_written, folder=self.staging.path, mark=self.new.database)
-        made = stream(write, (one.job() for one in apart), SECONDS_EACH * len(apart))
+        made = workers.stream(write, (one.job() for one in apart), SECONDS_EACH * len(apart))
         pages = 0
         for part, files in zip(apart, made, strict=True):
             pages += self._take(part, files)
             if (one := next(here, None)) is not None:  # the others are at work meanwhile
                 pages += self._take(one, write(one.job()))
-        return pages + sum(self._take(one, write(one.job())) for one in here)
+        pages += sum(self._take(one, write(one.job())) for one in here)
+        workers.end()
+        return pages + sum(self._take(one, write(one.job())) for one in open_ones if one.last)
 
     def again(self, part: Part) -> int:
         """Make a part once more, from other inputs than before; return how many pages were made."""

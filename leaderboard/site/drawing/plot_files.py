@@ -7,22 +7,24 @@ from dataclasses import dataclass
 
 from markupsafe import escape
 
-from leaderboard.site.drawing import charts, marks, pdf_bytes
+from leaderboard.site.drawing import letters, marks, pdf_bytes
 from leaderboard.site.drawing.charts import PAPER, Style
 from leaderboard.site.drawing.plots import Label, Plot, Stroke
 
 WIDTH = 397.0
 """Points: the width of a text column."""
 
-LONGEST = 90
-"""Characters of a name that a legend shows."""
+LONGEST = 200
+"""Letters of a name that a legend shows; no entry's is longer, but what a stranger wrote may be."""
 
 TEXT = PAPER.text
 LINE = 1.6 * TEXT
 """Points from one line of text to the next."""
 
 _GAP = 14.0
-_OPENING = (
+_SYMBOL, _SPACE = 25.0, 10.0
+_LOWER = 1.2 * TEXT
+OPENING = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="{width:.1f}" height="{height:.1f}" '
     'viewBox="0 0 {width:.1f} {height:.1f}"><g font-family="Liberation Sans, Helvetica Neue, Arial, sans-serif" '
     'font-size="{text}" fill="{ink}">'
@@ -55,6 +57,7 @@ class Picture:
     y_title: str
     keys: tuple[Key, ...] = ()
     columns: int = 1
+    width: float = WIDTH
 
     @classmethod
     def of(cls, plot: Plot, x_title: str, y_title: str, keys: Sequence[Key] = ()) -> Picture:
@@ -69,7 +72,7 @@ def pdf(picture: Picture) -> bytes:
 
 def svg(picture: Picture) -> str:
     """Return a picture as SVG that stands alone; nothing in its names is obeyed, however odd they are."""
-    across = (WIDTH - _GAP * (picture.columns - 1)) / picture.columns
+    across = panel_width(picture.width, picture.columns)
     left = LINE if picture.y_title else 0.0
     parts, height = [], 0.0
     for start in range(0, len(picture.plots), picture.columns):
@@ -79,11 +82,16 @@ def svg(picture: Picture) -> str:
         scale = (across - left) / row[0][1].width
         height += (LINE if any(title for title, _ in row) else 0.0) + scale * row[0][1].bottom + 3 * LINE
     if picture.keys:
-        drawn, below = _legend(picture.keys, height)
+        drawn, below = _legend(picture.keys, height, picture.width)
         parts.append(drawn)
         height += below
-    opening = _OPENING.format(width=WIDTH, height=height, text=TEXT, ink=PAPER.ink)
+    opening = OPENING.format(width=picture.width, height=height, text=TEXT, ink=PAPER.ink)
     return f"{opening}{''.join(parts)}</g></svg>"
+
+
+def panel_width(width: float, columns: int) -> float:
+    """Return how wide each panel of a picture is that has so many beside each other."""
+    return (width - _GAP * (columns - 1)) / columns
 
 
 def _panel(title: str, plot: Plot, picture: Picture, x: float, y: float, width: float, left: float) -> str:
@@ -91,23 +99,23 @@ def _panel(title: str, plot: Plot, picture: Picture, x: float, y: float, width: 
     scale = width / plot.width
     above = LINE if title else 0.0
     middle_x, middle_y = left + scale * (plot.left + plot.right) / 2, above + scale * (plot.top + plot.bottom) / 2
-    words = [_text(left + scale * plot.left, LINE * 0.7, title, "start")] if title else []
-    words.append(_text(middle_x, above + scale * plot.bottom + 2.3 * LINE * 0.9, picture.x_title, "middle"))
+    said = [words(left + scale * plot.left, LINE * 0.7, title, "start")] if title else []
+    said.append(words(middle_x, above + scale * plot.bottom + 2.3 * LINE * 0.9, picture.x_title, "middle"))
     if picture.y_title:
         turned = f'transform="rotate(-90 {TEXT:.1f} {middle_y:.1f})"'
-        words.append(_text(TEXT, middle_y, picture.y_title, "middle", turned))
-    words += [
-        _text(left + scale * plot.left - 4, above + scale * tick.at + 0.36 * TEXT, tick.text, "end")
+        said.append(words(TEXT, middle_y, picture.y_title, "middle", turned))
+    said += [
+        words(left + scale * plot.left - 4, above + scale * tick.at + 0.36 * TEXT, tick.text, "end")
         for tick in plot.y_labels
     ]
-    words += [
-        _text(left + scale * tick.at, above + scale * plot.bottom + 1.3 * TEXT, tick.text, "middle")
+    said += [
+        words(left + scale * tick.at, above + scale * plot.bottom + 1.3 * TEXT, tick.text, "middle")
         for tick in plot.x_labels
     ]
     lines = "".join(_stroke(stroke, scale) for stroke in plot.strokes)
     return (
         f'<g transform="translate({x:.1f} {y:.1f})"><g transform="translate({left:.1f} {above:.1f}) '
-        f'scale({scale:.5f})">{_grid(plot, plot.y_labels, scale)}{lines}</g>{"".join(words)}</g>'
+        f'scale({scale:.5f})">{_grid(plot, plot.y_labels, scale)}{lines}</g>{"".join(said)}</g>'
     )
 
 
@@ -139,26 +147,37 @@ def _pen(colour: str, dash: Sequence[int], scale: float, *, faint: bool) -> str:
     return found + (' stroke-opacity="0.35"' if faint else "")
 
 
-def _legend(keys: Sequence[Key], y: float) -> tuple[str, float]:
-    """Return the legend from a height on, and how high it is."""
+def _legend(keys: Sequence[Key], y: float, width: float) -> tuple[str, float]:
+    """Return the legend from a height on, and how high it is: as many columns as fit, and no name cut."""
     labels = [_cut(key.label) for key in keys]
-    columns = min(len(keys), charts.legend_columns(labels, WIDTH, PAPER))
-    across = WIDTH / columns
-    parts = []
-    for index, (key, label) in enumerate(zip(keys, labels, strict=True)):
-        x, down = (index % columns) * across + 2, y + (index // columns + 0.5) * LINE
-        colour = key.colour or PAPER.ink
-        parts.append(f'<path d="M{x:.1f} {down:.1f}h18" {_pen(colour, key.dash, 1.0, faint=key.faint)}/>')
-        if key.shape:
-            parts.append(f'<path d="{marks.marker(key.shape, x + 9, down, 2.4)}" fill="{colour}"/>')
-        parts.append(_text(x + 23, down + 0.36 * TEXT, label, "start"))
-    return "".join(parts), (-(-len(keys) // columns) + 0.3) * LINE
+    widest = max(letters.width(label, TEXT) for label in labels)
+    columns = max(1, min(len(keys), int((width + _SPACE) // (widest + _SYMBOL + _SPACE))))
+    across = (width + _SPACE) / columns
+    names = [letters.wrapped(label, across - _SYMBOL - _SPACE, TEXT) for label in labels]
+    parts, top = [], y
+    for first in range(0, len(keys), columns):
+        row = list(zip(keys[first : first + columns], names[first : first + columns], strict=True))
+        for column, (key, name) in enumerate(row):
+            parts.append(_entry(key, name, column * across + 2, top + 0.5 * LINE))
+        top += (max(len(name) for _, name in row) - 1) * _LOWER + LINE
+    return "".join(parts), top - y + 0.3 * LINE
 
 
 def _cut(label: str) -> str:
     return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def _text(x: float, y: float, words: str, anchor: str, more: str = "") -> str:
-    shown = escape(pdf_bytes.printable(words))
+def _entry(key: Key, name: Sequence[str], x: float, y: float) -> str:
+    """Return a line of the legend: how an entry is drawn, and the lines of its name."""
+    colour = key.colour or PAPER.ink
+    found = f'<path d="M{x:.1f} {y:.1f}h18" {_pen(colour, key.dash, 1.0, faint=key.faint)}/>'
+    if key.shape:
+        found += f'<path d="{marks.marker(key.shape, x + 9, y, 2.4)}" fill="{colour}"/>'
+    lines = (words(x + 23, y + 0.36 * TEXT + index * _LOWER, line, "start") for index, line in enumerate(name))
+    return found + "".join(lines)
+
+
+def words(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
+    """Return a line of words at a place, from there on, around it or up to it (`anchor`)."""
+    shown = escape(pdf_bytes.printable(text))
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{" " if more else ""}{more}>{shown}</text>'

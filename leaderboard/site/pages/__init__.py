@@ -58,5 +58,6 @@ def parts(book: Book) -> Iterator[Part]:
     for module in PARTED:
         yield from module.parts(book)
     for kind in WHOLE:
-        yield whole(kind.__module__.rpartition(".")[2], book.everything, kind, book)
+        last = kind is data.pages  # tables of every run and iteration
+        yield whole(kind.__module__.rpartition(".")[2], book.everything, kind, book, last=last)
     yield releases.part(book)

@@ -10,10 +10,10 @@ from leaderboard.board.duels import Duel
 from leaderboard.board.report import TaskData
 from leaderboard.board.standings import normalized_scores
 from leaderboard.board.views import Board, TaskPage
-from leaderboard.site import forest, links, tables
+from leaderboard.site import forest, links, sides, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
-from leaderboard.site.drawing import charts, figures
+from leaderboard.site.drawing import figures
 from leaderboard.site.parts import Files, Part, all_files, whole
 from leaderboard.statistics.influence import error_of, iqm_influence
 
@@ -41,12 +41,15 @@ def _page(book: Book, task: TaskPage) -> Files:
     offered = exports.offered(found)
     if drawn is not None:
         found |= exports.files(forest.table(task, answered), forest.stem(task.name), forest.printed(task, answered))
+    if task.full.standings:
+        found |= sides.file(task, data)
     here = [run for run in data.runs if not data.entries[run.config_id].published]
     return found | book.html(
         links.board(task.name),
         "board.html",
         task=task,
         base=base(task),
+        sides=sides.path(task),
         offered=offered,
         paired=_opponents(book.duels.get(task.name, ())),
         errors=errors(task, data),
@@ -99,6 +102,6 @@ def _standings(task: TaskPage, board: Board, stem: str) -> dict[str, bytes]:
     files = exports.files(tables.standings(task, board), stem, tables.paper(task, board))
     rows = [figures.Row.of(row.entry, row.estimate) for row in board.standings if row.estimate is not None]
     if rows:
-        spec = figures.interval_spec(rows, f"IQM, {task.scale}", width=WIDTH, row_height=ROW_HEIGHT)
-        files[f"{stem}.pdf"] = charts.pdf(spec)
+        drawn = figures.intervals_pdf(rows, f"IQM, {task.scale}", width=WIDTH, row_height=ROW_HEIGHT)
+        files[f"{stem}.pdf"] = drawn
     return files

@@ -11,19 +11,15 @@ from leaderboard.board.views import Curve, CurvePoint, Entry, TaskPage
 from leaderboard.site import links, tables, text
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
-from leaderboard.site.drawing import charts
+from leaderboard.site.drawing import charts, figures
 from leaderboard.site.parts import Part, all_files
 from leaderboard.statistics.intervals import Estimate
-
-SIZES = {"curves": (900, 400, 3), "curves-narrow": (400, 340, 1)}
-"""Name to width, height and the legend's columns: one chart for wide windows, one for phones."""
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 """The shares of the budget at which the table of all entries shows their curves."""
 
-
-PAPER_SIZE = (397.0, 190.0, 2)
-"""The chart for papers: width and height in points, and the legend's columns."""
+PAPER_SIZE = (397.0, 190.0)
+"""The chart for papers: width and height in points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +73,13 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
     base = f"{links.slug(task.name)}/curves"
     columns = sorted({point.frames for curve in shown for point in curve.points})
     made = _downloads(task, base) | exports.files(*_shares(task, rows, frames, f"{base}-all")) if shown else {}
-    files = made | book.html(
+    return made | book.html(
         links.curves(task.name),
         "curves.html",
         task=task,
         label=label(task),
         shown=shown,
+        plot=figures.lines_plot(_lines(task, shown)),
         looks=charts.styles(curve.entry for curve in shown),
         frames=frames,
         rows=rows,
@@ -90,28 +87,19 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
         base=base,
         offered=exports.offered(made),
     )
-    for name, (width, height, legend) in SIZES.items() if shown else ():
-        svg = charts.curve_chart(
-            shown, step, task.unit, task.scale, label(task), width=width, height=height, columns=min(legend, len(shown))
-        )
-        files[f"{links.slug(task.name)}/{name}.svg"] = svg.encode()
-    return files
+
+
+def _lines(task: TaskPage, shown: Sequence[Curve]) -> list[charts.Line]:
+    step = task.full.iteration_length
+    return [charts.Line(curve.entry, charts.curve_points(curve, step)) for curve in shown]
 
 
 def _downloads(task: TaskPage, base: str) -> dict[str, bytes]:
     table, shown = tables.curves(task, task.full.curves), drawn(task)
-    width, height, columns = PAPER_SIZE
-    spec = charts.curve_spec(
-        shown,
-        task.full.iteration_length,
-        task.unit,
-        task.scale,
-        width=width,
-        height=height,
-        columns=min(columns, len(shown)),
-        look=charts.PAPER,
-    )
-    return exports.files(table, base, _drawn_table(task, shown)) | {f"{base}.pdf": charts.pdf(spec)}
+    width, height = PAPER_SIZE
+    lines = {"": _lines(task, shown)}
+    drawn_pdf = figures.lines_pdf(lines, task.unit, f"IQM, {task.scale}", width=width, height=height)
+    return exports.files(table, base, _drawn_table(task, shown)) | {f"{base}.pdf": drawn_pdf}
 
 
 def _drawn_table(task: TaskPage, shown: Sequence[Curve]) -> Table:

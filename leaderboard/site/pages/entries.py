@@ -16,6 +16,7 @@ from leaderboard.site.book import Book, html
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, plot_files, plots
 from leaderboard.site.inside import Dashboard
+from leaderboard.site.pages.games import MANY
 from leaderboard.site.parts import Files, Part, all_files, key_of
 from leaderboard.site.text import decimals, fixed
 from leaderboard.statistics.intervals import Estimate
@@ -131,6 +132,7 @@ def made(
         site,
         path,
         "entry.html",
+        many=MANY,
         task=task,
         board=board,
         row=row,
@@ -250,4 +252,4 @@ def _plot(curve: Curve | None, step: int) -> plots.Plot | None:
     if curve is None:
         return None
     trace = plots.Trace(charts.curve_points(curve, step), charts.style(curve.entry).colour)
-    return plots.plot([trace], width=900, height=300)
+    return plots.plot([trace], height=260)

@@ -125,7 +125,7 @@ def _game(
     count = learning.iterations(load_task(task.name), task.full.frames)
     step, looks = task.full.iteration_length, charts.styles(drawn)
     traces = [_trace(runs[entry.config_id], step, count, looks[entry.label]) for entry in drawn]
-    plot = plots.plot(traces, width=900, height=320)
+    plot = plots.plot(traces, height=260)
     stem = links.game(task.name, name).removesuffix(".html")
     made = exports.files(*_scores(task, name, rows, runs, f"{stem}-scores"))
     if plot is not None:

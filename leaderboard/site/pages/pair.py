@@ -122,10 +122,8 @@ def downloads(
 def printed_figure(games: Sequence[GameDifference], scale: str) -> bytes:
     """Return a pair's figure for papers as PDF: the difference in every game with its interval."""
     changes = [(row.game, row.difference) for row in games]
-    spec = figures.interval_spec(
-        figures.difference_rows(changes), f"A less B, {scale}", width=234, row_height=11, reference=0.0
-    )
-    return charts.pdf(spec)
+    rows = figures.difference_rows(changes)
+    return figures.intervals_pdf(rows, f"A less B, {scale}", width=234, row_height=11, reference=0.0)
 
 
 def _row(row: GameDifference) -> tuple[Cell, ...]:

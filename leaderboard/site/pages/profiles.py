@@ -23,9 +23,6 @@ from leaderboard.site.text import decimals
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores, profile
 
-SIZES = {"profiles": (900, 380, 3), "profiles-narrow": (400, 340, 1)}
-"""Name to width, height and the legend's columns: one chart for wide windows, one for phones."""
-
 HEADS = ("IQM", "IQM, rliable's", "Median", "Mean", "Optimality gap")
 """What the metrics are called, in their order."""
 
@@ -62,12 +59,14 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
     title = f"{task.title}: share of runs above each {task.scale} score, for {', '.join(e.label for e in drawn)}."
     folder = links.slug(task.name)
     made = _downloads(task, rows, lines, folder) if drawn else {}
-    files = made | book.html(
+    return made | book.html(
         links.profiles(task.name),
         "profiles.html",
         task=task,
         rows=rows,
         drawn=drawn,
+        plot=figures.lines_plot(lines),
+        looks=charts.styles(drawn),
         last=lines[0].points[-1].x if lines else 0.0,
         digits=_digits(rows),
         title=title,
@@ -76,20 +75,14 @@ def _page(book: Book, task: TaskPage) -> dict[str, bytes]:
         folder=folder,
         offered=exports.offered(made),
     )
-    for name, (width, height, columns) in SIZES.items() if drawn else ():
-        spec = figures.profile_spec(lines, task.scale, width=width, height=height, columns=min(columns, len(lines)))
-        files[f"{folder}/{name}.svg"] = charts.svg(spec, title).encode()
-    return files
 
 
 def _downloads(task: TaskPage, rows: Sequence[Row], lines: Sequence[Line], folder: str) -> dict[str, bytes]:
-    paper = figures.profile_spec(
-        lines, task.scale, width=397, height=190, columns=min(2, len(lines)), look=charts.PAPER
-    )
+    axes = f"{task.scale} score", "share of runs above it"
     found = [(row.entry, row.aggregates) for row in rows]
     return {
         **exports.files(_drawn_table(task, lines), f"{folder}/profiles", _printed_profiles(task, lines)),
-        f"{folder}/profiles.pdf": charts.pdf(paper),
+        f"{folder}/profiles.pdf": figures.lines_pdf({"": lines}, *axes, width=397, height=190),
         **exports.files(_shares(task, rows), f"{folder}/shares", _printed_shares(task, rows)),
         **exports.files(
             tables.aggregates(task, found, METRICS), f"{folder}/aggregates", _printed_aggregates(task, rows)

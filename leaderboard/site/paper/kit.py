@@ -19,7 +19,7 @@ from leaderboard.board.views import Span, Standing, TaskPage
 from leaderboard.site import folder, tables
 from leaderboard.site.downloads import printed
 from leaderboard.site.drawing import charts, figures
-from leaderboard.site.drawing.charts import PAPER
+from leaderboard.site.drawing.charts import Line
 from leaderboard.site.drawing.figures import Row
 from leaderboard.site.drawing.panels import ENTRIES, FIGURE, panels, recorded
 from leaderboard.site.paper import bibliography
@@ -161,47 +161,37 @@ def _figures(
     found: dict[str, tuple[bytes, str]] = {}
     featured = {entry.config_id for entry in board.featured}
     curves = [curve for curve in board.curves if curve.entry.config_id in featured]
-    columns = charts.legend_columns([curve.entry.label for curve in curves], width, PAPER)
     height = 0.5 * width if width < 300 else 0.36 * width
     if curves:
-        spec = charts.curve_spec(
-            curves,
-            board.iteration_length,
-            page.unit,
-            page.scale,
-            width=width,
-            height=height,
-            columns=columns,
-            look=PAPER,
-        )
+        step = board.iteration_length
+        drawn = {"": [Line(curve.entry, charts.curve_points(curve, step)) for curve in curves]}
+        made = figures.lines_pdf(drawn, page.unit, f"IQM, {page.scale}", width=width, height=height)
         words = f"{_n(page)} Sample efficiency: IQM by iteration, with pointwise intervals."
-        found["curves"] = charts.pdf(spec), words + _left_out(page, len(curves))
+        found["curves"] = made, words + _left_out(page, len(curves))
     lines = profile_lines(page, data, featured)
     if lines:
-        spec = figures.profile_spec(lines, page.scale, width=width, height=height, columns=columns, look=PAPER)
-        found["profiles"] = charts.pdf(spec), f"{_n(page)} Performance profiles: the share of runs above each score."
+        axes = f"{page.scale} score", "share of runs above it"
+        made = figures.lines_pdf({"": lines}, *axes, width=width, height=height)
+        found["profiles"] = made, f"{_n(page)} Performance profiles: the share of runs above each score."
     if complete:
         rows = [_row(row, rankings) for row in complete]
-        spec = figures.interval_spec(rows, f"IQM, {page.scale}", width=width, row_height=12)
+        made = figures.intervals_pdf(rows, f"IQM, {page.scale}", width=width, row_height=12)
         words = "Entries that share a letter cannot be told apart. " if rankings else ""
-        found["intervals"] = charts.pdf(spec), f"{_n(page)} {words}Hollow marks: published by others."
+        found["intervals"] = made, f"{_n(page)} {words}Hollow marks: published by others."
     if first := [duel for duel in pairs if duel.a is pairs[0].a]:
         rows = [Row.of(duel.b, duel.comparison.improvement) for duel in first]
-        spec = figures.interval_spec(
+        made = figures.intervals_pdf(
             rows, "probability of improvement", width=width, row_height=12, reference=0.5, domain=(0, 1)
         )
         words = f"{_n(page)} Probability that a run of {first[0].a.label} is above one of the others."
-        found["improvement"] = charts.pdf(spec), words
+        found["improvement"] = made, words
     here = [entry.config_id for entry in page.full.entries if not entry.published]
     recording = {key: recorded(data, key) for key in [key for key in here if key in data.diagnostics][:ENTRIES]}
     if small := panels(recording, list(recording), FIGURE):
-        spec = figures.panels_spec(
-            {panel.title: panel.lines for panel in small}, page.unit, width=(width - 60) / 2, height=height / 2,
-            columns=2, look=PAPER,
-        )  # fmt: skip
+        shown = {panel.title: panel.lines for panel in small}
         found["diagnostics"] = (
-            charts.pdf(spec),
-            f"{page.title}: diagnostics, means over all runs of an entry, drawn as in the figure of the curves.",
+            figures.lines_pdf(shown, page.unit, "", width=width, height=height / 2, columns=2),
+            f"{page.title}: diagnostics, means over all runs of an entry.",
         )
     return found
 

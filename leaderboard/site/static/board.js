@@ -86,6 +86,7 @@ function show(table) {
   if (pair) link.href = `${tools.dataset.pairs}${[...view.picked].sort().join("--")}.html`;
   const chosen = view.picked.map((id) => rows.find((row) => row.dataset.id === id)).filter(Boolean);
   tools.querySelector(".differences").textContent = pair ? "" : differences(chosen);
+  beside(table, view.only ? chosen : []);
   const shown = rows.filter((row) => !row.hidden).length;
   tools.querySelector(".count").textContent = shown === rows.length ? "" : `${shown} of ${rows.length} entries`;
 }
@@ -96,13 +97,19 @@ function quantile(freedom) {
   return z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2);
 }
 
+// The name of a row's entry, with the settings in which it departs from the published ones.
+function label(row) {
+  const own = row.querySelector(".departure");
+  return [row.querySelector(".name").textContent, own ? `(${own.textContent})` : ""].join(" ").replace(/\s+/g, " ").trim();
+}
+
 // The differences of the chosen entries to the first of them, with Welch's intervals: for pairs that have no page.
 function differences(rows) {
   const known = rows.filter((row) => row.dataset.error);
   if (known.length < 2) return "";
   const shown = (value) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(2);
   const [first, ...others] = known.map((row) => ({
-    name: row.querySelector(".name").textContent.replace(/\s+/g, " "),
+    name: label(row),
     value: Number(row.dataset.value),
     squared: Number(row.dataset.error) ** 2,
     freedom: Number(row.dataset.freedom),
@@ -115,6 +122,91 @@ function differences(rows) {
     return `less ${other.name}: ${shown(value)} [${shown(value - half)}, ${shown(value + half)}]`;
   });
   return `${first.name} ${parts.join("; ")}. Intervals adjusted for nothing, no verdict.`;
+}
+
+// Chosen entries beside each other, from a file of the task's that is loaded when it is first asked for.
+function beside(table, chosen) {
+  const place = document.querySelector(`.sides[data-for="${table.id}"]`);
+  if (!place) return;
+  place.hidden = chosen.length < 2;
+  if (place.hidden) return;
+  if (self.chosenFrom) {
+    place.replaceChildren(...sides(self.chosenFrom, chosen));
+  } else if (!place.dataset.asked) {
+    const script = document.createElement("script");
+    place.dataset.asked = "1";
+    script.src = place.dataset.from;
+    script.addEventListener("load", () => show(table));
+    document.head.append(script);
+  }
+}
+
+function sides(known, chosen) {
+  const held = chosen.map((row) => ({
+    row,
+    swatch: row.querySelector(".swatch"),
+    name: label(row),
+    ...known.entries[row.dataset.id],
+  }));
+  const parts = [node("h3", {}, "Side by side")];
+  const curves = drawing(held.filter((one) => one.curve.length), known.unit);
+  if (curves) parts.push(curves);
+  const games = known.games.map((game, place) => [game, ...held.map((one) => one.games[place]?.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 }) ?? "\u2014")]);
+  parts.push(grid(`Mean by game, ${known.scale}`, held, games));
+  const names = [...new Set(held.flatMap((one) => Object.keys(one.settings)))].sort();
+  const differing = names
+    .map((name) => [name, ...held.map((one) => one.settings[name] ?? "\u2014")])
+    .filter(([, ...values]) => new Set(values).size > 1);
+  parts.push(differing.length ? grid("Settings that differ", held, differing) : node("p", {}, "No setting is known to differ."));
+  return parts;
+}
+
+function node(name, attributes, ...children) {
+  const vector = ["svg", "path", "text", "g"].includes(name);
+  const made = vector ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function grid(title, held, rows) {
+  const heads = held.map((one) => node("th", { scope: "col", class: "num" }, one.swatch.cloneNode(true), node("span", { class: "entry" }, one.name)));
+  const head = node("thead", {}, node("tr", {}, node("th", { scope: "col", class: "first" }, title), ...heads));
+  const body = rows.map(([name, ...values]) =>
+    node("tr", {}, node("th", { scope: "row", class: "first" }, name), ...values.map((value) => node("td", { class: "num" }, value))));
+  const table = node("table", { class: "games" }, head, node("tbody", {}, ...body));
+  return node("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": title }, table);
+}
+
+function drawing(held, unit) {
+  const points = held.flatMap((one) => one.curve).filter(([, value]) => value !== null);
+  if (!points.length) return null;
+  const ends = [Math.max(...points.map(([at]) => at)), Math.max(...points.map(([, value]) => value)), Math.min(0, ...points.map(([, value]) => value))];
+  const step = [1, 2, 2.5, 5, 10].map((one) => one * 10 ** Math.floor(Math.log10((ends[1] - ends[2] || 1) / 4))).find((one) => one * 4.001 >= ends[1] - ends[2]);
+  const [low, high] = [Math.floor(ends[2] / step) * step, Math.ceil(ends[1] / step) * step];
+  const x = (at) => (50 + (572 * at) / ends[0]).toFixed(1);
+  const y = (value) => (216 - (208 * (value - low)) / (high - low || 1)).toFixed(1);
+  const ticks = node("g", { class: "ticks", fill: "currentColor" });
+  const rules = [];
+  for (let value = low; value <= high + step / 2; value += step) {
+    rules.push(`M50 ${y(value)}H622`);
+    ticks.append(node("text", { x: 44, y: Number(y(value)) + 4, "text-anchor": "end" }, String(Number(value.toPrecision(3)))));
+  }
+  const last = ends[0] >= 1e6 ? `${ends[0] / 1e6}M` : ends[0] >= 1e3 ? `${ends[0] / 1e3}k` : ends[0];
+  ticks.append(node("text", { x: 622, y: 233, "text-anchor": "end" }, `${last} ${unit}`));
+  const lines = held.map((one) => {
+    const drawn = one.swatch.querySelector("line");
+    let pen = "M";
+    const path = one.curve.map(([at, value]) => {
+      const piece = value === null ? "" : `${pen}${x(at)} ${y(value)}`;
+      pen = value === null ? "M" : "L";
+      return piece;
+    });
+    return node("path", { d: path.join(""), fill: "none", stroke: drawn.getAttribute("stroke"), "stroke-width": "2.2", "stroke-dasharray": drawn.getAttribute("stroke-dasharray") ?? "none" });
+  });
+  const label = `IQM against ${unit} of ${held.map((one) => one.name).join(", ")}`;
+  return node("svg", { class: "lines", viewBox: "0 0 640 240", role: "img", "aria-label": label },
+    node("path", { d: rules.join(""), stroke: "currentColor", "stroke-opacity": "0.14" }), ticks, ...lines);
 }
 
 function write() {

@@ -131,6 +131,15 @@ def test_no_text_escapes_from_any_format(text):
     assert json.loads(exports.json_file(found))["rows"][0]["iqm"] == 1.0
 
 
+def test_parquet_that_is_written_in_batches_holds_every_row(monkeypatch):
+    monkeypatch.setattr(exports, "BATCH", 2)
+    found = table(*(("DQN", float(i) if i else 2, None if i < 4 else i) for i in range(5)))
+    read = pyarrow.parquet.read_table(io.BytesIO(exports.parquet(found)))
+    assert [str(field.type) for field in read.schema] == ["string", "double", "int64"]
+    assert read["iqm"].to_pylist() == [2.0, 1.0, 2.0, 3.0, 4.0]
+    assert read["seeds"].to_pylist() == [None, None, None, None, 4]
+
+
 def test_parquet_has_types_and_the_same_bytes_every_time():
     found = table(("DQN", 1.5, 5), ("C51", 2, None))
     read = pyarrow.parquet.read_table(io.BytesIO(exports.parquet(found)))

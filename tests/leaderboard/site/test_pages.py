@@ -30,5 +30,5 @@ def test_pages_of_a_task_without_human_scores_never_name_them(smoke_database: Pa
     kinds = (board.pages, curves.pages, profiles.pages, games.pages, entries.pages, run.pages)
     files = {name: content for kind in kinds for name, content in kind(book).items()}
     assert [name for name, content in files.items() if b"uman-normalized" in content] == []
-    assert b"IQM, normalized" in files["smoke/curves.svg"]
-    assert b"normalized score" in files["smoke/profiles.svg"]
+    assert b"IQM of normalized returns" in files["smoke/curves.html"]
+    assert b"normalized score" in files["smoke/profiles.html"]

@@ -158,15 +158,15 @@ def check_link(site, name, target, ids):
 
 
 def test_charts_are_sound_accessible_and_without_colours_of_their_own_for_text(published_site):
-    for name in ("curves.svg", "curves-narrow.svg"):
-        svg = (published_site / "atari40m" / name).read_text()
-        root = ElementTree.fromstring(svg)
+    for name in ("curves.html", "profiles.html"):
+        page = (published_site / "atari40m" / name).read_text()
+        drawn = re.search(r'<svg class="lines".*?</svg>', page, re.DOTALL).group()
+        root = ElementTree.fromstring(drawn.replace(" data-even", ""))
         assert root.attrib["role"] == "img"
-        assert "IQN · Impala (published) 5.05" in root.attrib["aria-label"]
-        assert charts.INK not in svg
-        assert "currentColor" in svg
-        assert "prefers-color-scheme:dark" in svg
-        assert not re.findall(r"(?:href|url\()", svg)
+        assert "IQN · Impala (published)" in root.attrib["aria-label"]
+        assert {text.attrib.get("fill") for text in root.iter("text")} == {None}
+        assert {group.attrib.get("fill") for group in root.iter("g")} <= {None, "currentColor"}
+        assert "IQN · Impala (published)</li>" in page
 
 
 def test_the_known_numbers_are_on_the_page_without_javascript(published_pages):
@@ -322,6 +322,25 @@ def test_the_database_can_be_taken_away(smoke_site, smoke_pages, tmp_path):
     assert (site / MARKER).read_text().strip() == taken
     shown = smoke_pages["data/index.html"].words
     assert hashlib.sha256(copy.read_bytes()).hexdigest() in shown
+
+
+def test_the_board_has_a_file_of_what_chosen_entries_look_like_side_by_side(runs, tmp_path, run_maker, spec_maker):
+    for number, n_step in enumerate((1, 3)):
+        spec = spec_maker(settings={"agent.n_step": n_step})
+        run_maker(tmp_path / "side", spec, "Pong", 0)
+        run_maker(tmp_path / "side", spec, "Pong", 1 + number)
+    ingest([tmp_path / "side"], tmp_path / "results.sqlite", references=False)
+    build(tmp_path / "results.sqlite", tmp_path / "site")
+    made = next((tmp_path / "site").rglob("compare/entries.js"))
+    known = json.loads(made.read_text().removeprefix("self.chosenFrom = ").rstrip().removesuffix(";"))
+    assert known["games"] == ["Pong"]
+    assert sorted(entry["settings"]["agent.n_step"] for entry in known["entries"].values()) == ["1", "3"]
+    assert {len(entry["games"]) for entry in known["entries"].values()} == {1}
+    assert not any("agent.gamma" in entry["settings"] for entry in known["entries"].values())
+    page = (made.parent.parent / "index.html").read_text()
+    assert re.search(r'<div class="sides" data-for="table-\d+" data-from="compare/entries.js" hidden>', page)
+    for key in known["entries"]:
+        assert f'data-id="{key}"' in page
 
 
 def test_coverage_shows_what_is_missing_and_wanted(runs, tmp_path, run_maker, spec_maker):

@@ -442,7 +442,7 @@ def test_a_hostile_name_in_a_figure_stays_text():
     assert {item.tag.rpartition("}")[2] for item in root.iter()} == {"svg", "g", "path", "text"}
     words = ["".join(item.itertext()) for item in root.iter() if item.tag.endswith("text")]
     assert words.count(pdf_bytes.printable(EVIL)) == 3
-    assert max(map(len, words)) == plot_files.LONGEST
+    assert sum(len(word) for word in words if set(word) <= {"x", "\N{HORIZONTAL ELLIPSIS}"}) == plot_files.LONGEST
     assert plot_files.pdf(picture) == plot_files.pdf(picture)
 
 

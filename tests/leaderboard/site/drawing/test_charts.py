@@ -8,7 +8,7 @@ import pytest
 
 from leaderboard.board import looks
 from leaderboard.board.views import Curve, CurvePoint, Departure, Entry
-from leaderboard.site.drawing import charts, figures, plots
+from leaderboard.site.drawing import charts, figures, letters, plot_files, plots
 from leaderboard.site.drawing.charts import PAPER, Line, Point
 from leaderboard.site.drawing.spans import SAYS
 from leaderboard.statistics.intervals import Estimate
@@ -112,61 +112,89 @@ def test_an_entry_looks_the_same_alone_and_beside_any_other_once_its_task_gave_i
     assert charts.style(given[2]) == charts.styles(given[2:])[given[2].label] != charts.style(alike[2])
 
 
-def test_the_legend_shows_dash_and_marker_of_each_line():
+def texts(drawn):
+    root = ElementTree.fromstring(drawn)
+    found = [element for element in root.iter() if element.tag.endswith("text")]
+    return [(element.text, float(element.attrib["x"]), element.attrib["text-anchor"]) for element in found]
+
+
+def test_the_legend_shows_dash_and_marker_of_each_line_and_every_name_whole():
     points = tuple(Point(x, 1.0) for x in range(9))
-    networks = {"a": "Impala", "b": "Nature CNN", "c": "Nature CNN"}
+    long = "Rainbow \N{MIDDLE DOT} Impala \N{MULTIPLICATION SIGN}5 \N{MIDDLE DOT} magnitude pruning, weight decay "
+    names = {"Impala": f"{long}(sparsity 0.95)", "Nature CNN": f"{long}(sparsity 0.9)", "Other": "c"}
     found = [
         Line(entry(config_id=name, label=name, network=network, published=name == "c"), points)
-        for name, network in networks.items()
+        for network, name in names.items()
     ]
-    drawn = charts.svg(figures.profile_spec(found, "normalized", width=400, height=200, columns=2), "x")
-    symbols = re.findall(r'role-legend-symbol"[^>]*>((?:<path[^>]*/>)+)', drawn)
-    assert [symbol.count("<path") for symbol in symbols] == [2, 2, 1]
-    assert ["stroke-dasharray" in symbol for symbol in symbols] == [False, True, True]
     looks = charts.styles(line.entry for line in found)
-    for line, symbol in zip(found, symbols, strict=True):
-        assert f'stroke="{looks[line.entry.label].colour}"' in symbol
+    keys = [plot_files.Key.of(line.entry.label, looks[line.entry.label]) for line in found]
+    drawn = plot_files.svg(plot_files.Picture((("", figures.lines_plot(found)),), "x", "y", tuple(keys), 1, 234))
+    legend = drawn[drawn.rindex("</g><path") :]
+    assert legend.count("h18") == 3
+    assert legend.count("stroke-dasharray") == 2
+    assert legend.count('z"') == 2  # what others published has no marker
+    said = texts(drawn)
+    words = " ".join(text for text, _, anchor in said if anchor == "start").split()
+    assert words == [word for name in names.values() for word in name.split()]
+    assert all(x + letters.width(text, PAPER.text) <= 234 for text, x, anchor in said if anchor == "start")
 
 
-def test_svg_has_a_name_the_viewers_ink_and_nothing_from_outside():
-    spec = figures.profile_spec(lines("dense", "rigl"), "normalized", width=400, height=200, columns=2)
-    drawn = charts.svg(spec, 'Shares <above> "it"')
-    root = ElementTree.fromstring(drawn)
-    assert root.attrib["role"] == "img"
-    assert root.attrib["aria-label"] == 'Shares <above> "it"'
-    assert charts.INK not in drawn
-    assert "currentColor" in drawn
-    assert "prefers-color-scheme:dark" in drawn
-    assert not re.findall(r"(?:href|url\(|<script|<image|@import)", drawn)
-    assert 'stroke-dasharray="1,0"' not in drawn
-    assert charts.svg(spec, "x") == charts.svg(spec, "x")
+def test_letters_are_as_wide_as_their_font_says_and_lines_end_before_the_room_does():
+    assert letters.width("Mi 0", 10) == pytest.approx(8.33 + 2.22 + 2.78 + 5.56)
+    assert letters.wrapped("one two three", 36, 10) == ["one two", "three"]
+    assert letters.wrapped("abcdefgh", 20, 10) == ["abc", "defg", "h"]
+    assert letters.wrapped("", 20, 10) == [""]
+
+
+def test_a_forest_for_papers_holds_twelve_long_names_and_ticks_that_do_not_touch():
+    long = "DQN \N{MIDDLE DOT} Impala \N{MULTIPLICATION SIGN}3 \N{MIDDLE DOT} magnitude pruning (sparsity 0.%d)"
+    rows = [
+        figures.Row(long % number, Estimate(1.0 + 0.001 * number, 0.9981, 1.0123), "#123456", note="A")
+        for number in range(12)
+    ]
+    drawn = figures.intervals(rows, "IQM, human-normalized", width=234, row_height=12)
+    said = texts(drawn)
+    ends = {"start": (0.0, 1.0), "middle": (0.5, 0.5), "end": (1.0, 0.0)}
+    for text, x, anchor in said:
+        wide = letters.width(text, PAPER.text)
+        before, behind = ends[anchor]
+        assert x - before * wide >= 0
+        assert x + behind * wide <= 234
+    assert " ".join(text for text, _, anchor in said if anchor == "end").split()[:-2] == [
+        word for number in range(12) for word in ["A", *(long % number).split()]
+    ]
+    ticks = [(x, letters.width(text, PAPER.text)) for text, x, anchor in said if anchor == "middle"]
+    assert len(ticks) >= 2
+    for (one, wide), (other, width) in itertools.pairwise(ticks):
+        assert other - one > (wide + width) / 2
 
 
 def test_a_gap_in_a_curve_stays_a_gap():
     found = [CurvePoint(frames, Estimate(1.0, 0.9, 1.1)) for frames in (10, 20, 40)]
-    rows = charts._rows(Line(entry(), charts.curve_points(Curve(entry(), tuple(found)), 10)))
-    assert [row["x"] for row in rows] == [10, 20, 30, 40]
-    assert [row["value"] for row in rows] == [1.0, 1.0, None, 1.0]
+    points = charts.curve_points(Curve(entry(), tuple(found)), 10)
+    assert [point.x for point in points] == [10, 20, 30, 40]
+    assert [point.value for point in points] == [1.0, 1.0, None, 1.0]
 
 
 @pytest.mark.parametrize(
-    "spec",
+    "made",
     [
-        lambda: figures.profile_spec(lines("dense", "rigl"), "own", width=234, height=120, columns=2, look=PAPER),
-        lambda: figures.interval_spec(
+        lambda: figures.lines_pdf({"": lines("dense", "rigl")}, "own", "share", width=234, height=120),
+        lambda: figures.intervals_pdf(
             [
                 figures.Row.of(entry("rigl"), Estimate(1, 0.5, 1.5), "A"),
                 figures.Row.of(entry("set"), Estimate(2, None, None)),
             ],
             "IQM", width=234, row_height=12, reference=0.0,
         ),
-        lambda: figures.panels_spec(
-            {"Loss": lines("dense"), "Sparsity": lines("rigl")}, "frames", width=100, height=60, columns=2, look=PAPER
+        lambda: figures.lines_pdf(
+            {"Loss": lines("dense"), "Sparsity": lines("rigl")}, "frames", "", width=234, height=60, columns=2
         ),
+        lambda: figures.lines_pdf({"": lines("\u6f22\u5b57 \U0001f600 \u202eevil")}, "x", "y", width=234, height=60),
     ],
 )  # fmt: skip
-def test_pdf_is_the_same_bytes_every_time_with_one_font_and_no_date(spec):
-    first, second = (charts.pdf(spec()) for _ in range(2))
+def test_pdf_is_the_same_bytes_every_time_as_wide_as_asked_with_one_font_and_no_date(made):
+    first, second = made(), made()
     assert first == second
     assert first.startswith(b"%PDF-1.")
     assert first.rstrip().endswith(b"%%EOF")
@@ -174,24 +202,11 @@ def test_pdf_is_the_same_bytes_every_time_with_one_font_and_no_date(spec):
     fonts = set(re.findall(rb"/BaseFont /(\S+)", first))
     assert len(fonts) == 1
     assert fonts.pop().startswith(b"AAAAAA+")
-
-
-def test_pdf_is_as_wide_as_asked_and_its_table_of_offsets_holds():
-    content = charts.pdf(
-        figures.profile_spec(lines("dense"), "normalized", width=234, height=120, columns=1, look=PAPER)
-    )
-    width = re.search(rb"/MediaBox \[0 0 (\d+)", content)
-    assert int(width.group(1)) == 234
-    start = int(re.search(rb"startxref\s+(\d+)", content).group(1))
-    assert content[start:].startswith(b"xref")
-    for offset, number in zip(re.findall(rb"(\d{10}) 00000 n", content[start:]), range(1, 10_000), strict=False):
-        assert content[int(offset) :].lstrip().startswith(b"%d 0 obj" % number)
-
-
-def test_names_that_the_font_lacks_do_not_stop_a_pdf():
-    strange = [replace(line, entry=entry(label="\u6f22\u5b57 \U0001f600 \u202eevil")) for line in lines("dense")]
-    content = charts.pdf(figures.profile_spec(strange, "normalized", width=234, height=120, columns=1, look=PAPER))
-    assert len(set(re.findall(rb"/BaseFont /(\S+)", content))) == 1
+    assert int(re.search(rb"/MediaBox \[0 0 (\d+)", first).group(1)) == 234
+    start = int(re.search(rb"startxref\s+(\d+)", first).group(1))
+    assert first[start:].startswith(b"xref")
+    for offset, number in zip(re.findall(rb"(\d{10}) 00000 n", first[start:]), range(1, 10_000), strict=False):
+        assert first[int(offset) :].lstrip().startswith(b"%d 0 obj" % number)
 
 
 def test_differences_are_sorted_and_coloured_by_what_they_speak_for():
