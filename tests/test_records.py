@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from leaderboard.statistics.conventions import STATISTICS, STATISTICS_POLICY
+from leaderboard.statistics.conventions import STATISTICS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -131,7 +131,7 @@ def test_the_tables_of_statistics_are_those_of_the_simulation() -> None:
     for line in lines:
         assert line in document
     assert found["command"] in document
-    assert found["policy"] == STATISTICS_POLICY.name
+    assert found["policy"] == STATISTICS
 
 
 def test_every_test_that_is_left_to_the_night_is_in_a_proof_of_the_night() -> None:

@@ -28,5 +28,5 @@ class Policy:
 STATISTICS_POLICY = Policy("stats-v3", 0.25, 0.95, 20_000, 2_000, 2, 0.75, 0.25)
 
 STATISTICS = "stats-v4"
-"""What all rules together are called: those of estimates, which may keep an older name with their draws, and those by
-which entries are compared, ranked and judged."""
+"""What all rules together are called: those of estimates, which keep the name of their draws, those of shares, and
+those by which entries are compared, ranked and judged."""

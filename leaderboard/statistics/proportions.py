@@ -3,10 +3,11 @@
 A share p with standard error s is as uncertain as n = p (1 - p) / s^2 coin flips, and gets Wilson's interval for them.
 
 In a profile each game has a share of its own, known from a few runs: k of R are above, and k (R - k) / (R (R - 1))
-estimates without bias what p (1 - p) of it is. Of most games all runs lie far from a threshold and agree; so their sum
-rests on few disagreements, and gets one more: that of a single run that differs from the others of its game. The
-probability of improvement has Student's t instead, for the error that the runs themselves show; where they show none, n
-is the number of runs.
+estimates without bias what p (1 - p) of it is. Of most games all runs lie far from a threshold and agree, so that their
+sum rests on few disagreements. It counts half, and half what it is in proportion to p (1 - p) over all thresholds at
+once, which rests on many; and a quarter of one disagreement more, that of a single run that differs from the others of
+its game. The probability of improvement has Student's t instead, for the error that the runs themselves show; where
+they show none, n is the number of runs.
 """
 
 from __future__ import annotations
@@ -30,15 +31,14 @@ def profile_estimates(scores: Scores, taus: Array, policy: Policy = STATISTICS_P
     layout = lay_out(scores)
     taus = np.asarray(taus, dtype=np.float64)
     above = (layout.rows > taus).astype(np.float64)
-    blocks = np.split(above, layout.starts[1:])
-    values = np.mean([block.mean(axis=0) for block in blocks], axis=0).tolist()
+    values = np.mean([block.mean(axis=0) for block in np.split(above, layout.starts[1:])], axis=0).tolist()
     if not seeded(layout.sizes, policy):
         return [Estimate(value, None, None) for value in values]
     usual = _profile_percentiles(layout, above, policy)
     normal = float(ndtri((1 + policy.level) / 2))
     found = []
-    for i, value in enumerate(values):
-        low, high = _wilson(value, _flips(value, [float(block[:, i].sum()) for block in blocks], layout.sizes), normal)
+    for i, (value, flips) in enumerate(zip(values, _flips(layout, taus).tolist(), strict=True)):
+        low, high = _wilson(value, flips, normal)
         found.append(_estimate(value, low, high, usual[:, i].tolist()))
     return found
 
@@ -64,17 +64,36 @@ def poi_estimate(a: Scores, b: Scores, policy: Policy = STATISTICS_POLICY) -> Es
     return _estimate(value, low, high, _poi_percentiles(wins, layouts, policy))
 
 
-def _flips(value: float, above: Sequence[float], sizes: Sequence[int]) -> float:
-    """Return how many coin flips are as uncertain as a mean share of games, `above` of `sizes` runs in each.
+def _flips(layout: Layout, taus: Array) -> Array:
+    """Return how many coin flips are as uncertain as the share of runs above each of `taus`, [taus].
 
-    A game with one run is lent the mean of the others. A share of nothing or everything counts as one run.
+    A share of nothing or everything counts as one run, and has at least one disagreement.
     """
-    known = [k * (size - k) / (size * (size - 1)) for k, size in zip(above, sizes, strict=True) if size > 1]
-    lent, runs, games = sum(known) / len(known), sum(sizes), len(sizes)
-    squared = sum(part / size for part, size in zip(known, (size for size in sizes if size > 1), strict=True))
-    squared += lent * sum(size == 1 for size in sizes) + (games / runs) ** 2
-    share = min(max(value, 1 / runs), 1 - 1 / runs)
-    return share * (1 - share) * games**2 / squared
+    games, runs = len(layout.sizes), len(layout.rows)
+    one = (games / runs) ** 2
+    share, squared = _disagreements(layout, taus)
+    everywhere, squared_everywhere = _disagreements(layout, np.unique(layout.rows))
+    whole = float((everywhere * (1 - everywhere)).sum())
+    inner = np.clip(share, 1 / runs, 1 - 1 / runs)
+    single = inner * (1 - inner)
+    typical = single * (float(squared_everywhere.sum()) / whole if whole > 0 else 0.0)
+    total = (squared + typical) / 2 + one / 4
+    found: Array = single * games**2 / np.where((share > 0) & (share < 1), total, np.maximum(total, one))
+    return found
+
+
+def _disagreements(layout: Layout, taus: Array) -> tuple[Array, Array]:
+    """Return the share of runs above each of `taus` and the squared error of the sum of games' shares, [taus].
+
+    A game with one run is lent the mean of the others; one has several.
+    """
+    blocks = np.split(layout.rows[:, 0], layout.starts[1:])
+    above = np.array([len(block) - np.searchsorted(block, taus, side="right") for block in blocks], dtype=np.float64)
+    sizes = np.array(layout.sizes, dtype=np.float64)[:, None]
+    several = sizes[:, 0] > 1
+    known = (above * (sizes - above) / (sizes * np.maximum(sizes - 1, 1)))[several]
+    squared = (known / sizes[several]).sum(axis=0) + np.count_nonzero(~several) * known.mean(axis=0)
+    return (above / sizes).mean(axis=0), squared
 
 
 def _wilson(value: float, flips: float, t: float) -> tuple[float, float]:

@@ -47,10 +47,10 @@ def test_a_share_of_nothing_or_everything_is_not_certain():
 
 
 def test_a_hand_computed_share():
-    """Two games with 1 and 2 of 4 runs above: p = 3/8, s^2 = ((1/4 + 1/3) / 4 + (1/4)^2) / 4 = 5/96, 4.5 flips."""
+    """Two games with 1 and 2 of 4 runs above, the only threshold: p = 3/8, 4 s^2 = (1/4 + 1/3) / 4 + (1/4)^2 / 4."""
     scores = {"a": np.array([0.0, 0, 0, 1]), "b": np.array([0.0, 0, 1, 1])}
     found = profile_estimates(scores, np.array([0.5]))[0]
-    flips, z = 4.5, 1.959964
+    flips, z = 15 / 64 * 4 / (7 / 48 + 1 / 64), 1.959964
     center = (3 / 8 + z**2 / (2 * flips)) / (1 + z**2 / flips)
     half = z * np.sqrt(15 / 64 / flips + z**2 / (4 * flips**2)) / (1 + z**2 / flips)
     assert (found.low, found.high) == pytest.approx((center - half, center + half), abs=1e-6)
@@ -71,7 +71,7 @@ def test_one_game_whose_runs_disagree_does_not_decide_how_wide_a_profile_is():
 
 
 def test_games_far_from_a_threshold_do_not_widen_a_profile():
-    """Of 15 games one is near it: the band is that of its flips and of one run more, not of 15 games'."""
+    """Of 15 games one is near it: the band is that of its flips and little more, not of 15 games'."""
     scores = {f"g{i:02}": np.full(5, 10.0 * i) + np.arange(5) / 10 for i in range(15)}
     near = profile_estimates(scores, np.array([70.25]))[0]  # two runs of the eighth game lie above
     sure = 2 * 1.96 * np.sqrt(0.4 * 0.6 / 5) / 15
