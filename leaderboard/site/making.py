@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata, resources
@@ -89,35 +90,41 @@ class Maker:
 
     def make(self, parts: Iterator[Part]) -> int:
         """Make or keep every part; return how many pages were made. Raises ValueError if two make one file."""
-        open_ones = [part for part in parts if not self._kept(part)]
-        here = iter([part for part in open_ones if not part.apart and not part.last])
-        apart = [part for part in open_ones if part.apart]
+        here: deque[Part] = deque()
+        apart: deque[Part] = deque()
+        last: list[Part] = []
+        for part in parts:
+            if not self._kept(part):
+                (last if part.last else apart if part.apart else here).append(part)
         write = functools.partial(_written, folder=self.staging.path, mark=self.new.database)
-        made = workers.stream(write, (one.job() for one in apart), SECONDS_EACH * len(apart))
+        sent: deque[tuple[str, str]] = deque()
         pages = 0
-        for part, files in zip(apart, made, strict=True):
-            pages += self._take(part, files)
-            if (one := next(here, None)) is not None:  # the others are at work meanwhile
-                pages += self._take(one, write(one.job()))
-        pages += sum(self._take(one, write(one.job())) for one in here)
+        for files in workers.stream(write, _sent(apart, sent), SECONDS_EACH * len(apart)):
+            pages += self._take(*sent.popleft(), files)
+            if here:  # the others are at work meanwhile
+                pages += self._make(here.popleft(), write)
+        pages += sum(self._make(here.popleft(), write) for _ in range(len(here)))
         workers.end()
-        return pages + sum(self._take(one, write(one.job())) for one in open_ones if one.last)
+        return pages + sum(self._make(part, write) for part in last)
 
     def again(self, part: Part) -> int:
         """Make a part once more, from other inputs than before; return how many pages were made."""
         _, files = self.new.parts.pop(part.name)
         self.staging.names.difference_update(files)
-        return self._take(part, _written(part.job(), self.staging.path, self.new.database))
+        return self._take(part.name, part.key, _written(part.job(), self.staging.path, self.new.database))
 
-    def _take(self, part: Part, files: dict[str, File]) -> int:
-        self._claim(part, files)
+    def _make(self, part: Part, write: Callable[[Callable[[], Files]], dict[str, File]]) -> int:
+        return self._take(part.name, part.key, write(part.job()))
+
+    def _take(self, part: str, key: str, files: dict[str, File]) -> int:
+        self._claim(part, key, files)
         return sum(name.endswith(".html") for name in files)
 
-    def _claim(self, part: Part, files: dict[str, File]) -> None:
-        if part.name in self.new.parts or (twice := files.keys() & self.staging.names):
-            raise ValueError(f"two parts make {part.name if part.name in self.new.parts else sorted(twice)}")
+    def _claim(self, part: str, key: str, files: dict[str, File]) -> None:
+        if part in self.new.parts or (twice := files.keys() & self.staging.names):
+            raise ValueError(f"two parts make {part if part in self.new.parts else sorted(twice)}")
         self.staging.names.update(files)
-        self.new.parts[part.name] = (part.key, files)
+        self.new.parts[part] = (key, files)
 
     def _kept(self, part: Part) -> bool:
         """Take a part's files as they lie in the folder, stamped anew; False if any is not what it should be."""
@@ -137,7 +144,7 @@ class Maker:
                 contents[name] = stamped(content, file.stamps, self.new.database)
         for name, content in contents.items():
             _write(self.staging.path / name, content)
-        self._claim(part, files)
+        self._claim(part.name, key, files)
         return True
 
 
@@ -157,6 +164,14 @@ def _contents(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
             yield from _contents(item, f"{name}/{item.name}")
         elif item.is_file():
             yield f"{name}/{item.name}", item.read_bytes()
+
+
+def _sent(apart: deque[Part], sent: deque[tuple[str, str]]) -> Iterator[Callable[[], Files]]:
+    """Yield what makes each of some parts, of which nothing but name and key is kept: their inputs take much room."""
+    while apart:
+        part = apart.popleft()
+        sent.append((part.name, part.key))
+        yield part.job()
 
 
 def _written(job: Callable[[], Files], folder: Path, mark: str) -> dict[str, File]:

@@ -203,7 +203,7 @@ def test_entries_run_here_stand_before_those_that_others_published(published):
     values = {
         "task": mixed,
         "base": "atari40m/standings",
-        "sides": "atari40m/sides.json",
+        "sides": "atari40m/compare/entries.js",
         "offered": {},
         "paired": {},
         "forest": None,
