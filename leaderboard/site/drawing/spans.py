@@ -43,15 +43,20 @@ def axis(estimates: Sequence[Estimate]) -> tuple[Place, tuple[Tick, ...]]:
     slack = 3 * statistics.median([high - low for low, high in spans] or [0.0])
     least, most = min(values) - slack, max(values) + slack
     ends = values + [min(max(end, least), most) for span in spans for end in span]
-    step = round_step((max(ends) - min(ends)) or 1.0, 4)
+    width = (max(ends) - min(ends)) or 1.0
+    steps = [round_step(width, parts) for parts in (4, 3, 2)]
+    step = next((step for step in steps if _decimals(step) < 3), steps[-1])  # long labels want room
     first = int(min(ends) // step)
     last = max(first + 1, -int(-max(ends) // step))
 
     def place(value: float) -> float:
         return 100 * (value / step - first) / (last - first)
 
-    digits = max(0, len(f"{step:g}".partition(".")[2]))
-    return place, tuple(Tick(place(step * i), signed(step * i, digits)) for i in range(first, last + 1))
+    return place, tuple(Tick(place(step * i), signed(step * i, _decimals(step))) for i in range(first, last + 1))
+
+
+def _decimals(step: float) -> int:
+    return len(f"{step:g}".partition(".")[2])
 
 
 def says(estimate: Estimate) -> str:
