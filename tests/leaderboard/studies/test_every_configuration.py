@@ -1,6 +1,7 @@
 """Every figure of the paper, trained from nothing: one cell of each distinct configuration, and its picture of them."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ PARTS = {
     "smoke": ("Breakout", 2_064),  # 16 agent steps after the warm-up
     "smoke100k": ("Breakout", 2_024),
     "smoke-offline": ("Breakout", 20),
-    "smoke-mujoco": ("Hopper", 2_048),
+    "smoke-mujoco": ("Hopper", 320),
 }
 """The one game of each small task, and a budget, in its unit, in which there are some gradient steps."""
 LOG = ("--rows-per-checkpoint", "1000", "--network", "nature_cnn", "--set", "agent.warm_up=500", "--threads", "1")
@@ -30,8 +31,13 @@ def call(*arguments: str) -> Result:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the cells of all figures are, so that none is trained twice, and logged data where they are wanted."""
-    root = tmp_path_factory.mktemp("figures")
+    """Where the cells of all figures are, so that none is trained twice, and logged data where they are wanted.
+
+    FIGURES names a folder that stays, with which a proof that was stopped goes on.
+    """
+    root = Path(os.environ.get("FIGURES") or tmp_path_factory.mktemp("figures"))
+    if (root / "data").exists():
+        return root
     logged = ("data", "generate", "--game", "Breakout", "--frames", "20000", "--out", str(root / "data"), *LOG)
     done = call(*logged)
     assert done.exit_code == 0, done.output
