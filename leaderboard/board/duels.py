@@ -15,7 +15,7 @@ from functools import partial
 from leaderboard.board import estimates, learning
 from leaderboard.board.exports import Column, Table
 from leaderboard.board.report import Report, TaskData
-from leaderboard.board.standings import normalized_scores
+from leaderboard.board.standings import counted_games, normalized_scores
 from leaderboard.board.twins import Twin, pairing_of
 from leaderboard.board.views import Entry, TaskPage
 from leaderboard.board.workers import spread
@@ -24,6 +24,7 @@ from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores
 from leaderboard.statistics.pairing import Pairing
 from leaderboard.statistics.pairs import Comparison, Judged, Verdict, compare, judged
+from leaderboard.store.rows import StoredRun
 
 ENTRIES = 10
 """How many entries of a board are all set against each other, best first: 45 pairs at most."""
@@ -119,6 +120,31 @@ def _sides(pair: tuple[str, str], plain: Mapping[str, Twin], data: TaskData) -> 
     a, b = (runs[config_id] for config_id in pair)
     pairing = pairing_of(a, b) if _are_twins(pair, plain) else "unpaired"
     return normalized_scores(a), normalized_scores(b), pairing
+
+
+def twin_verdicts(task: TaskPage, data: TaskData, before: str | None = None) -> dict[str, Verdict]:
+    """Return what is said of each proven entry against its dense twin, by its id; adjusted for all of them (Holm).
+
+    `before`: by the runs alone that had ended before that day (YYYY-MM-DD); a pair counts once both have every game.
+    """
+    order = [row.entry.config_id for row in task.full.standings if row.estimate is not None and row.proven]
+    needed, chosen = counted_games(data.task), {}
+    for key, twin in data.twins.items():
+        if not (twin.usable and key in order and twin.config_id in order):
+            continue
+        runs = {key: data.runs_of(key), twin.config_id: twin.runs}
+        a, b = (_ended(runs[one], before) for one in sorted(runs, key=order.index))  # as `duels` sets them
+        sides = normalized_scores(a), normalized_scores(b), pairing_of(a, b)
+        if needed == sides[0].keys() == sides[1].keys():
+            chosen[key] = (sides, order.index(key) > order.index(twin.config_id))
+    compared_pairs = comparisons([sides for sides, _ in chosen.values()], len(data.task.default_seeds))
+    found = judged(dict(zip(chosen, compared_pairs, strict=True)))
+    turned: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+    return {key: turned.get(one.verdict, one.verdict) if chosen[key][1] else one.verdict for key, one in found.items()}
+
+
+def _ended(runs: Sequence[StoredRun], before: str | None) -> tuple[StoredRun, ...]:
+    return tuple(run for run in runs if run.finished and (before is None or run.ended_at[:10] < before))
 
 
 def _note(pair: tuple[str, str], plain: Mapping[str, Twin]) -> str:

@@ -1,4 +1,4 @@
-"""What a day's results changed on a board: who came, who leads, whose place moved.
+"""What a day's results changed on a board: who came, who leads, whose place moved, and what is said of whom.
 
 Places are those by the interquartile mean alone, among complete entries that were run here; a day counts every run that
 had ended by then. What was run again and replaced is not told apart from what was new.
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from leaderboard.board.duels import twin_verdicts
 from leaderboard.board.report import TaskData
 from leaderboard.board.standings import counted_games, normalized_scores
+from leaderboard.board.views import TaskPage
 from leaderboard.statistics.metrics import iqm
+from leaderboard.statistics.pairs import Verdict
 from leaderboard.store.rows import StoredRun
 
 
@@ -33,6 +36,38 @@ class Move:
         if self.after == 1:
             return f"leads now, from place {self.before}"
         return f"from place {self.before} to {self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was said of an entry against its dense twin before a day, None if nothing, and what is said since."""
+
+    config_id: str
+    label: str
+    before: Verdict | None
+    after: Verdict
+
+    @property
+    def text(self) -> str:
+        """What changed, in words."""
+        return self.after if self.before is None else f"{self.after} now, {self.before} before"
+
+
+def said(task: TaskPage, data: TaskData, days: Sequence[str]) -> dict[str, tuple[Said, ...]]:
+    """Return what is said otherwise of entries against their dense twins since some days, the newest first."""
+    found = {}
+    after = twin_verdicts(task, data)
+    for day in days:
+        before = twin_verdicts(task, data, day)
+        changed = [
+            Said(key, data.entries[key].label, before.get(key), verdict)
+            for key, verdict in sorted(after.items())
+            if before.get(key) != verdict
+        ]
+        if changed:
+            found[day] = tuple(changed)
+        after = before
+    return found
 
 
 def moves(data: TaskData, days: Sequence[str]) -> dict[str, tuple[Move, ...]]:

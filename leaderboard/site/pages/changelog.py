@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from leaderboard.board.moves import Move, moves
+from leaderboard.board.moves import Move, Said, moves, said
 from leaderboard.board.report import Report, each_once
 from leaderboard.site import links
 from leaderboard.site.book import Book
@@ -71,6 +71,7 @@ def pages(book: Book) -> dict[str, bytes]:
         days=found,
         listed=listed,
         moved=moved(book.report, found),
+        told=told(book.report, found),
         beside=beside(book.report),
     )
 
@@ -82,6 +83,17 @@ def moved(report: Report, found: Sequence[Day]) -> dict[str, list[tuple[str, tup
     for task in report.site.tasks:
         if task.aggregated and task.entries_here:
             for day, own in moves(report.data[task.name], newest).items():
+                days[day].append((task.name, own[:MOVES], max(0, len(own) - MOVES)))
+    return dict(days)
+
+
+def told(report: Report, found: Sequence[Day]) -> dict[str, list[tuple[str, tuple[Said, ...], int]]]:
+    """Return by day what is said otherwise against dense twins on which task's board, and how much more."""
+    newest = [day.date for day in found[:MOVED_DAYS]]
+    days: dict[str, list[tuple[str, tuple[Said, ...], int]]] = defaultdict(list)
+    for task in report.site.tasks:
+        if task.aggregated and task.entries_here:
+            for day, own in said(task, report.data[task.name], newest).items():
                 days[day].append((task.name, own[:MOVES], max(0, len(own) - MOVES)))
     return dict(days)
 
