@@ -139,6 +139,11 @@ def run(
     with stop_on_signals() as stop:
         chosen = choose(choice.pop("name"), choice.pop("rung"), **choice)
         computing = launch.computing(Computing(**options))
+        if computing.keep != "final" and any(point.needs for point in chosen.expanded.configurations.values()):
+            raise UsageError(
+                f"Runs of {chosen.name} start from last checkpoints of others, which --keep {computing.keep} gives up.",
+                "Leave --keep out.",
+            )
         plans = _parts(chosen, out, choice["data"], computing, launch.shard)
         if launcher != "local":
             click.get_current_context().exit(

@@ -97,6 +97,14 @@ def test_a_studys_plan_has_groups_that_run_alone_and_tickets_after_their_sources
     assert [group.seconds for group in plan.groups[4:]] == pytest.approx([3 * 3600 * hours, 3600 * hours], rel=1e-6)
 
 
+def test_tickets_and_giving_up_the_checkpoints_that_they_start_from_are_refused_together(tmp_path: Path) -> None:
+    arguments = ["study", "run", "fig13", "--on", "smoke", "--out", str(tmp_path / "runs"), "--keep", "policy"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2
+    assert "start from last checkpoints of others, which --keep policy gives up" in result.output
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_cells_command_names_the_same_cell() -> None:
     for name in ("fig17", "fig28", "fig24", "fig10", "fig13", "fig9"):
         point, cell = list(expand(load_study(name)).cells())[-1]
