@@ -31,6 +31,8 @@ def test_the_readme_says_how_fast_it_was() -> None:
         in readme
     )
     assert f"{several} and {last} times with sixteen" in readme
+    small = [rows[name]["ratio"]["dopamine"]["median"] for name in ("minatar-breakout", "classic-cartpole")]
+    assert "on MinAtar's Breakout {:.1f} times and on CartPole {:.1f} times Dopamine's".format(*small) in readme
     ratios = {name: ratio["median"] for name, ratio in rows["replay"]["ratio"].items()}
     assert f"a replay batch came {ratios['dopamine']:.1f} times as fast" in readme
     assert f"{ratios['copy alone']:.2f} of the rate of copying its bytes alone" in readme

@@ -1,7 +1,8 @@
-"""What the plain loops share: the published DQN's gradient step, and rounds of a loop that must train."""
+"""What the plain loops share: layers, the published DQN's gradient step, and rounds of a loop that must train."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ PREFILL = 5000
 GAMMA, EPSILON, UPDATE_PERIOD = 0.99, 0.01, 4
 
 
+Params = list[tuple[jax.Array, jax.Array]]
+
+
 class Loop(Protocol):
     """One environment, its replay and its network, after so many updates."""
 
@@ -25,6 +29,20 @@ class Loop(Protocol):
     def step(self) -> None:
         """Take one environment step, with the update due after it."""
         ...
+
+
+def initial(sizes: tuple[int, ...]) -> Params:
+    """Return Xavier-uniform kernels and zero biases."""
+    init, shapes = jax.nn.initializers.xavier_uniform(), list(itertools.pairwise(sizes))
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    return [(init(key, shape), jnp.zeros(shape[1])) for key, shape in zip(keys, shapes, strict=True)]
+
+
+def dense(params: Params, x: jax.Array) -> jax.Array:
+    """Map float32 [B, D] to action values [B, A] through layers with ReLU."""
+    for kernel, bias in params[:-1]:
+        x = jax.nn.relu(x @ kernel + bias)
+    return x @ params[-1][0] + params[-1][1]
 
 
 def update_of(values: Callable[[Any, Any], jax.Array], optimizer: optax.GradientTransformation) -> Any:

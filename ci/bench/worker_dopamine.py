@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -85,34 +86,33 @@ class PictureNetwork(nn.Module):
         return atari_lib.DQNNetworkType(nn.Dense(self.num_actions)(x.reshape(-1)))
 
 
-class SmallLoop(Loop):
-    """An agent in a small environment, whose `first` begins an episode and whose `play` takes an action."""
+Shown = tuple[np.ndarray, float, bool, bool]
+"""What is seen after an action, the reward, and whether the episode terminated or was cut off."""
 
-    def __init__(self, actions: int, example: np.ndarray, network: Any, batch: int, target_period: int) -> None:
+
+class SmallLoop(Loop):
+    """An agent in a small environment, of which `first` begins an episode and `play` takes an action."""
+
+    def __init__(
+        self, first: Callable[[], np.ndarray], play: Callable[[int], Shown], actions: int, **settings: Any
+    ) -> None:
+        self.first, self.play = first, play
+        example = first()
         gin.bind_parameter("ReplayBuffer.max_capacity", CAPACITY)
-        gin.bind_parameter("ReplayBuffer.batch_size", batch)
+        gin.bind_parameter("ReplayBuffer.batch_size", settings.pop("batch_size"))
         self.agent = dqn_agent.JaxDQNAgent(
             num_actions=actions,
             observation_shape=example.shape,
             observation_dtype=example.dtype,
             stack_size=1,
-            network=network,
             min_replay_history=PREFILL,
             update_period=4,
-            target_update_period=target_period,
             epsilon_train=0.01,
             epsilon_decay_period=1,
             seed=0,
+            **settings,
         )
-        self.action = self.agent.begin_episode(self.first())
-
-    def first(self) -> np.ndarray:
-        """Begin an episode; return what is seen."""
-        raise NotImplementedError
-
-    def play(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
-        """Take an action; return what is seen, the reward, and whether the episode terminated or was cut off."""
-        raise NotImplementedError
+        self.action = self.agent.begin_episode(example)
 
     def steps(self, count: int) -> None:
         """Take agent steps; the body is that of Dopamine's `Runner`."""
@@ -126,64 +126,43 @@ class SmallLoop(Loop):
                 self.action = self.agent.step(reward, observation)
 
 
-class Classic(SmallLoop):
-    """Classic control of Gymnasium."""
-
-    def __init__(self, name: str) -> None:
-        self.environment = gymnasium.make(name)
-        spaces = self.environment.observation_space, self.environment.action_space
-        network = partial(
-            networks.ClassicControlDQNNetwork,
-            num_layers=2,
-            hidden_units=512,
-            min_vals=(-1.0,) * spaces[0].shape[0],
-            max_vals=(1.0,) * spaces[0].shape[0],
-        )
-        super().__init__(int(spaces[1].n), np.zeros(spaces[0].shape, np.float32), network, 128, 100)
-
-    def first(self) -> np.ndarray:
-        """Begin an episode."""
-        return self.environment.reset()[0]
-
-    def play(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
-        """Take an action."""
-        observation, reward, terminated, truncated, _ = self.environment.step(action)
-        return observation, float(reward), terminated, truncated
-
-
-class MinAtar(SmallLoop):
-    """A game of MinAtar."""
-
-    def __init__(self, game: str) -> None:
-        self.environment = Environment(game)
-        self.environment.seed(0)
-        example = np.zeros(self.environment.state_shape(), np.uint8)
-        super().__init__(self.environment.num_actions(), example, PictureNetwork, 32, 1_000)
-
-    def first(self) -> np.ndarray:
-        """Begin an episode."""
-        self.environment.reset()
-        return self.environment.state().astype(np.uint8)
-
-    def play(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
-        """Take an action; no episode is cut off."""
-        reward, over = self.environment.act(action)
-        return self.environment.state().astype(np.uint8), float(reward), over, False
-
-
 def loop(network: str, game: str, steps: str) -> Round:
     """Whole training loop on Atari."""
     return rounds(Loop(network, game), steps)
 
 
 def classic(name: str, steps: str) -> Round:
-    """Whole training loop on classic control."""
-    return rounds(Classic(name), steps)
+    """Whole training loop on Gymnasium's classic control."""
+    environment = gymnasium.make(name)
+    size = environment.observation_space.shape[0]
+    bounds = {"min_vals": (-1.0,) * size, "max_vals": (1.0,) * size}
+    network = partial(networks.ClassicControlDQNNetwork, num_layers=2, hidden_units=512, **bounds)
+    actions = int(environment.action_space.n)
+
+    def first() -> np.ndarray:
+        return environment.reset()[0]
+
+    def play(action: int) -> Shown:
+        return environment.step(action)[:4]
+
+    return rounds(SmallLoop(first, play, actions, network=network, batch_size=128, target_update_period=100), steps)
 
 
 def minatar(game: str, steps: str) -> Round:
-    """Whole training loop on MinAtar."""
-    return rounds(MinAtar(game), steps)
+    """Whole training loop on MinAtar, of which no episode is cut off."""
+    environment = Environment(game)
+    environment.seed(0)
+
+    def first() -> np.ndarray:
+        environment.reset()
+        return environment.state().astype(np.uint8)
+
+    def play(action: int) -> Shown:
+        reward, over = environment.act(action)
+        return environment.state().astype(np.uint8), float(reward), over, False
+
+    own = {"network": PictureNetwork, "batch_size": 32, "target_update_period": 1_000}
+    return rounds(SmallLoop(first, play, environment.num_actions(), **own), steps)
 
 
 def rounds(running: Loop, steps: str) -> Round:

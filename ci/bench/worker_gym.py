@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from typing import Any
 
@@ -11,28 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from plain_dqn import EPSILON, PREFILL, UPDATE_PERIOD, rounds, update_of
+from plain_dqn import EPSILON, PREFILL, UPDATE_PERIOD, dense, initial, rounds, update_of
 from serve import Round, serve
 
 UNITS = 512
 BATCH, TARGET_PERIOD = 128, 100
 OPTIMIZER = optax.adam(1e-3, eps=3.125e-4)
-
-Params = list[tuple[jax.Array, jax.Array]]
-
-
-def initial(sizes: tuple[int, ...]) -> Params:
-    """Return Xavier-uniform kernels and zero biases."""
-    init, shapes = jax.nn.initializers.xavier_uniform(), list(itertools.pairwise(sizes))
-    keys = jax.random.split(jax.random.key(0), len(shapes))
-    return [(init(key, shape), jnp.zeros(shape[1])) for key, shape in zip(keys, shapes, strict=True)]
-
-
-def values(params: Params, x: jax.Array) -> jax.Array:
-    """Map float32 [B, D] to action values [B, A]."""
-    for kernel, bias in params[:-1]:
-        x = jax.nn.relu(x @ kernel + bias)
-    return x @ params[-1][0] + params[-1][1]
 
 
 class Loop:
@@ -47,8 +30,8 @@ class Loop:
         size = len(self.seen)
         self.params = self.target = initial((size, UNITS, UNITS, self.n_actions))
         self.state = OPTIMIZER.init(self.params)
-        self.update = update_of(values, OPTIMIZER)
-        self.choose = jax.jit(lambda params, x: jnp.argmax(values(params, x[None])[0]))
+        self.update = update_of(dense, OPTIMIZER)
+        self.choose = jax.jit(lambda params, x: jnp.argmax(dense(params, x[None])[0]))
         self.before, self.after = np.zeros((PREFILL, size), np.float32), np.zeros((PREFILL, size), np.float32)
         self.actions, self.rewards = np.zeros(PREFILL, np.int32), np.zeros(PREFILL, np.float32)
         self.alive = np.ones(PREFILL, np.float32)

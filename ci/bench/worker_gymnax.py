@@ -16,12 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from plain_dqn import EPSILON, GAMMA, PREFILL, UPDATE_PERIOD, first
+from plain_dqn import EPSILON, PREFILL, UPDATE_PERIOD, dense, first, initial, update_of
 from serve import Round, Sample, serve, timed
 
 LABEL = "compiled loop"
 Values = Callable[[Any, jax.Array], jax.Array]
-XAVIER = jax.nn.initializers.xavier_uniform()
 
 
 class Learning(NamedTuple):
@@ -33,7 +32,7 @@ class Learning(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that a loop carries on; `kept`: seen, action, reward, alive and following, [PREFILL, ...] each."""
+    """All that a loop carries on; `kept`: seen, action, reward, following and alive, [PREFILL, ...] each."""
 
     key: jax.Array
     environment: Any
@@ -45,13 +44,6 @@ class State(NamedTuple):
     step: jax.Array
 
 
-def dense(params: Any, x: jax.Array) -> jax.Array:
-    """Map float32 [B, D] to action values [B, A] through layers with ReLU."""
-    for kernel, bias in params[:-1]:
-        x = jax.nn.relu(x @ kernel + bias)
-    return jnp.asarray(x @ params[-1][0] + params[-1][1])
-
-
 def convolutional(params: Any, x: jax.Array) -> jax.Array:
     """Map pictures [B, 10, 10, C] to action values [B, A]: a 3 x 3 convolution of 16, ReLU, a linear head."""
     (kernel, bias), head = params
@@ -60,21 +52,16 @@ def convolutional(params: Any, x: jax.Array) -> jax.Array:
     return dense([head], jax.nn.relu(jnp.concatenate(shifted, axis=-1) @ kernel + bias).reshape(len(x), -1))
 
 
-def layers(key: jax.Array, *shapes: tuple[int, int]) -> list[tuple[jax.Array, jax.Array]]:
-    """Return Xavier-uniform kernels and zero biases."""
-    keys = jax.random.split(key, len(shapes))
-    return [(XAVIER(one, shape), jnp.zeros(shape[1])) for one, shape in zip(keys, shapes, strict=True)]
-
-
 def played(environment: Any, values: Values, learning: Learning, state: State, filling: bool) -> State:
     """Return the state after an agent step and the update due after it; random and without updates while filling."""
+    learn = update_of(values, learning.optimizer)
     key, explore, draw, move, rows = jax.random.split(state.key, 5)
     actions = environment.action_space(environment.default_params).n
     greedy = jnp.argmax(values(state.params, state.seen[None])[0])
     random = jax.random.uniform(explore) < (1.0 if filling else EPSILON)
     action = jnp.where(random, jax.random.randint(draw, (), 0, actions), greedy)
     seen, after, reward, terminated, _, found = environment.step(move, state.environment, action)
-    row = (state.seen, action, reward, 1.0 - terminated, found["final_observation"])
+    row = (state.seen, action, reward, found["final_observation"], 1.0 - terminated)
     slot = state.step % PREFILL
     kept = tuple(column.at[slot].set(value) for column, value in zip(state.kept, row, strict=True))
     step = state.step + 1
@@ -84,15 +71,9 @@ def played(environment: Any, values: Values, learning: Learning, state: State, f
 
     def update(state: State) -> State:
         drawn = jax.random.randint(rows, (learning.batch,), 0, PREFILL)
-        before, taken, rewards, alive, following = (column[drawn] for column in state.kept)
-
-        def loss(params: Any) -> jax.Array:
-            mine = jnp.take_along_axis(values(params, before), taken[:, None], axis=1)[:, 0]
-            wanted = rewards + GAMMA * alive * jnp.max(values(state.target, following), axis=1)
-            return jnp.mean(jnp.square(mine - jax.lax.stop_gradient(wanted)))
-
-        changes, optimizer = learning.optimizer.update(jax.grad(loss)(state.params), state.optimizer)
-        return state._replace(params=optax.apply_updates(state.params, changes), optimizer=optimizer)
+        batch = tuple(column[drawn] for column in state.kept)
+        params, optimizer = learn(state.params, state.target, state.optimizer, batch)
+        return state._replace(params=params, optimizer=optimizer)
 
     state = jax.lax.cond(step % UPDATE_PERIOD == 0, update, lambda state: state, state)
     due = step % learning.target_period == 0
@@ -105,7 +86,7 @@ def loop(
     """Whole training loop with one environment; checks that it trains."""
     environment, _ = gymnax.make(name)
     seen, inside = environment.reset(jax.random.key(0))
-    examples = (seen, jnp.int32(0), jnp.float32(0), jnp.float32(0), seen)
+    examples = (seen, jnp.int32(0), jnp.float32(0), seen, jnp.float32(0))
     kept = tuple(jnp.zeros((PREFILL, *jnp.shape(one)), jnp.result_type(one)) for one in examples)
     target, optimizer = jax.tree.map(jnp.copy, params), learning.optimizer.init(params)
     state = State(jax.random.key(1), inside, seen, params, target, optimizer, kept, jnp.int32(0))
@@ -136,7 +117,7 @@ def classic(name: str, steps: str) -> Round:
     """DQN on classic control: two layers of 512."""
     environment, published = gymnax.make(name)
     size, actions = math.prod(environment.observation_space(published).shape), environment.action_space(published).n
-    params = layers(jax.random.key(0), (size, 512), (512, 512), (512, actions))
+    params = initial((size, 512, 512, actions))
     return loop(name, dense, Learning(128, 100, optax.adam(1e-3, eps=3.125e-4)), params, int(steps))
 
 
@@ -145,7 +126,7 @@ def minatar(name: str, steps: str) -> Round:
     environment, published = gymnax.make(name)
     channels = environment.observation_space(published).shape[-1]
     actions = environment.action_space(published).n
-    params = layers(jax.random.key(0), (9 * channels, 16), (1600, actions))
+    params = initial((9 * channels, 16)) + initial((1600, actions))
     return loop(name, convolutional, Learning(32, 1_000, optax.adam(2.5e-4, eps=3.125e-4)), params, int(steps))
 
 

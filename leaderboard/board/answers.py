@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from leaderboard.board.duels import Duel
+from leaderboard.board.duels import TURNED, Duel
 from leaderboard.board.report import TaskData
 from leaderboard.board.standings import normalized_scores
 from leaderboard.board.twins import Twin
@@ -19,8 +19,6 @@ from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores
 from leaderboard.statistics.pairs import Verdict
 from leaderboard.statistics.sentences import p_text, signed
-
-TURNED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 
 WORDS: dict[Verdict, str] = {"better": "better", "worse": "worse", "equal": "practically equal", "open": "open"}
 """Verdicts in the order in which they are told."""

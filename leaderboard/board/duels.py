@@ -24,7 +24,6 @@ from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores
 from leaderboard.statistics.pairing import Pairing
 from leaderboard.statistics.pairs import Comparison, Judged, Verdict, compare, judged
-from leaderboard.store.rows import StoredRun
 
 ENTRIES = 10
 """How many entries of a board are all set against each other, best first: 45 pairs at most."""
@@ -32,6 +31,9 @@ ENTRIES = 10
 SECONDS_EACH = 0.15
 """About what comparing a pair takes on one processor, with five seeds of fifteen games."""
 
+
+TURNED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+"""What a verdict on one entry says of the other, where that is something else."""
 
 Sides = tuple[Scores, Scores, Pairing]
 """The scores of two entries and whether runs of one seed are compared with each other."""
@@ -61,8 +63,7 @@ class Duel:
 
 def duels(task: TaskPage, data: TaskData) -> tuple[Duel, ...]:
     """Return the pairs of a task's full budget, in the order of the board; none where there is no common scale."""
-    entries = {row.entry.config_id: row.entry for row in task.full.standings if row.estimate is not None and row.proven}
-    plain = {key: twin for key, twin in data.twins.items() if key in entries and twin.config_id in entries}
+    entries, plain = _field(task, data)
     chosen = pairs_shown(list(entries), plain)
     ids = dict.fromkeys(itertools.chain.from_iterable(chosen))
     sides = [_sides(pair, plain, data) for pair in chosen]
@@ -111,13 +112,16 @@ def _alike(one: tuple[str, str], other: tuple[str, str], plain: Mapping[str, Twi
     return _are_twins(one, plain) == _are_twins(other, plain)
 
 
-def _sides(pair: tuple[str, str], plain: Mapping[str, Twin], data: TaskData) -> Sides:
-    """Return the scores of both, of a twin those that count, and whether they are paired by seed: twins alone are."""
+def _sides(pair: tuple[str, str], plain: Mapping[str, Twin], data: TaskData, before: str | None = None) -> Sides:
+    """Return the scores of both, of a twin those that count, and whether they are paired by seed: twins alone are.
+
+    `before`: of the runs alone that had ended before that day (YYYY-MM-DD).
+    """
     runs = {config_id: data.runs_of(config_id) for config_id in pair}
     for one, other in (pair, pair[::-1]):
         if one in plain and plain[one].config_id == other:
             runs[other] = plain[one].runs
-    a, b = (runs[config_id] for config_id in pair)
+    a, b = ([run for run in runs[key] if before is None or run.ended_at[:10] < before] for key in pair)
     pairing = pairing_of(a, b) if _are_twins(pair, plain) else "unpaired"
     return normalized_scores(a), normalized_scores(b), pairing
 
@@ -125,26 +129,25 @@ def _sides(pair: tuple[str, str], plain: Mapping[str, Twin], data: TaskData) -> 
 def twin_verdicts(task: TaskPage, data: TaskData, before: str | None = None) -> dict[str, Verdict]:
     """Return what is said of each proven entry against its dense twin, by its id; adjusted for all of them (Holm).
 
-    `before`: by the runs alone that had ended before that day (YYYY-MM-DD); a pair counts once both have every game.
+    `before`: see `_sides`; a pair counts once both have every game.
     """
-    order = [row.entry.config_id for row in task.full.standings if row.estimate is not None and row.proven]
-    needed, chosen = counted_games(data.task), {}
-    for key, twin in data.twins.items():
-        if not (twin.usable and key in order and twin.config_id in order):
-            continue
-        runs = {key: data.runs_of(key), twin.config_id: twin.runs}
-        a, b = (_ended(runs[one], before) for one in sorted(runs, key=order.index))  # as `duels` sets them
-        sides = normalized_scores(a), normalized_scores(b), pairing_of(a, b)
-        if needed == sides[0].keys() == sides[1].keys():
-            chosen[key] = (sides, order.index(key) > order.index(twin.config_id))
-    compared_pairs = comparisons([sides for sides, _ in chosen.values()], len(data.task.default_seeds))
-    found = judged(dict(zip(chosen, compared_pairs, strict=True)))
-    turned: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
-    return {key: turned.get(one.verdict, one.verdict) if chosen[key][1] else one.verdict for key, one in found.items()}
+    entries, plain = _field(task, data)
+    own = {key: twin.config_id for key, twin in plain.items() if twin.usable}
+    pairs = {key: sorted((key, twin), key=list(entries).index) for key, twin in own.items()}
+    sides = {key: _sides((a, b), plain, data, before) for key, (a, b) in pairs.items()}
+    needed = counted_games(data.task)
+    whole = {key: side for key, side in sides.items() if needed == side[0].keys() == side[1].keys()}
+    made = comparisons(list(whole.values()), len(data.task.default_seeds))
+    found = judged(dict(zip(whole, made, strict=True)))
+    return {
+        key: one.verdict if pairs[key][0] == key else TURNED.get(one.verdict, one.verdict) for key, one in found.items()
+    }
 
 
-def _ended(runs: Sequence[StoredRun], before: str | None) -> tuple[StoredRun, ...]:
-    return tuple(run for run in runs if run.finished and (before is None or run.ended_at[:10] < before))
+def _field(task: TaskPage, data: TaskData) -> tuple[dict[str, Entry], dict[str, Twin]]:
+    """Return the entries that are judged, best first, and the dense twins among them, both by the entry's id."""
+    entries = {row.entry.config_id: row.entry for row in task.full.standings if row.estimate is not None and row.proven}
+    return entries, {key: twin for key, twin in data.twins.items() if key in entries and twin.config_id in entries}
 
 
 def _note(pair: tuple[str, str], plain: Mapping[str, Twin]) -> str:

@@ -13,18 +13,23 @@ RESULTS = Path("results")
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where it goes.")
-@click.option("--frames", type=click.IntRange(min=1), help="Steps of a training, fewer than the task's: ranks nowhere.")
-def demo(out: Path, frames: int | None) -> None:
+@click.option(
+    "--frames",
+    type=click.IntRange(min=1),
+    default=30_000,
+    show_default=True,
+    help="Steps of a training; fewer rank nowhere.",
+)
+def demo(out: Path, frames: int) -> None:
     """Train DQN, dense and pruned, on two tasks of classic control and a moment of Atari, and render the leaderboard.
 
     Where the folder `results` of a clone is at hand, its results stand on the same board.
     """
     runs, database, site = out / "runs", out / "results.sqlite", out / "site"
-    steps = 30_000 if frames is None else frames
-    _say(f"1/4 train: the task `classic`, {steps:,} steps of CartPole and Acrobot, dense and pruned, two seeds")
-    shorter = [] if frames is None else ["--frames", str(frames)]
-    classic = ("--task", "classic", "--games", "CartPole,Acrobot", "--seeds", "0-1", "--checkpoint-every", "30000")
-    _suite("run", *classic, *shorter, "--keep", "none", "--method", "dense,magnitude_pruning", "--out", str(runs))
+    _say(f"1/4 train: the task `classic`, {frames:,} steps of CartPole and Acrobot, dense and pruned, two seeds")
+    classic = ("--task", "classic", "--games", "CartPole,Acrobot", "--seeds", "0-1", "--frames", str(frames))
+    how = ("--method", "dense,magnitude_pruning", "--checkpoint-every", "30000", "--keep", "none")
+    _suite("run", *classic, *how, "--out", str(runs))
     _say("2/4 emulate: the task `smoke`, 4,000 frames of Breakout, and all that is scored played again")
     atari = ("--task", "smoke", "--games", "Breakout", "--seeds", "0", "--frames", "4000", "--network", "nature_cnn")
     _suite("run", *atari, "--keep", "none", "--inspect-every", "0", "--out", str(runs))

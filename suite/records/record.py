@@ -23,9 +23,7 @@ stays. A line is a record once its newline is there: an unfinished last line, le
 
 from __future__ import annotations
 
-import base64
 import math
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from suite.contracts.card import Value
 from suite.errors import BadData
+from suite.records.actions import pack, unpack
 from suite.records.attempts import Follows, Part, attempts_below, folder_of, has_started, home, parts, read_log
 from suite.records.cause import Cause
 from suite.records.covariance import TEXT
@@ -205,29 +204,6 @@ class EvaluationRow(LogRow):
     def unpack(self, width: int = 1) -> bytes:
         """Return the actions, of `width` bytes each; BadData unless they are `length` in number."""
         return unpack(self.actions, self.length, f"evaluation episode {self.episode}", width)
-
-
-LONGEST = 2**31
-"""An episode of so many agent steps is none."""
-
-
-def pack(actions: bytes) -> str:
-    """Return actions, as bytes, deflated (zlib), in base64."""
-    return base64.b64encode(zlib.compress(actions, 9)).decode("ascii")
-
-
-def unpack(text: str, length: int, name: str, width: int = 1) -> bytes:
-    """Return packed actions of `width` bytes; BadData, which names the episode, unless they are `length` in number."""
-    if not 0 <= length < LONGEST:  # what is unpacked is bounded by it
-        raise BadData(f"No episode has {length} agent steps, as {name} is said to.", "Run it again.")
-    try:
-        decoder = zlib.decompressobj()
-        actions = decoder.decompress(base64.b64decode(text, validate=True), length * width + 1)
-    except (ValueError, zlib.error) as error:
-        raise BadData(f"The actions of {name} cannot be read: {error}.", "Run it again.") from error
-    if len(actions) != length * width or not decoder.eof:
-        raise BadData(f"Other than {length} actions of {name} are logged.", "Run it again.")
-    return actions
 
 
 class Diagnostics(LogRow):

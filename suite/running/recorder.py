@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from suite.errors import Overtaken
+from suite.records.actions import pack
 from suite.records.cause import Cause
 from suite.records.checkpoints import Arrays, CheckpointStore, Loaded
 from suite.records.keeping import LAST, Keep, note_kept
@@ -22,7 +23,6 @@ from suite.records.record import (
     State,
     StatusFile,
     Summary,
-    pack,
 )
 from suite.records.score import by_evaluation, score_of_rows, scored
 from suite.records.writer import RunWriter

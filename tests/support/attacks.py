@@ -22,7 +22,8 @@ from leaderboard.bundles.pack import zipped
 from leaderboard.bundles.runs import BundledRun
 from suite.contracts import registry
 from suite.contracts.registry import Kind
-from suite.records.record import Actions, pack
+from suite.records.actions import pack
+from suite.records.record import Actions
 from suite.tasks.configuration import Component
 from suite.tasks.environments import fingerprint
 from tests.support import honest

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.records.record import pack
+from suite.records.actions import pack
 from suite.tasks import Game, Task
 from tests.support.synthetic_entries import Plan
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from leaderboard.board.views import Entry
-from leaderboard.site.drawing import charts, letters, marks, pdf_bytes, plot_files, plots
+from leaderboard.site.drawing import charts, letters, marks, plot_files, plots
 from leaderboard.site.drawing.charts import PAPER, Line, style
 from leaderboard.site.drawing.plot_files import OPENING, Key, Picture, words
 from leaderboard.site.drawing.spans import SAYS, says
@@ -103,20 +103,6 @@ def intervals(
         parts.append(words(axis.right, foot, line, "end"))
     opening = OPENING.format(width=width, height=foot + 0.4 * _TEXT, text=_TEXT, ink=PAPER.ink)
     return f"{opening}{''.join(parts)}</g></svg>"
-
-
-def intervals_pdf(
-    rows: Sequence[Row],
-    title: str,
-    *,
-    width: float,
-    row_height: float,
-    reference: float | None = None,
-    domain: tuple[float, float] | None = None,
-) -> bytes:
-    """Return a forest plot as PDF; see `intervals`."""
-    drawn = intervals(rows, title, width=width, row_height=row_height, reference=reference, domain=domain)
-    return pdf_bytes.from_svg(drawn)
 
 
 def lines_plot(lines: Sequence[Line], *, width: float = 640, height: float = 360) -> plots.Plot | None:

@@ -13,7 +13,7 @@ from leaderboard.board.views import Board, TaskPage
 from leaderboard.site import forest, links, sides, tables
 from leaderboard.site.book import Book
 from leaderboard.site.downloads import printed
-from leaderboard.site.drawing import figures
+from leaderboard.site.drawing import figures, pdf_bytes
 from leaderboard.site.parts import Files, Part, all_files, whole
 from leaderboard.statistics.influence import error_of, iqm_influence
 
@@ -102,6 +102,6 @@ def _standings(task: TaskPage, board: Board, stem: str) -> dict[str, bytes]:
     files = exports.files(tables.standings(task, board), stem, tables.paper(task, board))
     rows = [figures.Row.of(row.entry, row.estimate) for row in board.standings if row.estimate is not None]
     if rows:
-        drawn = figures.intervals_pdf(rows, f"IQM, {task.scale}", width=WIDTH, row_height=ROW_HEIGHT)
-        files[f"{stem}.pdf"] = drawn
+        drawn = figures.intervals(rows, f"IQM, {task.scale}", width=WIDTH, row_height=ROW_HEIGHT)
+        files[f"{stem}.pdf"] = pdf_bytes.from_svg(drawn)
     return files

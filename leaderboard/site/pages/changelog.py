@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from leaderboard.board.moves import Move, Said, moves, said
-from leaderboard.board.report import Report, each_once
+from leaderboard.board.moves import moves, said
+from leaderboard.board.report import Report, TaskData, each_once
+from leaderboard.board.views import TaskPage
 from leaderboard.site import links
 from leaderboard.site.book import Book
 from leaderboard.store.rows import StoredSubmission
+
+T = TypeVar("T")
 
 LISTED = 300
 """How many batches of runs the page lists one by one; the days before are summed up."""
@@ -70,30 +74,21 @@ def pages(book: Book) -> dict[str, bytes]:
         "changelog.html",
         days=found,
         listed=listed,
-        moved=moved(book.report, found),
-        told=told(book.report, found),
+        moved=by_day(book.report, found, lambda _, data, newest: moves(data, newest)),
+        told=by_day(book.report, found, said),
         beside=beside(book.report),
     )
 
 
-def moved(report: Report, found: Sequence[Day]) -> dict[str, list[tuple[str, tuple[Move, ...], int]]]:
-    """Return by day what moved on which task's board: the first `MOVES` of each, and how many more there are."""
+def by_day(
+    report: Report, found: Sequence[Day], of: Callable[[TaskPage, TaskData, Sequence[str]], Mapping[str, tuple[T, ...]]]
+) -> dict[str, list[tuple[str, tuple[T, ...], int]]]:
+    """Return by day what changed on which task's board: the first `MOVES` of each, and how many more there are."""
     newest = [day.date for day in found[:MOVED_DAYS]]
-    days: dict[str, list[tuple[str, tuple[Move, ...], int]]] = defaultdict(list)
+    days: dict[str, list[tuple[str, tuple[T, ...], int]]] = defaultdict(list)
     for task in report.site.tasks:
         if task.aggregated and task.entries_here:
-            for day, own in moves(report.data[task.name], newest).items():
-                days[day].append((task.name, own[:MOVES], max(0, len(own) - MOVES)))
-    return dict(days)
-
-
-def told(report: Report, found: Sequence[Day]) -> dict[str, list[tuple[str, tuple[Said, ...], int]]]:
-    """Return by day what is said otherwise against dense twins on which task's board, and how much more."""
-    newest = [day.date for day in found[:MOVED_DAYS]]
-    days: dict[str, list[tuple[str, tuple[Said, ...], int]]] = defaultdict(list)
-    for task in report.site.tasks:
-        if task.aggregated and task.entries_here:
-            for day, own in said(task, report.data[task.name], newest).items():
+            for day, own in of(task, report.data[task.name], newest).items():
                 days[day].append((task.name, own[:MOVES], max(0, len(own) - MOVES)))
     return dict(days)
 

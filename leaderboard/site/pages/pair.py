@@ -12,7 +12,7 @@ from leaderboard.board.views import Curve, Site, TaskPage
 from leaderboard.site import links
 from leaderboard.site.book import Book, html
 from leaderboard.site.downloads import printed
-from leaderboard.site.drawing import charts, figures, plots, spans
+from leaderboard.site.drawing import charts, figures, pdf_bytes, plots, spans
 from leaderboard.site.parts import Files, Part, all_files, part, whole
 from leaderboard.site.text import decimals, fixed, signed
 from leaderboard.statistics.intervals import Estimate
@@ -123,7 +123,8 @@ def printed_figure(games: Sequence[GameDifference], scale: str) -> bytes:
     """Return a pair's figure for papers as PDF: the difference in every game with its interval."""
     changes = [(row.game, row.difference) for row in games]
     rows = figures.difference_rows(changes)
-    return figures.intervals_pdf(rows, f"A less B, {scale}", width=234, row_height=11, reference=0.0)
+    drawn = figures.intervals(rows, f"A less B, {scale}", width=234, row_height=11, reference=0.0)
+    return pdf_bytes.from_svg(drawn)
 
 
 def _row(row: GameDifference) -> tuple[Cell, ...]:

@@ -18,7 +18,7 @@ from leaderboard.board.standings import normalized_scores
 from leaderboard.board.views import Span, Standing, TaskPage
 from leaderboard.site import folder, tables
 from leaderboard.site.downloads import printed
-from leaderboard.site.drawing import charts, figures
+from leaderboard.site.drawing import charts, figures, pdf_bytes
 from leaderboard.site.drawing.charts import Line
 from leaderboard.site.drawing.figures import Row
 from leaderboard.site.drawing.panels import ENTRIES, FIGURE, panels, recorded
@@ -175,16 +175,16 @@ def _figures(
         found["profiles"] = made, f"{_n(page)} Performance profiles: the share of runs above each score."
     if complete:
         rows = [_row(row, rankings) for row in complete]
-        made = figures.intervals_pdf(rows, f"IQM, {page.scale}", width=width, row_height=12)
+        made = pdf_bytes.from_svg(figures.intervals(rows, f"IQM, {page.scale}", width=width, row_height=12))
         words = "Entries that share a letter cannot be told apart. " if rankings else ""
         found["intervals"] = made, f"{_n(page)} {words}Hollow marks: published by others."
     if first := [duel for duel in pairs if duel.a is pairs[0].a]:
         rows = [Row.of(duel.b, duel.comparison.improvement) for duel in first]
-        made = figures.intervals_pdf(
+        svg = figures.intervals(
             rows, "probability of improvement", width=width, row_height=12, reference=0.5, domain=(0, 1)
         )
         words = f"{_n(page)} Probability that a run of {first[0].a.label} is above one of the others."
-        found["improvement"] = made, words
+        found["improvement"] = pdf_bytes.from_svg(svg), words
     here = [entry.config_id for entry in page.full.entries if not entry.published]
     recording = {key: recorded(data, key) for key in [key for key in here if key in data.diagnostics][:ENTRIES]}
     if small := panels(recording, list(recording), FIGURE):

@@ -46,7 +46,10 @@ def test_an_entry_has_a_place_once_it_has_every_game():
     half = [run for run in data.runs if (run.config_id, run.game) != ("b", TASK.games[0])]
     assert places(data, half) == {"a": 1}
     data.runs = [replace(run, ended_at="2026-01-05T00:00:00Z") if run.config_id == "b" else run for run in data.runs]
-    assert [move.text for move in moves(data, ["2026-01-05"])["2026-01-05"]] == ["new, and leads", "from place 1 to 2"]
+    assert [move.text for move in moves(data, ["2026-01-05"])["2026-01-05"]] == [
+        "new, and leads",
+        "from place 1 to 2",
+    ]
 
 
 @pytest.mark.parametrize(("level", "verdict"), [(30.0, "better"), (-10.0, "worse")])

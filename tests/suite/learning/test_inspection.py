@@ -1,6 +1,5 @@
 """Inspections of networks whose numbers are known by hand, and of every agent."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from suite.checks.method.trial import arrays_of, first_difference, quick_compilation
+from suite.checks.method.trial import arrays_of, first_difference
 from suite.contracts import registry
 from suite.contracts.encoder import FEATURES, Layer, record_units
 from suite.experience.observations import Frames
@@ -44,10 +43,7 @@ class Plain(nn.Module):
         return (Layer("dense", "dense", FEATURES),) if self.hidden else ()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    with quick_compilation():
-        yield
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @cache

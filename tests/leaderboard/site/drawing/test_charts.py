@@ -8,7 +8,7 @@ import pytest
 
 from leaderboard.board import looks
 from leaderboard.board.views import Curve, CurvePoint, Departure, Entry
-from leaderboard.site.drawing import charts, figures, letters, plot_files, plots
+from leaderboard.site.drawing import charts, figures, letters, pdf_bytes, plot_files, plots
 from leaderboard.site.drawing.charts import PAPER, Line, Point
 from leaderboard.site.drawing.spans import SAYS
 from leaderboard.statistics.intervals import Estimate
@@ -180,12 +180,14 @@ def test_a_gap_in_a_curve_stays_a_gap():
     "made",
     [
         lambda: figures.lines_pdf({"": lines("dense", "rigl")}, "own", "share", width=234, height=120),
-        lambda: figures.intervals_pdf(
-            [
-                figures.Row.of(entry("rigl"), Estimate(1, 0.5, 1.5), "A"),
-                figures.Row.of(entry("set"), Estimate(2, None, None)),
-            ],
-            "IQM", width=234, row_height=12, reference=0.0,
+        lambda: pdf_bytes.from_svg(
+            figures.intervals(
+                [
+                    figures.Row.of(entry("rigl"), Estimate(1, 0.5, 1.5), "A"),
+                    figures.Row.of(entry("set"), Estimate(2, None, None)),
+                ],
+                "IQM", width=234, row_height=12, reference=0.0,
+            )
         ),
         lambda: figures.lines_pdf(
             {"Loss": lines("dense"), "Sparsity": lines("rigl")}, "frames", "", width=234, height=60, columns=2
