@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from leaderboard.store.details import packed, unpacked
 from suite.errors import UnfitEnvironment
 
 Cell = str | int | float | bool | None
@@ -112,8 +113,9 @@ class Copy:
 def database(path: Path, out: Path) -> Copy:
     """Write a results database as one file in gzip; the same content in the same order gives the same bytes.
 
-    Lists of single episodes, from which scores were computed, are left out: they are most of it, they grow with every
-    run, and the content's hash does not cover them. Raises UnfitEnvironment where there is no room for a copy.
+    What is most of it and is in bundles and run directories anyway is left out: lists of single episodes, which the
+    content's hash does not cover, and the hashes of all checkpoints but a run's last, which cannot be compressed.
+    Raises UnfitEnvironment where there is no room for a copy, BadData where a column is damaged.
     """
     try:
         with tempfile.TemporaryDirectory(dir=out.parent) as folder:
@@ -121,7 +123,14 @@ def database(path: Path, out: Path) -> Copy:
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("VACUUM INTO ?", (str(whole),))
             with closing(sqlite3.connect(whole, isolation_level=None)) as connection:
+                connection.execute("BEGIN")
                 connection.execute("UPDATE recording SET episodes = NULL")
+                kept = connection.execute(
+                    "SELECT checkpoints, run_id, source FROM recording WHERE checkpoints IS NOT NULL"
+                )
+                rows = [(_last_hashes(column), *key) for column, *key in kept]
+                connection.executemany("UPDATE recording SET checkpoints = ? WHERE run_id = ? AND source = ?", rows)
+                connection.execute("COMMIT")
                 connection.execute("VACUUM INTO ?", (str(bare := Path(folder) / "bare.sqlite"),))
             with (
                 bare.open("rb") as source,
@@ -135,6 +144,12 @@ def database(path: Path, out: Path) -> Copy:
         raise UnfitEnvironment(
             f"Cannot copy {path}: {error}.", "Free space, or name another place with --out."
         ) from error
+
+
+def _last_hashes(column: bytes) -> bytes:
+    """Return a column of checkpoints in which the last alone has its hashes."""
+    *before, last = unpacked(column)
+    return packed([*([*row[:3], "", ""] for row in before), last])
 
 
 def csv_file(table: Table) -> bytes:

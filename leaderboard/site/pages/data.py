@@ -14,11 +14,11 @@ DATABASE = "data/results.sqlite.gz"
 
 ABOUT = {
     "data/runs.csv": "Every run, one row each, but for final scores that others published, which stand in their task",
-    "data/runs.json": "The same as JSON",
     "data/runs.parquet": "The same as Parquet",
     "data/iterations.csv.gz": "Every iteration of every run: the mean raw return of its episodes; CSV in gzip",
     "data/iterations.parquet": "The same as Parquet",
-    DATABASE: "The results database with all that runs recorded, but for lists of single episodes; SQLite in gzip",
+    DATABASE: "The results database with all that runs recorded, but for lists of single episodes and hashes of early "
+    "checkpoints; SQLite in gzip",
 }
 
 QUERIES = (
@@ -51,7 +51,6 @@ def pages(book: Book) -> dict[str, bytes]:
     table, steps = tables.runs(book.report.data.values()), iterations(book.report.data.values())
     files = {
         "data/runs.csv": exports.csv_file(table),
-        "data/runs.json": exports.json_file(table),
         "data/runs.parquet": exports.parquet(table),
         "data/iterations.csv.gz": exports.csv_packed(steps),
         "data/iterations.parquet": exports.parquet(steps),

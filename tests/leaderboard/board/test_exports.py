@@ -17,6 +17,7 @@ from leaderboard.board import exports
 from leaderboard.board.exports import Column, Table
 from leaderboard.store import models
 from leaderboard.store.audit import audit
+from leaderboard.store.details import packed, unpacked
 from leaderboard.store.ingest import ingest
 
 FORMULAS = (
@@ -151,9 +152,13 @@ def test_parquet_has_types_and_the_same_bytes_every_time():
     assert exports.parquet(found) == exports.parquet(found)
 
 
-def test_the_database_is_copied_without_lists_of_episodes_and_with_the_same_bytes(runs, tmp_path):
+def test_the_database_is_copied_without_episodes_and_early_hashes_and_with_the_same_bytes(runs, tmp_path):
     db = tmp_path / "results.sqlite"
     ingest([runs], db, references=False)
+    hashes = [[1, 4, 0, "a", "b"], [2, 8, 1, "c", "d"], [3, 12, 2, "e", "f"]]
+    with sqlite3.connect(db) as whole:
+        whole.execute("UPDATE recording SET checkpoints = ? WHERE run_id > 1", (packed(hashes),))
+    whole.close()
     before = db.read_bytes()
     made = exports.database(db, tmp_path / "copy.sqlite.gz")
     content = (tmp_path / "copy.sqlite.gz").read_bytes()
@@ -168,7 +173,10 @@ def test_the_database_is_copied_without_lists_of_episodes_and_with_the_same_byte
     with sqlite3.connect(tmp_path / "copy.sqlite") as copy:
         assert copy.execute("SELECT count(*) FROM recording WHERE episodes IS NOT NULL").fetchone() == (0,)
         assert copy.execute("SELECT count(*) FROM run").fetchone() == (4,)
+        rows = copy.execute("SELECT checkpoints FROM recording ORDER BY run_id").fetchall()
         assert copy.execute("PRAGMA application_id").fetchone() == (models.APPLICATION_ID,)
         assert copy.execute("PRAGMA user_version").fetchone() == (models.SCHEMA_VERSION,)
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     copy.close()
+    kept = [[1, 4, 0, "", ""], [2, 8, 1, "", ""], [3, 12, 2, "e", "f"]]
+    assert [unpacked(column) for (column,) in rows] == [None, kept, kept, kept]
