@@ -125,6 +125,16 @@ def test_a_changed_count_is_seen_and_an_unchanged_text_is_not_compiled_again(
     assert json.loads(options.out.read_text())["programs"] == after
 
 
+def test_programs_that_bring_new_pairs_of_values_are_compiled_first() -> None:
+    catalog = load("gpu/catalog.py")
+    near, other, far = map(catalog.Name.of, ("t/a/n/m/act/vmap/1", "t/a/n/m/act/vmap/5", "u/b/o/k/update/loop/9"))
+    assert len(near.pairs) == 21
+    assert catalog.spread([near, other, far], []) == [near, far, other]  # 21, 21 and 6 new pairs
+    assert catalog.spread([near, other], [far]) == [near, other]
+    assert catalog.spread([near, far], [other]) == [far, near]
+    assert catalog.spread([near, other], [near, other]) == [near, other]
+
+
 def test_the_six_measurements_that_decide_come_first_and_are_not_taken_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

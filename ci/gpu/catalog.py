@@ -7,9 +7,11 @@ Agents, networks and methods are those that are registered, every one with the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 import jax
@@ -67,6 +69,12 @@ class Name:
         return cls(*words, int(lanes))
 
     @property
+    def pairs(self) -> list[tuple[tuple[str, Any], tuple[str, Any]]]:
+        """Every two of its values, such as an agent and a form."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return list(combinations((values | {"agent": (self.task, self.agent)}).items(), 2))
+
+    @property
     def distance(self) -> tuple[int, int]:
         """How far it is from what most runs call: the order in which programs are compiled."""
         agents, networks, _ = DOMAINS[self.task]
@@ -87,6 +95,25 @@ def names() -> list[Name]:
     """Return all programs, those that most runs call first."""
     found = [name for task in DOMAINS for name in _of_task(task)]
     return sorted(found, key=lambda name: (name.distance, str(name)))
+
+
+def spread(missing: Sequence[Name], recorded: Iterable[Name]) -> list[Name]:
+    """Return what is missing: each brings the most pairs of values that no recorded and no earlier one has.
+
+    Those that bring as many, or none, come in the order that they had.
+    """
+    covered = {pair for name in recorded for pair in name.pairs}
+    queue = [(-len(name.pairs), place) for place, name in enumerate(missing)]
+    order = []
+    while queue:
+        most, place = heapq.heappop(queue)
+        new = -len(set(missing[place].pairs) - covered)
+        if new > most:  # what others brought meanwhile; it only ever gets less
+            heapq.heappush(queue, (new, place))
+            continue
+        order.append(missing[place])
+        covered.update(missing[place].pairs)
+    return order
 
 
 def _of_task(task: str) -> Iterator[Name]:
