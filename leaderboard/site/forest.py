@@ -33,12 +33,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Groups on one axis; `zero` is the place of no difference."""
+    """Groups on one axis; `zero` is the place of no difference; `alone`: methods without any entry to compare."""
 
     groups: tuple[Group, ...]
     ticks: tuple[Tick, ...]
     zero: float
     pairs: int
+    alone: tuple[MethodAnswer, ...]
 
     @property
     def more(self) -> int:
@@ -52,9 +53,11 @@ def forest(methods: Sequence[MethodAnswer], pairs: int, most: int) -> Forest | N
     if not differences:
         return None
     place, ticks = axis(differences)
-    limit = _limit([len(method.answers) for method in methods], most)
-    groups = tuple(_group(method, limit, place) for method in methods)
-    return Forest(groups, ticks, place(0.0), pairs)
+    compared = [method for method in methods if any(one.difference is not None for one in method.answers)]
+    limit = _limit([len(method.answers) for method in compared], most)
+    groups = tuple(_group(method, limit, place) for method in compared)
+    alone = tuple(method for method in methods if method not in compared)
+    return Forest(groups, ticks, place(0.0), pairs, alone)
 
 
 def of_task(found: TaskAnswers, most: int) -> Forest | None:

@@ -537,7 +537,8 @@ def test_front_page_board_and_method_page_say_first_what_a_method_changes(found)
         assert f"[{signed(answer.difference.low)}, {signed(answer.difference.high)}]" in words
     (other,) = [group for group in answered.methods if group.method == "redo"]
     assert (other.sentence, other.answers[0].difference) == ("no dense twin.", None)
-    assert "no dense twin" in Page(made[links.board("smoke")]).words
+    assert "Without a dense twin to be compared with, entries of: " in Page(made[links.board("smoke")]).words
+    assert "redo (1)" in Page(made[links.board("smoke")]).words
 
 
 def test_what_was_just_run_comes_first_on_the_front_page(found):
