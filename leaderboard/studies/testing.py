@@ -44,7 +44,7 @@ def tested(expanded: Expanded, contrast: Contrast, evidence: Evidence) -> Tested
     """Return the test of a contrast with the results that are there."""
     found = [_scores(expanded, contrast.rule, evidence, point) for point in contrast.points]
     sides = [{name: scores[name] for name in contrast.games if name in scores} for scores in found]
-    if any(set(scores) != set(contrast.games) for scores in sides):
+    if not contrast.games or any(set(scores) != set(contrast.games) for scores in sides):
         return Tested(contrast.label, None, None, 1.0, 1.0)
     apart = len(contrast.games) > 1 and not aggregated(expanded)
     change = contrast.rule.rule in ("declines", "keeps")

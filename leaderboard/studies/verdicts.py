@@ -57,7 +57,7 @@ def verdict(expanded: Expanded, claim: Claim, evidence: Evidence) -> Verdict:
 def _sentence(state: State, tests: Sequence[Tested], cells: int, missing: int) -> str:
     """Return the verdict as a sentence: the state, the interval that decides it, and what would decide it."""
     if not cells:
-        return "Not asked here: none of its configurations is in this study."
+        return "Not asked here: none of its cells is in this study."
     if state == "holds":
         weakest = max(tests, key=lambda test: test.p_for)
         return f"Holds: {_evidence(weakest, weakest.p_for)}{_of_all(tests)}."

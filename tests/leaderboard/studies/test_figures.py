@@ -79,3 +79,12 @@ def test_the_command_writes_picture_data_and_verdicts(tmp_path: Path) -> None:
     said = CliRunner().invoke(cli, ["study", "report", "fig26", "--results", str(tmp_path)])
     assert "not yet decidable" in said.output
     assert "300 of its 300 cells have no result" in said.output
+
+
+def test_a_claim_about_games_that_were_left_out_is_not_asked(tmp_path: Path) -> None:
+    part = ("fig19", "--on", "smoke", "--games", "Hopper", "--seeds", "0")  # one of its claims is about Humanoid
+    done = CliRunner().invoke(cli, ["study", "figure", *part, "--to", str(tmp_path), "--results", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "Not asked here: none of its cells is in this study." in done.output
+    claims = json.loads((tmp_path / "fig19-smoke.json").read_text())["claims"]
+    assert [claim["verdict"] for claim in claims] == ["not yet decidable"] * 3
