@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from leaderboard.studies.definition import load_study, study_names
 from leaderboard.studies.mapping import load_rung, on_rung
 from suite.cli.main import cli
+from suite.records.record import read_run
 
 FIGURES = sorted(
     (name for name in study_names() if name.startswith("fig") and load_study(name).arms), key=lambda name: int(name[3:])
@@ -48,11 +49,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def counted(record_testsuite_property: Callable[[str, object], None]) -> Iterator[set[str]]:
-    """The configurations of all figures, each once."""
-    found: set[str] = set()
+def counted(record_testsuite_property: Callable[[str, object], None]) -> Iterator[dict[str, float]]:
+    """How many seconds the cell of each configuration took, those of earlier attempts with FIGURES included."""
+    found: dict[str, float] = {}
     yield found
     record_testsuite_property("configurations", len(found))
+    record_testsuite_property("trained_s", sum(found.values()))
 
 
 def draws_tickets(name: str) -> bool:
@@ -91,7 +93,7 @@ def test_every_figure_can_be_asked_of_the_small_tasks() -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_drawn_from_one_cell_of_each_of_its_configurations(
-    name: str, folder: Path, counted: set[str], tmp_path: Path
+    name: str, folder: Path, counted: dict[str, float], tmp_path: Path
 ) -> None:
     part = part_of(name, folder / "data")
     tickets = draws_tickets(name)
@@ -101,7 +103,8 @@ def test_a_figure_is_drawn_from_one_cell_of_each_of_its_configurations(
     assert done.exit_code == 0, done.output
     planned = json.loads(call("study", "plan", *part, "--out", str(runs), "--json").stdout)
     assert planned["cells_missing"] == 0
-    counted.update(each["config_id"] for each in planned["configurations"])
+    for cell in planned["cells"]:
+        counted[cell["config_id"]] = read_run(runs / cell["path"]).status.wall_seconds or 0.0
     drawn = call("study", "figure", *part, "--results", str(runs), "--to", str(tmp_path))
     assert drawn.exit_code == 0, drawn.output
     assert f"{planned['cells_total']} of {planned['cells_total']} cells" in drawn.output
