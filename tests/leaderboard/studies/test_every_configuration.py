@@ -99,7 +99,7 @@ def test_a_figure_is_drawn_from_one_cell_of_each_of_its_configurations(
     tickets = draws_tickets(name)
     runs = folder / ("tickets" if tickets else "runs")
     keep = () if tickets else ("--keep", "policy")  # they start from checkpoints
-    done = call("study", "run", *part, "--out", str(runs), "--threads", "1", *keep, "--json")
+    done = call("study", "run", *part, "--out", str(runs), *keep, "--json")
     assert done.exit_code == 0, done.output
     planned = json.loads(call("study", "plan", *part, "--out", str(runs), "--json").stdout)
     assert planned["cells_missing"] == 0
