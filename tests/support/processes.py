@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 
 from suite.records.record import Run
@@ -15,6 +17,15 @@ def finish(process: subprocess.Popen[str]) -> str:
     out, err = process.communicate(timeout=900)
     assert process.returncode == 0, err
     return out
+
+
+def written(out: Path, name: str) -> list[Path]:
+    """Return what is called `name`, a pattern, below a folder that others write; what vanishes meanwhile is passed over.
+
+    `Path.rglob` ends with FileNotFoundError where a checkpoint gets its name while it looks.
+    """
+    walked = os.walk(out)
+    return [Path(folder) / each for folder, below, files in walked for each in (*below, *files) if fnmatch(each, name)]
 
 
 def kill_at(process: subprocess.Popen[str], out: Path, step: int) -> None:

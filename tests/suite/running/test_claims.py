@@ -24,6 +24,7 @@ from suite.records.checkpoints import CheckpointStore
 from suite.records.find import find_runs
 from suite.records.record import Run, read_run
 from tests.support.claimants import STEPS, cell_of, episode
+from tests.support.processes import written
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("fresh", "dead", "asleep")
@@ -267,12 +268,12 @@ def test_two_nodes_run_a_cell_once_and_a_suspended_process_ends_with_6(nodes: No
     assert recorded(nodes.folder).status.attempt == 1
     shutil.rmtree(nodes.folder / "smoke@1")
     asleep = start(nodes, 0, tiny_path)
-    while not list(nodes.folder.rglob("checkpoints/step-*")):
+    while not written(nodes.folder, "step-*"):
         assert asleep.poll() is None, asleep.communicate()
         time.sleep(0.01)
     asleep.send_signal(signal.SIGSTOP)
     other = start(nodes, 1, tiny_path)
-    while not list(nodes.folder.rglob("attempts/2/status.json")):
+    while not any(path.parent.name == "2" for path in written(nodes.folder, "status.json")):
         assert other.poll() is None, other.communicate()
         time.sleep(0.01)
     asleep.send_signal(signal.SIGCONT)

@@ -29,6 +29,7 @@ from suite.running.evaluation import evaluate
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES, Evaluation, load_task
 from suite.tasks.environments import emulator_options
+from tests.support.processes import written
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +136,7 @@ def test_an_episode_of_another_length_than_its_actions_is_bad_data(finished: Pat
 def wait_for_rows(out: Path, process: subprocess.Popen[str], count: int) -> None:
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-        logs = out.rglob("evaluation.jsonl") if out.exists() else ()
+        logs = written(out, "evaluation.jsonl")
         if sum(log.read_bytes().count(b"\n") for log in logs) >= count:
             return
         time.sleep(0.01)

@@ -21,6 +21,7 @@ import pytest
 from suite.records.attempts import home
 from suite.records.find import find_runs
 from suite.records.record import Run, effective_state, read_run
+from tests.support.processes import written
 
 pytestmark = pytest.mark.slow
 
@@ -94,13 +95,14 @@ def in_a_write(out: Path) -> bool:
 
 def written_after(path: Path, step: int, time_ns: int) -> bool:
     with contextlib.suppress(FileNotFoundError):
-        return any(file.stat().st_mtime_ns > time_ns for file in path.rglob(f"step-{step:010d}/arrays.safetensors"))
+        places = written(path, f"step-{step:010d}")
+        return any((place / "arrays.safetensors").stat().st_mtime_ns > time_ns for place in places)
     return False
 
 
 def checkpoint_names(out: Path) -> list[str]:
     names = []
-    for place in out.rglob("checkpoints") if out.exists() else ():
+    for place in written(out, "checkpoints"):
         with contextlib.suppress(FileNotFoundError):  # the next attempt has just taken it over
             names += os.listdir(place)  # noqa: PTH208
     return names
@@ -226,7 +228,7 @@ def test_a_signal_while_programs_compile_ends_at_once(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # nothing is compiled yet
     process = start(tmp_path, "--network", "impala", "--frames", "4000")
-    wait_for(lambda: any(tmp_path.rglob("status.json")), process)
+    wait_for(lambda: bool(written(tmp_path, "status.json")), process)
     time.sleep(0.3)
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)

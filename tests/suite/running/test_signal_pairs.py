@@ -17,6 +17,7 @@ from suite.cli.signals import STOPPING
 from suite.records.checkpoints import CheckpointStore
 from suite.records.find import find_runs
 from suite.records.record import read_run
+from tests.support.processes import written
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +55,7 @@ def advances(root: Path, process: subprocess.Popen[str], attempt: int) -> None:
     while time.monotonic() < deadline:
         assert process.poll() is None, process.stderr and process.stderr.read()
         for path in find_runs(root) if root.exists() else []:
-            if any(f'{{"attempt":{attempt},' in log.read_text() for log in path.rglob("diagnostics.jsonl")):
+            if any(f'{{"attempt":{attempt},' in log.read_text() for log in written(path, "diagnostics.jsonl")):
                 return
         time.sleep(0.01)
     raise AssertionError("nothing was recorded in two minutes")
