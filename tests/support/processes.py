@@ -20,7 +20,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def written(out: Path, name: str) -> list[Path]:
-    """Return what is called `name`, a pattern, below a folder that others write; what vanishes meanwhile is passed over.
+    """Return what is called `name`, a pattern, below a folder that others write: what vanishes is passed over.
 
     `Path.rglob` ends with FileNotFoundError where a checkpoint gets its name while it looks.
     """
