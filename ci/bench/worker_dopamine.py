@@ -15,6 +15,7 @@ from dopamine.discrete_domains import atari_lib
 from dopamine.jax import networks
 from dopamine.jax.agents.dqn import dqn_agent
 from dopamine.jax.replay_memory import accumulator, elements, replay_buffer, samplers
+from dopamine.labs.environments.minatar.minatar_env import MinatarDQNNetwork
 from flax import linen as nn
 from minatar import Environment
 from serve import Round, Sample, serve, timed
@@ -71,19 +72,6 @@ class Loop:
                 self.action = self.agent.begin_episode(self.environment.reset())
             else:
                 self.action = self.agent.step(reward, observation)
-
-
-class PictureNetwork(nn.Module):
-    """MinAtar's published network: a 3 x 3 convolution of 16 and a linear head."""
-
-    num_actions: int
-    inputs_preprocessed: bool = False
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> atari_lib.DQNNetworkType:
-        """Map a state [10, 10, C, 1] to the values of the actions."""
-        x = nn.relu(nn.Conv(16, (3, 3))(jnp.asarray(x[..., 0], jnp.float32)))
-        return atari_lib.DQNNetworkType(nn.Dense(self.num_actions)(x.reshape(-1)))
 
 
 Shown = tuple[np.ndarray, float, bool, bool]
@@ -148,6 +136,11 @@ def classic(name: str, steps: str) -> Round:
     return rounds(SmallLoop(first, play, actions, network=network, batch_size=128, target_update_period=100), steps)
 
 
+def unstacked(states: jax.Array) -> jax.Array:
+    """Return pictures without the axis of the stack, which that network would take for its channels."""
+    return states[..., 0]
+
+
 def minatar(game: str, steps: str) -> Round:
     """Whole training loop on MinAtar, of which no episode is cut off."""
     environment = Environment(game)
@@ -161,7 +154,8 @@ def minatar(game: str, steps: str) -> Round:
         reward, over = environment.act(action)
         return environment.state().astype(np.uint8), float(reward), over, False
 
-    own = {"network": PictureNetwork, "batch_size": 32, "target_update_period": 1_000}
+    own = {"network": MinatarDQNNetwork, "batch_size": 32, "target_update_period": 1_000}
+    own["preprocess_fn"] = unstacked
     return rounds(SmallLoop(first, play, environment.num_actions(), **own), steps)
 
 
