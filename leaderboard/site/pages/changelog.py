@@ -23,6 +23,9 @@ LISTED = 300
 MOVED_DAYS, MOVES = 15, 8
 """For how many days, the newest, the page says what moved, and how many entries of a board it names."""
 
+TOLD_DAYS = 3
+"""For how many of them it says what is told of entries against their dense twins: each compares every twin anew."""
+
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -74,8 +77,8 @@ def pages(book: Book) -> dict[str, bytes]:
         "changelog.html",
         days=found,
         listed=listed,
-        moved=by_day(book.report, found, lambda _, data, newest: moves(data, newest)),
-        told=by_day(book.report, found, said),
+        moved=by_day(book.report, found[:MOVED_DAYS], lambda _, data, newest: moves(data, newest)),
+        told=by_day(book.report, found[:TOLD_DAYS], said),
         beside=beside(book.report),
     )
 
@@ -84,7 +87,7 @@ def by_day(
     report: Report, found: Sequence[Day], of: Callable[[TaskPage, TaskData, Sequence[str]], Mapping[str, tuple[T, ...]]]
 ) -> dict[str, list[tuple[str, tuple[T, ...], int]]]:
     """Return by day what changed on which task's board: the first `MOVES` of each, and how many more there are."""
-    newest = [day.date for day in found[:MOVED_DAYS]]
+    newest = [day.date for day in found]
     days: dict[str, list[tuple[str, tuple[T, ...], int]]] = defaultdict(list)
     for task in report.site.tasks:
         if task.aggregated and task.entries_here:
