@@ -2,7 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from click.testing import CliRunner, Result
 from leaderboard.studies.definition import load_study, study_names
 from leaderboard.studies.mapping import load_rung, on_rung
 from suite.cli.main import cli
+from suite.learning.device import processors
 from suite.records.record import read_run
 
 FIGURES = sorted(
@@ -49,6 +53,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def trained(folder: Path) -> Path:
+    """Where the cells are once each core has trained its share of every figure; what failed is left to the tests.
+
+    Figures share cells: one that another core is training is skipped here.
+    """
+    cores = processors()
+
+    def train(core: int) -> None:
+        for name in FIGURES:
+            if not draws_tickets(name):  # a ticket waits for its source
+                command = (sys.executable, "-m", "suite", "study", "run", *asked(name, folder), "--json")
+                subprocess.run([*command, "--shard", f"{core + 1}/{cores}"], capture_output=True, check=False)
+
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(train, range(cores)))
+    return folder
+
+
+@pytest.fixture(scope="module")
 def counted(record_testsuite_property: Callable[[str, object], None]) -> Iterator[dict[str, float]]:
     """How many seconds the cell of each configuration took, those of earlier attempts with FIGURES included."""
     found: dict[str, float] = {}
@@ -82,6 +105,16 @@ def part_of(name: str, data: Path) -> tuple[str, ...]:
     )
 
 
+def runs_of(name: str, folder: Path) -> Path:
+    return folder / ("tickets" if draws_tickets(name) else "runs")
+
+
+def asked(name: str, folder: Path) -> tuple[str, ...]:
+    """Return the options with which the cells of a reduced study are trained."""
+    keep = () if draws_tickets(name) else ("--keep", "policy")  # tickets start from checkpoints
+    return (*part_of(name, folder / "data"), "--out", str(runs_of(name, folder)), *keep)
+
+
 def test_every_figure_can_be_asked_of_the_small_tasks() -> None:
     assert len(FIGURES) == 29  # all but Figure 2, which is a formula
     tasks = {name: task_of(name) for name in FIGURES}
@@ -93,13 +126,10 @@ def test_every_figure_can_be_asked_of_the_small_tasks() -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_drawn_from_one_cell_of_each_of_its_configurations(
-    name: str, folder: Path, counted: dict[str, float], tmp_path: Path
+    name: str, trained: Path, counted: dict[str, float], tmp_path: Path
 ) -> None:
-    part = part_of(name, folder / "data")
-    tickets = draws_tickets(name)
-    runs = folder / ("tickets" if tickets else "runs")
-    keep = () if tickets else ("--keep", "policy")  # they start from checkpoints
-    done = call("study", "run", *part, "--out", str(runs), *keep, "--json")
+    part, runs = part_of(name, trained / "data"), runs_of(name, trained)
+    done = call("study", "run", *asked(name, trained), "--json")
     assert done.exit_code == 0, done.output
     planned = json.loads(call("study", "plan", *part, "--out", str(runs), "--json").stdout)
     assert planned["cells_missing"] == 0
