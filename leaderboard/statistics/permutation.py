@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from leaderboard.statistics.influence import contributions
 from leaderboard.statistics.metrics import Array, Scores, lay_out
+from leaderboard.statistics.trimming import count_true
 
 PERMUTATIONS = 20_000
 """Random relabellings of a pair; the smallest possible p is 1 in one more than that."""
@@ -21,6 +23,12 @@ ENOUGH = 200
 """Once so many relabellings went as far as what was seen, p is known well enough (Besag and Clifford 1991)."""
 
 _CHUNK = 256
+_BLOCK = 8 * _CHUNK
+"""Relabellings that are dealt at a time: most pairs are done long before the last of them."""
+
+_WORDS = 4
+"""How many words Philox makes at a time."""
+
 _VERSION = "permutation-1"
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -47,8 +55,14 @@ def permutation_p(a: Scores, b: Scores, *, studentised: bool = True, permutation
     studentised = studentised and any(len(scores[name]) > 1 for scores in (a, b) for name in names)
     sides = [Side.of(scores, game, order, pooled, studentised=studentised) for scores in (a, b)]
     seen = _statistic(sides, _seen(a, b)[order, None])[0]
-    dealt = _deal(tuple(zip(_numbers(a), _numbers(b), strict=True)), permutations)
-    return share_beyond(lambda some: _statistic(sides, dealt[order, some].astype(np.float64)), seen, permutations)
+    design = tuple(zip(_numbers(a), _numbers(b), strict=True))
+
+    def statistic(some: slice) -> Array:
+        first = some.start // _BLOCK * _BLOCK
+        dealt = _dealt(design, permutations, first)[:, some.start - first : some.stop - first]
+        return _statistic(sides, dealt[order].astype(np.float64))
+
+    return share_beyond(statistic, seen, permutations)
 
 
 def share_beyond(statistic: Callable[[slice], Array], seen: float, permutations: int) -> float:
@@ -123,11 +137,14 @@ class Side:
         sum of c_i (v_i+1 - v_i), with the cumulated weights c clipped to the range that is kept.
         """
         low, high = self.keep
-        cumulated = np.cumsum(mine * self.weights[:, None], axis=0)
+        cumulated = mine * self.weights[:, None]
+        for before, row in itertools.pairwise(cumulated):  # NumPy's own over the first axis is slower
+            row += before
         slack = 1e-9 * high
-        bottom = self.values[np.count_nonzero(cumulated <= low + slack, axis=0)]
-        top = self.values[np.count_nonzero(cumulated < high - slack, axis=0)]
-        np.clip(cumulated, low, high, out=cumulated)
+        bottom = self.values[count_true(cumulated <= low + slack)]
+        top = self.values[count_true(cumulated < high - slack)]
+        np.maximum(cumulated, low, out=cumulated)
+        np.minimum(cumulated, high, out=cumulated)
         inner = np.diff(self.values) @ cumulated[:-1]
         return (high * self.values[-1] - low * self.values[0] - inner) / (high - low), bottom, top
 
@@ -136,7 +153,8 @@ class Side:
         means, bottom, top = self.middle(mine)
         if not self.shares.any():
             return means, np.zeros_like(means)
-        winsorized = np.clip(self.values[:, None], bottom, top)
+        winsorized = np.maximum(self.values[:, None], bottom)
+        np.minimum(winsorized, top, out=winsorized)
         winsorized -= means
         parts = winsorized * mine
         sums = self.games @ parts
@@ -166,19 +184,31 @@ def _seen(a: Scores, b: Scores) -> Array:
     return np.concatenate(blocks)
 
 
-@functools.lru_cache(maxsize=8)
-def _deal(design: tuple[tuple[int, int], ...], permutations: int) -> NDArray[np.bool_]:
-    """Return which pooled runs go to the first entry, [pooled runs, permutations], games one after the other."""
+@functools.lru_cache(maxsize=80)
+def _dealt(design: tuple[tuple[int, int], ...], permutations: int, first: int) -> NDArray[np.bool_]:
+    """Return which pooled runs go to the first entry, [pooled runs, relabellings], games one after the other.
+
+    They are at most `_BLOCK` of the `permutations`, from `first` on: the same that all of them together would have.
+    """
     key = hashlib.sha256(f"{_VERSION}\n{design!r}".encode()).digest()[:16]
-    source = np.random.Philox(key=int.from_bytes(key, "little"))
-    blocks = []
+    count = min(_BLOCK, permutations - first)
+    blocks, start = [], 0
     for mine, others in design:
-        tickets = source.random_raw(permutations * (mine + others)).reshape(permutations, -1)
-        last = np.partition(tickets, mine - 1, axis=1)[:, mine - 1 : mine]
+        each = mine + others
+        tickets = _words(int.from_bytes(key, "little"), start + first * each, count * each).reshape(count, each)
+        last = np.sort(tickets, axis=1)[:, mine - 1 : mine]
         blocks.append((tickets <= last).T)
+        start += permutations * each
     dealt = np.concatenate(blocks)
     dealt.setflags(write=False)
     return dealt
+
+
+def _words(key: int, first: int, count: int) -> NDArray[np.uint64]:
+    """Return `count` words of a stream from the word `first` on."""
+    source = np.random.Philox(key=key)
+    source.advance(first // _WORDS)
+    return source.random_raw(first % _WORDS + count)[first % _WORDS :]
 
 
 def _numbers(scores: Scores) -> list[int]:

@@ -43,11 +43,17 @@ def resamples(
     """
     source = np.random.Philox(key=key)
     ranges = np.repeat(np.array(supports, dtype=np.uint64), draws)
-    starts = np.repeat(np.cumsum([0, *supports[:-1]]), draws)
+    starts = np.repeat(np.cumsum([0, *supports[:-1]], dtype=np.uint64), draws)
+    half = np.uint64(32)
     n, rows = len(ranges), int(sum(supports))
     for first in range(0, repetitions, chunk):
         size = min(chunk, repetitions - first)
-        high = source.random_raw(size * n).reshape(size, n) >> np.uint64(32)
-        chosen = ((high * ranges) >> np.uint64(32)).astype(np.int64) + starts
-        flat = (chosen * size + np.arange(size)[:, None]).ravel()
+        chosen = source.random_raw(size * n).reshape(size, n)
+        chosen >>= half
+        chosen *= ranges
+        chosen >>= half
+        chosen += starts
+        chosen *= np.uint64(size)
+        chosen += np.arange(size, dtype=np.uint64)[:, None]
+        flat = chosen.ravel().view(np.int64)
         yield np.bincount(flat, minlength=size * rows).reshape(rows, size).astype(np.float64)

@@ -228,10 +228,11 @@ def _trimmed(rows: Rows, point: Point, weighted: Array, *, bounds: bool) -> tupl
     (low, high), values = rows.keep, point.values
     lowest = highest = np.zeros(0)
     if bounds:
-        lowest = values[_count(cumulated <= low + rows.slack)]
-        highest = values[np.minimum(_count(cumulated < high - rows.slack), len(values) - 1)]
+        lowest = values[count_true(cumulated <= low + rows.slack)]
+        highest = values[np.minimum(count_true(cumulated < high - rows.slack), len(values) - 1)]
     cumulated = cumulated[:-1]
-    np.clip(cumulated, low, high, out=cumulated)
+    np.maximum(cumulated, low, out=cumulated)
+    np.minimum(cumulated, high, out=cumulated)
     cumulated *= point.steps
     found: Array = high * values[-1] - low * values[0] - cumulated.sum(axis=0)
     if len(point.whole.rows):
@@ -241,7 +242,7 @@ def _trimmed(rows: Rows, point: Point, weighted: Array, *, bounds: bool) -> tupl
     return found / (high - low), lowest, highest
 
 
-def _count(mask: NDArray[np.bool_]) -> NDArray[np.unsignedinteger]:
+def count_true(mask: NDArray[np.bool_]) -> NDArray[np.unsignedinteger]:
     """Return how many of each column are true; small integers sum several times faster."""
     size = np.uint8 if len(mask) < 256 else np.uint32
     found: NDArray[np.unsignedinteger] = np.add.reduce(mask.view(np.uint8), axis=0, dtype=size)

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -39,7 +40,8 @@ class SyntheticRun:
         share = self.source.uniform(0.2, 0.9)
         self.resumed_at = self._checkpoint(share) if state == "resumed" else 0
         self.reached = int(self.steps * share) if state in ("failed", "diverged") else self.steps
-        self.start = f"2026-0{1 + seed % 9}-{10 + int(share * 10):02}T0{seed % 10}"
+        day = int(self.config_id[:8], 16) % 300 + int(share * 4)  # an entry is trained within three days of its own
+        self.start = f"{date(2026, 1, 1) + timedelta(days=day)}T0{seed % 10}"
         # A seed in forty never learns; the others scatter around the entry's level in this game.
         dud = self.source.random() < 0.025
         scatter = float(np.exp(setting.width * self.source.normal()))
