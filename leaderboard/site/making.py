@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
@@ -30,6 +31,9 @@ DISTRIBUTIONS = ("jinja2", "markupsafe", "numpy", "pyarrow", "scipy", "vl-conver
 
 SECONDS_EACH = 0.02
 """About what a part takes on one processor."""
+
+FEW = 200
+"""So many parts are work enough for other processes; further ones are gathered while these are at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +95,33 @@ class Maker:
     def make(self, parts: Iterator[Part]) -> int:
         """Make or keep every part; return how many pages were made. Raises ValueError if two make one file."""
         here: deque[Part] = deque()
-        apart: deque[Part] = deque()
-        last: list[Part] = []
-        for part in parts:
-            if not self._kept(part):
-                (last if part.last else apart if part.apart else here).append(part)
+        wanted = self._wanted(parts, here)
+        first = list(itertools.islice(wanted, FEW))
         write = functools.partial(_written, folder=self.staging.path, mark=self.new.database)
         sent: deque[tuple[str, str]] = deque()
         pages = 0
-        for files in workers.stream(write, _sent(apart, sent), SECONDS_EACH * len(apart)):
+        for files in workers.stream(write, _sent(itertools.chain(first, wanted), sent), SECONDS_EACH * len(first)):
             pages += self._take(*sent.popleft(), files)
-            if here:  # the others are at work meanwhile
-                pages += self._make(here.popleft(), write)
-        pages += sum(self._make(here.popleft(), write) for _ in range(len(here)))
-        workers.end()
-        return pages + sum(self._make(part, write) for part in last)
+        workers.end()  # their memory is what the others need, which show something of everything
+        while here:
+            part = here.popleft()
+            pages += self._take(part.name, part.key, write(part.job()))
+        return pages
+
+    def _wanted(self, parts: Iterator[Part], here: deque[Part]) -> Iterator[Part]:
+        """Yield the parts that are made apart, and put those that are made here aside; what can be kept is kept."""
+        for part in parts:
+            if not self._kept(part):
+                if part.apart:
+                    yield part
+                else:
+                    here.append(part)
 
     def again(self, part: Part) -> int:
         """Make a part once more, from other inputs than before; return how many pages were made."""
         _, files = self.new.parts.pop(part.name)
         self.staging.names.difference_update(files)
         return self._take(part.name, part.key, _written(part.job(), self.staging.path, self.new.database))
-
-    def _make(self, part: Part, write: Callable[[Callable[[], Files]], dict[str, File]]) -> int:
-        return self._take(part.name, part.key, write(part.job()))
 
     def _take(self, part: str, key: str, files: dict[str, File]) -> int:
         self._claim(part, key, files)
@@ -166,10 +173,9 @@ def _contents(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
             yield f"{name}/{item.name}", item.read_bytes()
 
 
-def _sent(apart: deque[Part], sent: deque[tuple[str, str]]) -> Iterator[Callable[[], Files]]:
+def _sent(parts: Iterable[Part], sent: deque[tuple[str, str]]) -> Iterator[Callable[[], Files]]:
     """Yield what makes each of some parts, of which nothing but name and key is kept: their inputs take much room."""
-    while apart:
-        part = apart.popleft()
+    for part in parts:
         sent.append((part.name, part.key))
         yield part.job()
 

@@ -21,8 +21,8 @@ class Part:
     """A part: `function` of `inputs()` gives its files.
 
     Inputs are gathered only where they are needed. `apart`: they can be sent to another process, which a page of one
-    run can and one with the whole report cannot. `last`: it takes much memory, and is made when all others are and no
-    other process of the build is left.
+    run can and one with the whole report cannot: that is made when all those are and no other process of the build is
+    left, since it may take much memory.
     """
 
     name: str
@@ -30,7 +30,6 @@ class Part:
     function: Callable[..., Files]
     inputs: Callable[[], tuple[Any, ...]]
     apart: bool = False
-    last: bool = False
 
     def job(self) -> Callable[[], Files]:
         """Return what makes the files."""
@@ -46,9 +45,9 @@ def part(name: str, function: Callable[..., Files], *inputs: Any) -> Part:
     return Part(name, key_of(inputs), function, lambda: inputs, apart=True)
 
 
-def whole(name: str, key: str, function: Callable[..., Files], *inputs: Any, last: bool = False) -> Part:
+def whole(name: str, key: str, function: Callable[..., Files], *inputs: Any) -> Part:
     """Return a part that is made here, from values of which `key` is the hash; see `Part`."""
-    return Part(name, key, function, lambda: inputs, last=last)
+    return Part(name, key, function, lambda: inputs)
 
 
 def key_of(values: Any) -> str:

@@ -58,6 +58,5 @@ def parts(book: Book) -> Iterator[Part]:
     for module in PARTED:
         yield from module.parts(book)
     for kind in WHOLE:
-        last = kind is data.pages  # tables of every run and iteration
-        yield whole(kind.__module__.rpartition(".")[2], book.everything, kind, book, last=last)
+        yield whole(kind.__module__.rpartition(".")[2], book.everything, kind, book)
     yield releases.part(book)
