@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
-import ale_py
 import jax
 import jax.numpy as jnp
 import numpy as np
+from emulation import LABEL, TASK, ale, emulator
 from flax import linen as nn
 from serve import Round, Sample, serve, timed
 
 from suite.contracts import registry
 from suite.contracts.agent import Learner
 from suite.experience.domains import domain_of
-from suite.experience.envs.atari import AtariEnvs, rom_path
+from suite.experience.envs.atari import AtariEnvs
 from suite.experience.replay.frames import aligned
 from suite.experience.replay.placement import Placement, make_replay
 from suite.experience.samples import Windows
@@ -33,8 +33,6 @@ from suite.running.start import make_group
 from suite.tasks import GAMES, Task, load_task
 from suite.tasks.configuration import Spec
 
-LABEL = "suite"
-TASK = load_task("atari40m")
 PREFILL = 5000
 CAPACITY = PREFILL  # full, so that every step overwrites the oldest transition, as in nine tenths of a real run
 FILLED = (f"agent.warm_up={PREFILL}", f"agent.replay_capacity={CAPACITY}", "agent.epsilon_decay=1")
@@ -123,54 +121,6 @@ def loop(network: str, game: str, lanes: str, steps: str) -> Round:
 
 
 # One part at a time.
-
-
-def emulator(game: str, count: str, steps: str) -> Round:
-    """Emulator and preprocessing alone, under random actions; seeded anew as seldom as in a run."""
-    environments = AtariEnvs(GAMES[game], TASK.atari, int(count))
-    random, seeds = np.random.default_rng(0), itertools.count()
-    ticks = int(steps) // int(count)
-    environments.reset([next(seeds) for _ in range(int(count))])
-    since_seed = np.zeros(int(count), np.int64)
-
-    def work(actions: Any) -> None:
-        for row in actions:
-            step = environments.step(row)
-            since_seed[:] += 1
-            ended = (step.discount == 0) | step.truncated
-            if ended.any():
-                due = ended & (since_seed >= TASK.atari.reseed_steps)
-                environments.reset([next(seeds) if new else None for new in due[ended]], ended)
-                since_seed[due] = 0
-
-    def play() -> dict[str, Sample]:
-        actions = random.integers(environments.actions, size=(ticks, int(count)))
-        label = LABEL if count == "1" else f"{LABEL}, {count} at once"
-        return {label: timed(ticks * int(count), partial(work, actions))}
-
-    play()
-    return play
-
-
-def ale(game: str, steps: str) -> Round:
-    """The frames of ALE alone under random actions, two of four in gray: the least that a step of any suite takes."""
-    emulator = ale_py.ALEInterface()
-    emulator.setFloat("repeat_action_probability", TASK.atari.sticky_action_probability)
-    emulator.loadROM(rom_path(GAMES[game]))
-    actions, screens = emulator.getMinimalActionSet(), np.zeros((2, 210, 160), np.uint8)
-    random, skip = np.random.default_rng(0), TASK.atari.frame_skip
-
-    def work() -> None:
-        for chosen in random.integers(len(actions), size=int(steps)).tolist():
-            for frame in range(skip):
-                emulator.act(actions[chosen])
-                if frame >= skip - len(screens):
-                    emulator.getScreenGrayscale(screens[frame - skip])
-            if emulator.game_over():
-                emulator.reset_game()
-
-    work()
-    return lambda: {"ALE alone": timed(int(steps), work)}
 
 
 def replay(placement: str, transitions: str, batches: str) -> Round:

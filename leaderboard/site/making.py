@@ -10,6 +10,7 @@ import functools
 import hashlib
 import itertools
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,8 +33,8 @@ DISTRIBUTIONS = ("jinja2", "markupsafe", "numpy", "pyarrow", "scipy", "vl-conver
 SECONDS_EACH = 0.02
 """About what a part takes on one processor."""
 
-FEW = 200
-"""So many parts are work enough for other processes; further ones are gathered while these are at work."""
+FEW = math.ceil(workers.START_SECONDS / SECONDS_EACH)
+"""So many parts are work enough to start other processes; further ones are gathered while these are at work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,11 +297,11 @@ def _read_configurations(connection: Connection) -> dict[str, StoredConfiguratio
 
 
 def _read_rows(connection: Connection) -> list[Any]:
-    """Return all runs; equal texts, most of them where runs come from, are one object: that is half of the memory."""
+    """Return all runs; equal texts are one object: runs of an entry share most of where they come from."""
     table, known = models.Run.__table__, dict[str, str]()
-    make = namedtuple("make", table.columns.keys())  # type: ignore[misc]
+    row_of = namedtuple("row_of", table.columns.keys())  # type: ignore[misc]
     return [
-        make(*(known.setdefault(value, value) if isinstance(value, str) else value for value in row))
+        row_of(*(known.setdefault(value, value) if isinstance(value, str) else value for value in row))
         for row in connection.execute(select(table))
     ]
 

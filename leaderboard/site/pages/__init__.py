@@ -35,7 +35,7 @@ from leaderboard.site.parts import Part, whole
 Kind = Callable[[Book], dict[str, bytes]]
 
 PARTED = (run, pair, entries, games, board, curves, profiles, tradeoffs, coverage, method)
-"""The modules whose pages are made part by part: those that come by the hundred first, they are made beside others."""
+"""The modules whose pages are made part by part."""
 
 WHOLE: tuple[Kind, ...] = (
     overview.pages,

@@ -24,7 +24,8 @@ MOVED_DAYS, MOVES = 15, 8
 """For how many days, the newest, the page says what moved, and how many entries of a board it names."""
 
 TOLD_DAYS = 3
-"""For how many of them it says what is told of entries against their dense twins: each compares every twin anew."""
+"""For how many of them it says what is told of entries against their dense twins: each compares anew those that have
+results of that day."""
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -76,26 +76,11 @@ def parts(book: Book) -> Iterator[Part]:
 
 
 def _parts(book: Book, task: TaskPage, board: Board, row: Standing, curve: Curve | None) -> Iterator[Part]:
-    key, data = row.entry.config_id, book.report.data[task.name]
-    stem = links.entry(task.name, key).removesuffix(".html")
-    drawn = _drawn(book, task, key) if board is task.full else ()
-    given = functools.partial(
-        _gathered, book, task, board, row, curve
-    )  # anew each time: they would wait by the hundred
-    seen = functools.cache(lambda: book.dashboard(task.name, drawn))
-    seen_by = [(data.entries[one], data.diagnostics.digests(one)) for one in drawn]
-    files, page = given()
-    yield Part(f"{stem} files", key_of((files, seen_by)), made_files, lambda: (*given()[0], seen()), apart=True)
-    yield Part(stem, key_of((page, seen_by)), made, lambda: (book.frame, *given()[1], seen()), apart=True)
-
-
-def _gathered(
-    book: Book, task: TaskPage, board: Board, row: Standing, curve: Curve | None
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return what the files and the page of an entry are made from, but for the site and the diagnostics."""
-    key, data = row.entry.config_id, book.report.data[task.name]
+    key, data, bare = row.entry.config_id, book.report.data[task.name], task.bare
     runs = tuple(replace(run, recorded="{}") for run in data.runs_of(key))
-    shown = games(book, data, runs)
+    stem, shown = links.entry(task.name, key).removesuffix(".html"), games(book, data, runs)
+    drawn = _drawn(book, task, key) if board is task.full else ()
+    spec, step = data.configurations[key].spec, board.iteration_length
     several = [one for one in data.conflicts if one.config_id == key]
     told = {
         "ranked": board.ranked,
@@ -105,9 +90,18 @@ def _gathered(
         "conflicts": several[:CONFLICTS_SHOWN],
         "conflicts_in_all": len(several),
     }
-    files = task.bare, row.entry, board.iteration_length, shown, curve
-    page = task.bare, board.bare, row, shown, curve, components(data.configurations[key].spec), told
-    return files, page
+    seen = functools.cache(lambda: book.dashboard(task.name, drawn))
+    seen_by = [(data.entries[one], data.diagnostics.digests(one)) for one in drawn]
+    files = bare, row.entry, step, shown, curve
+    yield Part(
+        f"{stem} files",
+        key_of((files, seen_by)),
+        made_files,
+        lambda: (*files, seen()),
+        apart=True,
+    )
+    page = bare, board.bare, row, shown, curve, components(spec), told
+    yield Part(stem, key_of((page, seen_by)), made, lambda: (book.frame, *page, seen()), apart=True)
 
 
 def _drawn(book: Book, task: TaskPage, key: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rliable import metrics as rliable
 from scipy import stats
 
-from leaderboard.statistics import looks, pairs, power
+from leaderboard.statistics import looks, pairs, permutation, power
 from leaderboard.statistics.influence import iqm_influence
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import iqm
@@ -68,6 +68,24 @@ def test_p_is_that_of_all_relabellings(runs_a, runs_b, studentised):
 def test_the_smallest_p_is_one_in_all_relabellings_and_one():
     assert permutation_p(normal(0), normal(1, level=9.0)) == 1 / 20_001
     assert permutation_p(normal(0), normal(1, level=9.0), permutations=99) == 0.01
+
+
+@pytest.mark.parametrize(("first", "count"), [(0, 5), (3, 8), (4, 1), (6_993, 100)])
+def test_words_are_those_of_the_whole_stream(first, count):
+    whole = np.random.Philox(key=7).random_raw(first + count)
+    np.testing.assert_array_equal(permutation._words(7, first, count), whole[first:])
+
+
+@pytest.mark.parametrize("relabellings", [777, 5_001, 20_000])
+def test_relabellings_dealt_in_parts_are_those_dealt_at_once(relabellings, monkeypatch):
+    design = ((5, 4), (3, 3), (1, 2))
+    parts = [permutation._dealt(design, relabellings, i) for i in range(0, relabellings, permutation._BLOCK)]
+    monkeypatch.setattr(permutation, "_BLOCK", relabellings)
+    whole = permutation._dealt.__wrapped__(design, relabellings, 0)
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    starts = np.cumsum([0, *map(sum, design[:-1])])
+    dealt = np.add.reduceat(whole, starts, axis=0, dtype=int)
+    assert (dealt == np.array([mine for mine, _ in design])[:, None]).all()
 
 
 def test_entries_without_a_difference_have_p_one():
