@@ -17,7 +17,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +99,7 @@ def offered(made: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
 
 
 BATCH = 50_000
-"""Rows of a Parquet file that are in memory together."""
+"""Rows of a file that are in memory together, and in one group of a Parquet file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,15 +213,14 @@ def parquet(table: Table) -> bytes:
     from pyarrow import parquet as writer
 
     held: list[set[type]] = [set() for _ in table.columns]
-    for row in table.rows:
-        for kinds, value in zip(held, map(_finite, row), strict=True):
-            kinds.add(type(value))
+    for columns in _by_column(table):
+        for kinds, values in zip(held, columns, strict=True):
+            kinds.update(map(type, values))
     types = [_arrow_type(kinds - {type(None)}) for kinds in held]
     schema = pyarrow.schema([(column.name, kind) for column, kind in zip(table.columns, types, strict=True)])
-    sink, rows = io.BytesIO(), iter(table.rows)
+    sink = io.BytesIO()
     with writer.ParquetWriter(sink, schema, compression="zstd", version="2.6") as file:
-        while batch := list(itertools.islice(rows, BATCH)):
-            columns = [[_finite(row[index]) for row in batch] for index in range(len(types))]
+        for columns in _by_column(table):
             arrays = [pyarrow.array(values, type=kind) for values, kind in zip(columns, types, strict=True)]
             file.write_table(pyarrow.table(arrays, schema=schema))
     return sink.getvalue()
@@ -260,13 +259,31 @@ def _tex_row(table: Table, index: int, row: Sequence[Cell]) -> Sequence[str]:
 def _write_csv(table: Table, text: TextIO) -> None:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([_guarded(_clean(column.name)) for column in table.columns])
-    writer.writerows([_csv_cell(value) for value in row] for row in table.rows)
+    for columns in _by_column(table):
+        writer.writerows(zip(*(_each(_csv_cell, values, (bool, str)) for values in columns), strict=True))
+
+
+def _by_column(table: Table) -> Iterator[list[Sequence[Cell]]]:
+    """Yield the columns of at most `BATCH` rows, finite and clean, until all rows are gone through."""
+    rows = iter(table.rows)
+    while batch := list(itertools.islice(rows, BATCH)):
+        yield [_each(_finite, values, (float, str)) for values in zip(*batch, strict=True)]
+
+
+def _each(function: Callable[[Cell], Cell], values: Sequence[Cell], kinds: Iterable[type]) -> Sequence[Cell]:
+    """Return `function` of every value, which changes values of these `kinds` alone, and no finite number."""
+    found = set(map(type, values))
+    if found.isdisjoint(kinds) or (found == {float} and all(map(math.isfinite, values))):  # type: ignore[arg-type]
+        return values
+    if found <= {str, type(None)}:  # most columns of text hold few different ones
+        known = {value: function(value) for value in set(values)}
+        return [known[value] for value in values]
+    return list(map(function, values))
 
 
 def _csv_cell(value: Cell) -> Cell:
     if isinstance(value, bool):
         return "true" if value else "false"
-    value = _finite(value)
     return _guarded(value) if isinstance(value, str) else value
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from leaderboard.board import estimates
 from leaderboard.board.estimates import AREA, Question
+from leaderboard.board.workers import spread
 from leaderboard.statistics import curves as statistics
 from leaderboard.statistics.curves import complete_points
 from leaderboard.statistics.intervals import Estimate
@@ -86,7 +88,9 @@ def areas_between(
     places = positions(task, frames)
     keys = {(a, b): estimates.key_of_pair("area between", curves[a], curves[b], places) for a, b in whole}
     open_ones = [pair for pair in whole if estimates.known(keys[pair]) is None]
-    for pair, found in statistics.areas_between(curves, open_ones, places, estimates.POLICY).items():
+    size = sum(block.size for key in {key for pair in open_ones for key in pair} for block in curves[key].values())
+    each = partial(spread, seconds=estimates.SECONDS_EACH * size)
+    for pair, found in statistics.areas_between(curves, open_ones, places, estimates.POLICY, each).items():
         estimates.remember(keys[pair], (found,))
     answers = {pair: estimates.known(keys[pair]) for pair in whole}
     return {pair: answer[0] for pair, answer in answers.items() if answer}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from leaderboard.board.views import MethodCard, Parameter
 from suite.contracts import registry
 from suite.contracts.card import Card, Setting
@@ -14,10 +16,17 @@ def method_cards() -> tuple[MethodCard, ...]:
 
     So the page depends on the suite's version alone, not on the machine that builds it.
     """
-    points = registry.registered("method")
-    own = (name for name, point in points.items() if point.dist is not None and point.dist.name == DISTRIBUTION)
-    cards = [registry.card("method", name) for name in sorted(own, key=lambda name: (name != "dense", name))]
+    cards = [
+        registry.card("method", name) for name in sorted(shipped("method"), key=lambda name: (name != "dense", name))
+    ]
     return tuple(_view(card, cards) for card in cards)
+
+
+@functools.cache
+def shipped(kind: registry.Kind) -> frozenset[str]:
+    """Return the names of the components of a kind that the suite itself has, not another package installed here."""
+    points = registry.registered(kind).items()
+    return frozenset(name for name, point in points if point.dist is not None and point.dist.name == DISTRIBUTION)
 
 
 def _view(card: Card, cards: list[Card]) -> MethodCard:

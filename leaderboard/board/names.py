@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from leaderboard.board.looks import apart
-from leaderboard.board.methods import DISTRIBUTION
+from leaderboard.board.methods import shipped
 from leaderboard.board.views import Departure, Entry
 from leaderboard.store.rows import StoredConfiguration
 from suite.contracts import registry
@@ -62,8 +62,7 @@ def title(kind: registry.Kind, name: str) -> str:
 
     So the pages depend on the suite's version alone, not on the machine that builds them.
     """
-    point = registry.registered(kind).get(name)
-    if point is None or point.dist is None or point.dist.name != DISTRIBUTION:
+    if name not in shipped(kind):
         return name
     return _SHORT.get(name) or registry.card(kind, name).title
 

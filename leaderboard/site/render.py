@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -61,17 +62,18 @@ def build(
     if release:
         releases.checked(release, frozen)
     try:
-        with ResultStore.open(db) as store, store.snapshot() as snapshot, writing(out) as staging:
-            code = making.code()
-            remembered.recall(out / ANSWERS, code)
-            found = report.read(snapshot)
-            for task in found.site.tasks:
-                if task.entries_here or task.entries_published:
-                    told = f"{task.entries_here} entries run here, {task.entries_published} published by others"
-                    progress(f"{task.key}: {told}")
-            copy = exports.database(db, staging.place(data_page.DATABASE))
-            maker = Maker.of(out, staging, code, found.site.database)
-            return _built(Book(found, copy, frozen, bundles), maker, release, progress)
+        with ResultStore.open(db) as store, writing(out) as staging, ThreadPoolExecutor(1) as beside:
+            copy = beside.submit(exports.database, db, staging.place(data_page.DATABASE))
+            with store.snapshot() as snapshot:
+                code = making.code()
+                remembered.recall(out / ANSWERS, code)
+                found = report.read(snapshot)
+                for task in found.site.tasks:
+                    if task.entries_here or task.entries_published:
+                        told = f"{task.entries_here} entries run here, {task.entries_published} published by others"
+                        progress(f"{task.key}: {told}")
+                maker = Maker.of(out, staging, code, found.site.database)
+                return _built(Book(found, copy.result(), frozen, bundles), maker, release, progress)
     except OSError as error:
         raise UnfitEnvironment(
             f"Cannot write the site to {out}: {error.strerror or error}.",

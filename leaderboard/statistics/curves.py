@@ -9,17 +9,34 @@ Curves are a mapping from game to the values of its runs, shape [runs, points]; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.statistics.conventions import STATISTICS_POLICY, Policy
 from leaderboard.statistics.intervals import Estimate, carries, interval
-from leaderboard.statistics.metrics import Array, lay_out, trimmed_means
+from leaderboard.statistics.metrics import Array, Layout, lay_out, trimmed_means
 from leaderboard.statistics.replicates import Replicates, difference, of_points, of_sum
 
 Curves = Mapping[str, Array]
+
+Side = tuple[str, str, bytes]
+"""An entry, the purpose of its resample, and the points that count."""
+
+
+class Resampling(NamedTuple):
+    """What an area is resampled from: the runs, what each point counts [points], and the purpose."""
+
+    layout: Layout
+    factors: Array
+    purpose: str
+
+
+Each = Callable[[Callable[[Resampling], Replicates], Sequence[Resampling]], Iterable[Replicates]]
+"""What applies a function to each of some items, as `map` does."""
 
 
 def iqm_curve(curves: Curves, policy: Policy = STATISTICS_POLICY) -> list[Estimate]:
@@ -62,10 +79,15 @@ def areas_between(
     pairs: Iterable[tuple[str, str]],
     positions: Sequence[float] | None = None,
     policy: Policy = STATISTICS_POLICY,
+    each: Each = map,
 ) -> dict[tuple[str, str], Estimate]:
-    """Return `area_between` of many pairs of `entries`; each entry is resampled once, whatever it is set against."""
-    known: dict[tuple[str, str, bytes], Replicates] = {}
+    """Return `area_between` of many pairs of `entries`; each entry is resampled once, whatever it is set against.
+
+    `each` may resample in other processes.
+    """
     found = {}
+    wanted: dict[Side, Resampling] = {}
+    asked: dict[tuple[str, str], tuple[Side, Side]] = {}
     for a, b in pairs:
         kept = complete_points(entries[a], entries[b])
         factors = _trapezes(kept, positions)
@@ -76,14 +98,16 @@ def areas_between(
             continue
         # the same runs on both sides must not draw the same resample
         twin = "/twin" if first.sizes == second.sizes and np.array_equal(first.rows, second.rows) else ""
-        sides = []
-        for name, layout, label in ((a, first, "area"), (b, second, "area" + twin)):
-            key = (name, label, kept.tobytes())
-            if key not in known:
-                known[key] = of_sum(layout, factors, policy, policy.curve_repetitions, label)
-            sides.append(known[key])
-        found[a, b] = interval(difference(*sides), policy)
-    return found
+        one, other = asked[a, b] = (a, "area", kept.tobytes()), (b, "area" + twin, kept.tobytes())
+        wanted[one] = Resampling(first, factors, one[1])
+        wanted[other] = Resampling(second, factors, other[1])
+    made = each(functools.partial(_area, policy=policy), list(wanted.values()))
+    known = dict(zip(wanted, made, strict=True))
+    return found | {pair: interval(difference(known[a], known[b]), policy) for pair, (a, b) in asked.items()}
+
+
+def _area(of: Resampling, policy: Policy) -> Replicates:
+    return of_sum(of.layout, of.factors, policy, policy.curve_repetitions, of.purpose)
 
 
 def complete_points(*entries: Curves) -> NDArray[np.bool_]:

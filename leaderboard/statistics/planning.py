@@ -109,18 +109,20 @@ def next_cells(
         for key in sorted(candidates)
     }
     hours = _hours(candidates, games)
+    first = {key: _first(key, state, default_seeds, hours[key]) for key, state in states.items()}
     cells: list[PlannedCell] = []
     while True:
-        offers = [
-            (_priority(cell, state), cell)
-            for key, state in states.items()
-            for cell in state.offers(key, default_seeds, hours[key])
-        ]
+        offers = [offer for offer in first.values() if offer is not None]
         if not offers or len(cells) == limit:
             return Plan(tuple(cells), {key: state.need for key, state in states.items()}, not offers)
         cell = min(offers, key=lambda offer: offer[0])[1]
         cells.append(cell)
         states[cell.entry].take(cell)
+        first[cell.entry] = _first(cell.entry, states[cell.entry], default_seeds, hours[cell.entry])
+
+
+Priority = tuple[int, int, float, float, str, str]
+"""What offers are sorted by, the first to be run first."""
 
 
 @dataclass(slots=True)
@@ -194,10 +196,14 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class _Spreads:
-    """Variances: `own` by entry and game, with the number of runs, in each entry's unit; `pooled` relative ones."""
+    """Variances: `own` by entry and game, with the number of runs, in each entry's unit; `pooled` relative ones.
+
+    `everyone`: the degrees of freedom of all entries together, by game.
+    """
 
     own: Mapping[tuple[str, str], tuple[float, int]]
     pooled: Mapping[str, float]
+    everyone: Mapping[str, int]
     scales: Mapping[str, float]
     typical: float
     games: int
@@ -207,8 +213,7 @@ class _Spreads:
         runs = self.own.get((key, game), (0.0, 0))[1]
         if runs >= OWN_RUNS:
             return runs - 1
-        known = sum(count - 1 for (_, name), (_, count) in self.own.items() if name == game)
-        return known or None
+        return self.everyone.get(game) or None
 
     def of(self, key: str, game: str, scale: float) -> tuple[float, Basis]:
         """Return what one run of a game adds to an entry's squared error, and where that comes from."""
@@ -238,12 +243,13 @@ def _spreads(entries: Mapping[str, Scores], games: Sequence[str]) -> _Spreads:
                 own[key, name] = float(np.var(values, ddof=1)) * (len(scores) / len(games)) ** 2, len(values)
     typical = statistics.median(scales.values()) if scales else 0.0
     pooled: dict[str, float] = {}
+    everyone: dict[str, int] = {}
     for name in sorted(games):
         parts = [(max(scales[key], typical), *own[key, game]) for key, game in sorted(own) if game == name]
-        freedom = sum(runs - 1 for _, _, runs in parts)
+        everyone[name] = freedom = sum(runs - 1 for _, _, runs in parts)
         if freedom and typical > 0:
             pooled[name] = sum((runs - 1) * variance / scale**2 for scale, variance, runs in parts) / freedom
-    return _Spreads(own, pooled, scales, typical, len(games))
+    return _Spreads(own, pooled, everyone, scales, typical, len(games))
 
 
 def _hours(candidates: Mapping[str, Candidate], games: Sequence[str]) -> dict[str, dict[str, float | None]]:
@@ -262,7 +268,15 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _priority(cell: PlannedCell, state: _State) -> tuple[int, int, float, float, str, str]:
+def _first(
+    key: str, state: _State, default_seeds: Sequence[int], hours: Mapping[str, float | None]
+) -> tuple[Priority, PlannedCell] | None:
+    """Return the cell of an entry that is to be run first, with its place among those of others; None without any."""
+    offers = [(_priority(cell, state), cell) for cell in state.offers(key, default_seeds, hours)]
+    return min(offers, key=lambda offer: offer[0], default=None)
+
+
+def _priority(cell: PlannedCell, state: _State) -> Priority:
     """Return what offers are sorted by, the first to be run first."""
     place = ("game", "seed", "precision").index(cell.reason)
     missing = state.missing() if cell.reason == "game" else 0

@@ -166,17 +166,20 @@ def sums(rows: Rows, factors: Array | None, counts: Array, *, errors: bool = Tru
 def _point(rows: Rows, values: Array) -> Point:
     """Return what has to be gone through where the rows have these values [m]."""
     order = np.argsort(values, kind="stable")
-    below, whole, cut = _fates(rows, order)
-    chosen, weight = order[cut[rows.games[order]]], float(rows.weights[whole].sum())
-    kept = order[whole[rows.games[order]]]
-    lowest = kept[np.unique(rows.games[kept], return_index=True)[1]]  # by game
+    games = rows.games[order]
+    first, last = _ends(games, len(rows.supports))
+    below, whole, cut = _fates(rows, games, first, last)
+    chosen, weight = order[cut[games]], float(rows.weights[whole].sum())
+    lowest = order[first[whole]]
     block, shown = 0, values[chosen]
-    if len(kept):
-        place = np.flatnonzero(order == kept[0])[0]
-        block = int(cut[rows.games[order[:place]]].sum())
-        chosen = np.insert(chosen, block, kept[0])
+    if len(lowest):
+        place = first[whole].min()
+        block = int(cut[games[:place]].sum())
+        chosen = np.insert(chosen, block, order[place])
         shown = np.insert(shown, block, float((rows.weights[whole] * values[lowest]).sum()) / weight)
-    rest = np.setdiff1d(np.flatnonzero(whole[rows.games]), lowest)
+    beyond = whole[rows.games]
+    beyond[lowest] = False
+    rest = np.flatnonzero(beyond)
     floor = np.zeros(len(rows.supports))
     floor[whole] = values[lowest]
     supports, draws, inner = np.array(rows.supports), np.array(rows.draws), np.flatnonzero(cut[rows.games])
@@ -198,17 +201,24 @@ def _point(rows: Rows, values: Array) -> Point:
     )
 
 
-def _fates(rows: Rows, order: Places) -> tuple[NDArray[np.bool_], ...]:
+def _ends(games: Places, count: int) -> tuple[Places, Places]:
+    """Return the place of the first and of the last row of every game, [games], where rows are of these `games`."""
+    places = np.arange(len(games))
+    first, last = np.empty(count, dtype=np.intp), np.empty(count, dtype=np.intp)
+    first[games[::-1]] = places[::-1]  # of several values for one place NumPy keeps the last
+    last[games] = places
+    return first, last
+
+
+def _fates(rows: Rows, games: Places, first: Places, last: Places) -> tuple[NDArray[np.bool_], ...]:
     """Return which games [games] lie below what is kept whatever is drawn, which are kept whole, which may be cut.
 
-    Of a row's cumulated weight is known that all games which ended before it are in it, and none that begins later.
+    Rows are in the order of their values, of these `games`, with their `_ends`. Of a row's cumulated weight is known
+    that all games which ended before it are in it, and none that begins later.
     """
-    games, weights, count = rows.games[order], rows.weights, len(rows.supports)
-    first, last = np.full(count, len(order)), np.zeros(count, dtype=np.intp)
-    np.minimum.at(first, games, np.arange(len(order)))
-    np.maximum.at(last, games, np.arange(len(order)))
-    most = np.cumsum(np.bincount(first, weights, len(order)))
-    least_before = np.concatenate([[0.0], np.cumsum(np.bincount(last, weights, len(order)))])
+    weights = rows.weights
+    most = np.cumsum(np.bincount(first, weights, len(games)))
+    least_before = np.concatenate([[0.0], np.cumsum(np.bincount(last, weights, len(games)))])
     low, high = rows.keep
     below = most[last] <= low + rows.slack
     above = least_before[first] >= high - rows.slack

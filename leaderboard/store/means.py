@@ -28,7 +28,8 @@ class Means(Mapping[int, float]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return repr(dict(self))
+        """All that it holds, to the bit, and quickly: pages are known by hashes of what is shown of a million means."""
+        return f"Means({self._first}, {self._values.tobytes().hex()})"
 
 
 def compact(means: Mapping[int, float]) -> Mapping[int, float]:

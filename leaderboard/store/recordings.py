@@ -58,7 +58,7 @@ class Recordings(Mapping[str, Sequence[RunDiagnostics]]):
     def __init__(self, reader: Reader | None = None, places: Mapping[str, Sequence[Place]] | None = None) -> None:
         self._reader = reader
         self._places = places or {}
-        self._diagnosed = [name for name, rows in self._places.items() if any(row.diagnosed for row in rows)]
+        self._diagnosed = {name: None for name, rows in self._places.items() if any(row.diagnosed for row in rows)}
         self._remembered = functools.lru_cache(maxsize=KEPT)(self._diagnostics)
 
     def __getitem__(self, config_id: str) -> Sequence[RunDiagnostics]:
@@ -66,6 +66,9 @@ class Recordings(Mapping[str, Sequence[RunDiagnostics]]):
         if not found:
             raise KeyError(config_id)
         return found
+
+    def __contains__(self, config_id: object) -> bool:
+        return config_id in self._diagnosed  # a mapping's own would read and unpack them to see
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._diagnosed)
@@ -90,7 +93,7 @@ class Recordings(Mapping[str, Sequence[RunDiagnostics]]):
         return {row.key: Packed(row.key, *found[number]) for number, row in rows.items() if number in found}
 
     def _diagnostics(self, config_id: str) -> Sequence[RunDiagnostics]:
-        if not any(row.diagnosed for row in self._places.get(config_id, ())):
+        if config_id not in self._diagnosed:
             return ()
         found = (one.unpacked_diagnostics() for one in self.packed(config_id).values())
         return tuple(one for one in found if one is not None)

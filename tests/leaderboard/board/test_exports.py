@@ -63,6 +63,15 @@ def test_what_is_not_finite_is_missing_everywhere():
     assert pyarrow.parquet.read_table(io.BytesIO(exports.parquet(found)))["iqm"].null_count == 3
 
 
+@given(st.lists(st.sampled_from([1, 1.0, True, "1", "=1", None, math.inf, "", 0, False, -0.0]), min_size=1))
+def test_a_value_is_printed_as_what_it_is_whatever_stands_above_it_in_its_column(values):
+    def lines(*column):
+        one = Table("t", "", (Column("x", "x"),), [(value,) for value in column])
+        return exports.csv_file(one).split(b"\r\n")[1:-1]
+
+    assert lines(*values) == [line for value in values for line in lines(value)]
+
+
 def test_json_has_a_schema_and_a_row_for_each_row():
     document = json.loads(exports.json_file(table(("DQN", 1.5, 5))))
     assert document == {
