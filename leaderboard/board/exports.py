@@ -47,6 +47,9 @@ _CONTROL = re.compile(
 )
 
 
+RUNS = 1_000
+"""Runs of a database that are in memory together while it is copied."""
+
 PACKED = 4
 """How hard the copy of a database is compressed: most of it is compressed already."""
 
@@ -125,11 +128,15 @@ def database(path: Path, out: Path) -> Copy:
             with closing(sqlite3.connect(whole, isolation_level=None)) as connection:
                 connection.execute("BEGIN")
                 connection.execute("UPDATE recording SET episodes = NULL")
-                kept = connection.execute(
-                    "SELECT checkpoints, run_id, source FROM recording WHERE checkpoints IS NOT NULL"
-                )
-                rows = [(_last_hashes(column), *key) for column, *key in kept]
-                connection.executemany("UPDATE recording SET checkpoints = ? WHERE run_id = ? AND source = ?", rows)
+                (last,) = connection.execute("SELECT max(run_id) FROM recording").fetchone()
+                for first in range(0, (last or 0) + 1, RUNS):
+                    kept = connection.execute(
+                        "SELECT checkpoints, run_id, source FROM recording "
+                        "WHERE checkpoints IS NOT NULL AND run_id BETWEEN ? AND ?",
+                        (first, first + RUNS - 1),
+                    )
+                    rows = [(_last_hashes(column), *key) for column, *key in kept]
+                    connection.executemany("UPDATE recording SET checkpoints = ? WHERE run_id = ? AND source = ?", rows)
                 connection.execute("COMMIT")
                 connection.execute("VACUUM INTO ?", (str(bare := Path(folder) / "bare.sqlite"),))
             with (
