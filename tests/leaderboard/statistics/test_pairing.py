@@ -66,10 +66,10 @@ def test_a_paired_comparison_depends_on_no_order_of_pairs_and_swapping_turns_it_
     found = compare(a, b, pairing="paired")
     orders = {name: source.sample(range(5), 5) for name in a}
     again = compare(*({name: side[name][orders[name]] for name in reversed(side)} for side in (a, b)), pairing="paired")
-    assert (again.p, again.seeds_needed) == (found.p, found.seeds_needed)
+    assert (again.p, again.seeds_needed) == (pytest.approx(found.p, rel=1e-12), found.seeds_needed)  # tails round
     assert again.difference.low == pytest.approx(found.difference.low, rel=1e-9)
     turned = compare(b, a, pairing="paired")
-    assert turned.p == found.p
+    assert turned.p == pytest.approx(found.p, rel=1e-12)
     assert turned.difference.low == pytest.approx(-found.difference.high, abs=1e-12)
 
 
