@@ -168,3 +168,20 @@ def test_a_step_is_as_long_as_its_parts_and_as_its_slower_half_where_they_overla
     assert step.total(overlap=False) == pytest.approx(host + device)
     assert step.total(overlap=True) == pytest.approx(device)
     assert step.largest == "update"
+
+
+def test_what_is_predicted_in_the_documents_follows_from_the_records() -> None:
+    model = load("bench/model")
+    programs, results = (json.loads((CI / name).read_text()) for name in ("gpu/compiled.json", "bench/result.json"))
+    predicted = model.predictions(programs["programs"], model.host_of(results, "breakout"))
+    shown = (CI.parent / "docs" / "performance.md").read_text()
+    plain = [row for row in predicted if row["move"] == "as it is"]
+    assert len(plain) == 6
+    for row in plain:
+        rate, sample = f"{row['agent_steps_per_s']:,.0f}", f"{row['sample']:.2f}"
+        cells = (rate, f"{row['emulator']:.2f}", f"{row['loop']:.2f}", f"{row['act'] + row['transfer']:.2f}", sample)
+        assert f"| {row['network']} | {row['lanes']} | {' | '.join(cells)} | {row['update']:.2f} |" in shown
+    for move in {row["move"] for row in predicted}:
+        rates = {(row["network"], row["lanes"]): row["agent_steps_per_s"] for row in predicted if row["move"] == move}
+        places = [(network, lanes) for network in model.NETWORKS for lanes in model.LANES[1:]]
+        assert f"| {move} | {' | '.join(f'{rates[at]:,.0f}' if at in rates else '' for at in places)} |" in shown, move

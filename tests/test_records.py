@@ -41,6 +41,47 @@ def test_the_readme_says_how_fast_it_was() -> None:
     assert max(costs) < 1.05
 
 
+def test_the_table_of_aims_has_the_ratios_of_the_bench() -> None:
+    rows, shown = record("ci/bench/result.json")["rows"], text("ci/bench/README.md")
+
+    def ratio(row: str, other: str) -> str:
+        found = rows[row]["ratio"][other]
+        return f"{found['median']:.2f} [{found['min']:.2f} .. {found['max']:.2f}]"
+
+    lines = {
+        "host's loop to Dopamine, Breakout": ratio("host-breakout", "dopamine"),
+        "the same, Pong": ratio("host-pong", "dopamine"),
+        "sixteen lanes, Breakout": ratio("host16-breakout", "dopamine"),
+        "sixteen lanes, Pong": ratio("host16-pong", "dopamine"),
+        "Nature": ratio("nature", "dopamine"),
+        "Impala": ratio("impala", "dopamine"),
+        "SAC to Stable-Baselines3": ratio("sac", "sb3"),
+        "SAC to SBX": ratio("sac", "sbx"),
+        "MinAtar's Breakout, ten lanes, to a plain loop": ratio("minatar-breakout", "plain loop"),
+        "CartPole and Acrobot, ten lanes, to a plain loop": ", ".join(
+            ratio(row, "plain loop") for row in ("classic-cartpole", "classic-acrobot")
+        ),
+    }
+    assert [name for name, cell in lines.items() if f"| {name} | {cell} |" not in shown] == []
+    assert len({row["date"] for row in rows.values()}) == 1
+
+
+def test_the_table_of_growth_is_that_of_its_record() -> None:
+    figures, shown = record("ci/nightly/growth.json")["figures"], text("docs/store.md")
+    for name in ("10_entries", "30_entries", "100_entries", "300_entries", "one_more", "one_more_whole"):
+        pages, made, files = (int(figures[f"{name}_{what}"]) for what in ("pages", "pages_made", "files"))
+        cells = (
+            f"{figures[f'{name}_cpu_s']:.0f}",
+            f"{figures[f'{name}_wall_s']:.0f}",
+            f"{figures[f'{name}_memory_mb']:.0f} MB",
+            f"{pages:,}" if made == pages else f"{made:,} of {pages:,} made",
+            f"{files:,}",
+            f"{figures[f'{name}_site_mb']:.0f} MB",
+            f"{figures[f'{name}_largest_page_bytes'] / 1000:.0f} kB",
+        )
+        assert f"| {' | '.join(cells)} |" in shown, name
+
+
 def test_the_readme_says_how_often_runs_were_killed() -> None:
     figures = record("ci/nightly/kills.json")["figures"]
     killed = f"{figures['kills']:.0f} kills, {figures['inside_a_write']:.0f} of them inside a checkpoint write"

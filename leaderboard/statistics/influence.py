@@ -11,6 +11,7 @@ Games keep their places and only runs vary: this is the uncertainty about other 
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -33,7 +34,7 @@ def iqm_influence(scores: Scores) -> tuple[float, dict[str, Array]]:
     influences = {}
     for name in sorted(scores):
         clipped = np.clip(np.asarray(scores[name], dtype=np.float64).reshape(-1), low, high)
-        influences[name] = (clipped - clipped.mean()) / (kept * len(layout.names))
+        influences[name] = (clipped - statistics.fmean(clipped)) / (kept * len(layout.names))
     return value, influences
 
 
@@ -45,7 +46,7 @@ def error_of(influences: Mapping[str, Array]) -> Error:
     """
     names = sorted(influences)
     counts = [len(influences[name]) for name in names]
-    variances = [_variance(influences[name]) for name in names]
+    variances = [variance_of(influences[name]) if len(influences[name]) > 1 else 0.0 for name in names]
     shares = contributions(counts)
     parts = [share * variance for share, variance in zip(shares, variances, strict=True)]
     squared = sum(parts)
@@ -78,8 +79,9 @@ def contributions(counts: Sequence[int]) -> list[float]:
     return [0.0 if count == 1 else 1 / count + single * (count - 1) / freedom for count in counts]
 
 
-def _variance(values: Array) -> float:
-    return float(np.var(values, ddof=1)) if len(values) > 1 else 0.0
+def variance_of(values: Array) -> float:
+    """Return the variance (ddof 1) of two values or more: the same bits in every order, and with every sign turned."""
+    return float(statistics.variance(values.tolist()))
 
 
 def bounds(layout: Layout) -> tuple[float, float, float, float]:

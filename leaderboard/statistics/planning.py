@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from leaderboard.statistics.influence import iqm_influence
+from leaderboard.statistics.influence import iqm_influence, variance_of
 from leaderboard.statistics.metrics import Scores, iqm
 from leaderboard.statistics.power import MOST_SEEDS, POWER, caution, quantiles, seeds_needed
 
@@ -240,7 +240,7 @@ def _spreads(entries: Mapping[str, Scores], games: Sequence[str]) -> _Spreads:
         scales[key] = abs(iqm(scores))
         for name, values in iqm_influence(scores)[1].items():
             if len(values) > 1 and np.ptp(scores[name]) > 0:  # runs that all agree do so by chance
-                own[key, name] = float(np.var(values, ddof=1)) * (len(scores) / len(games)) ** 2, len(values)
+                own[key, name] = variance_of(values) * (len(scores) / len(games)) ** 2, len(values)
     typical = statistics.median(scales.values()) if scales else 0.0
     pooled: dict[str, float] = {}
     everyone: dict[str, int] = {}

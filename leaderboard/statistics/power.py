@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri, stdtr, stdtrit  # type: ignore[import-untyped]
 
 from leaderboard.statistics.conventions import STATISTICS_POLICY
+from leaderboard.statistics.influence import variance_of
 from leaderboard.statistics.looks import level_at
 from leaderboard.statistics.metrics import Array
 
@@ -28,7 +29,7 @@ def unit_variances(influences: Mapping[str, Array]) -> dict[str, float] | None:
     counts = {name: len(values) for name, values in influences.items()}
     if max(counts.values(), default=0) < 2:
         return None
-    variances = {name: float(np.var(values, ddof=1)) for name, values in influences.items() if len(values) > 1}
+    variances = {name: variance_of(values) for name, values in influences.items() if len(values) > 1}
     freedom = sum(counts[name] - 1 for name in variances)
     pooled = sum((counts[name] - 1) * variance for name, variance in variances.items()) / freedom
     return {name: variances.get(name, pooled) for name in influences}

@@ -1,10 +1,11 @@
 """Pairs by seed against formulas, scipy and all ways to change sides."""
 
 import itertools
+import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -60,16 +61,17 @@ def test_the_smallest_p_is_one_in_all_relabellings_and_one():
 
 
 @given(st.integers(0, 2**31), st.randoms(use_true_random=False))
+@example(175, random.Random(0))  # so far apart that p is the tail of Student's t
 @settings(max_examples=8, deadline=None)
 def test_a_paired_comparison_depends_on_no_order_of_pairs_and_swapping_turns_it_round(seed, source):
     a, b = pair(seed, shift=0.02)
     found = compare(a, b, pairing="paired")
     orders = {name: source.sample(range(5), 5) for name in a}
     again = compare(*({name: side[name][orders[name]] for name in reversed(side)} for side in (a, b)), pairing="paired")
-    assert (again.p, again.seeds_needed) == (pytest.approx(found.p, rel=1e-12), found.seeds_needed)  # tails round
+    assert (again.p, again.seeds_needed) == (found.p, found.seeds_needed)
     assert again.difference.low == pytest.approx(found.difference.low, rel=1e-9)
     turned = compare(b, a, pairing="paired")
-    assert turned.p == pytest.approx(found.p, rel=1e-12)
+    assert turned.p == found.p
     assert turned.difference.low == pytest.approx(-found.difference.high, abs=1e-12)
 
 
