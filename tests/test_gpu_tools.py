@@ -152,22 +152,52 @@ def test_the_six_measurements_that_decide_come_first_and_are_not_taken_twice(
     assert tuple(taken) == (*bench.FIRST, *bench.THEN[:6])
 
 
-def test_a_step_is_as_long_as_its_parts_and_as_its_slower_half_where_they_overlap() -> None:
+def test_a_step_is_as_long_as_all_that_it_takes_where_lanes_wait_for_each_other() -> None:
     model = load("bench/model")
-    assumed = model.Assumed(launch=1e-6, dispatch=1e-5, round_trip=1e-5, memory=1e12, products=1e13, bus=1e10, cores=2)
+    assumed = model.Assumed(launch=1e-6, dispatch=1e-5, round_trip=1e-5, memory=1e12, products=1e13, bus=1e10, cores=5)
     small, large = {"kernels": 10, "bytes": 10**6, "operations": 0}, {"kernels": 1, "bytes": 8 * 10**9, "operations": 1}
-    programs = {"atari40m/a/act/matmul/4": small, "atari40m/a/update/matmul/4": large}
-    step = model.step_of(programs, "a", 4, model.Host(emulator=5e-4, loop=1e-4), assumed)
-    assert step.emulator == pytest.approx(4 * 5e-4 / 2)
-    assert step.loop == pytest.approx(4e-4)
+    programs = {"atari40m/a/act/matmul/5": small, "atari40m/a/update/matmul/5": large}
+    step = model.step_of(programs, "a", 5, model.Host(emulator=5e-4, loop=1e-4), assumed)
+    assert step.emulator == pytest.approx(5 * 5e-4 / 5)
+    assert step.loop == pytest.approx(5e-4)
     assert step.act == pytest.approx(1e-5)  # launches, above the microsecond that its bytes take
     assert step.update == pytest.approx(8e-3 / 4)
-    assert step.transfer == pytest.approx(2e-5 + 1e-5 + 4 * 4 * 84 * 84 / 1e10)
-    assert step.sample == pytest.approx(4 * 3 * 1e-5 / 4)
-    host, device = 1e-3 + 4e-4 + 3e-5, 1e-5 + step.transfer + 2e-3
-    assert step.total(overlap=False) == pytest.approx(host + device)
-    assert step.total(overlap=True) == pytest.approx(device)
+    assert step.transfer == pytest.approx(2e-5 + 1e-5 + 5 * 4 * 84 * 84 / 1e10)
+    assert step.sample == pytest.approx(5 * 3 * 1e-5 / 4)
+    host, device = 5e-4 + 5e-4 + 3.75e-5, 1e-5 + step.transfer + 2e-3
+    assert step.total == pytest.approx(host + device)
     assert step.largest == "update"
+    alone = model.taking_turns(programs, "a", 5, model.Host(emulator=5e-4, loop=1e-4), assumed)
+    assert alone == pytest.approx(host + device, rel=0.01)  # one part has nothing to take turns with
+
+
+@pytest.mark.parametrize(
+    ("host", "kernels", "expected"),
+    [
+        ((1e-6, 1e-3), 1, 8e-3),  # the host's loop over 8 lanes
+        ((1e-6, 1e-9), 1000, 4 * (1e-3 + 1e-3 / 4)),  # each part's actions, and its update in one of four steps
+        ((1e-2, 1e-9), 1, 4 / 3 * 1e-2),  # emulators, those of three of four parts at a time, on cores enough
+        ((1e-2, 1e-2), 1000, 8e-2),  # the largest of the three: that of the host
+    ],
+)
+def test_parts_that_take_turns_are_as_slow_as_what_binds(host: Any, kernels: int, expected: float) -> None:
+    model = load("bench/model")
+    assumed = model.Assumed(launch=1e-6, dispatch=0, round_trip=0, memory=1e30, products=1e30, bus=1e30, parts=4)
+    counts = {"kernels": kernels, "bytes": 1, "operations": 1}
+    programs = {f"atari40m/a/{kind}/matmul/{lanes}": counts for kind in ("act", "update") for lanes in (5, 15)}
+    assert model.taking_turns(programs, "a", 8, model.Host(*host), assumed) == pytest.approx(expected, rel=0.05)
+
+
+def test_a_program_of_other_lanes_has_the_counts_between_those_recorded() -> None:
+    model = load("bench/model")
+    five, many = {"kernels": 60, "bytes": 50, "operations": 500}, {"kernels": 62, "bytes": 150, "operations": 1500}
+    programs = {"atari40m/a/update/matmul/5": five, "atari40m/a/update/matmul/15": many}
+    found = [model.between(programs, "a", "update", lanes) for lanes in (2, 5, 10)]
+    assert found == [
+        {"kernels": 60, "bytes": 20, "operations": 200},
+        five,
+        {"kernels": 61, "bytes": 100, "operations": 1000},
+    ]
 
 
 def test_what_is_predicted_in_the_documents_follows_from_the_records() -> None:
@@ -175,7 +205,7 @@ def test_what_is_predicted_in_the_documents_follows_from_the_records() -> None:
     programs, results = (json.loads((CI / name).read_text()) for name in ("gpu/compiled.json", "bench/result.json"))
     predicted = model.predictions(programs["programs"], model.host_of(results, "breakout"))
     shown = (CI.parent / "docs" / "performance.md").read_text()
-    plain = [row for row in predicted if row["move"] == "as it is"]
+    plain = [row for row in predicted if row["move"] == "all lanes wait for each other"]
     assert len(plain) == 6
     for row in plain:
         rate, sample = f"{row['agent_steps_per_s']:,.0f}", f"{row['sample']:.2f}"

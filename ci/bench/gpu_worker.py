@@ -20,8 +20,16 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "gpu")]
 
 WINDOWS = 3
-VARIANTS = {"default": (True, "float32"), "free": (False, "float32"), "tf32": (True, "tf32")}
-"""Whether kernels are deterministic, and the precision of products; `default` is how runs are computed."""
+VARIANTS = {
+    "default": (True, "float32"),
+    "whole": (True, "float32"),
+    "free": (False, "float32"),
+    "tf32": (True, "tf32"),
+}
+"""Whether kernels are deterministic, and the precision of products.
+
+`default` is how runs are computed; `whole`: the same without parts of the lanes taking turns.
+"""
 
 
 class Sizes(NamedTuple):
@@ -106,34 +114,36 @@ def steps(name: list[str], sizes: Sizes) -> dict[str, Any]:
     from suite.experience.replay.placement import Placement
     from suite.learning.batching import Form
     from suite.learning.build import programs_for
-    from suite.learning.learners import LoopLearners, StackedLearners
     from suite.rng import Streams
     from suite.running.request import Request, resolve
-    from suite.running.start import make_group
+    from suite.running.start import Options, lanes_by_part, make_group, make_learners
     from suite.tasks import GAMES, load_task
 
-    _, network, form, lanes, _ = name
+    _, network, form, lanes, variant = name
     filled = (f"agent.warm_up={sizes.prefill}", f"agent.replay_capacity={2 * sizes.prefill}", "agent.epsilon_decay=1")
     (resolved,) = resolve(Request("atari40m", "dqn", network, settings=(*filled, f"agent.batch_size={sizes.batch}")))
     spec, task = resolved.spec, load_task("atari40m")
     games = [GAMES[game] for game in itertools.islice(itertools.cycle(task.games), int(lanes))]
     streams = [Streams(spec.task_key, game.name, seed) for seed, game in enumerate(games)]
     programs = [programs_for(spec, game) for game in games]
-    threads = 1
-    learners: Any = (
-        LoopLearners(programs, streams, threads) if form == "loop" else StackedLearners(programs, streams, Form(form))
-    )
+    domain, chosen = domain_of(task), None if form == "loop" else Form(form)
     place = Placement.HOST if jax.default_backend() == "cpu" else Placement.DEVICE
-    group = make_group(domain_of(task), programs[0].plan, games, range(len(games)), streams, learners, place)
+    options = Options(1, place, form, overlap=variant != "whole")
+    learners = make_learners(programs, streams, lanes_by_part(len(games), options, domain), chosen, 1)
+    group = make_group(domain, programs[0].plan, games, range(len(games)), streams, learners, place)
     group.begin()
-    for _ in range(sizes.prefill + 2 * programs[0].plan.update_period):
-        group.advance()
+
+    def advance(steps: int) -> None:
+        until = group.step + steps
+        while group.step < until:
+            group.advance(until - group.step)
+
+    advance(sizes.prefill + 2 * programs[0].plan.update_period)
     processor = time.process_time()
 
     def window() -> None:
-        for _ in range(sizes.steps):
-            group.advance()
-        jax.block_until_ready(learners.get(0).params)  # type: ignore[no-untyped-call]
+        advance(sizes.steps)
+        jax.block_until_ready([each.get(0).params for each in learners])  # type: ignore[no-untyped-call]
 
     seconds = windows(window)
     processor = time.process_time() - processor

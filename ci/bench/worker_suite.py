@@ -69,7 +69,7 @@ def group_of(task: Task, programs: Programs, game: str, streams: Sequence[Stream
     """Return lanes of one program that have begun."""
     count = len(streams)
     learners, games = LoopLearners([programs] * count, streams, threads=1), [GAMES[game]] * count
-    group = make_group(domain_of(task), programs.plan, games, range(count), streams, learners, Placement.HOST)
+    group = make_group(domain_of(task), programs.plan, games, range(count), streams, [learners], Placement.HOST)
     group.begin()
     return group
 
@@ -81,7 +81,7 @@ def advance(group: Group) -> None:
 
 def learner_of(group: Group) -> tuple[int, Any]:
     """Return the updates so far and the parameters of the first lane."""
-    return group.updates, group.learners.get(0).params
+    return group.updates, group.learner(0).params
 
 
 def null_programs(spec: Spec, game: str) -> Programs:

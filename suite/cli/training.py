@@ -75,6 +75,13 @@ OPTIONS = (
         help="How one program serves many lanes; auto: loop on a CPU, matmul elsewhere.",
     ),
     click.option(
+        "--overlap/--no-overlap",
+        default=True,
+        show_default=True,
+        help="Where one program serves many lanes, let parts of them take turns: some's emulators run while the device "
+        "works for others.",
+    ),
+    click.option(
         "--deterministic/--no-deterministic", default=True, show_default=True, help="The same bits twice on a GPU."
     ),
 )
@@ -98,6 +105,7 @@ class Computing:
     threads: int | None
     device: str
     form: str
+    overlap: bool
     deterministic: bool
     keep: str
     keep_checkpoints: str | None
@@ -169,7 +177,13 @@ def _run(plan: Plan, computing: Computing, stop: threading.Event, as_json: bool)
             plan.out,
             lanes=plan.lanes,
             options=Options(
-                plan.checkpoint_every, plan.placement, computing.form, plan.data, computing.inspect_every, plan.keep
+                plan.checkpoint_every,
+                plan.placement,
+                computing.form,
+                plan.data,
+                computing.inspect_every,
+                plan.keep,
+                overlap=computing.overlap,
             ),
             progress=progress,
             stop=stop,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import jax
@@ -27,13 +27,23 @@ TOGETHER = 16
 
 Sampler = Callable[[], Any]
 """Draws what is sampled for one update; see `suite.experience.observations`."""
+Chosen = Callable[[], list[Any]]
+"""Waits for the device and returns the actions that it was asked for, one for each lane that was named."""
 
 
 class Learners(Protocol):
-    """What a group needs of its lanes' learners; lanes are numbered from 0."""
+    """What a part of a group needs of its lanes' learners; lanes are numbered from 0."""
 
-    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
-        """Return the agents' actions in these lanes for their observations at an agent step."""
+    @property
+    def lanes(self) -> int:
+        """How many lanes there are."""
+        ...
+
+    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> Chosen:
+        """Ask for the agents' actions in these lanes for their observations at an agent step.
+
+        They are those of the parameters of now, whatever happens until they are waited for.
+        """
         ...
 
     @property
@@ -105,20 +115,36 @@ class LoopLearners(Learners):
         workers = min(threads, len(programs))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learner") if workers > 1 else None
 
+    @property
     @override
-    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
-        """All lanes act in one call where observations are small, those that nobody asked for too: calls cost more."""
+    def lanes(self) -> int:
+        return len(self._programs)
+
+    @override
+    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> Chosen:
+        """All lanes act in one call where observations are small, those that nobody asked for too: calls cost more.
+
+        A CPU computes while it is asked.
+        """
+        action = self._programs[0].inputs.action
         if self._seen is not None:
             self._seen[list(lanes)] = observations
-            actions = self._programs[0].act_each(self._learners, self._seen, self._keys, step)
-            return [actions[lane] for lane in lanes]
+            together = self._programs[0].act_each(self._learners, self._seen.copy(), self._keys, step)
+            return self._chosen(lambda: [action(each) for each in np.asarray(together)[list(lanes)]])
 
         def one(lane: int, observation: Observation) -> Any:
-            return self._programs[lane].act(self._learners[lane], observation, self._keys[lane], step)
+            chosen = self._programs[lane].act(self._learners[lane], observation, self._keys[lane], step)
+            return chosen if self._queues else np.asarray(chosen)
 
-        if self._pool is None or len(lanes) == 1:
-            return list(map(one, lanes, observations))
-        return list(self._pool.map(one, lanes, observations))
+        pool = self._pool if len(lanes) > 1 else None
+        each = list(map(one, lanes, observations) if pool is None else pool.map(one, lanes, observations))
+        return self._chosen(lambda: [action(np.asarray(chosen)) for chosen in each])
+
+    def _chosen(self, wait: Chosen) -> Chosen:
+        if self._queues:
+            return wait
+        actions = wait()
+        return lambda: actions
 
     @override
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
@@ -195,13 +221,16 @@ class StackedLearners(Learners):
     """All lanes' learners as one tree with a leading lane axis, heads padded to the largest number of actions.
 
     Acting, ordinary updates and syncs serve all lanes at once. Updates at which a method is due are rare and differ
-    by game, so that each lane takes them by its own program, in its own shapes.
+    by game, so that each lane takes them by its own program, in its own shapes. `wide`: the programs of the most
+    actions, where others than these lanes' share what is compiled.
     """
 
-    def __init__(self, programs: Sequence[Programs], streams: Sequence[Streams], form: Form) -> None:
+    def __init__(
+        self, programs: Sequence[Programs], streams: Sequence[Streams], form: Form, wide: Programs | None = None
+    ) -> None:
         self._programs = programs
         self._streams = streams
-        self._wide = max(programs, key=lambda each: each.actions)
+        self._wide = wide or max(programs, key=lambda each: each.actions)
         self._narrow = [each.shapes() for each in programs]
         self._shapes = self._wide.shapes()
         legal = np.arange(self._wide.actions) < np.asarray([[each.actions] for each in programs])
@@ -212,22 +241,23 @@ class StackedLearners(Learners):
         self._stacked: Learner = _stack([pad_to(self._shapes, learner) for learner in learners])
         self._feedback: list[Feedback | None] = [None] * len(programs)
         self._all_feedback: Feedback | None = None
-        lanes = len(programs)
-        self._act = jax.jit(over_lanes(self._wide.traced_act, lanes, form, shared=(4,)))
-        update = over_lanes(self._ordinary_update, lanes, form, shared=(2,))
-        self._update = jax.jit(update, donate_argnums=0)
-        self._several = jax.jit(several_updates(update), donate_argnums=0)
+        self._act, self._update, self._several = _for_lanes(self._wide, len(programs), form)
         self._take = jax.jit(_lane_of)
         self._set = jax.jit(_with_lane, donate_argnums=0)
 
+    @property
     @override
-    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> list[Any]:
-        inputs = self._wide.inputs
+    def lanes(self) -> int:
+        return len(self._programs)
+
+    @override
+    def act(self, lanes: Sequence[int], observations: Sequence[Observation], step: int) -> Chosen:
+        inputs, named = self._wide.inputs, list(lanes)
         everyone = np.stack([inputs.blank()] * len(self._programs))
-        everyone[list(lanes)] = observations
+        everyone[named] = observations
         acting = self._wide.acting(self._stacked)
-        actions = np.asarray(self._act(acting, everyone, self._legal, self._act_keys, np.uint32(step)))
-        return [inputs.action(actions[lane]) for lane in lanes]
+        actions = self._act(acting, everyone, self._legal, self._act_keys, np.uint32(step))
+        return lambda: [inputs.action(action) for action in np.asarray(actions)[named]]
 
     @override
     def update(self, updates: int, samplers: Mapping[int, Sampler]) -> None:
@@ -306,10 +336,19 @@ class StackedLearners(Learners):
     def close(self) -> None:
         """Nothing is open."""
 
-    def _ordinary_update(
-        self, learner: Learner, key_data: jax.Array, count: jax.Array, data: Any, legal: jax.Array
+
+@lru_cache(maxsize=4)
+def _for_lanes(programs: Programs, lanes: int, form: Form) -> tuple[Any, Any, Any]:
+    """Return what chooses actions, takes an update and takes several, for so many lanes; the same for equal parts."""
+
+    def ordinary_update(
+        learner: Learner, key_data: jax.Array, count: jax.Array, data: Any, legal: jax.Array
     ) -> tuple[Learner, Feedback]:
-        return self._wide.traced_update(learner, key_data, count, data, legal, {})
+        return programs.traced_update(learner, key_data, count, data, legal, {})
+
+    act = jax.jit(over_lanes(programs.traced_act, lanes, form, shared=(4,)))
+    update = over_lanes(ordinary_update, lanes, form, shared=(2,))
+    return act, jax.jit(update, donate_argnums=0), jax.jit(several_updates(update), donate_argnums=0)
 
 
 def _together(*arrays: Any, axis: int = 0) -> Any:

@@ -64,18 +64,21 @@ class Programs:
         learner: Learner = self._init(_key(streams, "init"))
         return learner
 
-    def act(self, learner: Learner, observation: Observation, key_data: jax.Array, step: int) -> Any:
-        """Return the agent's action for an observation at an agent step."""
-        chosen = self._act(self.acting(learner), observation, self._legal, key_data, np.uint32(step))
-        return self.inputs.action(np.asarray(chosen))
+    def act(self, learner: Learner, observation: Observation, key_data: jax.Array, step: int) -> jax.Array:
+        """Return the agent's action for an observation at an agent step. Does not wait for the device."""
+        chosen: jax.Array = self._act(self.acting(learner), observation, self._legal, key_data, np.uint32(step))
+        return chosen
 
     def act_each(
         self, learners: Sequence[Learner], observations: NDArray[Any], keys: Sequence[jax.Array], step: int
-    ) -> list[Any]:
-        """Return the agents' actions for the observations [L, ...] of so many learners, in one call."""
+    ) -> jax.Array:
+        """Return the agents' actions [L, ...] for the observations [L, ...] of so many learners, in one call.
+
+        Does not wait for the device.
+        """
         acting = tuple(map(self.acting, learners))
-        chosen = self._act_each(acting, observations, self._legal, tuple(keys), np.uint32(step))
-        return [self.inputs.action(action) for action in np.asarray(chosen)]
+        chosen: jax.Array = self._act_each(acting, observations, self._legal, tuple(keys), np.uint32(step))
+        return chosen
 
     def acting(self, learner: Learner) -> Any:
         """Return what acting needs of a learner, its parameters as a rule."""

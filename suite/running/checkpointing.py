@@ -91,7 +91,8 @@ class Checkpoint:
                 "The checkpoint was written with other logged data.",
                 "Go on with the data that provenance.json names, or delete the checkpoints to start the cell anew.",
             )
-        for name in ("threads", "deterministic", "switches"):
+        batched = () if self.state.execution.get("form") == execution.get("form") == "loop" else ("lanes", "parts")
+        for name in ("threads", "deterministic", "switches", "form", *batched):
             before, now = self.state.execution.get(name, "none"), execution.get(name, "none")
             if before != now:
                 monitor.say(f"{name} was {before}, is {now}: bits may come out otherwise than before")
@@ -99,7 +100,7 @@ class Checkpoint:
 
 def save(group: Group, index: int, fingerprint: str, execution: Execution) -> Checkpoint:
     """Return the checkpoint of a lane of a settled group; `fingerprint` is its environment's."""
-    lane, learner = group.lanes[index], learner_arrays(group.learners.get(index))
+    lane, learner = group.lanes[index], learner_arrays(group.learner(index))
     actor = lane.actor
     state = LaneState(
         agent_step=group.step,
@@ -140,14 +141,15 @@ def restore(
             finally:
                 envs.close()
         lane.replay.restore(checkpoint.arrays)
-        group.learners.put(index, restored_learner(group.learners.shapes(index), checkpoint.arrays))
+        group.put_learner(index, restored_learner(group.learner_shapes(index), checkpoint.arrays))
         group.restore_metrics(index, checkpoint.state.metrics)
         seen = {name: array for name, array in checkpoint.arrays.items() if name.startswith(SEEN)}
         group.seen[index] = {name.removeprefix(SEEN): array for name, array in seen.items()}
     group.reach(checkpoints[0].state.agent_step)
-    if group.envs is not None:
-        at_hand = [lane.actor.histories()[-1] for lane in group.lanes if lane.actor is not None]
-        play_to(group.envs, at_hand, monitors[0])
+    for part in group.parts:
+        if part.envs is not None:
+            at_hand = [lane.actor.histories()[-1] for lane in part.lanes if lane.actor is not None]
+            play_to(part.envs, at_hand, monitors[0])
 
 
 class _Rebuilding(Monitor):

@@ -41,7 +41,7 @@ class Evaluations:
         if game not in self._envs:
             self._envs[game] = self._domain.evaluation_envs(game, EVALUATION_ENVS, cpu_threads())
         self._cut_short.add(index)
-        learner, envs = group.learners.get(index), self._envs[game]
+        learner, envs = group.learner(index), self._envs[game]
         episodes = evaluate(programs, learner, lane.streams, envs, evaluation, group.step, done, member)
         try:
             for episode in episodes:

@@ -1,48 +1,62 @@
 """A group: lanes of one configuration in lockstep, each by the published single-environment protocol.
 
-One step of all lanes: with environments, an action each (one call for those that act by their networks) and the
-environments' steps in parallel; then the updates due, from each lane's own data. Without environments a step is an
-update, and there is nothing else. A lane that is dropped stays in the arrays and is heard no more.
+One step of all lanes: with environments, an action each and the environments' steps in parallel; then the updates due,
+from each lane's own data. Without environments a step is an update, and there is nothing else. A lane that is dropped
+stays in the arrays and is heard no more.
+
+A group has one part, or several that take turns: while the emulators of some run, the device works for others, and
+the host takes in what came of another. A lane's action depends on its own frames and parameters alone, so that each
+lane's protocol stays what it is; a part asks for its next actions right after its updates, before those of another
+part get in between. Parts are at most a step apart, and at the same step whenever somebody looks.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from suite.contracts.agent import DataPlan
-from suite.experience.envs.base import Envs
+from suite.contracts.agent import DataPlan, Learner
 from suite.learning.inspection import Subject
-from suite.learning.learners import Learners
 from suite.learning.programs import Programs
 from suite.running.lane import FinishedEpisode, Lane
+from suite.running.part import Part
+
+TURNS = 32
+"""Steps that parts take before they wait for each other: where they do, nothing runs beside anything else."""
 
 
 class Group:
-    """Lanes at the same step `step`, after the same number of gradient steps `updates`.
+    """Lanes at the same step `step`, after the same number of gradient steps `updates`; numbered through all `parts`.
 
-    `envs`: an environment for each lane; None where they learn from logged data. `broken`: lanes whose learner gave a
-    number that is none. They go on beside the others until a diagnosis finds them diverged, and nothing of them is kept
-    until then. `seen`: by lane, what inspections must know of those before.
+    `seen`: by lane, what inspections must know of those before.
     """
 
-    def __init__(self, plan: DataPlan, lanes: Sequence[Lane], learners: Learners, envs: Envs | None = None) -> None:
+    def __init__(self, plan: DataPlan, parts: Sequence[Part]) -> None:
         self.plan = plan
-        self.lanes: Sequence[Lane] = tuple(lanes)
-        self.learners = learners
-        self.envs = envs
+        self.parts = tuple(parts)
+        self.lanes: Sequence[Lane] = tuple(lane for part in parts for lane in part.lanes)
         self.step = 0
         self.updates = 0
-        self.active = set(range(len(lanes)))
-        self.broken: set[int] = set()
         self.seen: list[dict[str, NDArray[Any]]] = [{} for _ in self.lanes]
-        self._actors = [lane.actor for lane in lanes if lane.actor is not None]  # none, or one for each lane
-        self._unsettled = False
+        self._firsts = list(accumulate((len(part.lanes) for part in parts), initial=0))[:-1]
+        self._where = [(part, index) for part in parts for index in range(len(part.lanes))]
         self._restored: dict[int, dict[str, float]] = {}
+        self._plays = all(part.envs is not None for part in parts)
+
+    @property
+    def active(self) -> set[int]:
+        """Lanes that are still heard."""
+        return {first + index for first, part in zip(self._firsts, self.parts, strict=True) for index in part.active}
+
+    @property
+    def broken(self) -> set[int]:
+        """Lanes whose learner gave a number that is none; see `Part`."""
+        return {first + index for first, part in zip(self._firsts, self.parts, strict=True) for index in part.broken}
 
     def reach(self, step: int) -> None:
         """Go on from a step that the lanes have been brought to."""
@@ -51,49 +65,49 @@ class Group:
 
     def begin(self) -> None:
         """Start from the beginning: the first episode of every lane, where they play."""
-        if self.envs is not None:
-            self._begin_episodes(self.envs, range(len(self.lanes)))
+        for part in self.parts:
+            part.begin()
 
-    def advance(self, most: int = 1) -> dict[int, FinishedEpisode]:
-        """Take a step in every lane, or up to `most` where several come cheaper; return the episodes that ended."""
-        if self.envs is None:
+    def advance(self, most: int = 1) -> list[tuple[int, FinishedEpisode]]:
+        """Take a step in every lane, or up to `most` where more come cheaper; return what ended, by lane."""
+        if not self._plays:
             self._take_updates(most)
-            return {}
-        self.step += 1
-        actions = self._actions(self.envs.idle)
-        answer = self.envs.step(actions)
-        rewards, discounts = answer.reward.tolist(), answer.discount.tolist()
-        cut = answer.truncated.tolist()
-        lost = [False] * len(actions) if answer.life_lost is None else answer.life_lost.tolist()
-        ended: dict[int, FinishedEpisode] = {}
-        for index in self.active:
-            episode = self.lanes[index].observe(
-                actions[index],
-                answer.observation[index],
-                rewards[index],
-                terminal=discounts[index] == 0,
-                truncated=cut[index],
-                life_lost=lost[index],
-            )
-            if episode is not None:
-                ended[index] = episode
-        self._learn()
-        over = [index for index, discount in enumerate(discounts) if discount == 0 or cut[index]]
-        if over:
-            self._begin_episodes(self.envs, over)
-        return ended
+            return []
+        return self._take_turns(1 if len(self.parts) == 1 else min(most, TURNS))
 
     def state_values(self) -> dict[str, float]:
         """Return the exploration rate of the last agent step, where there is one."""
-        return {} if self.envs is None or self.plan.noisy else {"epsilon": self.plan.epsilon(self.step)}
+        return {"epsilon": self.plan.epsilon(self.step)} if self._plays and not self.plan.noisy else {}
 
     def drop(self, lane: int) -> None:
         """Hear no more of a lane: it diverged or failed."""
-        self.active.discard(lane)
+        part, index = self._where[lane]
+        part.drop(index)
+
+    def learner(self, lane: int) -> Learner:
+        """Return a lane's learner in the shapes of its own game."""
+        part, index = self._where[lane]
+        return part.learners.get(index)
+
+    def learner_shapes(self, lane: int) -> Learner:
+        """Return a lane's learner as shapes and dtypes."""
+        part, index = self._where[lane]
+        return part.learners.shapes(index)
+
+    def put_learner(self, lane: int, learner: Learner) -> None:
+        """Replace a lane's learner, before the first step is taken here."""
+        part, index = self._where[lane]
+        part.learners.put(index, learner)
+
+    def measure(self, lane: int) -> dict[str, float]:
+        """Return a lane's parameter norm and counts; waits for the device."""
+        part, index = self._where[lane]
+        return part.learners.measure(index)
 
     def metrics(self, lane: int) -> dict[str, float]:
         """Return what a lane's last update reported; waits for the device."""
-        feedback = self.learners.feedback(lane)
+        part, index = self._where[lane]
+        feedback = part.learners.feedback(index)
         if feedback is None:
             return dict(self._restored.get(lane, {}))
         return {name: float(value) for name, value in feedback.metrics.items()}
@@ -106,104 +120,62 @@ class Group:
         """Return a lane's learner to be inspected, by programs of its own."""
         own = self.lanes[lane]
         draw = partial(own.inspected, self.updates)
-        return Subject(programs, self.learners.get(lane), own.streams, self.updates, draw, self.seen[lane])
+        return Subject(programs, self.learner(lane), own.streams, self.updates, draw, self.seen[lane])
 
     def settle(self) -> None:
         """Write back the priorities of the last updates, if replay is prioritized; waits for the device."""
-        if self._unsettled:
-            for index in self.active:
-                self._settle(index)
-            self._unsettled = False
+        for part in self.parts:
+            part.settle()
 
     def close(self) -> None:
         """Release environments and threads."""
-        if self.envs is not None:
-            self.envs.close()
-        self.learners.close()
+        for part in self.parts:
+            part.close()
 
-    def _learn(self) -> None:
-        if self.step <= self.plan.warm_up:
-            return
-        due = self.plan.updates_by(self.step)
-        if self.plan.replay == "rollout" and self.updates < due:
-            for index in sorted(self.active):
-                self.lanes[index].replay.prepare(partial(self.learners.prepare, index))
-        while self.updates < due:
-            samplers = {index: partial(self._sample, index, self.updates) for index in sorted(self.active)}
-            self.learners.update(self.updates, samplers)
-            self.updates += 1
-            self._unsettled = self.plan.replay == "prioritized"
-        self._sync()
+    def _take_turns(self, steps: int) -> list[tuple[int, FinishedEpisode]]:
+        """Take steps in every part, in turn; meanwhile the environments of half of the parts run, rounded down."""
+        ended: list[tuple[int, FinishedEpisode]] = []
+        running: deque[tuple[int, int]] = deque()
 
-    def _sync(self) -> None:
-        if self.plan.target_update_period and self.step % self.plan.target_update_period == 0:
-            self.learners.sync()
+        def receive() -> None:
+            number, step = running.popleft()
+            found = self.parts[number].receive(step, self._due(step))
+            ended.extend((self._firsts[number] + index, episode) for index, episode in found.items())
 
-    def _sample(self, index: int, updates: int) -> Any:
-        if self._unsettled:
-            self._settle(index)
-        data = self.lanes[index].sample(updates)
-        states = self.learners.states(updates)
-        return data._replace(states=self.lanes[index].sample_states(updates, states)) if states else data
+        for step in range(self.step + 1, self.step + steps + 1):
+            for number, part in enumerate(self.parts):
+                part.send(step)
+                running.append((number, step))
+                if len(running) > len(self.parts) // 2:
+                    receive()
+        while running:
+            receive()
+        self.reach(self.step + steps)
+        return ended
 
-    def _settle(self, index: int) -> None:
-        feedback = self.learners.feedback(index)
-        assert feedback is not None
-        assert feedback.priorities is not None
-        priorities = np.asarray(feedback.priorities, np.float64)
-        if np.isfinite(priorities).all():
-            self.lanes[index].replay.reprioritize(priorities)
-        else:
-            self.broken.add(index)
-
-    def _actions(self, idle: Any) -> list[Any]:
-        """Return an action for every lane; that of a lane which is not heard does not matter."""
-        epsilon = self.plan.epsilon(self.step)
-        actions: list[Any] = [idle] * len(self._actors)
-        greedy = []
-        for index in self.active:
-            action = self._actors[index].explore(self.step, epsilon)
-            if action is None:
-                greedy.append(index)
-            else:
-                actions[index] = action
-        if greedy:
-            chosen = self.learners.act(greedy, [self._actors[index].observation for index in greedy], self.step)
-            for index, action in zip(greedy, chosen, strict=True):
-                if not isinstance(action, np.ndarray) or np.isfinite(action).all():
-                    actions[index] = action
-                else:
-                    self.broken.add(index)
-        return actions
-
-    def _begin_episodes(self, envs: Envs, lanes: Sequence[int] | range) -> None:
-        seeds = [self._actors[index].next_seed if index in self.active else None for index in lanes]
-        mask = np.zeros(len(self._actors), np.bool_)
-        mask[list(lanes)] = True
-        first = envs.reset(seeds, None if mask.all() else mask)
-        for index in lanes:
-            if index in self.active:
-                self._actors[index].begin(first[index])
+    def _due(self, step: int) -> range:
+        """Return the updates that are due after a step."""
+        return range(self.plan.updates_by(step - 1), self.plan.updates_by(step))
 
     def _take_updates(self, most: int) -> None:
         """Take an update in every lane, or several in one call where nothing happens between them."""
-        count = self.learners.together
-        if not (1 < count <= most and self._can_take(count)):
+        count = min(part.learners.together for part in self.parts)
+        if 1 < count <= most and self._can_take(count):
+            updates = range(self.updates, self.updates + count)
+            self.step += count
+            for part in self.parts:
+                part.learn_several(self.step, updates)
+        else:
             self.step += 1
-            self._learn()
-            return
-        data = {
-            index: [self._sample(index, self.updates + offset) for offset in range(count)]
-            for index in sorted(self.active)
-        }
-        self.learners.update_several(self.updates, data)
-        self.step += count
-        self.updates += count
-        self._sync()
+            updates = self._due(self.step)
+            for part in self.parts:
+                part.learn(self.step, updates)
+        self.updates = updates.stop
 
     def _can_take(self, count: int) -> bool:
         """Return whether nothing happens between so many updates: each step has one, no copy, and no method is due."""
         after, period = self.step + count, self.plan.target_update_period
         one_each = self.updates == self.step and self.plan.updates_by(after) == after
         copies_between = period and (after - 1) // period > self.step // period
-        return one_each and not copies_between and self.learners.is_calm(self.updates, count)
+        calm = all(part.learners.is_calm(self.updates, count) for part in self.parts)
+        return one_each and not copies_between and calm

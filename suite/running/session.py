@@ -94,7 +94,7 @@ class Session:
         while self._members and group.step < self._last and not self._monitor.stopped:
             until = min(self._last, group.step + timeline.steps_until_next(group.step))
             while group.step < until:
-                for index, episode in group.advance(until - group.step).items():
+                for index, episode in group.advance(until - group.step):
                     self._guard(group, index, partial(self._members[index].recording.episode, episode))
                 if not self._members or self._monitor.stopped:
                     break
@@ -126,7 +126,7 @@ class Session:
 
     def _diagnose(self, group: Group, index: int, found: Found = NOTHING) -> None:
         recording = self._members[index].recording
-        values = group.metrics(index) | group.learners.measure(index)
+        values = group.metrics(index) | group.measure(index)
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
         everything = values | group.state_values() | found.values
         recording.diagnostics(group.step, group.updates, everything, found.covariance)
@@ -162,7 +162,7 @@ class Session:
         recording = self._members[index].recording
         recording.reach(group.step, group.updates, group.lanes[index].episodes)
         self._write_ending(group, index)
-        summary = recording.summary(group.learners.measure(index), "done")
+        summary = recording.summary(group.measure(index), "done")
         message = ""
         if recording.differs_at is not None:
             message = f"From agent step {recording.differs_at} on, it differs from what an earlier attempt recorded."
@@ -171,7 +171,7 @@ class Session:
         self._leave(group, index, "done", summary.score, message)
 
     def _evaluate(self, group: Group, index: int) -> None:
-        measures = group.learners.measure(index)
+        measures = group.measure(index)
         self._members[index].recording.reach(group.step, group.updates, group.lanes[index].episodes)
         if self._end_if_diverged(group, index, measures):
             return  # there is no policy to evaluate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,18 @@ from suite.running.evaluation import EVALUATION_ENVS
 from suite.running.group import Group
 from suite.running.lane import Lane, Rules
 from suite.running.member import Member
+from suite.running.part import Part
 from suite.tasks import Game, Task
+
+PARTS = 4
+"""Parts of a group that take turns, by what `ci/bench/model` predicts for 5, 15 and 75 lanes (docs/performance.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How cells are computed: bits may depend on it, the protocol does not. `form`: `auto`, `loop`, or a `Form`.
 
+    `overlap`: where one program serves many lanes, have parts of them take turns, see `suite.running.group`.
     `data`: the directory of logged data, for offline tasks. `inspect_every`: see `Timeline.of`.
     `keep`: what stays of a run's checkpoints. `until`: the agent step after which a cell is left as it is, a
     checkpoint's; by default it is run to its end.
@@ -47,6 +53,7 @@ class Options:
     inspect_every: int | None = 0
     keep: Keep = LAST
     until: int | None = None
+    overlap: bool = True
 
 
 def choose_form(wanted: str) -> Form | None:
@@ -60,9 +67,17 @@ def choose_form(wanted: str) -> Form | None:
     return None if wanted == "loop" else Form(wanted)
 
 
+def lanes_by_part(count: int, options: Options, domain: Domain) -> list[range]:
+    """Return the lanes of each part of a group of `count`: all, or about as many in each of `PARTS` that take turns."""
+    turns = options.overlap and domain.plays and choose_form(options.form) is not None
+    parts = min(PARTS, count) if turns else 1
+    bounds = [-(-count * part // parts) for part in range(parts + 1)]
+    return list(itertools.starmap(range, itertools.pairwise(bounds)))
+
+
 def execution_of(members: Sequence[Member], options: Options, domain: Domain) -> Execution:
     """Return how the bits of these members are computed."""
-    form = choose_form(options.form)
+    form, parts = choose_form(options.form), len(lanes_by_part(len(members), options, domain))
     return {
         "threads": cpu_threads(),
         "deterministic": jax.default_backend() == "cpu" or is_deterministic(),
@@ -70,6 +85,7 @@ def execution_of(members: Sequence[Member], options: Options, domain: Domain) ->
         "lanes": len(members),
         "group": " ".join(f"{member.recording.cell.game}/{member.seed}" for member in members),
         "replay": str(options.placement),
+        **({"parts": parts} if parts > 1 else {}),
         **({"switches": found} if (found := switches()) else {}),
         **domain.execution([member.game for member in members], [member.seed for member in members]),
     }
@@ -77,19 +93,14 @@ def execution_of(members: Sequence[Member], options: Options, domain: Domain) ->
 
 def start_group(members: Sequence[Member], options: Options, domain: Domain) -> tuple[Group, Sequence[Programs]]:
     """Return the members' lanes, and the programs of each; raises Stopped where their monitors have it stopped."""
-    spec = members[0].recording.cell.spec
+    spec, task = members[0].recording.cell.spec, members[0].recording.task
     programs = [programs_for(spec, member.game) for member in members]
     _compile(programs, members[0])
     streams = [member.streams for member in members]
-    form = choose_form(options.form)
-    learners: Learners
-    if form is None:
-        workers = programs_at_once(members[0].recording.task.program_threads)
-        learners = LoopLearners(programs, streams, workers)
-    else:
-        learners = StackedLearners(programs, streams, form)
+    parts, workers = lanes_by_part(len(members), options, domain), programs_at_once(task.program_threads)
+    learners = make_learners(programs, streams, parts, choose_form(options.form), workers)
     games, seeds = [member.game for member in members], [member.seed for member in members]
-    kept = _kept_steps(members[0].recording.task)
+    kept = _kept_steps(task)
     group = make_group(domain, programs[0].plan, games, seeds, streams, learners, options.placement, kept)
     try:
         _begin(group, members, programs, domain)
@@ -99,24 +110,42 @@ def start_group(members: Sequence[Member], options: Options, domain: Domain) -> 
     return group, programs
 
 
+def make_learners(
+    programs: Sequence[Programs], streams: Sequence[Streams], parts: Sequence[range], form: Form | None, workers: int
+) -> list[Learners]:
+    """Return the fresh learners of each part's lanes; `form`: None for the loop, then of so many lanes at a time."""
+    wide = max(programs, key=lambda each: each.actions)
+    learners: list[Learners] = []
+    for part in parts:
+        own = programs[part.start : part.stop], streams[part.start : part.stop]
+        learners.append(LoopLearners(*own, workers) if form is None else StackedLearners(*own, form, wide))
+    return learners
+
+
 def make_group(
     domain: Domain,
     plan: DataPlan,
     games: Sequence[Game],
     seeds: Sequence[int],
     streams: Sequence[Streams],
-    learners: Learners,
+    learners: Sequence[Learners],
     placement: Placement,
     kept_steps: int = 0,
 ) -> Group:
-    """Return the fresh lanes of cells that are to be advanced together; `kept_steps`: see `Rules`."""
+    """Return the fresh lanes of cells that are to be advanced together, a part for each of `learners`, in their order.
+
+    `kept_steps`: see `Rules`.
+    """
     lanes = []
     for game, seed, own in zip(games, seeds, streams, strict=True):
         rules = Rules(domain.inputs(game), game.actions, domain.reseed_steps, domain.reward_clip, kept_steps)
         lanes.append(Lane(plan, own, domain.replay(plan, game, seed, placement), rules if domain.plays else None))
-    if domain.plays:
-        return Group(plan, lanes, learners, domain.environments(games, cpu_threads()))
-    return Group(plan, lanes, learners)
+    parts, first = [], 0
+    for own_learners in learners:
+        own_lanes = slice(first, first := first + own_learners.lanes)
+        envs = domain.environments(games[own_lanes], cpu_threads()) if domain.plays else None
+        parts.append(Part(plan, lanes[own_lanes], own_learners, envs))
+    return Group(plan, parts)
 
 
 def _kept_steps(task: Task) -> int:
@@ -133,7 +162,7 @@ def _begin(group: Group, members: Sequence[Member], programs: Sequence[Programs]
     group.begin()
     for index, (member, each) in enumerate(zip(members, programs, strict=True)):
         if each.sources:
-            group.learners.put(index, each.adopt(group.learners.get(index), _sources(member, each.sources)))
+            group.put_learner(index, each.adopt(group.learner(index), _sources(member, each.sources)))
 
 
 def _go_on(group: Group, members: Sequence[Member], checkpoints: Sequence[Checkpoint], domain: Domain) -> None:

@@ -18,7 +18,7 @@ from baselines.networks.heads import DistributionNetwork, ImplicitQuantileNetwor
 from suite.contracts import registry
 from suite.contracts.agent import Agent
 from suite.contracts.encoder import FEATURES, Layer
-from suite.experience.envs.base import TimeStep
+from suite.experience.envs.base import ImmediateEnvs, TimeStep
 from suite.experience.observations import Frames
 from suite.experience.replay.frames import FrameReplay, HostFrames
 from suite.experience.replay.prioritized import Priorities
@@ -27,6 +27,7 @@ from suite.learning.programs import Programs
 from suite.rng import Streams
 from suite.running.group import Group
 from suite.running.lane import Lane, Rules
+from suite.running.part import Part
 from suite.tasks import load_task
 
 pytestmark = pytest.mark.slow
@@ -91,7 +92,7 @@ class TinyEncoder(nn.Module):
 
 
 @dataclass
-class Probe:
+class Probe(ImmediateEnvs):
     """A task by its three rules: first frame value from a coin, reward, and the next frame value or None at the end."""
 
     begin: Callable[[int], int]
@@ -179,7 +180,7 @@ class Training:
             Rules(inputs, actions, rules.reseed_steps, rules.reward_clip),
         )
         learners = LoopLearners([Programs(agent, (), inputs, actions)], [streams], 1)
-        group = Group(plan, [lane], learners, self.environment)
+        group = Group(plan, [Part(plan, [lane], learners, self.environment)])
         group.begin()
         while group.step < steps:
             group.advance()
@@ -232,7 +233,7 @@ def test_an_agent_finds_the_values(agent_name: str, name: str) -> None:
 
 
 @dataclass
-class Catch:
+class Catch(ImmediateEnvs):
     """A ball falls from a random column of 10 x 10 pixels; the paddle in the last row moves left, stays or right."""
 
     size: int = 10

@@ -28,6 +28,7 @@ KEPT = (
     "placement",
     "threads",
     "form",
+    "overlap",
     "deterministic",
     "keep",
     "keep_checkpoints",

@@ -20,16 +20,17 @@ import numpy as np
 from ale_py import roms
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from suite.errors import UnfitEnvironment
-from suite.experience.envs.base import TimeStep
+from suite.experience.envs.base import Envs, TimeStep
 from suite.tasks import Environment, Game
 from suite.tasks.environments import emulator_options
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 
-class AtariEnvs:
+class AtariEnvs(Envs):
     """E emulators of one game; see `Envs`."""
 
     idle = 0
@@ -48,6 +49,7 @@ class AtariEnvs:
                 "Install the ale-py version of the lock file.",
             )
 
+    @override
     def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
         """Start an episode in each (masked) environment; return the newest frames [E, height, width].
 
@@ -61,14 +63,14 @@ class AtariEnvs:
             self._lives[began] = np.asarray(info["lives"])[began]
         return np.asarray(observation[:, 0], np.uint8)
 
-    def send(self, actions: NDArray[Any]) -> None:
-        """Begin to repeat each action for a frame skip. An environment whose episode has ended must be reset before."""
-        self._envs.ale.send(
-            actions.astype(np.int64, copy=False), self._strengths
-        )  # the wrapper's own send, without its checks
+    @override
+    def send(self, actions: Sequence[Any] | NDArray[Any]) -> None:
+        """Begin to repeat each action for a frame skip."""
+        chosen = np.asarray(actions, np.int64)
+        self._envs.ale.send(chosen, self._strengths)  # the wrapper's own send, without its checks
 
+    @override
     def receive(self) -> TimeStep:
-        """Return what the actions sent led to, waiting for the emulators."""
         observation, reward, terminated, truncated, info = self._envs.ale.recv()
         life_lost = None
         if self._lives is not None:
@@ -83,11 +85,7 @@ class AtariEnvs:
             life_lost,
         )
 
-    def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
-        """Send and receive."""
-        self.send(np.asarray(actions))
-        return self.receive()
-
+    @override
     def close(self) -> None:
         """Stop the emulator threads."""
         self._envs.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 
 class TimeStep(NamedTuple):
@@ -22,35 +24,55 @@ class TimeStep(NamedTuple):
     life_lost: NDArray[np.bool_] | None = None  # [E], None where no task asks
 
 
-class Envs(Protocol):
-    """E environments; an ended episode goes nowhere until it is reset."""
+class Envs(ABC):
+    """`num_envs` environments; an ended episode goes nowhere until it is reset.
 
-    @property
-    def num_envs(self) -> int:
-        """The number of environments."""
-        ...
+    `actions`: the number of discrete actions, or of an action's dimensions. `idle`: an action for an environment that
+    nobody looks at.
+    """
 
-    @property
-    def actions(self) -> int:
-        """The number of discrete actions, or of an action's dimensions."""
-        ...
+    num_envs: int
+    actions: int
+    idle: Any
 
-    @property
-    def idle(self) -> Any:
-        """An action for an environment that nobody looks at."""
-        ...
-
+    @abstractmethod
     def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Start an episode in each environment (that `mask` names), from a seed or None; return what is seen [E, ...].
 
         The first reset ever must be of all environments, each with a seed.
         """
-        ...
+
+    @abstractmethod
+    def send(self, actions: Sequence[Any] | NDArray[Any]) -> None:
+        """Begin to take one action in each environment."""
+
+    @abstractmethod
+    def receive(self) -> TimeStep:
+        """Return what the actions sent led to, waiting for the environments."""
 
     def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
         """Take one action in each environment."""
-        ...
+        self.send(actions)
+        return self.receive()
 
+    @abstractmethod
     def close(self) -> None:
         """Release what the environments hold."""
-        ...
+
+
+class ImmediateEnvs(Envs):
+    """Environments that are stepped when they are waited for: their steps are too short to be handed to a thread."""
+
+    _sent: Sequence[Any] | NDArray[Any] = ()
+
+    @override
+    def send(self, actions: Sequence[Any] | NDArray[Any]) -> None:
+        self._sent = actions
+
+    @override
+    def receive(self) -> TimeStep:
+        return self.step(self._sent)
+
+    @override
+    @abstractmethod
+    def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep: ...

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from suite.experience.envs.base import TimeStep
+from suite.experience.envs.base import ImmediateEnvs, TimeStep
 
 
 class DiscreteEnv(Protocol):
@@ -27,7 +28,7 @@ class DiscreteEnv(Protocol):
         ...
 
 
-class DiscreteEnvs:
+class DiscreteEnvs(ImmediateEnvs):
     """E environments of one kind with `actions` actions; episodes are truncated after `cap` steps."""
 
     idle = 0
@@ -39,6 +40,7 @@ class DiscreteEnvs:
         self._members = [make() for _ in range(num_envs)]
         self._steps = [0] * num_envs
 
+    @override
     def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Start an episode in each (masked) environment from its seed; return what is seen [E, ...], zeros elsewhere.
 
@@ -51,6 +53,7 @@ class DiscreteEnvs:
         blank = np.zeros_like(next(iter(first.values())))
         return np.stack([first.get(index, blank) for index in range(self.num_envs)])
 
+    @override
     def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
         """Take one action in each environment."""
         seen, rewards, discounts, truncated = [], [], [], []
@@ -68,5 +71,6 @@ class DiscreteEnvs:
             np.asarray(truncated, np.bool_),
         )
 
+    @override
     def close(self) -> None:
         """Nothing is open."""

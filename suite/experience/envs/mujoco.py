@@ -21,9 +21,10 @@ import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from suite.errors import UnfitEnvironment
-from suite.experience.envs.base import TimeStep
+from suite.experience.envs.base import ImmediateEnvs, TimeStep
 from suite.tasks import Game, MujocoEnvironment
 from suite.tasks.environments import fingerprint, mujoco_options
 
@@ -80,7 +81,7 @@ class MujocoEnv:
         self._env.close()
 
 
-class MujocoEnvs:
+class MujocoEnvs(ImmediateEnvs):
     """E environments of one kind, stepped one after the other: an update takes a hundred times as long as a step."""
 
     def __init__(self, game: Game, options: MujocoEnvironment, num_envs: int) -> None:
@@ -95,6 +96,7 @@ class MujocoEnvs:
         """The body of each environment."""
         return [member.body for member in self._members]
 
+    @override
     def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """Start an episode in each (masked) environment from its seed; return observations [E, D].
 
@@ -106,6 +108,7 @@ class MujocoEnvs:
             observations[index] = self._members[index].reset(seed or 0)
         return observations
 
+    @override
     def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
         """Take one action [A] in each environment."""
         answers = [env.step(action) for env, action in zip(self._members, actions, strict=True)]
@@ -116,6 +119,7 @@ class MujocoEnvs:
             np.asarray([answer[3] for answer in answers], np.bool_),
         )
 
+    @override
     def close(self) -> None:
         """Release the physics."""
         for env in self._members:

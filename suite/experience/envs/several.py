@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from suite.experience.envs.atari import AtariEnvs
-from suite.experience.envs.base import TimeStep
+from suite.experience.envs.base import Envs, TimeStep
 from suite.tasks import Game
 
 
-class SeveralGames:
+class SeveralGames(Envs):
     """One emulator for each of `games`; those of a game share vector environments made by `make(game, E)`."""
 
     idle = AtariEnvs.idle
@@ -26,10 +27,13 @@ class SeveralGames:
         self._parts = [(make(game, len(own)), np.asarray(own)) for game, own in members.items()]
         self.actions = max(envs.actions for envs, _ in self._parts)
 
-    def step(self, actions: Sequence[Any] | NDArray[Any]) -> TimeStep:
-        """Take one action in each environment."""
+    @override
+    def send(self, actions: Sequence[Any] | NDArray[Any]) -> None:
         for envs, own in self._parts:
-            envs.send(np.asarray([actions[index] for index in own]))
+            envs.send([actions[index] for index in own])
+
+    @override
+    def receive(self) -> TimeStep:
         answers = [envs.receive() for envs, _ in self._parts]
         return TimeStep(*(self._merged(fields) for fields in zip(*answers, strict=True)))
 
@@ -41,6 +45,7 @@ class SeveralGames:
             whole[own] = part
         return whole
 
+    @override
     def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Start an episode in each (masked) environment; return what is seen there."""
         named = np.ones(self.num_envs, np.bool_) if mask is None else mask
@@ -55,6 +60,7 @@ class SeveralGames:
         assert whole is not None
         return whole
 
+    @override
     def close(self) -> None:
         """Stop all emulators."""
         for envs, _ in self._parts:

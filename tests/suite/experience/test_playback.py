@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from suite.errors import Stopped
-from suite.experience.envs.base import TimeStep
+from suite.experience.envs.base import ImmediateEnvs, TimeStep
 from suite.experience.playback import Begun, History, Played, PlayedOtherwise, play, play_to
 from suite.monitor import Monitor
 
 
-class Ladders:
+class Ladders(ImmediateEnvs):
     """Each action climbs as many rungs; an episode ends on rung 10 or above. A reset without a seed counts on."""
 
     actions = 5

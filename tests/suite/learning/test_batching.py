@@ -28,6 +28,7 @@ from suite.learning.programs import Programs
 from suite.rng import Draw, Streams
 from suite.running.group import Group
 from suite.running.lane import Lane
+from suite.running.part import Part
 from suite.running.request import Request, resolve
 from suite.tasks import GAMES
 
@@ -105,9 +106,9 @@ def test_lanes_in_one_program_learn_and_act_as_they_do_alone(form: Form) -> None
         assert not np.asarray(padding["kernel"][lane, :, actions:]).any()
         assert not np.asarray(padding["bias"][lane, actions:]).any()
     stacks = [windows(99, 3).frames[row, :4] for row in range(3)]
-    assert stacked.act([0, 1, 2], stacks, 7) == loop.act([0, 1, 2], stacks, 7)
-    assert stacked.act([2], stacks[2:], 7) == loop.act([2], stacks[2:], 7)
-    assert all(action < actions for action, actions in zip(stacked.act([0, 1, 2], stacks, 7), ACTIONS, strict=True))
+    assert stacked.act([0, 1, 2], stacks, 7)() == loop.act([0, 1, 2], stacks, 7)()
+    assert stacked.act([2], stacks[2:], 7)() == loop.act([2], stacks[2:], 7)()
+    assert all(action < actions for action, actions in zip(stacked.act([0, 1, 2], stacks, 7)(), ACTIONS, strict=True))
 
 
 class Values(Arrays):
@@ -142,13 +143,13 @@ def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, mon
     streams = [Streams("probe@1", "x", number) for number in range(len(ACTIONS))]
     replays = [Noise(number, actions) for number, actions in enumerate(ACTIONS)]
     lanes = [Lane(plan, stream, replay) for stream, replay in zip(streams, replays, strict=True)]
-    one_by_one = Group(plan, lanes, LoopLearners(own, streams, 1))
+    one_by_one = Group(plan, [Part(plan, lanes, LoopLearners(own, streams, 1))])
     while one_by_one.step < 24:
         one_by_one.advance()
 
     learners = LoopLearners(own, streams, 1) if form is None else StackedLearners(own, streams, form)
     monkeypatch.setattr(type(learners), "together", 4)
-    group, steps = Group(plan, lanes, learners), [0]
+    group, steps = Group(plan, [Part(plan, lanes, learners)]), [0]
     while group.step < 24:
         group.advance(24 - group.step)
         steps.append(group.step)
@@ -156,7 +157,7 @@ def test_several_updates_in_one_call_are_the_same_updates(form: Form | None, mon
     assert steps == [*range(10), 13, 14, 15, 16, 20, 24]
     assert group.updates == one_by_one.updates == 24
     for lane in range(len(ACTIONS)):
-        expected, found = one_by_one.learners.get(lane), group.learners.get(lane)
+        expected, found = one_by_one.learner(lane), group.learner(lane)
         for one, other in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=5e-5)
         assert group.metrics(lane)["loss"] == pytest.approx(one_by_one.metrics(lane)["loss"], rel=1e-2)
@@ -260,9 +261,9 @@ def test_lanes_that_act_in_one_call_act_as_they_do_alone() -> None:
     rng, chosen = np.random.default_rng(0), set()
     for step in range(60):
         pictures = list((rng.random((4, 10, 10, 4)) < 0.2).astype(np.uint8))
-        expected = [learners.act([0], [pictures[lane]], step)[0] for lane, learners in enumerate(alone)]
-        assert together.act([0, 1, 2, 3], pictures, step) == expected
-        assert together.act([3, 1], [pictures[3], pictures[1]], step) == [expected[3], expected[1]]
+        expected = [learners.act([0], [pictures[lane]], step)()[0] for lane, learners in enumerate(alone)]
+        assert together.act([0, 1, 2, 3], pictures, step)() == expected
+        assert together.act([3, 1], [pictures[3], pictures[1]], step)() == [expected[3], expected[1]]
         chosen |= set(enumerate(expected))
     assert len(chosen) > 8  # the lanes differ, and each takes several actions
 

@@ -1,5 +1,6 @@
 """Training that leaves the numbers is a result of its cell alone, whatever the agent and the task."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from suite.records.claims import check
 from suite.records.find import find_runs
 from suite.records.record import read_run
 from suite.records.score import score_of_rows
-from suite.running.group import Group
+from suite.running.part import Part
 from suite.tasks import GAMES, load_task
 
 pytestmark = pytest.mark.slow
@@ -108,31 +109,30 @@ class Learners:
 
     def sync(self) -> None: ...
 
-    def act(self, lanes: list[int], observations: list[Any], step: int) -> list[Any]:
-        return [np.asarray([np.nan if lane == 1 else 0.5], np.float32) for lane in lanes]
+    def act(self, lanes: list[int], observations: list[Any], step: int) -> Callable[[], list[Any]]:
+        return lambda: [np.asarray([np.nan if lane == 1 else 0.5], np.float32) for lane in lanes]
 
 
-def group_of(lanes: list[Lane]) -> Group:
-    plan = SimpleNamespace(replay="prioritized", warm_up=0, target_update_period=0, updates_by=lambda step: step)
-    return Group(plan, lanes, Learners(), SimpleNamespace(idle="idle"))  # type: ignore[arg-type]
+def part_of(lanes: list[Lane]) -> Part:
+    plan = SimpleNamespace(replay="prioritized", warm_up=0, target_update_period=0, epsilon=lambda step: 0.0)
+    return Part(plan, lanes, Learners(), SimpleNamespace(idle="idle", send=lambda actions: None))  # type: ignore[arg-type]
 
 
 def test_priorities_that_are_no_numbers_break_their_own_lane_alone() -> None:
     lanes = [Lane(), Lane()]
-    group = group_of(lanes)
+    part = part_of(lanes)
     for step in (1, 2, 3, 4):
-        group.step = step
-        group._learn()
-    group.settle()
+        part.learn(step, range(step - 1, step))
+    part.settle()
     assert lanes[0].set == [[1.0], [2.0], [3.0], [4.0]]
     assert lanes[1].set == [[1.0]]
-    assert group.broken == {1}
-    assert group.active == {0, 1}
+    assert part.broken == {1}
+    assert part.active == {0, 1}
 
 
 def test_an_action_that_is_no_number_is_not_taken() -> None:
-    group = group_of([Lane(), Lane()])
-    group.plan.epsilon = lambda step: 0.0  # type: ignore[method-assign]
-    first, second = group._actions("idle")
+    part = part_of([Lane(), Lane()])
+    part.send(1)
+    first, second = part._actions
     assert (first.tolist(), second) == ([0.5], "idle")
-    assert group.broken == {1}
+    assert part.broken == {1}

@@ -45,9 +45,13 @@ def group_of(
     reseed: int = 250,
     prioritized: bool = False,
     lives: bool = False,
+    parts: Sequence[int] = (),
     **settings: Any,
 ) -> Group:
-    """Build a group on the network `tiny`, with small settings of its own and episodes capped at `cap` frames."""
+    """Build a group on the network `tiny`, with small settings of its own and episodes capped at `cap` frames.
+
+    `parts`: the lanes of each part; one part if none are given.
+    """
     changes = {"warm_up": 40, "replay_capacity": 300, "target_update_period": 60, "epsilon_decay": 40} | settings
     paths = tuple(f"agent.{name}={value}" for name, value in changes.items())
     spec = resolve(Request("smoke", "dqn", "tiny", ("magnitude_pruning",), paths, None, None))[0].spec
@@ -58,9 +62,12 @@ def group_of(
     environment = TASK.atari.model_copy(update=changed)
     domain = Atari(TASK.model_copy(update={"environment": environment}))
     games, seeds = [GAMES[game] for game, _ in cells], [seed for _, seed in cells]
-    learners = LoopLearners(programs, streams, 2)
+    sizes = iter(parts or [len(cells)])
+    learners, first = [], 0
+    for size in sizes:
+        own = slice(first, first := first + size)
+        learners.append(LoopLearners(programs[own], streams[own], 2))
     group = make_group(domain, programs[0].plan, games, seeds, streams, learners, placement)
-    assert isinstance(group, Group)
     group.domain = domain  # type: ignore[attr-defined]
     return group
 
@@ -100,11 +107,11 @@ def resumed(
 
 
 def advance(group: Group, to: int) -> list[Any]:
-    """Advance to an agent step; return the episodes that ended."""
+    """Advance to an agent step; return the episodes that ended, in their order, then by lane."""
     ended = []
     while group.step < to:
-        ended += [(index, episode) for index, episode in sorted(group.advance().items())]
-    return ended
+        ended += group.advance(to - group.step)
+    return sorted(ended, key=lambda found: (found[1].agent_step, found[0]))
 
 
 def digest(group: Group, index: int) -> dict[str, str]:
@@ -119,7 +126,7 @@ def digest(group: Group, index: int) -> dict[str, str]:
 
     columns = (replay.actions, replay.rewards, replay.terminal, replay.truncated, replay.depth)
     return {
-        "learner": learner_hash(learner_arrays(group.learners.get(index))),
+        "learner": learner_hash(learner_arrays(group.learner(index))),
         "frames": of(np.asarray(replay.store.take(slots[:, None]))),
         "columns": of(*(column[slots] for column in columns)),
         "priorities": "" if replay.priorities is None else of(*replay.priorities.arrays().values()),
@@ -252,6 +259,29 @@ def test_a_lane_of_many_equals_the_lane_alone(tiny: None) -> None:
         group.close()
 
 
+def test_parts_that_take_turns_leave_each_lane_the_bits_that_it_has_in_one(tiny: None) -> None:
+    cells = [("Pong", 0), ("Breakout", 0), ("Pong", 1)]
+    whole, halved = group_of(cells, cap=480, prioritized=True), group_of(cells, cap=480, prioritized=True, parts=[2, 1])
+    assert [len(group.parts) for group in (whole, halved)] == [1, 2]
+    for group in (whole, halved):
+        group.begin()
+    assert advance(whole, 200) == advance(halved, 200)
+    for group in (whole, halved):
+        group.settle()
+    middle = [saved(halved, lane) for lane in range(3)]  # actions of step 201 were asked for, and are asked for again
+    again = resumed(cells, middle, cap=480, prioritized=True, parts=[1, 2])
+    for group in (whole, halved, again):
+        group.drop(1)
+        advance(group, 260)
+        group.settle()
+    for lane in (0, 2):
+        assert digest(whole, lane) == digest(halved, lane) == digest(again, lane)
+        assert whole.metrics(lane) == halved.metrics(lane) == again.metrics(lane)
+    assert whole.active == halved.active == {0, 2}
+    for group in (whole, halved, again):
+        group.close()
+
+
 def test_a_dropped_lane_does_not_disturb_the_others(tiny: None) -> None:
     cells = [("Pong", 0), ("Breakout", 0), ("Pong", 1)]
     alone = group_of(cells[2:], cap=480)
@@ -268,7 +298,7 @@ def test_a_dropped_lane_does_not_disturb_the_others(tiny: None) -> None:
 
 def looked_at(group: Group) -> Found:
     """Inspect the first lane as it is now."""
-    learners = group.learners
+    learners = group.parts[0].learners
     assert isinstance(learners, LoopLearners)
     return inspect(group.subject(0, learners._programs[0]), Inspection(every=1, states=8, gradients=4))
 

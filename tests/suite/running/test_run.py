@@ -173,15 +173,20 @@ def test_a_lane_is_the_same_alone_and_beside_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["vmap", pytest.param("unrolled", marks=pytest.mark.nightly)])
-def test_games_of_different_action_counts_share_one_program(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "overlap"),
+    [("vmap", False), ("matmul", True), pytest.param("unrolled", False, marks=pytest.mark.nightly)],
+)
+def test_games_of_different_action_counts_share_one_program(tmp_path: Path, form: str, overlap: bool) -> None:
     cells = ("--task", "smoke", "--network", "tiny", "--seeds", "0", "--frames", "4800", "--lanes", "2")
-    loop, shared = tmp_path / "loop", tmp_path / "shared"
+    loop, shared, how = tmp_path / "loop", tmp_path / "shared", () if overlap else ("--no-overlap",)
     assert suite("run", *cells, "--out", str(loop)).exit_code == 0
-    assert suite("run", *cells, "--out", str(shared), "--form", form).exit_code == 0
+    assert suite("run", *cells, "--out", str(shared), "--form", form, *how).exit_code == 0
     for one, other in zip(find_runs(loop), find_runs(shared), strict=True):
         alone, together = read_run(one), read_run(other)
         assert (alone.attempt.execution["form"], together.attempt.execution["form"]) == ("loop", form)
+        assert together.attempt.execution.get("parts", 1) == (2 if overlap else 1)
+        assert alone.attempt.execution.get("parts", 1) == 1
         assert together.attempt.execution["group"] == "Pong/0 Breakout/0"
         assert together.status.summary is not None
         assert alone.status.summary is not None

@@ -74,7 +74,7 @@ def test_a_step_of_dqn_on_atari_runs_in_the_files_that_the_page_names(monkeypatc
     uncompiled(programs, monkeypatch)
     streams, domain = [Streams("smoke@1", "Pong", 0)], domain_of(resolved.task)
     learners = LoopLearners([programs], streams, 1)
-    group = make_group(domain, programs.plan, [PONG], [0], streams, learners, Placement.HOST)
+    group = make_group(domain, programs.plan, [PONG], [0], streams, [learners], Placement.HOST)
     group.begin()
     with files_run() as stepped:
         while group.updates < 3:
@@ -85,4 +85,4 @@ def test_a_step_of_dqn_on_atari_runs_in_the_files_that_the_page_names(monkeypatc
     named = {path for row in rows for path in re.findall(r"`((?:suite|baselines)/[\w/]+\.py)`", row)}
     ours = {path for path in traced | stepped if path.startswith(("suite/", "baselines/"))}
     assert ours == named
-    assert len(named) == 15
+    assert len(named) == 16
