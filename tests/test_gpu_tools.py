@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections import Counter
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -198,6 +199,23 @@ def test_a_program_of_other_lanes_has_the_counts_between_those_recorded() -> Non
         five,
         {"kernels": 61, "bytes": 100, "operations": 1000},
     ]
+
+
+def test_what_the_documents_say_was_compiled_is_what_the_record_holds() -> None:
+    catalog, programs = load("gpu/catalog.py"), json.loads((CI / "gpu" / "compiled.json").read_text())["programs"]
+    compiled = {name: entry for name, entry in programs.items() if "refused" not in entry}
+    lanes = Counter(int(name.rpartition("/")[2]) for name in compiled)
+    pairs = {pair for name in compiled for pair in catalog.Name.of(name).pairs}
+    refused = {pair for name in programs if name not in compiled for pair in catalog.Name.of(name).pairs} - pairs
+    shown = " ".join((CI.parent / "docs" / "performance.md").read_text().split())
+    assert f"{len(compiled)} of some twelve thousand programs; {len(programs) - len(compiled)} names more" in shown
+    assert f"each of the {len(pairs):,} pairs that any program has" in shown
+    assert (len(refused), "eleven more pairs have names, and all of these are refused" in shown) == (11, True)
+    assert f"{lanes[5]} programs have 5 lanes, {lanes[15]} have 15, {lanes[75]} have 75" in shown
+    assert not [name for name, entry in compiled.items() if "/matmul/" in name and entry["grouped"]]
+    largest = max(entry["peak_bytes"] for entry in compiled.values())
+    assert compiled["atari40m/dqn/impala/dense/update/matmul/75"]["peak_bytes"] == largest
+    assert f"Impala's update of 75 lanes, {largest / 2**30:.0f} GiB" in shown
 
 
 def test_what_is_predicted_in_the_documents_follows_from_the_records() -> None:
