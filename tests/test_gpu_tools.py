@@ -164,8 +164,8 @@ def test_a_step_is_as_long_as_all_that_it_takes_where_lanes_wait_for_each_other(
     assert step.act == pytest.approx(1e-5)  # launches, above the microsecond that its bytes take
     assert step.update == pytest.approx(8e-3 / 4)
     assert step.transfer == pytest.approx(2e-5 + 1e-5 + 5 * 4 * 84 * 84 / 1e10)
-    assert step.sample == pytest.approx(5 * 3 * 1e-5 / 4)
-    host, device = 5e-4 + 5e-4 + 3.75e-5, 1e-5 + step.transfer + 2e-3
+    assert step.sample == pytest.approx(5 * 1e-5 / 4)
+    host, device = 5e-4 + 5e-4 + 1.25e-5, 1e-5 + step.transfer + 2e-3
     assert step.total == pytest.approx(host + device)
     assert step.largest == "update"
     alone = model.taking_turns(programs, "a", 5, model.Host(emulator=5e-4, loop=1e-4), assumed)

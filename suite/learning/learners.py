@@ -354,7 +354,12 @@ def _for_lanes(programs: Programs, lanes: int, form: Form) -> tuple[Any, Any, An
 def _together(*arrays: Any, axis: int = 0) -> Any:
     """Stack arrays where they are: on the host, or on the device if any is there."""
     on_device = any(isinstance(array, jax.Array) for array in arrays)
-    return jax.numpy.stack(arrays, axis) if on_device else np.stack(arrays, axis)
+    return _stacked(arrays, axis) if on_device else np.stack(arrays, axis)
+
+
+@partial(jax.jit, static_argnums=1)
+def _stacked(arrays: Sequence[jax.Array], axis: int) -> jax.Array:
+    return jax.numpy.stack(arrays, axis)  # in one call: outside a program it is one for each array
 
 
 def _lane_of(stacked: Any, lane: jax.Array) -> Any:

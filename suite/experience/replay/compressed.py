@@ -8,7 +8,7 @@ import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.experience.replay.frames import Recycled
+from suite.experience.replay.frames import Recycled, blank
 
 SEGMENT = 4096
 
@@ -47,7 +47,7 @@ class CompressedFrames:
         if slot + 1 in (len(self._starts), (number + 1) * self._segment):
             self._close(number)
 
-    def take(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def take(self, slots: NDArray[np.int64], missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Decompress frames one by one into one array."""
         flat = slots.ravel()
         starts = self._starts[flat].astype(np.int64)
@@ -56,6 +56,7 @@ class CompressedFrames:
         frames = bytearray().join(map(self._frame, numbers.tolist(), starts.tolist(), ends.tolist()))
         gathered = self._batches.array((*slots.shape, *self._shape))
         gathered.reshape(-1)[:] = np.frombuffer(frames, np.uint8)
+        blank(gathered, missing)
         return gathered
 
     def nbytes(self) -> int:

@@ -26,35 +26,26 @@ class DeviceFrames:
     def put(self, slot: int, frame: NDArray[np.uint8]) -> None:
         """Fill a slot with a frame [h, w]."""
         if self._count == STAGED or slot in self._slots[: self._count]:
-            self._upload()
+            self._frames = _write(self._frames, *self._uploaded())
         self._staged[self._count], self._slots[self._count] = frame, slot
         self._count += 1
 
-    def take(self, slots: NDArray[np.int64]) -> jax.Array:
-        """Return the frames [B, W, h, w] of slots [B, W], on the device."""
-        if self._count:
-            self._upload()
-        return take(self._frames, slots.astype(np.int32))
+    def take(self, slots: NDArray[np.int64], missing: NDArray[np.bool_]) -> jax.Array:
+        """Return windows [B, W, h, w], on the device: what waits is written and the windows are read in one call."""
+        windows: jax.Array
+        self._frames, windows = _write_and_take(self._frames, *self._uploaded(), slots.astype(np.int32), missing)
+        return windows
 
     def nbytes(self) -> int:
         """Return the bytes held on the device."""
         return int(self._frames.nbytes)
 
-    def _upload(self) -> None:
-        self._frames = _write(self._frames, self._slots.copy(), self._staged.copy())
+    def _uploaded(self) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+        """Return the slots and frames that waited, in arrays of their own; none waits any longer."""
+        waiting = self._slots.copy(), self._staged.copy()
         self._slots[:] = self._capacity
         self._count = 0
-
-
-def blank(frames: jax.Array, missing: NDArray[np.bool_]) -> jax.Array:
-    """Return the frames [B, W, h, w] with zeros where `missing` bool [B, M] says so of the first M of a window."""
-    blanked: jax.Array = _blank(frames, missing)
-    return blanked
-
-
-@partial(jax.jit, donate_argnums=0)
-def _write(frames: jax.Array, slots: jax.Array, new: jax.Array) -> jax.Array:
-    return frames.at[slots].set(new)
+        return waiting
 
 
 def take(frames: jax.Array, rows: NDArray[np.int32]) -> jax.Array:
@@ -63,12 +54,21 @@ def take(frames: jax.Array, rows: NDArray[np.int32]) -> jax.Array:
     return taken
 
 
+@partial(jax.jit, donate_argnums=0)
+def _write(frames: jax.Array, slots: jax.Array, new: jax.Array) -> jax.Array:
+    return frames.at[slots].set(new)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _write_and_take(
+    frames: jax.Array, slots: jax.Array, new: jax.Array, rows: jax.Array, missing: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    frames = frames.at[slots].set(new)
+    windows = frames[rows]
+    whole = jnp.pad(missing, ((0, 0), (0, windows.shape[1] - missing.shape[1])))
+    return frames, jnp.where(whole[:, :, None, None], jnp.uint8(0), windows)
+
+
 @jax.jit
 def _take(frames: jax.Array, rows: jax.Array) -> jax.Array:
     return frames[rows]
-
-
-@jax.jit
-def _blank(frames: jax.Array, missing: jax.Array) -> jax.Array:
-    whole = jnp.pad(missing, ((0, 0), (0, frames.shape[1] - missing.shape[1])))
-    return jnp.where(whole[:, :, None, None], jnp.uint8(0), frames)

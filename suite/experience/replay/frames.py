@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from suite.contracts.agent import DataPlan
 from suite.errors import SuiteError
 from suite.experience.replay.base import Replay, Uniform
-from suite.experience.replay.device import blank
 from suite.experience.replay.prioritized import MAX_REDRAWS, Priorities, importance_weights
 from suite.experience.samples import Windows
 
@@ -35,8 +34,11 @@ class FrameStore(Protocol):
     def put(self, slot: int, frame: NDArray[np.uint8]) -> None:
         """Store a frame [h, w], in place of the one that the slot held."""
 
-    def take(self, slots: NDArray[np.int64]) -> Any:
-        """Return the frames of slots [B, W] in an array [B, W, h, w] of their own, on the host or on the device."""
+    def take(self, slots: NDArray[np.int64], missing: NDArray[np.bool_]) -> Any:
+        """Return the frames of slots [B, W] in an array [B, W, h, w] of their own, on the host or on the device.
+
+        Zeros where `missing` bool [B, M] says so of the first M of a window.
+        """
 
     def nbytes(self) -> int:
         """Return the bytes of memory held now."""
@@ -55,15 +57,22 @@ class HostFrames:
         self._frames[slot] = frame
         self._used = max(self._used, slot + 1)
 
-    def take(self, slots: NDArray[np.int64]) -> NDArray[Any]:
+    def take(self, slots: NDArray[np.int64], missing: NDArray[np.bool_]) -> NDArray[Any]:
         """Gather frames in one pass, into memory that a program on the CPU reads where it is."""
         gathered = self._batches.array((*slots.shape, *self._frames.shape[1:]), self._frames.dtype)
         self._frames.take(slots, axis=0, out=gathered, mode="clip")  # with `raise` it would buffer
+        blank(gathered, missing)
         return gathered
 
     def nbytes(self) -> int:
         """Return the bytes up to the highest slot put so far."""
         return self._frames[: self._used].nbytes
+
+
+def blank(frames: NDArray[Any], missing: NDArray[np.bool_]) -> None:
+    """Write zeros into the windows [B, W, ...] where `missing` bool [B, M] says so of the first M."""
+    if missing.any():
+        frames[:, : missing.shape[1]][missing] = 0
 
 
 def aligned(shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
@@ -215,13 +224,8 @@ class FrameReplay(Replay):
         """Return the windows at these running numbers, in fresh arrays."""
         offsets = np.arange(1 - self.stack, n_step + 1)
         slots = indices % self.capacity
-        frames = self.store.take((indices[:, None] + offsets) % self.capacity)
-        if self.stack > 1:
-            missing = -offsets[: self.stack - 1] > self.depth[slots, None]
-            if not isinstance(frames, np.ndarray):
-                frames = blank(frames, missing)
-            elif missing.any():
-                frames[:, : self.stack - 1][missing] = 0
+        missing = -offsets[: self.stack - 1] > self.depth[slots, None]
+        frames = self.store.take((indices[:, None] + offsets) % self.capacity, missing)
         if n_step == 1:  # what follows, without its sums
             discounts = np.where(self.terminal[slots], np.float32(0), np.float32(gamma))
             return Windows(frames, self.actions[slots], self.rewards[slots], discounts)

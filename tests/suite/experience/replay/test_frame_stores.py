@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from suite.experience.envs.atari import AtariEnvs
 from suite.experience.replay.compressed import CompressedFrames
-from suite.experience.replay.device import DeviceFrames
+from suite.experience.replay.device import STAGED, DeviceFrames, _write_and_take
 from suite.experience.replay.frames import CACHE_LINE, FrameStore, HostFrames, Recycled
 from suite.tasks import GAMES, load_task
 
@@ -22,6 +22,12 @@ def pictures(count: int, shape: tuple[int, int], seed: int) -> np.ndarray:
     frames[::3] = frames[::3, :1, :1]
     frames[1::3, 2:] = 0
     return frames
+
+
+def windows_of(store: FrameStore, slots: np.ndarray) -> np.ndarray:
+    """Take windows of which nothing is missing."""
+    taken: np.ndarray = store.take(slots, np.zeros((len(slots), 0), np.bool_))
+    return taken
 
 
 def played(name: str, steps: int) -> np.ndarray:
@@ -60,9 +66,9 @@ def test_stores_equal_a_list_of_frames_at_every_step(
             store.put(t % capacity, frame)
         if t % 3 == 0:
             for store in stores:
-                np.testing.assert_array_equal(store.take(everything)[0], ring)
+                np.testing.assert_array_equal(windows_of(store, everything)[0], ring)
     for store in stores:
-        np.testing.assert_array_equal(store.take(everything)[0], ring)
+        np.testing.assert_array_equal(windows_of(store, everything)[0], ring)
 
 
 @pytest.mark.parametrize("name", ["Pong", "UpNDown"])
@@ -73,9 +79,9 @@ def test_stores_are_equal_on_real_frames(name: str) -> None:
         host.put(t % 180, frame)
         compressed.put(t % 180, frame)
     windows = (np.random.default_rng(0).integers(320, 500, (50, 1)) + np.arange(-3, 2)) % 180
-    taken = compressed.take(windows)
+    taken = windows_of(compressed, windows)
     assert taken.shape == (50, 5, 84, 84)
-    np.testing.assert_array_equal(taken, host.take(windows))
+    np.testing.assert_array_equal(taken, windows_of(host, windows))
     np.testing.assert_array_equal(taken[:, :4], frames[320:][(windows[:, :4] - 320 % 180) % 180])
     assert compressed.nbytes() < 0.6 * host.nbytes()
 
@@ -88,7 +94,7 @@ def test_a_ring_rebuilt_in_any_order_goes_on(order: list[int], segment: int, mor
     for t in [*order, *range(20, 20 + more)]:
         store.put(t % 20, frames[t])
         ring[t % 20] = frames[t]
-        np.testing.assert_array_equal(store.take(np.arange(20)[None])[0], ring)
+        np.testing.assert_array_equal(windows_of(store, np.arange(20)[None])[0], ring)
     for t in range(20):  # a round in order leaves each block once and no spare room
         store.put(t, frames[t])
     assert all(isinstance(arena, bytes) for arena in store._arenas)
@@ -102,10 +108,10 @@ def test_a_frame_may_be_a_view_and_what_is_taken_is_fresh() -> None:
         for slot, frame in enumerate(np.asfortranarray(frames)):
             store.put(slot, frame)
         slots = np.asarray([[0, 1], [0, 3]])
-        taken = store.take(slots)
+        taken = windows_of(store, slots)
         assert taken.flags.writeable
         taken[:] = 7
-        np.testing.assert_array_equal(store.take(slots), frames[slots])
+        np.testing.assert_array_equal(windows_of(store, slots), frames[slots])
 
 
 def test_memory_is_the_blocks_and_little_more() -> None:
@@ -139,8 +145,36 @@ def test_frames_on_the_device_equal_those_on_the_host(slots: list[int], looks: s
         host.put(slot, frame)
         device.put(slot, frame)
         if count in looks:
-            np.testing.assert_array_equal(device.take(wanted), host.take(wanted))
-    np.testing.assert_array_equal(device.take(wanted), host.take(wanted))
+            np.testing.assert_array_equal(windows_of(device, wanted), windows_of(host, wanted))
+    np.testing.assert_array_equal(windows_of(device, wanted), windows_of(host, wanted))
+
+
+@given(data=st.data(), size=st.integers(1, 4), depth=st.integers(0, 4))
+def test_zeros_stand_where_a_window_has_no_frames(data: st.DataObject, size: int, depth: int) -> None:
+    frames = pictures(6, SHAPE, 2)
+    stores: list[FrameStore] = [HostFrames(6, SHAPE), CompressedFrames(6, SHAPE, 4), DeviceFrames(6, SHAPE)]
+    slots = np.asarray(
+        data.draw(st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), min_size=size, max_size=size))
+    )
+    flags = st.lists(st.booleans(), min_size=depth, max_size=depth)
+    missing = np.asarray(data.draw(st.lists(flags, min_size=size, max_size=size)), np.bool_).reshape(size, depth)
+    expected = frames[slots]
+    for row, place in zip(*np.nonzero(missing), strict=True):
+        expected[row, place] = 0
+    for store in stores:
+        for slot, frame in enumerate(frames):
+            store.put(slot, frame)
+        np.testing.assert_array_equal(store.take(slots, missing), expected)
+        np.testing.assert_array_equal(windows_of(store, slots), frames[slots])  # what is stored stays as it was
+
+
+def test_on_the_device_the_ring_is_written_where_it_is() -> None:
+    ring = DeviceFrames(1000, (84, 84))
+    new, slots, missing = np.zeros((STAGED, 84, 84), np.uint8), np.zeros((2, 4), np.int32), np.zeros((2, 3), np.bool_)
+    program = _write_and_take.lower(ring._frames, np.zeros(STAGED, np.int32), new, slots, missing)
+    planned = program.compile().memory_analysis()
+    assert planned.alias_size_in_bytes == ring.nbytes()
+    assert planned.temp_size_in_bytes < ring.nbytes() / 100
 
 
 @settings(max_examples=100, deadline=None)
@@ -154,7 +188,7 @@ def test_what_was_taken_stays_as_it_was_for_as_long_as_anybody_holds_it(takes: l
         held = []
         for number, (count, fate) in enumerate(takes):
             slots = (np.arange(2 * count).reshape(count, 2) + number) % 7
-            taken = store.take(slots)
+            taken = windows_of(store, slots)
             if fate == "keep":
                 held.append((taken, frames[slots]))
             elif fate == "view":
