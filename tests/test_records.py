@@ -41,6 +41,15 @@ def test_the_readme_says_how_fast_it_was() -> None:
     assert max(costs) < 1.05
 
 
+def test_the_table_of_parts_that_take_turns_is_that_of_the_record() -> None:
+    found, shown = record("ci/bench/overlap.json"), text("ci/bench/README.md")
+    assert (found["lanes"], found["parts"]) == (8, 4)
+    for row in found["rows"]:
+        rates, ratio = row["agent_steps_per_s"], row["ratio"]
+        cells = (f"{row['device_over_host']:g}", f"{rates['whole']:,.0f}", f"{rates['parts']:,.0f}")
+        assert f"| {' | '.join(cells)} | {ratio['median']:.2f} [{ratio['min']:.2f} .. {ratio['max']:.2f}] |" in shown
+
+
 def test_the_table_of_aims_has_the_ratios_of_the_bench() -> None:
     rows, shown = record("ci/bench/result.json")["rows"], text("ci/bench/README.md")
 
