@@ -22,7 +22,7 @@ from suite.learning.build import build, programs_for
 from suite.learning.inspection import Found, inspect
 from suite.learning.learners import LoopLearners
 from suite.learning.programs import Programs
-from suite.monitor import SILENT
+from suite.monitor import SILENT, Monitor
 from suite.records.checkpoints import Loaded
 from suite.records.learner_arrays import learner_hash
 from suite.rng import Streams
@@ -294,6 +294,40 @@ def test_a_dropped_lane_does_not_disturb_the_others(tiny: None) -> None:
     advance(together, 400)  # far enough for the dropped lanes' emulators to end episodes
     advance(alone, 400)
     assert digest(together, 2) == digest(alone, 0)
+
+
+class Heard(Monitor):
+    """A monitor that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({"form": "loop", "lanes": 2, "threads": 1}, {"form": "loop", "lanes": 5, "threads": 1}, []),
+        ({"form": "loop", "threads": 1}, {"form": "loop", "threads": 2}, ["threads was 1, is 2"]),
+        ({"form": "matmul", "lanes": 5, "parts": 4}, {"form": "matmul", "lanes": 5}, ["parts was 4, is none"]),
+        (
+            {"form": "loop", "lanes": 5},
+            {"form": "matmul", "lanes": 4, "parts": 4},
+            ["form was loop, is matmul", "lanes was 5, is 4", "parts was none, is 4"],
+        ),
+    ],
+)
+def test_what_makes_other_bits_is_said_when_a_run_goes_on(
+    tiny: None, before: dict[str, Any], now: dict[str, Any], said: list[str]
+) -> None:
+    group = group_of([("Pong", 0)])
+    group.begin()
+    monitor = Heard()
+    save(group, 0, "", before).check("", now, monitor)
+    group.close()
+    assert monitor.said == [f"{each}: bits may come out otherwise than before" for each in said]
 
 
 def looked_at(group: Group) -> Found:
