@@ -127,7 +127,7 @@ def digest(group: Group, index: int) -> dict[str, str]:
     columns = (replay.actions, replay.rewards, replay.terminal, replay.truncated, replay.depth)
     return {
         "learner": learner_hash(learner_arrays(group.learner(index))),
-        "frames": of(np.asarray(replay.store.take(slots[:, None]))),
+        "frames": of(np.asarray(replay.store.take(slots[:, None], np.zeros((len(slots), 0), np.bool_)))),
         "columns": of(*(column[slots] for column in columns)),
         "priorities": "" if replay.priorities is None else of(*replay.priorities.arrays().values()),
         "stack": of(actor.observation),
