@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from leaderboard.bundles import limits, run_checks, set_checks
 from leaderboard.bundles.archive import Archive
 from leaderboard.bundles.bundle import Bundle, open_bundle
-from leaderboard.bundles.curves import Curve, parquet_version, same_table, write_curves
+from leaderboard.bundles.curves import DIFFERS, Curve, difference, parquet_version, write_curves
 from leaderboard.bundles.environment import Environments
 from leaderboard.bundles.findings import SEVERITIES, Finding, Rejected, Severity, finding, shown
 from leaderboard.bundles.levels import CLAIMED, RECOMPUTED, REPLAYED, sampled
@@ -300,8 +300,10 @@ def _check_curves(bundle: Bundle, facts: list[RunFacts]) -> Iterator[Finding]:
     """Compare the curves with those made here: by their bytes if the same library wrote both, else row by row."""
     claimed, expected = bundle.read("curves.parquet"), write_curves(run.curve for run in facts)
     same_library = bundle.manifest.parquet_version == parquet_version()
-    if claimed != expected and (same_library or not same_table(claimed, expected)):
-        yield finding("curves.differ", "curves.parquet", "it differs from the curves of the episodes")
+    if claimed == expected:
+        return
+    if problem := DIFFERS if same_library else difference(claimed, expected):
+        yield finding("curves.differ", "curves.parquet", problem)
 
 
 @contextmanager

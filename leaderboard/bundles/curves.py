@@ -11,6 +11,10 @@ from suite.records.claims import IterationMean
 
 PARQUET_BYTES = 96 * 2**20
 """How much more memory than its imports need reading a Parquet file from outside may take."""
+CPU_SECONDS = 10
+WALL_SECONDS = 120
+"""What binds is a processor's time: on a busy machine a second of it can take many."""
+DIFFERS = "it differs from the curves of the episodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +57,22 @@ def write_curves(curves: Iterable[Curve]) -> bytes:
     return file.getvalue()
 
 
-def same_table(claimed: bytes, expected: bytes) -> bool:
-    """Return whether two Parquet files hold equal tables, the first from outside: read in a process with limits."""
+def difference(claimed: bytes, expected: bytes) -> str:
+    """Return why two Parquet files do not hold equal tables, or "": the first is from outside, read with limits."""
     import subprocess
 
     if len(claimed) > 2 * len(expected) + 65_536 or claimed[:4] != b"PAR1" or claimed[-4:] != b"PAR1":
-        return False
+        return DIFFERS
     size = len(claimed).to_bytes(8, "little")
     try:
-        done = run_module(__name__, data=size + claimed + expected, seconds=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and done.stdout == b"same"
+        done = run_module(__name__, data=size + claimed + expected, seconds=WALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"it was not read in {WALL_SECONDS} seconds"
+    except OSError as error:
+        return f"it could not be read here: {error}"
+    if done.returncode == 0 and done.stdout in (b"same", b"other"):
+        return "" if done.stdout == b"same" else DIFFERS
+    return f"it cannot be read within the limits of such a file (exit status {done.returncode})"
 
 
 def _compare() -> None:
@@ -79,15 +87,15 @@ def _compare() -> None:
     pa.set_memory_pool(pa.system_memory_pool())  # others reserve more than they use
     content = sys.stdin.buffer.read()
     mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS,) * 2)
     resource.setrlimit(resource.RLIMIT_AS, (mapped + PARQUET_BYTES,) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     size = 8 + int.from_bytes(content[:8], "little")
     expected = pq.read_table(io.BytesIO(content[size:]), use_threads=False)
     claimed = pq.ParquetFile(io.BytesIO(content[8:size]))
     alike = claimed.metadata.num_rows == expected.num_rows and claimed.schema_arrow.equals(expected.schema)
-    if alike and claimed.read(use_threads=False).equals(expected):
-        sys.stdout.write("same")
+    same = alike and claimed.read(use_threads=False).equals(expected)
+    sys.stdout.write("same" if same else "other")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leaderboard.bundles import curves
 from leaderboard.bundles.check import check_bundle, table
 from leaderboard.bundles.curves import Curve
 from leaderboard.bundles.findings import CODES
@@ -215,6 +217,19 @@ def test_curves_by_another_version_count_by_their_rows(tmp_path: Path) -> None:
     short = io.BytesIO()
     pq.write_table(table_.slice(1), short, store_schema=False)
     assert codes(report_of(tmp_path, attacks.foreign_parquet(short.getvalue()))) == ["curves.differ"]
+
+
+def test_curves_that_cannot_be_compared_are_not_said_to_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = attacks.good_files()["curves.parquet"]
+    assert (curves.difference(written, written), curves.difference(b"", written)) == ("", curves.DIFFERS)
+    broken = written[:-40] + bytes(36) + b"PAR1"
+    assert "within the limits of such a file (exit status 1)" in curves.difference(broken, written)
+
+    def late(*arguments: Any, seconds: float, **keywords: Any) -> Any:
+        raise subprocess.TimeoutExpired("python", seconds)
+
+    monkeypatch.setattr(curves, "run_module", late)
+    assert curves.difference(written, written) == "it was not read in 120 seconds"
 
 
 def test_a_rejected_file_has_a_report_of_the_published_form(tmp_path: Path) -> None:
