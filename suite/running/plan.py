@@ -82,8 +82,9 @@ class Plan:
 
     @cached_property
     def projections(self) -> dict[str, Projection]:
-        """What a cell of each configuration has of the machine's time, by its name."""
-        return {item.spec.config_id: self.costs.projection(item.spec, self.together) for item in self.resolved}
+        """What a cell of each configuration has of the machine's time, by its name; where none is left, one alone."""
+        together = max(1, self.together)
+        return {item.spec.config_id: self.costs.projection(item.spec, together) for item in self.resolved}
 
     @property
     def seconds(self) -> float | None:

@@ -126,6 +126,8 @@ def test_the_same_command_again_does_nothing(finished: tuple[Path, Result]) -> N
     again = suite("run", *CELL, "--frames", "6400", "--method", "magnitude_pruning", "--out", str(out))
     assert again.exit_code == 0
     assert "Nothing to do: all 1 cells are there." in again.stderr
+    planned = suite("run", *CELL, "--frames", "6400", "--method", "magnitude_pruning", "--out", str(out), "--dry-run")
+    assert (planned.exit_code, "1 cells, 0 to run" in planned.stdout, "0 s on CPU" in planned.stdout) == (0, True, True)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
