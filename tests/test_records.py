@@ -2,10 +2,14 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from leaderboard.statistics.conventions import STATISTICS
+from suite.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -196,3 +200,27 @@ def test_every_test_that_is_left_to_the_night_is_in_a_proof_of_the_night() -> No
     ]
     assert len(late) > 30
     assert [file for file in late if not any(file == path or file.startswith(f"{path}/") for path in proofs)] == []
+
+
+def test_the_table_of_methods_on_classic_is_what_the_results_of_this_repository_give(tmp_path: Path) -> None:
+    board, shown = str(tmp_path / "board.sqlite"), (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
+    run = partial(CliRunner().invoke, cli, catch_exceptions=False)
+    assert run(["leaderboard", "ingest", str(ROOT / "results"), "--no-references", "--db", board]).exit_code == 0
+    table = re.search(r"\| method \| IQM \|.*?\n\n", shown, re.DOTALL)
+    assert table is not None
+    _, _, dense, *rows = (line.strip("| ").split(" | ") for line in table[0].strip().splitlines())
+    assert len(rows) == 6
+    for name, iqm, difference, *games, verdict in rows:
+        words = {"resets of the last layer": "reset"}.get(
+            name, name.partition(",")[0].removesuffix(" 95 % sparse")
+        ).lower()
+        (pair,) = json.loads(run(["compare", words, "dense", "--db", board, "--json"]).stdout)["pairs"]
+        by_game = {each["game"]: each for each in pair["by_game"]}
+        names = ("CartPole", "Acrobot", "MountainCar")
+        assert (iqm, games) == (f"{pair['iqm_a']:.3f}", [f"{by_game[game]['a']:.3f}" for game in names])
+        assert dense[1] == f"{pair['iqm_b']:.3f}"
+        value, low, high = (
+            f"{pair['difference'][end]:+.3f}".replace("-", "\N{MINUS SIGN}") for end in ("value", "low", "high")
+        )
+        assert difference == f"{value} ({low} to {high})"
+        assert verdict.startswith({"equal": "practically equal"}.get(pair["verdict"], pair["verdict"]))
