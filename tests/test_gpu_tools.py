@@ -13,6 +13,11 @@ from typing import Any
 
 import pytest
 
+from suite.experience.domains import domain_of
+from suite.experience.replay.placement import Placement
+from suite.running import group, start
+from suite.tasks import load_task
+
 CI = Path(__file__).parent.parent / "ci"
 PROGRAM = """HloModule jit_step, is_scheduled=true
 
@@ -187,6 +192,25 @@ def test_parts_that_take_turns_are_as_slow_as_what_binds(host: Any, kernels: int
     counts = {"kernels": kernels, "bytes": 1, "operations": 1}
     programs = {f"atari40m/a/{kind}/matmul/{lanes}": counts for kind in ("act", "update") for lanes in (5, 15)}
     assert model.taking_turns(programs, "a", 8, model.Host(*host), assumed) == pytest.approx(expected, rel=0.05)
+
+
+def test_the_model_has_the_parts_and_the_turns_of_the_code() -> None:
+    model = load("bench/model")
+    assert (model.AS_IT_IS.parts, model.TURNS) == (start.PARTS, group.TURNS)
+    options, plays = start.Options(1, Placement.DEVICE, "matmul"), domain_of(load_task("atari40m"))
+    for lanes in (1, 2, 3, 5, 15, 75):
+        of_code = [len(part) for part in start.lanes_by_part(lanes, options, plays)]
+        assert model.sizes_of(lanes, min(lanes, start.PARTS)) == of_code
+        assert sum(of_code) == lanes
+
+
+def test_the_loop_beside_a_clock_takes_as_long_as_the_clock_at_least() -> None:
+    found = load("bench/overlap").measured(steps=8, rounds=1, tell=lambda line: None)
+    assert [row["device_over_host"] for row in found["rows"]] == [0.0, 0.5, 1.0, 2.0]
+    for row in found["rows"]:
+        device_s = row["device_over_host"] * found["host_ms_a_step"] / 1e3
+        assert all(rate > 0 for rate in row["agent_steps_per_s"].values())
+        assert found["lanes"] / row["agent_steps_per_s"]["parts"] >= 0.99 * device_s  # no call was left out
 
 
 def test_a_program_of_other_lanes_has_the_counts_between_those_recorded() -> None:

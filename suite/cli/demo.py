@@ -28,17 +28,9 @@ def demo(out: Path, frames: int) -> None:
     runs, database, site = out / "runs", out / "results.sqlite", out / "site"
     _say(f"1/4 train: the task `classic`, {frames:,} steps of CartPole and Acrobot, dense and pruned, two seeds")
     classic = ("--task", "classic", "--games", "CartPole,Acrobot", "--seeds", "0-1", "--frames", str(frames))
-    how = (
-        "--method",
-        "dense,magnitude_pruning",
-        "--checkpoint-every",
-        "30000",
-        "--inspect-every",
-        "10000",
-        "--keep",
-        "none",
-    )
-    _suite("run", *classic, *how, "--out", str(runs))
+    how = ("--method", "dense,magnitude_pruning", "--checkpoint-every", "30000", "--keep", "none")
+    watched = ("--inspect-every", "10000")
+    _suite("run", *classic, *how, *watched, "--out", str(runs))
     _say("2/4 emulate: the task `smoke`, 4,000 frames of Breakout, and all that is scored played again")
     atari = ("--task", "smoke", "--games", "Breakout", "--seeds", "0", "--frames", "4000", "--network", "nature_cnn")
     _suite("run", *atari, "--keep", "none", "--inspect-every", "0", "--out", str(runs))

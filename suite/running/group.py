@@ -49,14 +49,9 @@ class Group:
         self._plays = all(part.envs is not None for part in parts)
 
     @property
-    def active(self) -> set[int]:
-        """Lanes that are still heard."""
-        return {first + index for first, part in zip(self._firsts, self.parts, strict=True) for index in part.active}
-
-    @property
     def broken(self) -> set[int]:
         """Lanes whose learner gave a number that is none; see `Part`."""
-        return {first + index for first, part in zip(self._firsts, self.parts, strict=True) for index in part.broken}
+        return {lane for lane, (part, index) in enumerate(self._where) if index in part.broken}
 
     def reach(self, step: int) -> None:
         """Go on from a step that the lanes have been brought to."""
