@@ -52,11 +52,19 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class MethodAnswer:
-    """What a method changes on a task: its answers, and the mean of their differences, None without any."""
+    """What a method changes on a task: its answers, and the mean of their differences, None without any.
 
-    method: str
+    A combination is one of its own. `methods` are ids, as in an entry; `method` is what they are called.
+    """
+
+    methods: tuple[str, ...]
     answers: tuple[Answer, ...]
     mean: Estimate | None
+
+    @property
+    def method(self) -> str:
+        """What the method is called."""
+        return self.answers[0].entry.method
 
     @property
     def counts(self) -> tuple[tuple[str, int], ...]:
@@ -115,9 +123,9 @@ def answers(task: TaskPage, data: TaskData, duels: Sequence[Duel]) -> TaskAnswer
     plain = {key: data.twins[key] for key in rows if key in data.twins}
     pairs = {frozenset((duel.a.config_id, duel.b.config_id)): duel for duel in duels if duel.twins}
     found = [_answer(rows[config_id], twin, rows, pairs) for config_id, twin in plain.items()]
-    methods = dict.fromkeys(answer.entry.method for answer in found)
+    methods = dict.fromkeys(answer.entry.methods for answer in found)
     scores = _scores(found, plain, data)
-    groups = [_method(name, [one for one in found if one.entry.method == name], plain, scores) for name in methods]
+    groups = [_method([one for one in found if one.entry.methods == ids], plain, scores) for ids in methods]
     return TaskAnswers(tuple(sorted(groups, key=_place)), len(pairs))
 
 
@@ -153,12 +161,12 @@ def _scores(found: Iterable[Answer], plain: Mapping[str, Twin], data: TaskData) 
 
 
 def _method(
-    name: str, found: Sequence[Answer], plain: Mapping[str, Twin], scores: Mapping[tuple[str, str], Scores]
+    found: Sequence[Answer], plain: Mapping[str, Twin], scores: Mapping[tuple[str, str], Scores]
 ) -> MethodAnswer:
     ids = [answer.entry.config_id for answer in found if answer.judged]
     pairs = [((one, ""), (plain[one].config_id, plain[one].same_submission)) for one in ids]
     mean = mean_difference(pairs, scores) if pairs else None
-    return MethodAnswer(name, tuple(sorted(found, key=_row_place)), mean)
+    return MethodAnswer(found[0].entry.methods, tuple(sorted(found, key=_row_place)), mean)
 
 
 def _row_place(answer: Answer) -> tuple[bool, str, str, float, float, str]:

@@ -16,27 +16,30 @@ T = TypeVar("T")
 
 METHODS: dict[str, tuple[str, str]] = {
     "dense": ("#2f7fd0", "circle"),
-    "magnitude pruning": ("#d9601a", "square"),
+    "magnitude_pruning": ("#d9601a", "square"),
     "rigl": ("#1a9a6c", "triangle-up"),
     "set": ("#b45fc0", "diamond"),
-    "static sparse": ("#b8860b", "circle"),
-    "lottery ticket": ("#c83a3a", "triangle-left"),
-    "random pruning": ("#8c7355", "triangle-right"),
+    "static_sparse": ("#b8860b", "circle"),
+    "lottery_ticket": ("#c83a3a", "triangle-left"),
+    "random_pruning": ("#8c7355", "triangle-right"),
     "jaxpruner": ("#77828d", "square"),
     "redo": ("#1798a8", "triangle-left"),
     "reset": ("#d14e86", "cross"),
-    "shrink and perturb": ("#5a74b8", "triangle-right"),
-    "weight decay": ("#7d6bd6", "triangle-down"),
-    "l2 features": ("#6f8f1f", "cross"),
-    "l2 init": ("#a8627a", "triangle-down"),
+    "shrink_and_perturb": ("#5a74b8", "triangle-right"),
+    "weight_decay": ("#7d6bd6", "triangle-down"),
+    "l2_features": ("#6f8f1f", "cross"),
+    "l2_init": ("#a8627a", "triangle-down"),
 }
-"""Colour and marker of a method. Two with one marker stay apart in every common form of colour blindness (a test)."""
+"""Colour and marker of a method, by its id.
+
+Two with one marker stay apart in every common form of colour blindness (a test).
+"""
 
 SERIES = tuple(
     METHODS[name][0]
     for name in (
-        *("dense", "magnitude pruning", "rigl", "set", "static sparse", "lottery ticket"),
-        *("redo", "shrink and perturb", "l2 features", "random pruning"),
+        *("dense", "magnitude_pruning", "rigl", "set", "static_sparse", "lottery_ticket"),
+        *("redo", "shrink_and_perturb", "l2_features", "random_pruning"),
     )
 )
 """Colours of lines that no method tells apart: seeds, the series of a study."""
@@ -73,9 +76,10 @@ def own_style(entry: Entry) -> Style:
     dash = DASHES[_index(entry.network.partition(" ")[0], _NETWORKS, len(DASHES))]
     if entry.published:
         return Style(_MUTED[_index(entry.agent, _AGENTS, len(_MUTED))], dash, "stroke", 1.5)
-    colour, shape = METHODS.get(entry.method) or (
-        _OTHER_COLOURS[_index(entry.method, (), len(_OTHER_COLOURS))],
-        _SHAPES[_index(f"marker {entry.method}", (), len(_SHAPES))],
+    method = "+".join(entry.methods)
+    colour, shape = METHODS.get(method) or (
+        _OTHER_COLOURS[_index(method, (), len(_OTHER_COLOURS))],
+        _SHAPES[_index(f"marker {method}", (), len(_SHAPES))],
     )
     shape = _SHAPES[(_SHAPES.index(shape) + _variant(entry)) % len(_SHAPES)]
     return Style(_toned(colour, _TONES.get(entry.agent)), dash, shape, 2.4)

@@ -20,6 +20,15 @@ LABEL_CHARACTERS = 120
 """About how long a label's list of departures is at most: it stands on every page of its task, in every row of data."""
 
 _SHORT = {"impala": "Impala", "mlp": "MLP"}
+_SPELLED = {
+    "jaxpruner": "JaxPruner",
+    "l2_features": "L2 features",
+    "l2_init": "L2 Init",
+    "redo": "ReDo",
+    "rigl": "RigL",
+    "set": "SET",
+}
+"""What methods are called whose names are not the words of their ids."""
 
 
 def entries(
@@ -45,7 +54,8 @@ def entries(
             config_id=item.config_id,
             agent=title("agent", item.agent),
             network=_network(item),
-            method=item.method.replace("_", " "),
+            method=method_name(item.method),
+            methods=tuple(item.method.split("+")),
             label=f"{label} (published)" if item.published else label,
             published=item.published,
             departures=changed[item.config_id],
@@ -65,6 +75,11 @@ def title(kind: registry.Kind, name: str) -> str:
     if name not in shipped(kind):
         return name
     return _SHORT.get(name) or registry.card(kind, name).title
+
+
+def method_name(label: str) -> str:
+    """Return what a method, or a combination such as `rigl+weight_decay`, is called within a sentence."""
+    return "+".join(_SPELLED.get(name, name.replace("_", " ")) for name in label.split("+"))
 
 
 def command(item: StoredConfiguration, departures: Sequence[Departure], task: str) -> str:
@@ -119,7 +134,7 @@ def _settings(spec: Mapping[str, Any] | None) -> dict[str, Value]:
 def _label(item: StoredConfiguration, told: Sequence[tuple[str, Value]]) -> str:
     parts = [title("agent", item.agent), *([_network(item)] if item.network else [])]  # some published ones name none
     if not item.published:
-        parts.append(item.method.replace("_", " "))
+        parts.append(method_name(item.method))
     label = " \N{MIDDLE DOT} ".join(parts)
     shown = shortened([f"{path.rpartition('.')[2]} {_toml(value)}" for path, value in told])
     return f"{label} ({', '.join(shown)})" if shown else label

@@ -43,7 +43,7 @@ def _widest(data: TaskData) -> tuple[str, Twin] | None:
     shown = [key for key, cells in common.items() if cells]
     if not shown:
         return None
-    widest = min(shown, key=lambda key: (-common[key], data.entries[key].method != FIRST, key))
+    widest = min(shown, key=lambda key: (-common[key], data.entries[key].methods != (FIRST,), key))
     return widest, data.twins[widest]
 
 

@@ -46,6 +46,7 @@ class Style:
 class Entry:
     """Who competes: a configuration under names for people. `label` tells it from all others of its budget.
 
+    `method` is what its methods are called, `methods` are their ids, as in `--method one+other`.
     `told` are the settings beside agent, network and method that the label has, with their values: those that depart
     from the published ones, and those in which entries alike otherwise differ. `look` is how it is drawn.
     """
@@ -54,6 +55,7 @@ class Entry:
     agent: str
     network: str
     method: str
+    methods: tuple[str, ...]
     label: str
     published: bool
     departures: tuple[Departure, ...]

@@ -190,6 +190,7 @@ def environment() -> Environment:
         "duration": text.duration,
         "size": text.size,
         "span": text.span,
+        "opening": text.opening,
         "written": written,
         "papers": citing.papers,
     }

@@ -13,6 +13,11 @@ NONE = "\N{EM DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 
+def opening(words: str) -> str:
+    """Return words as they open a sentence: a capital first, the rest as written (`RigL` stays)."""
+    return words[:1].upper() + words[1:]
+
+
 def fixed(value: float | None, digits: int = 2) -> str:
     """Format a number with so many decimals; a true minus sign, and a dash for None."""
     if value is None:

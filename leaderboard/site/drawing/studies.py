@@ -57,7 +57,7 @@ def _colours(rows: Sequence[Row]) -> dict[str, tuple[str, list[int]]]:
     several = len(set(methods.values())) < len(methods)
     for place, (series, method) in enumerate(methods.items()):
         alike = [name for name, own in methods.items() if own == method]
-        own = METHODS.get(method.replace("_", " "), (_GREY, ""))[0]
+        own = METHODS.get(method, (_GREY, ""))[0]
         many = several and len(alike) > len(DASHES)
         colour = SERIES[place % len(SERIES)] if many or len(set(methods.values())) == 1 else own
         found[series] = (colour, DASHES[alike.index(series) % len(DASHES)])

@@ -92,7 +92,7 @@ def _page(
 
 def uses(entry: Entry, method: str) -> bool:
     """Return whether an entry was run with a method, alone or combined."""
-    return not entry.published and method.replace("_", " ") in entry.method.split("+")
+    return not entry.published and method in entry.methods
 
 
 def _results(report: Report, card: MethodCard) -> tuple[Result, ...]:
@@ -107,14 +107,10 @@ def _answered(book: Book, card: MethodCard) -> list[tuple[TaskPage, MethodAnswer
     for task in book.report.site.tasks:
         here = book.answers[task.name]
         for method in here.methods:
-            drawn = forest.forest([method], here.pairs, ROWS) if card.id in _parts(method.method) else None
+            drawn = forest.forest([method], here.pairs, ROWS) if card.id in method.methods else None
             if drawn is not None:
                 found.append((task, method, drawn))
     return found
-
-
-def _parts(method: str) -> list[str]:
-    return [name.replace(" ", "_") for name in method.split("+")]
 
 
 def _partners(report: Report, card: MethodCard) -> tuple[tuple[MethodCard, str], ...]:

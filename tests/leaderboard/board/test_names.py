@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from leaderboard.board.names import entries, title
+from leaderboard.board.names import entries, method_name, title
 from leaderboard.store.models import RUN_HERE
 from leaderboard.store.rows import StoredConfiguration
 from suite.contracts import registry
@@ -32,6 +32,21 @@ LABELS = {
 def test_every_built_in_has_a_label(kind: Literal["agent", "network"]) -> None:
     own = [name for name, point in registry.registered(kind).items() if point.module.startswith("baselines.")]
     assert {name: title(kind, name) for name in own} == {name: LABELS[kind][name] for name in own}
+
+
+def test_methods_are_called_what_their_papers_call_them() -> None:
+    """Whose name is no plain word of a sentence has the spelling of its card; a combination names its parts."""
+    own = [name for name, point in registry.registered("method").items() if point.module.startswith("baselines.")]
+    spelled = {name: method_name(name) for name in own if method_name(name) != name.replace("_", " ")}
+    assert spelled == {
+        **{"jaxpruner": "JaxPruner", "l2_features": "L2 features", "l2_init": "L2 Init"},
+        **{"redo": "ReDo", "rigl": "RigL", "set": "SET"},
+    }
+    assert {name: registry.card("method", name).title.partition("-")[0].split()[0] for name in spelled} == {
+        name: word.split()[0] for name, word in spelled.items()
+    }
+    assert method_name("reset+rigl") == "reset+RigL"
+    assert method_name("somebody_elses") == "somebody elses"
 
 
 def test_what_others_install_and_what_is_gone_keep_their_names() -> None:

@@ -41,9 +41,9 @@ def test_a_pair_is_compared_over_the_games_that_both_have(opened):
 
 def test_the_pair_with_the_most_cells_in_common_is_shown_and_pruning_among_equals(opened):
     dense = (("dense",), GAMES, (0, 1, 2))
-    pruned, recycled = (("magnitude_pruning",), GAMES, (0, 1)), (("redo",), GAMES, (0, 1))
-    assert opened(dense, pruned, recycled).duel.a.method == "magnitude pruning"
-    assert opened((("redo",), GAMES, (2,))).duel.a.method == "redo"
+    equals = ("l2_init", "magnitude_pruning", "redo", "reset", "rigl", "set", "static_sparse", "weight_decay")
+    assert opened(dense, *(((name,), GAMES, (0, 1)) for name in equals)).duel.a.method == "magnitude pruning"
+    assert opened((("redo",), GAMES, (2,))).duel.a.method == "ReDo"
 
 
 def test_without_a_plain_self_nothing_is_shown(opened):

@@ -212,11 +212,11 @@ def test_the_site_pairs_the_same(twin_board):
         data = report.task_data(snapshot, load_task("smoke"))
     assert len(data.twins) == 2
     pairings = {
-        data.entries[key].method: duels._sides((key, twin.config_id), data.twins, data)[2]
+        data.entries[key].methods: duels._sides((key, twin.config_id), data.twins, data)[2]
         for key, twin in data.twins.items()
     }
-    assert pairings == {"rigl": "paired", "redo": "unpaired"}
-    key, twin = next((key, twin) for key, twin in data.twins.items() if data.entries[key].method == "rigl")
+    assert pairings == {("rigl",): "paired", ("redo",): "unpaired"}
+    key, twin = next((key, twin) for key, twin in data.twins.items() if data.entries[key].methods == ("rigl",))
     turned = duels._sides((twin.config_id, key), data.twins, data)
     assert (turned[2], duels._sides((key, twin.config_id), {}, data)[2]) == ("paired", "unpaired")
     assert twins.are_twins(data.configurations[key], data.configurations[twin.config_id])

@@ -153,7 +153,7 @@ def test_a_heat_map_is_red_where_gradients_point_against_each_other_and_blue_whe
 
 def entry_of(found, name):
     data = found.data["smoke"]
-    return next(entry for entry in data.entries.values() if entry.method == name)
+    return next(entry for entry in data.entries.values() if entry.methods == (name,))
 
 
 def submitted(found, **changes):
@@ -254,7 +254,7 @@ def test_every_pair_has_a_page_with_the_verdict_first_and_its_files(found):
         page = Page(files[path])
         words = page.words
         assert words.index(one.label) < words.index("Which games drive it")
-        twins = {one.method, other.method} == {"dense", "rigl"}
+        twins = {one.method, other.method} == {"dense", "RigL"}
         assert f"p over {1 if twins else 2} pairs (Holm)" in words
         assert {"Pong", "Breakout"} <= {text.strip() for text in page.text}
         for end in pair.FORMATS:
@@ -358,7 +358,7 @@ def test_the_page_of_pairs_lists_what_each_method_changed_with_the_sign_of_the_e
     task, data = next(task for task in found.site.tasks if task.name == "smoke"), found.data["smoke"]
     settled = tuple(replace(duel, verdict="better") for duel in duels.duels(task, data))
     (effect,) = compare.matrix(task, settled, answers(task, data, settled)).plain
-    assert (effect.entry.method, effect.twin.method) == ("rigl", "dense")
+    assert (effect.entry.method, effect.twin.method) == ("RigL", "dense")
     scores = [normalized_scores(data.runs_of(one.config_id)) for one in (effect.entry, effect.twin)]
     assert effect.difference.value == pytest.approx(iqm(scores[0]) - iqm(scores[1]))
     assert effect.difference.low < effect.difference.value < effect.difference.high < 0
@@ -385,9 +385,9 @@ def test_a_method_page_has_its_card_its_results_and_what_runs_recorded(found):
 
 def test_a_method_counts_alone_and_combined(found):
     entry = entry_of(found, "rigl")
-    assert method.uses(replace(entry, method="weight decay+rigl"), "rigl")
-    assert method.uses(replace(entry, method="weight decay+rigl"), "weight_decay")
-    assert not method.uses(replace(entry, method="static sparse"), "set")
+    assert method.uses(replace(entry, methods=("weight_decay", "rigl")), "rigl")
+    assert method.uses(replace(entry, methods=("weight_decay", "rigl")), "weight_decay")
+    assert not method.uses(replace(entry, methods=("static_sparse",)), "set")
     assert not method.uses(replace(entry, published=True), "rigl")
 
 
@@ -519,9 +519,9 @@ def test_front_page_board_and_method_page_say_first_what_a_method_changes(found)
     book = Book(found)
     made = overview.pages(book) | board.pages(book) | method.pages(book)
     answered = book.answers["smoke"]
-    (one,) = [group for group in answered.methods if group.method == "rigl"]
+    (one,) = [group for group in answered.methods if group.methods == ("rigl",)]
     (answer,) = one.answers
-    assert (answer.entry.method, answer.twin.method, answer.verdict) == ("rigl", "dense", answer.duel.verdict) or (
+    assert (answer.entry.method, answer.twin.method, answer.verdict) == ("RigL", "dense", answer.duel.verdict) or (
         answer.duel.a.method == "dense"
     )
     scores = [normalized_scores(found.data["smoke"].runs_of(side.config_id)) for side in (answer.entry, answer.twin)]
@@ -535,10 +535,10 @@ def test_front_page_board_and_method_page_say_first_what_a_method_changes(found)
         words = Page(made[path]).words
         assert words.index(shown) < words.index(f" {before} ")
         assert f"[{signed(answer.difference.low)}, {signed(answer.difference.high)}]" in words
-    (other,) = [group for group in answered.methods if group.method == "redo"]
+    (other,) = [group for group in answered.methods if group.methods == ("redo",)]
     assert (other.sentence, other.answers[0].difference) == ("no dense twin.", None)
     assert "Without a dense twin to be compared with, entries of: " in Page(made[links.board("smoke")]).words
-    assert "redo (1)" in Page(made[links.board("smoke")]).words
+    assert "ReDo (1)" in Page(made[links.board("smoke")]).words
 
 
 def test_what_was_just_run_comes_first_on_the_front_page(found):

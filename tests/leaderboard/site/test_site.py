@@ -350,12 +350,12 @@ def test_coverage_shows_what_is_missing_and_wanted(runs, tmp_path, run_maker, sp
     ingest([runs], tmp_path / "results.sqlite", references=False)
     found = read(tmp_path / "results.sqlite")
     page = next(task for task in found.site.tasks if task.name == "smoke")
-    rows = {row.entry.method: row for row in coverage.rows(found.data["smoke"], page)}
-    assert [(count.done, count.unfinished) for count in rows["dense"].counts] == [(2, 1), (2, 0)]
-    assert [(count.done, count.unfinished) for count in rows["redo"].counts] == [(1, 0), (0, 0)]
+    rows = {row.entry.methods: row for row in coverage.rows(found.data["smoke"], page)}
+    assert [(count.done, count.unfinished) for count in rows["dense",].counts] == [(2, 1), (2, 0)]
+    assert [(count.done, count.unfinished) for count in rows["redo",].counts] == [(1, 0), (0, 0)]
     wanted = coverage.wanted(found.data["smoke"], page)
     first = wanted[0]
-    assert (first.entry.method, first.cell.game, first.cell.reason) == ("redo", "Breakout", "game")
+    assert (first.entry.method, first.cell.game, first.cell.reason) == ("ReDo", "Breakout", "game")
     assert first.command.startswith("suite run --task smoke")
     build(tmp_path / "results.sqlite", tmp_path / "site")
     assert first.command in pages(tmp_path / "site")["coverage/smoke.html"].words
@@ -427,14 +427,15 @@ def test_a_failed_write_leaves_the_old_site(runs, tmp_path, monkeypatch):
 def test_styles_follow_from_the_entry_alone():
     def entry(**changes):
         plain = {"config_id": "0" * 16, "agent": "DQN", "network": "Impala", "method": "dense", "label": "x"}
-        return Entry(**plain | {"published": False, "departures": (), "footnotes": (), "command": ""} | changes)
+        plain |= {"methods": ("dense",), "published": False, "departures": (), "footnotes": (), "command": ""}
+        return Entry(**plain | changes)
 
-    methods = ("dense", "magnitude pruning", "rigl", "set", "static sparsity", "redo", "reset", "weight decay", "l2")
-    assert len({charts.style(entry(method=name)).colour for name in methods}) == len(methods)
+    methods = ("dense", "magnitude_pruning", "rigl", "set", "static_sparse", "redo", "reset", "weight_decay", "l2")
+    assert len({charts.style(entry(methods=(name,))).colour for name in methods}) == len(methods)
     assert charts.style(entry(network="Nature CNN")).dash != charts.style(entry()).dash
     assert charts.style(entry(network="Impala ×3")).dash == charts.style(entry()).dash  # noqa: RUF001
     assert charts.style(entry(published=True)).colour != charts.style(entry()).colour
-    assert charts.style(entry(method="a newcomer")) == charts.style(entry(method="a newcomer"))
+    assert charts.style(entry(methods=("newcomer",))) == charts.style(entry(methods=("newcomer",)))
 
 
 def test_links_are_plain_and_relative():

@@ -25,10 +25,9 @@ BLINDNESS = {
 
 
 def entry(method="dense", **changes):
-    plain = {"config_id": "0" * 16, "agent": "DQN", "network": "Impala", "label": method}
-    return Entry(
-        **plain | {"method": method, "published": False, "departures": (), "footnotes": (), "command": ""} | changes
-    )
+    plain = {"config_id": "0" * 16, "agent": "DQN", "network": "Impala", "label": method, "method": method}
+    plain |= {"methods": (method,), "published": False, "departures": (), "footnotes": (), "command": ""}
+    return Entry(**plain | changes)
 
 
 def lines(*methods):
@@ -53,7 +52,7 @@ def lab(rgb):
 
 
 def test_every_method_of_the_suite_has_a_colour_that_reads_on_light_and_on_dark():
-    own = {name.replace("_", " ") for name in registry.registered("method") if name != "tiny"}
+    own = {name for name in registry.registered("method") if name != "tiny"}
     assert own <= set(charts.METHODS)
     for colour, shape in charts.METHODS.values():
         assert contrast(colour, LIGHT) >= 3

@@ -208,7 +208,7 @@ def test_pairs_and_improvement_of_what_was_run_here(smoke, tmp_path):
     assert {"table-pairs.tex", "figures/improvement.pdf", "data/pairs.json"} <= set(done.files)
     pair = json.loads(text(tmp_path / "kit", "data/pairs.json"))["rows"][0]
     assert pair["a"].endswith("dense")
-    assert pair["b"].endswith("rigl")
+    assert pair["b"].endswith("RigL")
     assert pair["difference"] == pytest.approx(pair["iqm_a"] - pair["iqm_b"])
     assert pair["p_holm"] == pair["p_looks"] > pair["p"]
     assert "nothing is ranked" in text(tmp_path / "kit", "table-standings.tex")
@@ -245,7 +245,7 @@ def test_a_kit_of_chosen_entries_and_games_holds_these_alone_and_says_so(smoke, 
     done = write_kit(smoke, "smoke", tmp_path / "kit", entries=("rigl",), games=("Pong",))
     assert done.entries == 1
     rows = json.loads(text(tmp_path / "kit", "data/standings.json"))["rows"]
-    assert [row["method"] for row in rows] == ["rigl"]
+    assert [row["method"] for row in rows] == ["RigL"]
     table = text(tmp_path / "kit", "table-games.tex")
     assert "Pong" in table
     assert "Breakout" not in table
