@@ -202,6 +202,12 @@ def test_every_test_that_is_left_to_the_night_is_in_a_proof_of_the_night() -> No
     assert [file for file in late if not any(file == path or file.startswith(f"{path}/") for path in proofs)] == []
 
 
+def written(difference: dict[str, float]) -> str:
+    """Return a difference as docs/real_runs.md writes it."""
+    value, low, high = (f"{difference[end]:+.3f}".replace("-", "\N{MINUS SIGN}") for end in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
 def test_the_table_of_methods_on_classic_is_what_the_results_of_this_repository_give(tmp_path: Path) -> None:
     board, shown = str(tmp_path / "board.sqlite"), (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
     run = partial(CliRunner().invoke, cli, catch_exceptions=False)
@@ -209,7 +215,7 @@ def test_the_table_of_methods_on_classic_is_what_the_results_of_this_repository_
     table = re.search(r"\| method \| IQM \|.*?\n\n", shown, re.DOTALL)
     assert table is not None
     _, _, dense, *rows = (line.strip("| ").split(" | ") for line in table[0].strip().splitlines())
-    assert len(rows) == 6
+    assert len(rows) == 10
     for name, iqm, difference, *games, verdict in rows:
         words = {"resets of the last layer": "reset"}.get(
             name, name.partition(",")[0].removesuffix(" 95 % sparse")
@@ -219,8 +225,24 @@ def test_the_table_of_methods_on_classic_is_what_the_results_of_this_repository_
         names = ("CartPole", "Acrobot", "MountainCar")
         assert (iqm, games) == (f"{pair['iqm_a']:.3f}", [f"{by_game[game]['a']:.3f}" for game in names])
         assert dense[1] == f"{pair['iqm_b']:.3f}"
-        value, low, high = (
-            f"{pair['difference'][end]:+.3f}".replace("-", "\N{MINUS SIGN}") for end in ("value", "low", "high")
-        )
-        assert difference == f"{value} ({low} to {high})"
+        assert difference == written(pair["difference"])
         assert verdict.startswith({"equal": "practically equal"}.get(pair["verdict"], pair["verdict"]))
+        if words in ("rigl", "set", "static sparse", "l2 features"):
+            value, interval = written(by_game["MountainCar"]["difference"]).split(" ", 1)
+            assert re.search(rf"{re.escape(value)} (over dense )?{re.escape(interval)}", shown.replace("\n", " "))
+
+
+def test_the_table_beside_dopamine_is_the_record_of_its_proof() -> None:
+    shown = (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "ci" / "nightly" / "classic_peer.json").read_text(encoding="utf-8"))["figures"]
+    table = re.search(r"\| environment \| ours \| Dopamine \|.*?\n\n", shown, re.DOTALL)
+    assert table is not None
+    _, _, *rows = (line.strip("| ").split(" | ") for line in table[0].strip().splitlines())
+    assert [row[0] for row in rows] == ["CartPole", "Acrobot", "MountainCar", "interquartile mean of all"]
+    for name, *figures in rows:
+        one = found[name if name in found else "iqm"]
+        value, low, high = one["difference"]
+        assert low <= 0 <= high
+        apart = written({"value": value, "low": low, "high": high})
+        assert figures == [f"{one['ours']:.3f}", f"{one['dopamine']:.3f}", apart]
+        assert one.get("runs", [20, 20]) == [20, 20]
