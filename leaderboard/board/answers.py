@@ -17,7 +17,7 @@ from leaderboard.board.views import Entry, Standing, TaskPage
 from leaderboard.statistics.averages import mean_difference
 from leaderboard.statistics.intervals import Estimate
 from leaderboard.statistics.metrics import Scores
-from leaderboard.statistics.pairs import Verdict
+from leaderboard.statistics.pairs import MARGIN, Verdict
 from leaderboard.statistics.sentences import p_text, signed
 
 WORDS: dict[Verdict, str] = {"better": "better", "worse": "worse", "equal": "practically equal", "open": "open"}
@@ -191,7 +191,10 @@ def _alone(answer: Answer) -> str:
     assert answer.duel is not None
     to = "to" if answer.verdict == "equal" else "than"
     word = "open" if answer.verdict == "open" else f"{WORDS[answer.verdict]} {to} its dense twin"
-    return f"{word}: {_interval(answer.difference)}, p {p_text(answer.duel.p)}."
+    p = p_text(answer.duel.p)
+    if answer.verdict == "equal":
+        p = f"{p_text(answer.duel.p_equal)} for a difference of {100 * MARGIN:g} % or more"
+    return f"{word}: {_interval(answer.difference)}, p {p}."
 
 
 def _interval(found: Estimate) -> str:

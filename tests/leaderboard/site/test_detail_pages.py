@@ -535,6 +535,10 @@ def test_front_page_board_and_method_page_say_first_what_a_method_changes(found)
         words = Page(made[path]).words
         assert words.index(shown) < words.index(f" {before} ")
         assert f"[{signed(answer.difference.low)}, {signed(answer.difference.high)}]" in words
+    alike = replace(answer, verdict="equal", duel=replace(answer.duel, p=1.0, p_equal=0.012))
+    told = replace(one, answers=(alike,)).sentence
+    assert told.startswith("practically equal to its dense twin: ")
+    assert told.endswith(", p 0.012 for a difference of 5 % or more.")
     (other,) = [group for group in answered.methods if group.methods == ("redo",)]
     assert (other.sentence, other.answers[0].difference) == ("no dense twin.", None)
     assert "Without a dense twin to be compared with, entries of: " in Page(made[links.board("smoke")]).words
