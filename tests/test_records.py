@@ -246,3 +246,23 @@ def test_the_table_beside_dopamine_is_the_record_of_its_proof() -> None:
         apart = written({"value": value, "low": low, "high": high})
         assert figures == [f"{one['ours']:.3f}", f"{one['dopamine']:.3f}", apart]
         assert one.get("runs", [20, 20]) == [20, 20]
+
+
+def test_the_table_on_minatar_beside_dopamine_is_the_record_of_its_proof() -> None:
+    shown = (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
+    record = json.loads((ROOT / "ci" / "nightly" / "minatar_peer.json").read_text(encoding="utf-8"))
+    table = re.search(r"\| Dopamine's replay \| ours \| Dopamine \|.*?\n\n", shown, re.DOTALL)
+    assert table is not None
+    _, _, *rows = (line.strip("| ").split(" | ") for line in table[0].strip().splitlines())
+    for (_, *figures), part in zip(rows, ("figures", "figures_whole"), strict=True):
+        one = record[part]["MinAtarBreakout"]
+        value, low, high = (f"{each:+.2f}".replace("-", "\N{MINUS SIGN}") for each in one["difference"])
+        runs = ", ".join(map(str, one["runs"]))
+        assert figures == [f"{one['ours']:.2f}", f"{one['dopamine']:.2f}", f"{value} ({low} to {high})", runs]
+    (_, low, high) = record["figures_whole"]["MinAtarBreakout"]["difference"]
+    assert low <= 0 <= high < record["figures"]["MinAtarBreakout"]["difference"][1]
+    kept = record["kept_of_four_steps"]
+    assert [[one["reward"] for one in kept[end]] for end in ("terminated", "terminated, whole")] == [
+        [1.0, 2.0, 3.0],
+        [1.0, 2.0, 3.0, 4.0],
+    ]
