@@ -232,6 +232,26 @@ def test_the_table_of_methods_on_classic_is_what_the_results_of_this_repository_
             assert re.search(rf"{re.escape(value)} (over dense )?{re.escape(interval)}", shown.replace("\n", " "))
 
 
+def test_the_table_of_sparsities_on_classic_is_what_the_results_give(tmp_path: Path) -> None:
+    board, shown = str(tmp_path / "board.sqlite"), (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
+    run = partial(CliRunner().invoke, cli, catch_exceptions=False)
+    assert run(["leaderboard", "ingest", str(ROOT / "results"), "--no-references", "--db", board]).exit_code == 0
+    table = re.search(r"\| weights pruned \| IQM \|.*?\n\n", shown, re.DOTALL)
+    assert table is not None
+    _, _, *rows = (line.strip("| ").split(" | ") for line in table[0].strip().splitlines())
+    assert [row[0] for row in rows] == ["50 %", "90 %", "95 %"]
+    for share, iqm, difference, *games, verdict in rows:
+        words = f"magnitude pruning (sparsity {float(share.removesuffix(' %')) / 100:g})"
+        (pair,) = json.loads(run(["compare", words, "dense", "--db", board, "--json"]).stdout)["pairs"]
+        by_game = {each["game"]: f"{each['a']:.3f}" for each in pair["by_game"]}
+        assert (iqm, games) == (
+            f"{pair['iqm_a']:.3f}",
+            [by_game[name] for name in ("CartPole", "Acrobot", "MountainCar")],
+        )
+        assert difference == written(pair["difference"])
+        assert (verdict, pair["verdict"]) == ("practically equal", "equal")
+
+
 def test_the_table_beside_dopamine_is_the_record_of_its_proof() -> None:
     shown = (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
     found = json.loads((ROOT / "ci" / "nightly" / "classic_peer.json").read_text(encoding="utf-8"))["figures"]

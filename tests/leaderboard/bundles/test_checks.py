@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,20 @@ def test_curves_by_another_version_count_by_their_rows(tmp_path: Path) -> None:
     short = io.BytesIO()
     pq.write_table(table_.slice(1), short, store_schema=False)
     assert codes(report_of(tmp_path, attacks.foreign_parquet(short.getvalue()))) == ["curves.differ"]
+
+
+def test_curves_are_read_without_threads_whose_memory_varies() -> None:
+    """Under 16 MiB, where threads that got no memory made the reader fail, or wait for ever."""
+    written = attacks.good_files()["curves.parquet"]
+    code = "import leaderboard.bundles.curves as read; read.PARQUET_BYTES = 2**24; read._compare()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=len(written).to_bytes(8, "little") + 2 * written,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"same"), done.stderr[-500:]
 
 
 def test_curves_that_cannot_be_compared_are_not_said_to_differ(monkeypatch: pytest.MonkeyPatch) -> None:
