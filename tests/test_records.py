@@ -2,16 +2,22 @@
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from leaderboard.statistics.conventions import STATISTICS
 from suite.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
+REAL_RUNS = "docs/real_runs.md"
+GAMES = ("CartPole", "Acrobot", "MountainCar")
+PairOf = Callable[[str, str], dict[str, Any]]
+"""Compares two entries of `classic`; the comparison has its games by name."""
 
 
 def record(path: str) -> Any:
@@ -202,87 +208,115 @@ def test_every_test_that_is_left_to_the_night_is_in_a_proof_of_the_night() -> No
     assert [file for file in late if not any(file == path or file.startswith(f"{path}/") for path in proofs)] == []
 
 
-def written(difference: dict[str, float]) -> str:
+def written(difference: Mapping[str, float], digits: int = 3) -> str:
     """Return a difference as docs/real_runs.md writes it."""
-    value, low, high = (f"{difference[end]:+.3f}".replace("-", "\N{MINUS SIGN}") for end in ("value", "low", "high"))
+    value, low, high = (
+        f"{difference[end]:+.{digits}f}".replace("-", "\N{MINUS SIGN}") for end in ("value", "low", "high")
+    )
     return f"{value} ({low} to {high})"
 
 
-def test_the_table_of_methods_on_classic_is_what_the_results_of_this_repository_give(tmp_path: Path) -> None:
-    board, shown = str(tmp_path / "board.sqlite"), (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
+def turned(difference: Mapping[str, float]) -> dict[str, float]:
+    """Return the difference the other way round."""
+    return {"value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
+
+
+def rows_below(head: str) -> list[list[str]]:
+    """Return the cells of the table of docs/real_runs.md that begins so, row by row."""
+    shown = (ROOT / REAL_RUNS).read_text(encoding="utf-8")
+    (table,) = re.findall(rf"^\| {re.escape(head)}[, ].*?\n\n", shown, re.DOTALL | re.MULTILINE)
+    _, _, *rows = (line.strip("| ").split(" | ") for line in table.strip().splitlines())
+    return rows
+
+
+@pytest.fixture(scope="module")
+def pair_of(tmp_path_factory: pytest.TempPathFactory) -> PairOf:
+    """Ingest the results of this repository; return what compares its entries."""
+    board = str(tmp_path_factory.mktemp("results") / "board.sqlite")
     run = partial(CliRunner().invoke, cli, catch_exceptions=False)
     assert run(["leaderboard", "ingest", str(ROOT / "results"), "--no-references", "--db", board]).exit_code == 0
-    table = re.search(r"\| method \| IQM \|.*?\n\n", shown, re.DOTALL)
-    assert table is not None
-    _, _, dense, *rows = (line.strip("| ").split(" | ") for line in table[0].strip().splitlines())
+
+    def compared(one: str, other: str) -> dict[str, Any]:
+        (pair,) = json.loads(run(["compare", one, other, "--db", board, "--json"]).stdout)["pairs"]
+        return pair | {"games": {each["game"]: each for each in pair["by_game"]}}
+
+    return compared
+
+
+def test_the_table_of_dense_and_pruned_is_what_the_results_give(pair_of: PairOf) -> None:
+    pair = pair_of("magnitude pruning (sparsity 0.95)", "dense")
+    *games, whole = rows_below("environment | dense | 95 % pruned")
+    assert [row[0] for row in games] == list(GAMES)
+    for name, dense, pruned, difference in games:
+        one = pair["games"][name]
+        assert (dense, pruned) == (f"{one['b']:.3f}", f"{one['a']:.3f}")
+        assert difference == written(turned(one["difference"]))
+    assert whole[1:] == [f"{pair['iqm_b']:.3f}", f"{pair['iqm_a']:.3f}", written(turned(pair["difference"]))]
+    told = f"(p {pair['p_equal']:.3f} for a larger one; {pair['p_looks']:.2f} for any at all"
+    assert (pair["verdict"], told in text(REAL_RUNS)) == ("equal", True)
+
+
+def test_the_table_of_methods_is_what_the_results_give(pair_of: PairOf) -> None:
+    (_, dense, *_), *rows = rows_below("method | IQM")
+    shown, equal = text(REAL_RUNS), {}
     assert len(rows) == 10
     for name, iqm, difference, *games, verdict in rows:
-        words = {"resets of the last layer": "reset"}.get(
-            name, name.partition(",")[0].removesuffix(" 95 % sparse")
-        ).lower()
-        (pair,) = json.loads(run(["compare", words, "dense", "--db", board, "--json"]).stdout)["pairs"]
-        by_game = {each["game"]: each for each in pair["by_game"]}
-        names = ("CartPole", "Acrobot", "MountainCar")
-        assert (iqm, games) == (f"{pair['iqm_a']:.3f}", [f"{by_game[game]['a']:.3f}" for game in names])
-        assert dense[1] == f"{pair['iqm_b']:.3f}"
+        short = name.partition(",")[0].removesuffix(" 95 % sparse").lower()
+        words = {"resets of the last layer": "reset"}.get(short, short)
+        pair = pair_of(words, "dense")
+        assert (iqm, dense) == (f"{pair['iqm_a']:.3f}", f"{pair['iqm_b']:.3f}")
+        assert games == [f"{pair['games'][game]['a']:.3f}" for game in GAMES]
         assert difference == written(pair["difference"])
         assert verdict.startswith({"equal": "practically equal"}.get(pair["verdict"], pair["verdict"]))
+        assert pair["verdict"] != "worse" or pair["p_looks"] < 1e-5
+        if pair["verdict"] == "equal":
+            equal[words] = f"{pair['p_equal']:.3f}"
         if words in ("rigl", "set", "static sparse", "l2 features"):
-            value, interval = written(by_game["MountainCar"]["difference"]).split(" ", 1)
-            assert re.search(rf"{re.escape(value)} (over dense )?{re.escape(interval)}", shown.replace("\n", " "))
+            value, interval = written(pair["games"]["MountainCar"]["difference"]).split(" ", 1)
+            assert re.search(rf"{re.escape(value)} (over dense )?{re.escape(interval)}", shown)
+    assert (
+        f"(p {equal['set']}, {equal['weight decay']} and {equal['l2 init']} for a difference of 5 % or more)" in shown
+    )
 
 
-def test_the_table_of_sparsities_on_classic_is_what_the_results_give(tmp_path: Path) -> None:
-    board, shown = str(tmp_path / "board.sqlite"), (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
-    run = partial(CliRunner().invoke, cli, catch_exceptions=False)
-    assert run(["leaderboard", "ingest", str(ROOT / "results"), "--no-references", "--db", board]).exit_code == 0
-    table = re.search(r"\| weights pruned \| IQM \|.*?\n\n", shown, re.DOTALL)
-    assert table is not None
-    _, _, *rows = (line.strip("| ").split(" | ") for line in table[0].strip().splitlines())
+def test_the_table_of_sparsities_is_what_the_results_give(pair_of: PairOf) -> None:
+    rows = rows_below("weights pruned | IQM")
     assert [row[0] for row in rows] == ["50 %", "90 %", "95 %"]
     for share, iqm, difference, *games, verdict in rows:
-        words = f"magnitude pruning (sparsity {float(share.removesuffix(' %')) / 100:g})"
-        (pair,) = json.loads(run(["compare", words, "dense", "--db", board, "--json"]).stdout)["pairs"]
-        by_game = {each["game"]: f"{each['a']:.3f}" for each in pair["by_game"]}
-        assert (iqm, games) == (
-            f"{pair['iqm_a']:.3f}",
-            [by_game[name] for name in ("CartPole", "Acrobot", "MountainCar")],
-        )
+        pair = pair_of(f"magnitude pruning (sparsity {float(share.removesuffix(' %')) / 100:g})", "dense")
+        assert iqm == f"{pair['iqm_a']:.3f}"
+        assert games == [f"{pair['games'][game]['a']:.3f}" for game in GAMES]
         assert difference == written(pair["difference"])
         assert (verdict, pair["verdict"]) == ("practically equal", "equal")
+        assert share == "95 %" or pair["p_equal"] < 1e-6
+    apart = pair_of("magnitude pruning (sparsity 0.9)", "magnitude pruning (sparsity 0.95)")["games"]["CartPole"]
+    value, low, high = (f"{apart['difference'][end]:.3f}" for end in ("value", "low", "high"))
+    assert f"{value} less than at 90 % (its own interval {low} to {high}, not adjusted)" in text(REAL_RUNS)
 
 
 def test_the_table_beside_dopamine_is_the_record_of_its_proof() -> None:
-    shown = (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
-    found = json.loads((ROOT / "ci" / "nightly" / "classic_peer.json").read_text(encoding="utf-8"))["figures"]
-    table = re.search(r"\| environment \| ours \| Dopamine \|.*?\n\n", shown, re.DOTALL)
-    assert table is not None
-    _, _, *rows = (line.strip("| ").split(" | ") for line in table[0].strip().splitlines())
-    assert [row[0] for row in rows] == ["CartPole", "Acrobot", "MountainCar", "interquartile mean of all"]
+    found = record("ci/nightly/classic_peer.json")["figures"]
+    rows = rows_below("environment | ours | Dopamine")
+    assert [row[0] for row in rows] == [*GAMES, "interquartile mean of all"]
     for name, *figures in rows:
         one = found[name if name in found else "iqm"]
-        value, low, high = one["difference"]
-        assert low <= 0 <= high
-        apart = written({"value": value, "low": low, "high": high})
-        assert figures == [f"{one['ours']:.3f}", f"{one['dopamine']:.3f}", apart]
+        apart = dict(zip(("value", "low", "high"), one["difference"], strict=True))
+        assert apart["low"] <= 0 <= apart["high"]
+        assert figures == [f"{one['ours']:.3f}", f"{one['dopamine']:.3f}", written(apart)]
         assert one.get("runs", [20, 20]) == [20, 20]
 
 
 def test_the_table_on_minatar_beside_dopamine_is_the_record_of_its_proof() -> None:
-    shown = (ROOT / "docs" / "real_runs.md").read_text(encoding="utf-8")
-    record = json.loads((ROOT / "ci" / "nightly" / "minatar_peer.json").read_text(encoding="utf-8"))
-    table = re.search(r"\| Dopamine's replay \| ours \| Dopamine \|.*?\n\n", shown, re.DOTALL)
-    assert table is not None
-    _, _, *rows = (line.strip("| ").split(" | ") for line in table[0].strip().splitlines())
-    for (_, *figures), part in zip(rows, ("figures", "figures_whole"), strict=True):
-        one = record[part]["MinAtarBreakout"]
-        value, low, high = (f"{each:+.2f}".replace("-", "\N{MINUS SIGN}") for each in one["difference"])
-        runs = ", ".join(map(str, one["runs"]))
-        assert figures == [f"{one['ours']:.2f}", f"{one['dopamine']:.2f}", f"{value} ({low} to {high})", runs]
-    (_, low, high) = record["figures_whole"]["MinAtarBreakout"]["difference"]
-    assert low <= 0 <= high < record["figures"]["MinAtarBreakout"]["difference"][1]
-    kept = record["kept_of_four_steps"]
-    assert [[one["reward"] for one in kept[end]] for end in ("terminated", "terminated, whole")] == [
-        [1.0, 2.0, 3.0],
-        [1.0, 2.0, 3.0, 4.0],
-    ]
+    found = record("ci/nightly/minatar_peer.json")
+    one, repaired = (found[part]["MinAtarBreakout"] for part in ("figures", "figures_whole"))
+    for (_, *figures), each in zip(rows_below("Dopamine's replay | ours"), (one, repaired), strict=True):
+        apart = dict(zip(("value", "low", "high"), each["difference"], strict=True))
+        runs = ", ".join(map(str, each["runs"]))
+        assert figures == [f"{each['ours']:.2f}", f"{each['dopamine']:.2f}", written(apart, 2), runs]
+    _, low, high = repaired["difference"]
+    assert low <= 0 <= high < one["difference"][1]
+    lost = f"{repaired['dopamine'] - one['dopamine']:.1f} of {repaired['dopamine']:.1f} points in MinAtar's Breakout"
+    assert lost in text("docs/sources.md")
+    kept = {end: [each["reward"] for each in steps] for end, steps in found["kept_of_four_steps"].items()}
+    assert kept["terminated"] == [1.0, 2.0, 3.0]
+    assert kept["terminated, whole"] == [1.0, 2.0, 3.0, 4.0]
