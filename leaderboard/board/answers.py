@@ -52,14 +52,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class MethodAnswer:
-    """What a method changes on a task: its answers, and the mean of their differences, None without any.
+    """What a method, or a combination, changes on a task: its answers, and the mean of their differences, if any."""
 
-    A combination is one of its own. `methods` are ids, as in an entry; `method` is what they are called.
-    """
-
-    methods: tuple[str, ...]
     answers: tuple[Answer, ...]
     mean: Estimate | None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Ids of the method, or of those combined."""
+        return self.answers[0].entry.methods
 
     @property
     def method(self) -> str:
@@ -166,7 +167,7 @@ def _method(
     ids = [answer.entry.config_id for answer in found if answer.judged]
     pairs = [((one, ""), (plain[one].config_id, plain[one].same_submission)) for one in ids]
     mean = mean_difference(pairs, scores) if pairs else None
-    return MethodAnswer(found[0].entry.methods, tuple(sorted(found, key=_row_place)), mean)
+    return MethodAnswer(tuple(sorted(found, key=_row_place)), mean)
 
 
 def _row_place(answer: Answer) -> tuple[bool, str, str, float, float, str]:
