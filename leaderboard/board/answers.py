@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from leaderboard.board.duels import TURNED, Duel
 from leaderboard.board.report import TaskData
-from leaderboard.board.standings import normalized_scores
+from leaderboard.board.standings import normalized_scores, picked
 from leaderboard.board.twins import Twin
 from leaderboard.board.views import Entry, Standing, TaskPage
 from leaderboard.statistics.averages import mean_difference
@@ -135,7 +135,8 @@ def _answer(row: Standing, twin: Twin, rows: Mapping[str, Standing], pairs: Mapp
     other = rows[twin.config_id].entry if twin.config_id in rows else None
     duel = pairs.get(frozenset((row.entry.config_id, twin.config_id)))
     if duel is None or other is None:
-        return Answer(row.entry, other, twin.why or "no verdict: not replayed", sparse)
+        left = row.skipped or (rows[twin.config_id].skipped if other is not None else ())
+        return Answer(row.entry, other, twin.why or f"no verdict: {picked(left) if left else 'not replayed'}", sparse)
     difference, verdict = oriented(duel, row.entry)
     why = "" if difference.low is not None else "no verdict: too few seeds"
     return Answer(row.entry, other, why, sparse, difference, verdict, duel)

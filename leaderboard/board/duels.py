@@ -146,7 +146,7 @@ def twin_verdicts(task: TaskPage, data: TaskData, before: str | None = None) -> 
 
 def _field(task: TaskPage, data: TaskData) -> tuple[dict[str, Entry], dict[str, Twin]]:
     """Return the entries that are judged, best first, and the dense twins among them, both by the entry's id."""
-    entries = {row.entry.config_id: row.entry for row in task.full.standings if row.estimate is not None and row.proven}
+    entries = {row.entry.config_id: row.entry for row in task.full.standings if row.estimate is not None and row.judged}
     return entries, {key: twin for key, twin in data.twins.items() if key in entries and twin.config_id in entries}
 
 

@@ -41,14 +41,31 @@ class Competitor:
         return standings.level_of(self.entry, self.runs)
 
     @property
+    def unjudged(self) -> str:
+        """Why no verdict is given on it, as on the board, or nothing; none is missing beside what others published."""
+        if self.entry.published:
+            return ""
+        if not is_proven(self.level):
+            return f"it is {self.level}, and only what was replayed whole is judged"
+        if self.scoreless:
+            return f"{self.scoreless} of its runs ended without a score, and the others alone say too much of it"
+        skipped = standings.skipped_seeds(self.task, self.runs)
+        return f"it is {standings.picked(skipped)}" if skipped else ""
+
+    @property
     def judged(self) -> bool:
-        """Whether verdicts are given on it: on what was replayed whole, and beside numbers that others published."""
-        return self.entry.published or is_proven(self.level)
+        """Whether verdicts are given on it."""
+        return not self.unjudged
+
+    @property
+    def scoreless(self) -> int:
+        """How many results it has without a score, in games that enter the aggregate."""
+        return standings.scoreless_runs(self.runs)
 
     @property
     def complete(self) -> bool:
-        """Whether it has a result on every game that enters the aggregate; False where no game does."""
-        return bool(self.scores) and self.scores.keys() == standings.counted_games(self.task)
+        """Whether every game that enters the aggregate has a result, and every result a score; False without any."""
+        return bool(self.scores) and self.scores.keys() == standings.counted_games(self.task) and not self.scoreless
 
 
 def read_boards(db: Path, task: str | None) -> dict[str, list[Competitor]]:

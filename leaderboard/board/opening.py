@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from leaderboard.board import standings
 from leaderboard.board.duels import Duel
 from leaderboard.board.report import Report, TaskData
-from leaderboard.board.twins import Twin, pairing_of
+from leaderboard.board.twins import Twin, environments, pairing_of
 from leaderboard.board.views import Curve, TaskPage
 from leaderboard.statistics.pairs import compare, judged
 from leaderboard.store.rows import StoredRun
@@ -19,12 +19,16 @@ FIRST = "magnitude_pruning"
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A pair of entries, the one with a method first, compared on `games`; `curves` by configuration, over these."""
+    """A pair of entries, the one with a method first, compared on `games`; `curves` by configuration, over these.
+
+    `unjudged`: why no verdict is given on it, or nothing.
+    """
 
     task: TaskPage
     duel: Duel
     games: tuple[str, ...]
     curves: dict[str, Curve]
+    unjudged: str = ""
 
 
 def opening(report: Report) -> Opening | None:
@@ -38,13 +42,34 @@ def opening(report: Report) -> Opening | None:
 
 
 def _widest(data: TaskData) -> tuple[str, Twin] | None:
-    """Return the entry on the full budget with the most cells in common with its dense twin, and that."""
+    """Return the entry on the full budget with the most cells in common with its dense twin, and that.
+
+    What may be judged comes before what may not.
+    """
     common = {key: len(_cells(data.runs_of(key)) & _cells(twin.runs)) for key, twin in data.twins.items()}
     shown = [key for key, cells in common.items() if cells]
     if not shown:
         return None
-    widest = min(shown, key=lambda key: (-common[key], data.entries[key].methods != (FIRST,), key))
+
+    def place(key: str) -> tuple[object, ...]:
+        return bool(_unjudged(data, key)), -common[key], data.entries[key].methods != (FIRST,), key
+
+    widest = min(shown, key=place)
     return widest, data.twins[widest]
+
+
+def _unjudged(data: TaskData, config_id: str) -> str:
+    """Return why an entry and its twin are not judged over the games that both have, or nothing."""
+    sides = [run for run in data.runs_of(config_id) if run.finished], list(data.twins[config_id].runs)
+    runs = [run for side in sides for run in side]
+    if missing := sum(not run.proven for run in runs):
+        return f"{missing} of {len(runs)} runs were not replayed, and only what was replayed whole is judged"
+    skipped = sorted({seed for side in sides for seed in standings.skipped_seeds(data.task, side)})
+    if skipped:
+        return standings.picked(skipped)
+    shared = set.intersection(*({run.game for run in side} for side in sides))
+    first, second = (environments(run for run in side if run.game in shared) for side in sides)
+    return "" if first == second else "they ran in different environments"
 
 
 def _opened(task: TaskPage, data: TaskData, config_id: str, twin: Twin) -> Opening:
@@ -58,7 +83,7 @@ def _opened(task: TaskPage, data: TaskData, config_id: str, twin: Twin) -> Openi
     a, b = (data.entries[each] for each in held)
     drawn = {curve.entry.config_id: curve for curve in standings.curves(data.task, runs, [a, b])}
     duel = Duel(a, b, item.comparison, item.p, item.p_equal, 1, item.verdict)
-    return Opening(task, duel, games, drawn)
+    return Opening(task, duel, games, drawn, _unjudged(data, config_id))
 
 
 def _cells(runs: Iterable[StoredRun]) -> set[tuple[str, int]]:

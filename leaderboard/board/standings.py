@@ -44,8 +44,8 @@ def standings(
 ) -> tuple[Standing, ...]:
     """Return a row for each configuration: the complete ones by IQM, then the others by name; what is unproven below.
 
-    A rank goes to entries run here that have every game and an interval and were replayed whole; published numbers are
-    there for comparison.
+    A rank goes to entries run here that have every game and an interval, leave out no seed before one that they have,
+    and were replayed whole; published numbers are there for comparison.
     """
     rows = [_standing(task, entries[config_id], runs, specs[config_id]) for config_id, runs in grouped.items()]
     rows.sort(key=_place)
@@ -54,7 +54,7 @@ def standings(
     compared = {
         row.entry.config_id: normalized_scores(grouped[row.entry.config_id])
         for row in rows
-        if row.proven and row.estimate is not None and row.estimate.low is not None
+        if row.judged and row.estimate is not None and row.estimate.low is not None
     }
     rankings = ranks.rank(compared) if compared else {}
     return tuple(_ranked(row, rankings.get(row.entry.config_id)) for row in rows)
@@ -87,6 +87,28 @@ def seeds_of(runs: Iterable[StoredRun]) -> dict[str, list[int]]:
 
 def _scored(runs: Iterable[StoredRun]) -> list[StoredRun]:
     return [run for run in runs if run.finished and run.score is not None and GAMES[run.game].normalizable]
+
+
+def scoreless_runs(runs: Iterable[StoredRun]) -> int:
+    """Return how many results in games with a common scale have no score."""
+    return sum(run.score is None for run in _counted(runs))
+
+
+def skipped_seeds(task: Task, runs: Iterable[StoredRun]) -> list[int]:
+    """Return the task's default seeds that some counted game lacks though it has a later one.
+
+    Fewer seeds than the task's are its first ones: then nobody who saw the scores has picked among them.
+    """
+    held: dict[str, set[int]] = defaultdict(set)
+    for run in _counted(runs):
+        held[run.game].add(run.seed)
+    wanted = ((seeds, seed) for seeds in held.values() for seed in task.default_seeds if seed < max(seeds))
+    return sorted({seed for seeds, seed in wanted if seed not in seeds})
+
+
+def picked(skipped: Sequence[int]) -> str:
+    """Return in words that seeds were left out."""
+    return f"without seed{'s' * (len(skipped) > 1)} {', '.join(map(str, skipped))} of some game, with later ones"
 
 
 def counted_games(task: Task) -> frozenset[str]:
@@ -191,6 +213,7 @@ def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping
     estimate = None if scores is None else ask(Question(METRICS[0], scores))[0]
     whole = [run for run in finished if run.state == "done"] or finished  # one that diverged stopped amid a schedule
     sparsity = _span(run.sparsity for run in whole)
+    skipped = () if entry.published else tuple(skipped_seeds(task, runs))
     return Standing(
         entry=entry,
         ranking=None,
@@ -208,7 +231,8 @@ def _standing(task: Task, entry: Entry, runs: Sequence[StoredRun], spec: Mapping
         seconds=_span(run.wall_seconds for run in finished),
         updates=_span(run.updates for run in finished),
         level=level_of(entry, runs),
-        notes=_notes(task, runs),
+        notes=_notes(task, runs, skipped),
+        skipped=skipped,
     )
 
 
@@ -231,12 +255,14 @@ def _why(estimate: Estimate | None, seeds: Counter[str], needed: int, scoreless:
     return ""
 
 
-def _notes(task: Task, runs: Sequence[StoredRun]) -> tuple[str, ...]:
+def _notes(task: Task, runs: Sequence[StoredRun], skipped: Sequence[int]) -> tuple[str, ...]:
     states = Counter(run.state for run in runs)
     unfinished = [
         f"{states[state]} {state}" for state in ("running", "interrupted", "killed", "failed") if states[state]
     ]
     notes = [f"unfinished runs: {', '.join(unfinished)}"] if unfinished else []
+    if skipped:
+        notes.append(f"not ranked: {picked(skipped)}")
     if states["diverged"]:
         notes.append(f"{states['diverged']} diverged")
     without = sum(run.finished and run.score is None for run in runs)

@@ -110,10 +110,11 @@ def _lacks(own: Sequence[StoredRun], runs: Sequence[StoredRun], task: Task) -> s
     games = normalized_scores(runs).keys()
     if games != needed:
         return f"no dense twin: it has {len(games)} of {len(needed)} games"
-    return "" if _environments(own) == _environments(runs) else "no dense twin: it ran in another environment"
+    return "" if environments(own) == environments(runs) else "no dense twin: it ran in another environment"
 
 
-def _environments(runs: Iterable[StoredRun]) -> set[tuple[str, str]]:
+def environments(runs: Iterable[StoredRun]) -> set[tuple[str, str]]:
+    """Return the games of some runs with the environments that they ran in, games without a common scale left out."""
     return {(run.game, run.environment_fingerprint) for run in runs if GAMES[run.game].normalizable}
 
 

@@ -97,7 +97,7 @@ class Standing:
 
     `ranking` is None for those that are not ranked. `level` says how far the least proven of its runs is proven:
     `claimed`, `recomputed`, `sampled n of N`, `replayed`, `rerun`, or `published`. `seconds` and `updates` are those of
-    one run.
+    one run. `skipped` are default seeds that some game lacks though it has a later one.
     """
 
     entry: Entry
@@ -117,11 +117,17 @@ class Standing:
     updates: Span | None
     level: str
     notes: tuple[str, ...]
+    skipped: tuple[int, ...] = ()
 
     @property
     def proven(self) -> bool:
         """Whether all of its results were played or trained again: only then it is ranked, and judged."""
         return is_proven(self.level)
+
+    @property
+    def judged(self) -> bool:
+        """Whether it is ranked and judged: proven, and no default seed left out before one that it has."""
+        return self.proven and not self.skipped
 
     @property
     def unproven(self) -> bool:

@@ -75,7 +75,7 @@ def compare(
         return
     for item in chosen:
         if not item.judged:
-            click.echo(f"No verdict on {item.label}: it is {item.level}, and only what was replayed whole is judged.")
+            click.echo(f"No verdict on {item.label}: {item.unjudged}.")
     alone = len(pairs) == 1
     lines = _pair(chosen, pairs[0, 1].comparison, areas.get((0, 1))) if alone else _table(chosen, pairs, areas)
     for line in itertools.chain(lines, _caveats(chosen)):

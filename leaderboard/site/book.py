@@ -66,9 +66,9 @@ class Book:
 
     @functools.cached_property
     def claims(self) -> Claims:
-        """The paper's claims on every rung, from the results of all tasks."""
+        """The paper's claims on every rung, from what was replayed whole of all tasks."""
         found = self.report.data.items()
-        return claims_of({name: Evidence(data.by_configuration, Measures(data.diagnostics)) for name, data in found})
+        return claims_of({name: Evidence(_proven(data), Measures(data.diagnostics)) for name, data in found})
 
     @functools.cached_property
     def credits(self) -> dict[str, tuple[Credit, ...]]:
@@ -163,6 +163,11 @@ def html(site: Site, path: str, template: str, **values: Any) -> dict[str, bytes
     """Return one page under its path, as `Book.html` does, of a site that it need not know whole; folded if large."""
     filled = environment().get_template(template).render(site=site, page=path, **values)
     return folded(path, filled.encode())
+
+
+def _proven(data: TaskData) -> dict[str, list[StoredRun]]:
+    """Return the runs of a task by configuration that were replayed whole: nothing else is judged."""
+    return {key: [run for run in runs if run.proven] for key, runs in data.by_configuration.items()}
 
 
 def _newest(runs: Iterable[StoredRun]) -> str:

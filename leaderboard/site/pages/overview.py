@@ -38,8 +38,8 @@ def pages(book: Book) -> dict[str, bytes]:
     answered = [(task, book.answers[task.name], forest.of_task(book.answers[task.name], ROWS)) for task in cards]
     answered = [one for one in answered if one[2] is not None]
     found_first = opening(report)
-    if found_first is not None and (not found_first.curves or found_first.task in [task for task, _, _ in answered]):
-        found_first = None  # its task has answers already
+    if found_first is not None and not found_first.curves:
+        found_first = None
     return book.html(
         links.OVERVIEW,
         "overview.html",
@@ -76,4 +76,6 @@ def _first(found: Opening) -> dict[str, Any]:
         cut = cut or any((within(point.low), within(point.high)) != (point.low, point.high) for point in points)
         drawn = tuple(replace(point, low=within(point.low), high=within(point.high)) for point in points)
         traces.append(plots.Trace.of(drawn, look))
+    if found.unjudged:
+        values["sentence"] = f"No verdict: {found.unjudged}."
     return values | {"shown": found, "plot": plots.plot(traces), "cut": cut}

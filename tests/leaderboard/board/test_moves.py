@@ -72,12 +72,12 @@ def test_a_day_tells_what_is_said_of_an_entry_against_its_dense_twin(level: floa
         entries={key: SimpleNamespace(label=key.upper()) for key in held},
     )
     order = ["pruned", "dense"] if verdict == "better" else ["dense", "pruned"]
-    standings = [SimpleNamespace(entry=SimpleNamespace(config_id=key), estimate=0.0, proven=True) for key in order]
+    standings = [SimpleNamespace(entry=SimpleNamespace(config_id=key), estimate=0.0, judged=True) for key in order]
     page = SimpleNamespace(full=SimpleNamespace(standings=standings))
     found = said(page, data, ["2026-01-03", "2026-01-02", "2026-01-01"])
     assert {day: [(one.label, one.text) for one in own] for day, own in found.items()} == {
         "2026-01-03": [("PRUNED", f"{verdict} now, open before")],
         "2026-01-01": [("PRUNED", "open")],
     }
-    standings[-1].proven = False  # of what nobody replayed nothing is said
+    standings[-1].judged = False  # of what nobody replayed nothing is said
     assert said(page, data, ["2026-01-03"]) == {}

@@ -14,12 +14,14 @@ GAMES = ("CartPole", "Acrobot")
 def opened(tmp_path, run_maker, spec_maker):
     """Ingest runs of `classic`, given by methods, games and seeds; return what the overview opens on."""
 
-    def build(*runs):
+    def build(*runs, replayed=True):
         for methods, games, seeds in runs:
             spec = spec_maker("classic", methods=methods)
             for game in games:
                 for seed in seeds:
                     run_maker(tmp_path / "runs", spec, game, seed, level=1.0 + 0.1 * len(methods[0]))
+        for proof in () if replayed else tmp_path.rglob("verified.json"):
+            proof.unlink()
         db = tmp_path / "results.sqlite"
         ingest([tmp_path / "runs"], db, references=False)
         with ResultStore.open(db) as store, store.snapshot() as snapshot:
@@ -48,3 +50,19 @@ def test_the_pair_with_the_most_cells_in_common_is_shown_and_pruning_among_equal
 
 def test_without_a_plain_self_nothing_is_shown(opened):
     assert opened((("magnitude_pruning",), GAMES, (0, 1))) is None
+
+
+def test_no_verdict_is_given_on_what_was_not_replayed(opened):
+    runs = (("dense",), GAMES, range(3)), (("magnitude_pruning",), GAMES, range(3))
+    assert opened(*runs, replayed=False).unjudged.startswith("12 of 12 runs were not replayed")
+
+
+def test_no_verdict_is_given_where_seeds_were_picked(opened):
+    assert opened((("dense",), GAMES, range(4)), (("magnitude_pruning",), GAMES, range(3))).unjudged == ""
+    found = opened((("redo",), GAMES, (1, 3, 4, 5, 6)), (("dense",), GAMES, range(7)))
+    assert (found.duel.a.method, found.unjudged) == ("magnitude pruning", "")  # what may be judged comes first
+
+
+def test_of_picked_seeds_alone_it_says_so(opened):
+    found = opened((("dense",), GAMES, range(4)), (("redo",), GAMES, (1, 3)))
+    assert found.unjudged == "without seeds 0, 2 of some game, with later ones"

@@ -332,6 +332,29 @@ def test_the_level_of_an_entry_is_the_lowest_of_its_results(runs, page, tmp_path
     assert (found[0].level, found[0].proven) == ("sampled 1 of 2", False)
 
 
+def test_an_entry_that_leaves_out_a_seed_before_one_that_it_has_is_not_judged(runs, page, tmp_path):
+    row = page(runs).full.standings[0]
+    assert (row.judged, row.skipped) == (True, ())
+    with ResultStore.open(tmp_path / "results.sqlite") as store, store.snapshot() as snapshot:
+        stored = snapshot.runs("smoke@1")
+    picked, first = ([run for run in stored if run.seed == seed] for seed in (1, 0))
+    (found,) = standings.standings(load_task("smoke"), {"x": picked}, {"x": row.entry}, {"x": None}, ranked=True)
+    assert (found.judged, found.skipped, found.ranking) == (False, (0,), None)
+    assert "not ranked: without seed 0 of some game, with later ones" in found.notes
+    (found,) = standings.standings(load_task("smoke"), {"x": first}, {"x": row.entry}, {"x": None}, ranked=True)
+    assert (found.judged, found.skipped) == (True, ())
+
+
+def test_an_entry_with_a_run_without_a_score_is_not_judged_by_the_others(runs, page, tmp_path):
+    page(runs)
+    db = tmp_path / "results.sqlite"
+    (one,) = read_boards(db, "smoke")["smoke"]
+    assert (one.judged, one.complete, one.scoreless) == (True, True, 0)
+    without = replace(one, runs=(replace(one.runs[0], score=None, state="diverged"), *one.runs[1:]))
+    assert (without.judged, without.complete) == (False, False)
+    assert without.unjudged.startswith("1 of its runs ended without a score")
+
+
 def test_costs_are_ranges_over_runs(runs, page):
     row = page(runs).full.standings[0]
     assert (row.updates.low, row.updates.high) == (100, 100)

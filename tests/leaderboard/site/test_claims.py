@@ -1,7 +1,12 @@
 """The page of the paper's claims: a verdict where something was run, nothing where nothing was."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+from leaderboard.board.report import Report
+from leaderboard.site.book import Book
 from leaderboard.site.pages import tradeoffs
 from leaderboard.studies.choice import choose
 from leaderboard.studies.coverage import PAPER, claims_of
@@ -31,6 +36,18 @@ def test_what_was_run_for_one_study_counts_for_all_that_share_its_cells() -> Non
     assert found.coverage["classic"]["fig1"].done == 2 * 3 * 20  # dense and pruned at width 3
     assert by_claim["fig1", "dqn-gain"]["classic"].started is False
     assert by_claim["fig13", "ticket-below"][PAPER].started is False
+
+
+def test_what_nobody_replayed_decides_nothing() -> None:
+    evidence = made_up(choose("fig13", "classic").expanded)
+
+    def started(level: str) -> bool:
+        held = {key: tuple(replace(run, level=level) for run in runs) for key, runs in evidence.runs.items()}
+        data = SimpleNamespace(by_configuration=held, diagnostics={})
+        found = Book(cast(Report, SimpleNamespace(data={"classic": data}))).claims
+        return any(asked.answers["classic"].started for asked in found.asked)
+
+    assert (started("replayed"), started("recomputed")) == (True, False)
 
 
 def test_the_page_has_every_claim_and_invents_none(published_site: Path) -> None:
