@@ -212,6 +212,8 @@ def _checked(run: BundledRun, name: str) -> Checked:
     known = set(numbers)
     if numbers != sorted(known):
         raise Rejected("runs.claims", name, "its attempts are out of order")
+    if max(known, default=0) > limits.LAST_ATTEMPT:
+        raise Rejected("runs.claims", name, f"it has an attempt beyond number {limits.LAST_ATTEMPT:,}")
     if not {row.attempt for row in (*run.episodes, *run.evaluation)} | {run.status.attempt} <= known:
         raise Rejected("runs.claims", name, "it has rows of an attempt without provenance")
     try:

@@ -23,6 +23,9 @@ VALUES_IN_ALL = 8_000_000
 """Numbers and texts of all JSON documents together, counted by their commas."""
 
 ATTEMPTS, ATTEMPT_BYTES = 500, 16_384
+LAST_ATTEMPT = 10_000
+"""The highest number of an attempt; those between may be missing."""
+
 CELL_BYTES, STATUS_BYTES = 16_384, 131_072
 SETTINGS, DEPARTURES = 64, 100
 PACKAGES, OPTIONS, SENTENCES = 200, 100, 50
