@@ -12,7 +12,7 @@ from pathlib import Path
 from leaderboard.board import exports, remembered, report
 from leaderboard.site import making, pages, releases
 from leaderboard.site.book import Book
-from leaderboard.site.folder import check_target, writing
+from leaderboard.site.folder import RELEASE, check_target, writing
 from leaderboard.site.making import Maker
 from leaderboard.site.pages import data as data_page
 from leaderboard.site.pages import releases as release_page
@@ -112,7 +112,7 @@ def _freeze(book: Book, maker: Maker, release: str) -> int:
         source = staging.path / name
         shutil.copyfile(source if source.is_file() else maker.out / name, staging.place(f"{folder}/{name}"))
     one = releases.made(release, book.date, book.report, book.answers)
-    staging.add(f"{folder}/{releases.FILE}", one.file())
+    staging.add(f"{folder}/{RELEASE}", one.file())
     newest = sorted((one, *book.releases), key=lambda item: (item.date, item.name), reverse=True)
     return maker.again(release_page.part(replace(book, releases=tuple(newest))))
 
