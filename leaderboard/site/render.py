@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -62,9 +63,15 @@ def build(
     if release:
         releases.checked(release, frozen)
     try:
-        with ResultStore.open(db) as store, writing(out) as staging, ThreadPoolExecutor(1) as beside:
-            copy = beside.submit(exports.database, db, staging.place(data_page.DATABASE))
-            with store.snapshot() as snapshot:
+        with (
+            ResultStore.open(db) as store,
+            writing(out) as staging,
+            tempfile.TemporaryDirectory(dir=staging.path) as folder,
+            ThreadPoolExecutor(1) as beside,
+        ):
+            whole = exports.copied(db, Path(folder))  # what is offered and what is shown are of one moment
+            with store.snapshot_in(whole) as snapshot:
+                copy = beside.submit(exports.thinned, whole, staging.place(data_page.DATABASE))
                 code = making.code()
                 remembered.recall(out / ANSWERS, code)
                 found = report.read(snapshot)
