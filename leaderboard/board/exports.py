@@ -18,12 +18,13 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from leaderboard.store.details import packed, unpacked
+from leaderboard.store.engine import translated
 from suite.errors import UnfitEnvironment
 
 Cell = str | int | float | bool | None
@@ -120,33 +121,49 @@ def database(path: Path, out: Path) -> Copy:
     content's hash does not cover, and the hashes of all checkpoints but a run's last, which cannot be compressed.
     Raises UnfitEnvironment where there is no room for a copy, BadData where a column is damaged.
     """
-    try:
-        with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-            whole = Path(folder) / "whole.sqlite"
-            with closing(sqlite3.connect(path)) as connection:
-                connection.execute("VACUUM INTO ?", (str(whole),))
-            with closing(sqlite3.connect(whole, isolation_level=None)) as connection:
-                connection.execute("BEGIN")
-                connection.execute("UPDATE recording SET episodes = NULL")
-                (last,) = connection.execute("SELECT max(run_id) FROM recording").fetchone()
-                for first in range(0, (last or 0) + 1, RUNS):
-                    kept = connection.execute(
-                        "SELECT checkpoints, run_id, source FROM recording "
-                        "WHERE checkpoints IS NOT NULL AND run_id BETWEEN ? AND ?",
-                        (first, first + RUNS - 1),
-                    )
-                    rows = [(_last_hashes(column), *key) for column, *key in kept]
-                    connection.executemany("UPDATE recording SET checkpoints = ? WHERE run_id = ? AND source = ?", rows)
-                connection.execute("COMMIT")
-                connection.execute("VACUUM INTO ?", (str(bare := Path(folder) / "bare.sqlite"),))
-            with (
-                bare.open("rb") as source,
-                out.open("wb") as sink,
-                gzip.GzipFile("", "wb", PACKED, sink, mtime=0) as packer,
-            ):
-                shutil.copyfileobj(source, packer, 1 << 20)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        return thinned(copied(path, Path(folder)), out)
+
+
+def copied(path: Path, folder: Path) -> Path:
+    """Copy a results database as it is at this moment into a folder; UnfitEnvironment where there is no room."""
+    whole = folder / "whole.sqlite"
+    with translated(path), _fitting(path), closing(sqlite3.connect(path)) as connection:
+        connection.execute("VACUUM INTO ?", (str(whole),))
+    return whole
+
+
+def thinned(whole: Path, out: Path) -> Copy:
+    """Do what `database` does to a copy that nobody needs afterwards."""
+    with _fitting(whole):
+        with closing(sqlite3.connect(whole, isolation_level=None)) as connection:
+            connection.execute("BEGIN")
+            connection.execute("UPDATE recording SET episodes = NULL")
+            (last,) = connection.execute("SELECT max(run_id) FROM recording").fetchone()
+            for first in range(0, (last or 0) + 1, RUNS):
+                kept = connection.execute(
+                    "SELECT checkpoints, run_id, source FROM recording "
+                    "WHERE checkpoints IS NOT NULL AND run_id BETWEEN ? AND ?",
+                    (first, first + RUNS - 1),
+                )
+                rows = [(_last_hashes(column), *key) for column, *key in kept]
+                connection.executemany("UPDATE recording SET checkpoints = ? WHERE run_id = ? AND source = ?", rows)
+            connection.execute("COMMIT")
+            connection.execute("VACUUM INTO ?", (str(bare := whole.with_name("bare.sqlite")),))
+        with (
+            bare.open("rb") as source,
+            out.open("wb") as sink,
+            gzip.GzipFile("", "wb", PACKED, sink, mtime=0) as packer,
+        ):
+            shutil.copyfileobj(source, packer, 1 << 20)
         with out.open("rb") as file:
             return Copy(out.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, sqlite3.OperationalError) as error:
         raise UnfitEnvironment(
             f"Cannot copy {path}: {error}.", "Free space, or name another place with --out."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -104,6 +104,7 @@ class _Progress(Generic[KeptT]):
     environments: Environments = field(default_factory=Environments)
     replayed: list[str] = field(default_factory=list)
     kept: list[KeptT] = field(default_factory=list)
+    asked: dict[str, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -179,6 +180,19 @@ def _check(bundle: Bundle, done: _Progress[KeptT]) -> None:
             kind, card = min(unused)
             done.findings.append(finding("cards.missing", "cards", f"{kind} {card} is used by no run"))
         _check_together(bundle, done)
+    if not done.failed:  # another process, which nothing that is wrong anyway shall cost
+        done.findings += _check_reach(done.asked)
+
+
+def _check_reach(asked: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]]) -> Iterator[Finding]:
+    """Yield what runs say wrongly of what they do not reach; `asked`: names of runs and what they say, by question."""
+    answers = reach.answers(tuple(asked)) if asked else {}
+    for question, runs in asked.items():
+        for name, told in runs:
+            if question not in answers:
+                yield finding("provenance.unasked", name, "what it does not reach took too long, or too much memory")
+            else:
+                yield from (finding(o.code, name, o.message) for o in reach.of_unreached(told, answers[question]))
 
 
 def _check_one(bundle: Bundle, name: str, done: _Progress[KeptT]) -> set[tuple[Kind, str]]:
@@ -188,9 +202,12 @@ def _check_one(bundle: Bundle, name: str, done: _Progress[KeptT]) -> set[tuple[K
     checked = _checked(run, name)
     done.findings += _check_run(run, task, bundle.cards, name, done.now)
     done.findings += check_commit(bundle.submission, run.provenance.attempts, name)
-    if not done.failed:  # another process, which nothing that is wrong anyway shall cost
-        found = reach.of_unreached(run, reach.expected_apart(run))
-        done.findings += (finding(one.code, name, one.message) for one in found)
+    told, question = run.attempt.unreached, reach.question(run)
+    if question:
+        done.asked.setdefault(question, []).append((name, told))
+        limits.check_questions(len(done.asked))
+    elif question is not None:
+        done.findings += (finding(one.code, name, one.message) for one in reach.of_unreached(told, ()))
     done.facts.append(_facts(checked, task, name))
     done.environments.add(run.provenance.attempts)
     limits.check_findings(len(done.findings))
@@ -212,6 +229,8 @@ def _checked(run: BundledRun, name: str) -> Checked:
     known = set(numbers)
     if numbers != sorted(known):
         raise Rejected("runs.claims", name, "its attempts are out of order")
+    if max(known, default=0) > limits.LAST_ATTEMPT:
+        raise Rejected("runs.claims", name, f"it has an attempt beyond number {limits.LAST_ATTEMPT:,}")
     if not {row.attempt for row in (*run.episodes, *run.evaluation)} | {run.status.attempt} <= known:
         raise Rejected("runs.claims", name, "it has rows of an attempt without provenance")
     try:

@@ -109,6 +109,7 @@ CODES: dict[str, tuple[Severity, str, str]] = {
     "environment.options": ("error", "Options of the environment that are not the task's.", _RUNS),
     "environment.several": ("note", "Runs of several environments, which the board keeps apart.", "Nothing to do."),
     "provenance.unreached": ("error", "What a run does not reach is not what it says of that.", _RUNS),
+    "provenance.unasked": ("review", "What a run does not reach could not be worked out here.", _ASK),
     "provenance.modified": ("review", "Run from a modified or unknown checkout.", _ASK),
     "provenance.commit": ("review", "Runs of another commit than the one that the submission names.", _ASK),
     "provenance.dates": (

@@ -23,10 +23,15 @@ VALUES_IN_ALL = 8_000_000
 """Numbers and texts of all JSON documents together, counted by their commas."""
 
 ATTEMPTS, ATTEMPT_BYTES = 500, 16_384
+LAST_ATTEMPT = 10_000
+"""The highest number of an attempt; those between may be missing."""
+
 CELL_BYTES, STATUS_BYTES = 16_384, 131_072
 SETTINGS, DEPARTURES = 64, 100
 PACKAGES, OPTIONS, SENTENCES = 200, 100, 50
 FINDINGS = 10_000
+QUESTIONS = 300
+"""Configurations that depart from the published settings, each with one of its games: what is asked of `reach`."""
 
 
 PARTS = ("cell", "provenance", "status")
@@ -59,6 +64,11 @@ def check_values(counts: Iterable[int]) -> None:
 def check_findings(count: int) -> None:
     """Raise Exceeded if a check has found more than anybody reads."""
     _most("bundle", "findings", count, FINDINGS)
+
+
+def check_questions(count: int) -> None:
+    """Raise Exceeded if more is to be worked out of settings that depart than a check has time for."""
+    _most("bundle", "games of configurations that depart", count, QUESTIONS)
 
 
 def check_environments(size: int) -> None:

@@ -95,7 +95,7 @@ def check_provenance(run: Run, task: Task, where: str, now: datetime) -> Iterato
     if summary is not None:
         frames = run.status.frames - attempt.resumed_at * task.units_per_step
         rate = frames / summary.wall_seconds if summary.wall_seconds > 0 else math.inf
-        if frames < 0 or (rate > FASTEST and frames > 0):
+        if frames < 0 or summary.wall_seconds < 0 or (rate > FASTEST and frames > 0):
             yield finding("rate.impossible", where, f"{frames:,} {task.unit} in {summary.wall_seconds:g} seconds")
         elif rate > USUAL:
             yield finding("rate.unusual", where, f"{frames:,} {task.unit} in {summary.wall_seconds:g} seconds")

@@ -27,6 +27,8 @@ Link = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(/[A-Za-z0-9._~%/#?
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Return = Annotated[float, Field(ge=-1e12, le=1e12)]
+Measured = Annotated[float, Field(ge=-3.5e38, le=3.5e38)]
+"""What a run may have measured: whatever a number of 32 bits holds, as of one that diverges."""
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Shown = Annotated[str, Field(pattern=r"^[ -~]*$", max_length=400)]
 Packed = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=4_000_000)]
@@ -202,7 +204,7 @@ class DiagnosticColumns(_Closed):
     attempt: list[Count] = Field(max_length=1_000)
     agent_step: list[Count] = Field(max_length=1_000)
     updates: list[Count] = Field(max_length=1_000)
-    values: dict[str, list[float | None]] = Field(max_length=100)
+    values: dict[str, list[Measured | None]] = Field(max_length=100)
     covariance: list[Cosines] = Field(default=[], max_length=1_000)
 
 

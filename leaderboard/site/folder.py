@@ -15,6 +15,9 @@ from suite.errors import UsageError
 STAGING = ".pruned-rl-suite-new-"
 """How the name of the folder begins, inside the one that is written, that holds new files until all are there."""
 
+RELEASE = "release.json"
+"""The file of a release, in its folder."""
+
 KEPT = frozenset({"CNAME", "releases"})
 """What stays beside hidden files and folders: a host of pages keeps its own things at the top, and releases stay."""
 
@@ -89,7 +92,12 @@ def writing(out: Path) -> Iterator[Staging]:
 
 
 def _order(name: str) -> tuple[int, str]:
-    """Return what sorts the mark of a folder first, pages that lead to others last."""
+    """Return what sorts the mark of a folder first, pages that lead to others late, and a release's file last.
+
+    A release is one by its file; half of it, which a kill leaves, is none and can be made again.
+    """
+    if name.endswith(f"/{RELEASE}"):
+        return 3, name
     return 0 if name.startswith(".") else 2 if name.endswith("index.html") else 1, name
 
 

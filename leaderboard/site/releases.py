@@ -11,10 +11,10 @@ from typing import Any
 
 from leaderboard.board.answers import TaskAnswers
 from leaderboard.board.report import Report
+from leaderboard.site.folder import RELEASE
 from suite.errors import BadData, UsageError
 
 FOLDER = "releases"
-FILE = "release.json"
 SCHEMA = "leaderboard.release/1"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -84,7 +84,7 @@ def checked(name: str, known: tuple[Release, ...]) -> str:
 
 def kept(out: Path) -> tuple[Release, ...]:
     """Return the releases that a built site holds, the newest result first; BadData for one that cannot be read."""
-    files = sorted((out / FOLDER).glob(f"*/{FILE}"))
+    files = sorted((out / FOLDER).glob(f"*/{RELEASE}"))
     return tuple(sorted((_read(file) for file in files), key=lambda one: (one.date, one.name), reverse=True))
 
 

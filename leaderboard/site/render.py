@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 from leaderboard.board import exports, remembered, report
 from leaderboard.site import making, pages, releases
 from leaderboard.site.book import Book
-from leaderboard.site.folder import check_target, writing
+from leaderboard.site.folder import RELEASE, check_target, writing
 from leaderboard.site.making import Maker
 from leaderboard.site.pages import data as data_page
 from leaderboard.site.pages import releases as release_page
@@ -62,9 +63,15 @@ def build(
     if release:
         releases.checked(release, frozen)
     try:
-        with ResultStore.open(db) as store, writing(out) as staging, ThreadPoolExecutor(1) as beside:
-            copy = beside.submit(exports.database, db, staging.place(data_page.DATABASE))
-            with store.snapshot() as snapshot:
+        with (
+            ResultStore.open(db) as store,
+            writing(out) as staging,
+            tempfile.TemporaryDirectory(dir=staging.path) as folder,
+            ThreadPoolExecutor(1) as beside,
+        ):
+            whole = exports.copied(db, Path(folder))  # what is offered and what is shown are of one moment
+            with store.snapshot_in(whole) as snapshot:
+                copy = beside.submit(exports.thinned, whole, staging.place(data_page.DATABASE))
                 code = making.code()
                 remembered.recall(out / ANSWERS, code)
                 found = report.read(snapshot)
@@ -112,7 +119,7 @@ def _freeze(book: Book, maker: Maker, release: str) -> int:
         source = staging.path / name
         shutil.copyfile(source if source.is_file() else maker.out / name, staging.place(f"{folder}/{name}"))
     one = releases.made(release, book.date, book.report, book.answers)
-    staging.add(f"{folder}/{releases.FILE}", one.file())
+    staging.add(f"{folder}/{RELEASE}", one.file())
     newest = sorted((one, *book.releases), key=lambda item: (item.date, item.name), reverse=True)
     return maker.again(release_page.part(replace(book, releases=tuple(newest))))
 

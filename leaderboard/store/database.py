@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from sqlalchemy import Engine, select
+from sqlalchemy import URL, Engine, create_engine, select
 from sqlalchemy.orm import Session
 
 from leaderboard.store import models, schema
 from leaderboard.store.claims import Claim, read_claims, stands, superfluous
-from leaderboard.store.engine import make_engine, transaction
+from leaderboard.store.engine import make_engine, transaction, translated
 from leaderboard.store.rows import NewRun, new_run
 from leaderboard.store.snapshot import Conflict, Snapshot
 from suite.errors import UsageError
@@ -175,6 +175,15 @@ class ResultStore:
         """Read the database as it is at one moment, whatever is written meanwhile; no lock is held afterwards."""
         with transaction(self.engine, self.path, write=False) as connection:
             found = Snapshot(connection, lambda: transaction(self.engine, self.path, write=False))
+        yield found
+
+    @contextlib.contextmanager
+    def snapshot_in(self, copy: Path) -> Iterator[Snapshot]:
+        """Read a whole copy of this database as its snapshot; details, which never change, are read here."""
+        engine = create_engine(URL.create("sqlite", database=str(copy)))
+        with translated(copy), engine.connect() as connection:
+            found = Snapshot(connection, lambda: transaction(self.engine, self.path, write=False))
+        engine.dispose()
         yield found
 
     @contextlib.contextmanager

@@ -148,6 +148,10 @@ class _Intake:
         except BadData as error:
             self._refuse(placed.path, error, "refused")
             return
+        except OverflowError as error:
+            text = f"{placed.path} holds a number that the database cannot: {error}."
+            self._refuse(placed.path, BadData(text, f"See `suite submit check {placed.path}`."), "refused")
+            return
         self.submissions[result.outcome] += 1
         for run in result.runs:
             self._count(placed.path, run)

@@ -100,7 +100,7 @@ def _verify_evaluation(run: Run, task: Task, domain: Domain, envs: Envs) -> Veri
 
 def _contradictions(run: Run, task: Task) -> list[str]:
     """Return in words what the record says of itself that cannot be, whatever the emulator says."""
-    unreached = reach.of_unreached(run, reach.expected(run))
+    unreached = reach.of_unreached(run.attempt.unreached, reach.expected(run))
     found = (*inconsistencies(run, task), *of_diagnostics(run), *unreached)
     return [one.message for one in found if one.grave]
 

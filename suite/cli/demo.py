@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 RESULTS = Path("results")
-"""Where a clone has the results that were run with this code."""
+"""Where a clone has the results that were run with this code, as a results repository: see `_is_laid_out`."""
 
 
 @click.command()
@@ -36,11 +36,16 @@ def demo(out: Path, frames: int) -> None:
     _suite("run", *atari, "--keep", "none", "--inspect-every", "0", "--out", str(runs))
     _suite("verify", str(runs))
     _say("3/4 collect: results into SQLite")
-    beside = [str(RESULTS)] if RESULTS.is_dir() else []
+    beside = [str(RESULTS)] if _is_laid_out(RESULTS) else []
     _suite("leaderboard", "ingest", str(runs), *beside, "--no-references", "--db", str(database))
     _say("4/4 render: the leaderboard")
     _suite("leaderboard", "build", "--db", str(database), "--out", str(site))
     click.echo(f"Open {(site / 'index.html').resolve()}")
+
+
+def _is_laid_out(folder: Path) -> bool:
+    """Return whether a folder is a results repository, and not any other folder of somebody's results."""
+    return (folder / "arrivals.txt").is_file() and (folder / "submissions").is_dir()
 
 
 def _say(text: str) -> None:

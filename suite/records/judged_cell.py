@@ -166,10 +166,13 @@ def _of_departures(run: Run, task: Task, parts: Sequence[Part], data: Dataset | 
 def _of_sizes(run: Run, parts: Sequence[Part]) -> Iterator[Inconsistency]:
     """Yield a finding if the sizes that a run reports of its network, or its updates, cannot be."""
     status, summary = run.status, run.status.summary
+    if not 0 <= status.updates <= 1000 * max(0, status.frames):
+        yield Inconsistency("runs.summary", f"{status.updates} updates in {status.frames} frames")
+        return
     if summary is None:
         return
     sizes = LEAST_PARAMETERS <= summary.parameters < 10**12 and 0 <= summary.active_parameters <= summary.parameters
-    updates = 0 <= summary.updates == status.updates <= 1000 * status.frames
+    updates = summary.updates == status.updates
     unlearned = status.state == "done" and not run.cell.spec.shortened and summary.updates == 0
     if not sizes or not updates or unlearned or not 0 <= summary.sparsity <= 1:
         text = f"{summary.active_parameters} of {summary.parameters} parameters, sparsity {summary.sparsity:g}"

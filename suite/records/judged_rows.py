@@ -206,10 +206,14 @@ def _unpack_logs(run: Run, task: Task, logs: Mapping[int, Actions], first: int) 
                 raise BadData(f"episode {row.episode} has no actions")
         if stretch.open_steps and end not in logs:
             raise BadData(f"the last {stretch.open_steps} agent steps have no actions")
+    cap = task.environment.cap(GAMES[run.cell.game])
     for number, log in logs.items():
         if number > end or (number == end and not left):
             raise BadData(f"there are actions of episode {number}, which does not exist")
-        _check_range(log.unpack(left if number == end else run.episodes[number].length), run.cell.game, number)
+        length = left if number == end else run.episodes[number].length
+        if length > cap:
+            raise BadData(f"episode {number} is longer than can be")  # nor is as much unpacked
+        _check_range(log.unpack(length), run.cell.game, number)
 
 
 def _check_range(actions: bytes, game: str, episode: int) -> None:

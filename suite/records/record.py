@@ -27,7 +27,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +42,12 @@ from suite.records.reading import read_whole
 from suite.tasks.configuration import Spec
 
 LogT = TypeVar("LogT", bound="LogRow")
+
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
+"""A number of steps, frames, updates and the like: one that databases and JSON hold whatever they multiply it by."""
+
+Seconds = Annotated[float, Field(ge=-1e10, le=1e10)]
+"""A time that was taken; a rate, too. A negative one is for judging, not for reading."""
 
 State = Literal["running", "done", "interrupted", "killed", "failed", "diverged"]
 FINISHED: tuple[State, ...] = ("done", "diverged")
@@ -59,7 +65,7 @@ class CellFile(_Row):
     config_id: str
     spec: Spec
     game: str
-    seed: int = Field(ge=0)
+    seed: Whole = Field(ge=0)
     departures: dict[str, Value] = {}
 
 
@@ -71,9 +77,9 @@ class Attempt(_Row):
     reach of its methods and schedules, a sentence each; left out of the file where there is nothing to say.
     """
 
-    attempt: int = Field(ge=1)
+    attempt: Whole = Field(ge=1)
     started_at: str
-    resumed_at: int = Field(default=0, ge=0)
+    resumed_at: Whole = Field(default=0, ge=0)
     execution: dict[str, str | int | bool] = {}
     unreached: tuple[str, ...] = Field(default=(), exclude_if=lambda texts: not texts)
     command: tuple[str, ...] = ()
@@ -99,20 +105,20 @@ class Summary(_Row):
     """
 
     score: float | None
-    scored_episodes: int
-    parameters: int
-    active_parameters: int
+    scored_episodes: Whole
+    parameters: Whole
+    active_parameters: Whole
     sparsity: float
-    updates: int
-    wall_seconds: float
+    updates: Whole
+    wall_seconds: Seconds
 
 
 class ClosedAttempt(_Row):
     """An attempt that another one followed."""
 
-    attempt: int
+    attempt: Whole
     state: State
-    frames: int
+    frames: Whole
     updated_at: str
 
 
@@ -128,21 +134,21 @@ class StatusFile(_Row):
 
     schema_version: Literal[1, 2] = 2
     state: State
-    attempt: int = Field(ge=1)
-    agent_steps: int
-    frames: int
-    budget_frames: int
-    updates: int
-    episodes: int
+    attempt: Whole = Field(ge=1)
+    agent_steps: Whole
+    frames: Whole
+    budget_frames: Whole
+    updates: Whole
+    episodes: Whole
     last_return: float | None
-    frames_per_second: float | None
+    frames_per_second: Seconds | None
     started_at: str
     updated_at: str
     message: str = ""
     summary: Summary | None = None
-    differs_at: int | None = None
+    differs_at: Whole | None = None
     closed: tuple[ClosedAttempt, ...] = ()
-    wall_seconds: float | None = Field(default=None, exclude_if=lambda seconds: seconds is None)
+    wall_seconds: Seconds | None = Field(default=None, exclude_if=lambda seconds: seconds is None)
     cause: Cause | None = Field(default=None, exclude_if=lambda cause: cause is None)
 
     @property
@@ -156,16 +162,16 @@ class StatusFile(_Row):
 class LogRow(_Row):
     """A row of a log, about agent step `agent_step`."""
 
-    attempt: int
-    agent_step: int
-    frame: int
+    attempt: Whole
+    agent_step: Whole
+    frame: Whole
 
 
 class Episode(LogRow):
     """A finished training episode. `agent_step` and `frame` are those at which it ended; `value` is the raw return."""
 
-    episode: int
-    length: int
+    episode: Whole
+    length: Whole
     value: float = Field(alias="return")
     end: Literal["terminated", "truncated"]
     emulator_seed: int
@@ -174,8 +180,8 @@ class Episode(LogRow):
 class Actions(_Row):
     """The actions of an episode that is scored, leads to one that is, or was cut off at the end; see `pack`."""
 
-    attempt: int
-    episode: int
+    attempt: Whole
+    episode: Whole
     deflated: str
 
     @classmethod
@@ -194,8 +200,8 @@ class EvaluationRow(LogRow):
     `actions`: as `pack` writes them; empty where the score does not count it.
     """
 
-    episode: int
-    length: int
+    episode: Whole
+    length: Whole
     value: float = Field(alias="return")
     end: Literal["terminated", "truncated"]
     emulator_seed: int
@@ -213,7 +219,7 @@ class Diagnostics(LogRow):
     of the file where there are none.
     """
 
-    updates: int
+    updates: Whole
     values: dict[str, float]
     covariance: str = Field(default="", max_length=TEXT, exclude_if=lambda text: not text)
 
@@ -225,7 +231,7 @@ class Checkpoint(LogRow):
     emulator seeds and actions, each chained to the one before.
     """
 
-    updates: int
+    updates: Whole
     learner: str
     history: str
 

@@ -832,6 +832,7 @@ ATTACKS += [
         all_settings(learning_rate=0.001, departures={"agent.learning_rate": "low", "agent.x": True}),
     ),
     Attack("evaluation episode of no length", "record.length", lambda: evaluation_changed(length=0, actions=pack(b""))),
+    Attack("last episode that is a bomb", "record.actions", changed_first(lambda run: open_bomb(run))),
     Attack("evaluation that is a bomb", "record.length", lambda: evaluation_changed(length=2**40, actions=deep(400))),
     Attack("departure that is none", "protocol.departures", all_settings(departures={"agent.learning_rate": 0.5})),
     Attack("setting that does not exist", "protocol.settings", all_settings(cheat=True)),
@@ -1171,6 +1172,14 @@ def deep(megabytes: int) -> str:
     packer = zlib.compressobj(9)
     parts = [packer.compress(bytes(10**6)) for _ in range(megabytes)]
     return base64.b64encode(b"".join(parts) + packer.flush()).decode()
+
+
+def open_bomb(run: BundledRun) -> BundledRun:
+    """Return a run that ended in an episode of so many steps as there are zeros in its actions, 300 million."""
+    steps = 300 * 10**6
+    log = Actions(attempt=1, episode=run.open_episode, deflated=deep(300))
+    run = status_changed(run, agent_steps=run.episodes[-1].agent_step + steps)
+    return replace(run, logged=run.logged | {run.open_episode: log})
 
 
 def foreign_parquet(content: bytes) -> bytes:

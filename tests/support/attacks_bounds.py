@@ -100,6 +100,42 @@ def of_foreign(runs: Sequence[BundledRun], card: Card, *, listed: bool = True, *
     return bytes(honest.again(files | named))
 
 
+def measuring(loss: float) -> Callable[[], bytes]:
+    """Return a maker of a bundle whose first run records a loss throughout."""
+
+    def change(run: BundledRun) -> BundledRun:
+        rows = (row.model_copy(update={"values": {**row.values, "loss": loss}}) for row in run.diagnostics)
+        return replace(run, diagnostics=tuple(rows))
+
+    return changed_first(change)
+
+
+def timed(seconds: float) -> Callable[[], bytes]:
+    """Return a maker of a bundle whose first run says that it took so long."""
+    return changed_first(lambda run: attacks.summary_changed(run, wall_seconds=seconds))
+
+
+def again_as(number: int) -> bytes:
+    """Return a bundle whose first run has a second attempt of this number, which ended it."""
+
+    def change(run: BundledRun) -> BundledRun:
+        (one,) = run.provenance.attempts
+        attempts = (one, one.model_copy(update={"attempt": number}))
+        run = replace(run, provenance=run.provenance.model_copy(update={"attempts": attempts}))
+        return attacks.status_changed(run, attempt=number)
+
+    return changed_first(change)()
+
+
+def diverged_after(updates: int) -> bytes:
+    """Return a bundle whose first run diverged after so many updates, and has no summary."""
+
+    def change(run: BundledRun) -> BundledRun:
+        return attacks.status_changed(honest.diverged(run, run.status.agent_steps // 2), updates=updates, summary=None)
+
+    return changed_first(change)()
+
+
 SETTING = {"value": 0, "doc": "d", "source": "s"}
 
 ATTACKS = [
@@ -304,6 +340,19 @@ ATTACKS += [
         "runs.summary",
         changed_first(lambda run: attacks.status_changed(attacks.summary_changed(run, updates=10**9), updates=10**9)),
     ),
+    Attack("loss beyond what 32 bits hold", "schema.fields", measuring(1e39)),
+    Attack("loss of almost infinity", "schema.fields", measuring(-1.7e308)),
+    Attack("slower than any clock", "schema.fields", timed(1e308)),
+    Attack("time backwards, and no end of it", "schema.fields", timed(-1e308)),
+    Attack(
+        "rate that is none",
+        "schema.fields",
+        changed_first(lambda run: attacks.status_changed(run, frames_per_second=1e308)),
+    ),
+    Attack("attempt 10,001", "runs.claims", lambda: again_as(10_001)),
+    Attack("attempt of 31 digits", "schema.fields", lambda: again_as(10**30)),
+    Attack("diverged after 10**30 updates", "schema.fields", lambda: diverged_after(10**30)),
+    Attack("diverged after 2**53 updates", "runs.summary", lambda: diverged_after(2**53)),
     Attack("return of 1e12", "score.impossible", returning(1e12)),
     Attack("return of -1e11", "score.impossible", returning(-1e11)),
     Attack("learner of zeros", "record.checkpoints", checkpoints((4000, 100, "0", "history"))),

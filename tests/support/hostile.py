@@ -125,6 +125,11 @@ def mutate_files(files: Files, source: random.Random) -> None:
         files[name] = mutate_bytes(files[name], source)
 
 
+def good_bundles() -> list[Files]:
+    """Return the files of the honest bundles that mutants come from."""
+    return [dict(attacks.good_files()), dict(honest.bundle_files(honest.honest_runs("smoke100k")))]
+
+
 def mutant(goods: list[Files], number: int, seed: int) -> bytes:
     """Return one mutant; the same numbers give the same one."""
     source = random.Random(f"{seed} {number}")
@@ -215,7 +220,7 @@ def run_attacks(folder: Path) -> Any:
 
 
 def run_fuzz(folder: Path, count: int, seed: int) -> Any:
-    goods = [dict(attacks.good_files()), dict(honest.bundle_files(honest.honest_runs("smoke100k")))]
+    goods = good_bundles()
     codes: Counter[str] = Counter()
     defects: list[tuple[int, str]] = []
 

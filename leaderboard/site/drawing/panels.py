@@ -10,6 +10,7 @@ import numpy as np
 from leaderboard.board.report import TaskData
 from leaderboard.board.views import Entry
 from leaderboard.site.drawing.charts import Line, Point
+from leaderboard.site.drawing.plots import FARTHEST
 from leaderboard.statistics.metrics import Array
 from leaderboard.store.details import RunDiagnostics, Series
 
@@ -103,6 +104,7 @@ def mean_line(entry: Entry, runs: Sequence[RunDiagnostics], name: str, last: int
 def _stretches(series: Series, last: int, steps: int) -> tuple[Array, Array]:
     """Return the sum and the number of a run's values in each stretch, both [steps]."""
     frames, values = np.array(series.frames, dtype=np.int64), np.array(series.values, dtype=np.float64)
+    values = np.clip(values, -FARTHEST, FARTHEST)  # no sum of them is infinite
     places = np.clip((frames - 1) * steps // last, 0, steps - 1)
     sums = np.bincount(places, values, steps).astype(np.float64)
     return sums, np.bincount(places, minlength=steps).astype(np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leaderboard.site.drawing import marks
 from leaderboard.site.drawing.charts import Point, Style
@@ -12,6 +12,9 @@ from leaderboard.site.text import MINUS, si
 
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 18.0, 8.0, 24.0
 """Margins around the panel, for the labels of the axes."""
+
+FARTHEST, NEAREST = 1e250, 1e-250
+"""How far from 0 a number is drawn at most, and the least width of an axis: no arithmetic on them leaves numbers."""
 
 Scale = Callable[[float], float]
 
@@ -76,14 +79,17 @@ def plot(traces: Sequence[Trace], *, width: float = 640, height: float = 240) ->
 
     The vertical axis holds every point and interval, and 0 if that is near.
     """
-    ends = [end for trace in traces for p in trace.points for end in (p.value, p.low, p.high) if end is not None]
+    ends = _ends(traces)
+    if not all(abs(end) <= FARTHEST for end in ends):
+        traces = [_held(trace) for trace in traces]
+        ends = _ends(traces)
     if not ends:
         return None
     x_last = max(p.x for trace in traces for p in trace.points) or 1.0
     low, high = min(ends), max(ends)
     if low > 0 and low < 0.6 * high:
         low = 0.0
-    step = round_step(high - low or abs(high) or 1.0, 4)
+    step = step_over(low, high)
     low, high = step * math.floor(low / step), step * math.ceil(high / step)
     high = high if high > low else low + step
     left, right, top, bottom = LEFT, width - RIGHT, TOP, height - BOTTOM
@@ -104,15 +110,38 @@ def plot(traces: Sequence[Trace], *, width: float = 640, height: float = 240) ->
     )  # fmt: skip
 
 
+def _ends(traces: Sequence[Trace]) -> list[float]:
+    return [end for trace in traces for p in trace.points for end in (p.value, p.low, p.high) if end is not None]
+
+
+def _held(trace: Trace) -> Trace:
+    """Return a line with gaps where a value is no number, and what is too far away at FARTHEST."""
+    return replace(trace, points=tuple(Point(p.x, *map(held, (p.value, p.low, p.high))) for p in trace.points))
+
+
+def held(value: float | None) -> float | None:
+    """Return a number that can be drawn; None for what is none."""
+    return None if value is None or not math.isfinite(value) else max(-FARTHEST, min(FARTHEST, value))
+
+
+def step_over(low: float, high: float) -> float:
+    """Return a round distance that divides what lies between two numbers into about four; they can tell it apart."""
+    least = 16 * math.ulp(max(abs(low), abs(high)))
+    return round_step(max(high - low, least) if high > low else abs(high) or 1.0, 4)
+
+
 def round_step(width: float, parts: int) -> float:
     """Return a round distance that divides a positive width into about so many parts."""
+    width = max(width, NEAREST)
     power = 10.0 ** math.floor(math.log10(width / parts))
     return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= width / parts * 0.999)
 
 
 def tick(value: float, step: float) -> str:
     """Return the label of a place on an axis whose labels are a step apart."""
-    if abs(value) >= 1_000:
+    if abs(value) >= 1e15 or step < 1e-9:
+        text = f"{value:.3g}" if abs(value) > step / 1000 else "0"
+    elif abs(value) >= 1_000:
         text = ("-" if value < 0 else "") + si(abs(value))
     else:
         digits = max(0, -math.floor(math.log10(step) + 1e-9) + (f"{step:.1e}"[2] != "0"))

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leaderboard.board.views import Style
 from leaderboard.site.drawing import marks
-from leaderboard.site.drawing.plots import BOTTOM, LEFT, RIGHT, TOP, Label, Plot, Stroke, round_step, tick
+from leaderboard.site.drawing.plots import (
+    BOTTOM,
+    LEFT,
+    NEAREST,
+    RIGHT,
+    TOP,
+    Label,
+    Plot,
+    Stroke,
+    held,
+    round_step,
+    step_over,
+    tick,
+)
 from leaderboard.site.text import si
 
 Scale = Callable[[float], float]
@@ -31,14 +44,19 @@ class Dot:
 
 
 def scatter(dots: Sequence[Dot], *, log: bool, steps: bool, width: float = 420, height: float = 260) -> Plot:
-    """Return a plot of points, at least one, with the steps of their front if wanted.
+    """Return a plot of points, at least one of numbers, with the steps of their front if wanted.
 
     `log`: a horizontal axis of powers, over positive places.
     """
+    dots = [
+        replace(dot, x=x, value=value, low=held(dot.low), high=held(dot.high))
+        for dot in dots
+        if (x := held(dot.x)) is not None and (value := held(dot.value)) is not None
+    ]
     across, x_labels = _axis_x([dot.x for dot in dots], LEFT + 8, width - RIGHT - 8, log=log)
     ends = [end for dot in dots for end in (dot.value, dot.low, dot.high) if end is not None]
     low, high = min(ends), max(ends)
-    step = round_step(high - low or abs(high) or 1.0, 4)
+    step = step_over(low, high)
     low, high = step * math.floor(low / step), step * (math.floor(low / step) + max(1, math.ceil((high - low) / step)))
     top, bottom = TOP, height - BOTTOM
 
@@ -67,12 +85,12 @@ def front(dots: Iterable[Dot]) -> list[Dot]:
 
 def _axis_x(values: Sequence[float], left: float, right: float, *, log: bool) -> tuple[Scale, tuple[Label, ...]]:
     if log:
-        low, high = math.log10(min(values)), math.log10(max(values))
+        low, high = (math.log10(max(end, NEAREST)) for end in (min(values), max(values)))
         room = max(0.05, 0.04 * (high - low))
         low, high = low - room, high + room
 
         def place(value: float) -> float:
-            return left + (right - left) * (math.log10(value) - low) / (high - low)
+            return left + (right - left) * (math.log10(max(value, NEAREST)) - low) / (high - low)
 
         return place, tuple(Label(round(place(at), 1), si(at)) for at in _powers(10**low, 10**high))
     step = round_step((max(values) - min(min(values), 0.0)) or 1.0, 4)

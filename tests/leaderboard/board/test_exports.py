@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from leaderboard.board import exports
 from leaderboard.board.exports import Column, Table
+from leaderboard.site.render import build
 from leaderboard.store import models
 from leaderboard.store.audit import audit
 from leaderboard.store.details import packed, unpacked
 from leaderboard.store.ingest import ingest
+from tests.support import attacks, honest
 
 FORMULAS = (
     "=1+1",
@@ -189,3 +191,22 @@ def test_the_database_is_copied_without_episodes_and_early_hashes_and_with_the_s
     copy.close()
     kept = [[1, 4, 0, "", ""], [2, 8, 1, "", ""], [3, 12, 2, "e", "f"]]
     assert [unpacked(column) for (column,) in rows] == [None, kept, kept, kept]
+
+
+def test_what_is_offered_is_what_the_pages_show_whatever_comes_in_meanwhile(tmp_path, monkeypatch):
+    db, copied = tmp_path / "results.sqlite", exports.copied
+    for seed in (0, 1):
+        (tmp_path / f"{seed}.zip").write_bytes(honest.bundle([honest.honest_run(seed=seed)], attacks.LEFT_OUT))
+    ingest([tmp_path / "0.zip"], db, references=False)
+    before = audit(db).digest
+
+    def and_then_more(path, folder):
+        whole = copied(path, folder)
+        ingest([tmp_path / "1.zip"], db, references=False)
+        return whole
+
+    monkeypatch.setattr(exports, "copied", and_then_more)
+    built = build(db, tmp_path / "site")
+    content = gzip.decompress((tmp_path / "site/data/results.sqlite.gz").read_bytes())
+    (tmp_path / "offered.sqlite").write_bytes(content)
+    assert audit(tmp_path / "offered.sqlite").digest == built.database == before != audit(db).digest

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaderboard.bundles import curves
+from leaderboard.bundles import curves, limits
 from leaderboard.bundles.check import check_bundle, table
 from leaderboard.bundles.curves import Curve
 from leaderboard.bundles.findings import CODES
@@ -24,6 +24,7 @@ from leaderboard.bundles.pack import manifest_of, pack, zipped
 from leaderboard.bundles.run_checks import is_within, numbers_of, score_caps
 from leaderboard.bundles.schema import ManifestRun, ReportFile
 from leaderboard.bundles.set_checks import RunFacts, check_copies
+from suite.checks import reach
 from suite.errors import UsageError
 from suite.records.claims import IterationMean
 from suite.records.judged_rows import is_whole, of_evaluation
@@ -290,3 +291,41 @@ def test_a_bundle_of_a_list_over_a_protocol_has_cells_of_that_protocol_alone(tmp
     table_of = json.loads(files.pop("manifest.json"))
     content = zipped(files | {"manifest.json": manifest_of(files, "atari60@1", table_of["runs"])})
     assert "runs.mixed" in codes(report_of(tmp_path, content))
+
+
+def departing(count: int) -> bytes:
+    """Return a bundle of a run of each of so many configurations that depart from the published settings."""
+    settings_of = [(f"agent.learning_rate={number}e-3",) for number in range(1, count + 1)]
+    return bytes(honest.bundle([honest.honest_run(settings=each) for each in settings_of], attacks.LEFT_OUT))
+
+
+def test_what_runs_do_not_reach_is_asked_once_and_what_takes_too_long_is_for_review(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def slow(name: str, *, data: bytes, seconds: float) -> Any:
+        asked.append(data.count(b"\n") + 1)
+        raise subprocess.TimeoutExpired(name, seconds, output=b'[]\n["dqn: learns nothing"]\nnull\n["cut o')
+
+    reach.answers.cache_clear()
+    monkeypatch.setattr(reach, "run_module", slow)
+    report = report_of(tmp_path, departing(4))
+    reach.answers.cache_clear()
+    assert asked == [4]
+    found = [one.code for one in report.findings if one.code.startswith("provenance")]
+    assert found == ["provenance.unreached", "provenance.unasked", "provenance.unasked"]
+
+
+def test_more_is_not_asked_than_a_check_has_time_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "QUESTIONS", 2)
+    monkeypatch.setattr(reach, "run_module", None)
+    assert codes(report_of(tmp_path, departing(3))) == ["limits.exceeded"]
+
+
+def test_a_question_without_an_answer_costs_the_next_none() -> None:
+    run = honest.honest_run(settings=("agent.learning_rate=0.25",))
+    question = reach.question(run)
+    assert question
+    nonsense = question.replace('"Pong"', '"Ping"')
+    assert dict(reach.answers((nonsense, question))) == {question: ()}

@@ -14,8 +14,10 @@ import pytest
 from leaderboard.bundles.check import check_bundle
 from leaderboard.bundles.findings import CODES
 from leaderboard.bundles.pack import zipped
+from leaderboard.site.render import build
+from leaderboard.store.ingest import ingest
 from tests.support import attacks
-from tests.support.hostile import ATTACKS
+from tests.support.hostile import ATTACKS, good_bundles, mutant
 from tests.support.shared import made_once
 
 pytestmark = pytest.mark.slow
@@ -105,6 +107,24 @@ def test_a_hundred_thousand_mutants_are_answered(tmp_path: Path, seed: int) -> N
     assert done["defects"] == []
     assert (done["left"], done["peak_mib"] < 256) == ([], True)
     assert set(done["did"]) <= DONE
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_accepted_of_mutants_is_stored_and_drawn(tmp_path: Path, seed: int) -> None:
+    """Neither the ingest nor the build of the site stumbles over what the check lets through."""
+    goods, accepted = good_bundles(), 0
+    for number in range(300):
+        path = tmp_path / f"{number}.zip"
+        path.write_bytes(mutant(goods, number, 2000 + seed))
+        if check_bundle(path).level == "claimed":
+            path.unlink()
+        else:
+            accepted += 1
+    done = ingest(sorted(tmp_path.glob("*.zip")), tmp_path / "results.sqlite", references=False)
+    assert done.damaged == ()
+    assert sum(done.submissions.values()) == accepted > 10
+    assert build(tmp_path / "results.sqlite", tmp_path / "site").pages > 0
 
 
 @pytest.mark.parametrize("cut", range(0, 100, 7))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.site.folder import STAGING, check_target, write
+from leaderboard.site.folder import RELEASE, STAGING, check_target, write
 from suite.errors import UsageError
 
 MARKER = ".mark"
@@ -58,6 +58,23 @@ def test_there_is_a_site_at_every_moment_and_what_a_kill_leaves_is_removed(
     write(FILES, tmp_path / "site")
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
     assert names(tmp_path / "site") == sorted(FILES)
+
+
+def test_a_release_is_one_only_once_all_its_files_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a kill strikes, the half of it can be made again."""
+    own = {f"releases/one/{name}": b"" for name in ("index.html", "rules.html", "tasks/smoke/index.html", RELEASE)}
+    place, put = tmp_path / "releases/one" / RELEASE, 0
+    real = Path.replace
+
+    def replace(old: Path, new: Path) -> Path:
+        nonlocal put
+        put += 1
+        assert not place.exists()
+        return real(old, new)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    write(FILES | own | {"releases/index.html": b""}, tmp_path)
+    assert (put, place.exists()) == (len(FILES) + len(own) + 1, True)
 
 
 def test_a_folder_in_which_the_first_build_was_killed_is_ours(tmp_path: Path) -> None:

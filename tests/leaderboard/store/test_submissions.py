@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from leaderboard.site.render import build
 from leaderboard.store import database, intake, models
 from leaderboard.store.database import NewSubmission, ResultStore, prepared
 from leaderboard.store.ingest import ingest
@@ -572,3 +573,43 @@ TEXTS = {
     "level": "claimed",
     "report": "{}",
 }
+
+
+LARGEST = 3.5e38
+"""Beyond what a run measures in numbers of 32 bits."""
+
+
+def test_what_a_diverging_run_measured_and_the_longest_time_are_stored_and_drawn(tmp_path, db):
+    changed = []
+    for run in RUNS:
+        status = run.status.model_copy(update={"frames_per_second": 1e10})
+        status = status.model_copy(update={"summary": status.summary.model_copy(update={"wall_seconds": 1e10})})
+        rows = tuple(
+            row.model_copy(update={"values": {**row.values, "loss": LARGEST * (-1) ** number}})
+            for number, row in enumerate(run.diagnostics)
+        )
+        changed.append(replace(run, diagnostics=rows, status=status))
+    (tmp_path / "bundle.zip").write_bytes(honest.bundle(changed))
+    assert ingest([tmp_path / "bundle.zip"], db, references=False).submissions == {"new": 1}
+    assert build(db, tmp_path / "site").pages > 0
+
+
+def test_a_number_that_the_database_cannot_hold_refuses_that_bundle_alone(tmp_path, db, monkeypatch, other_bundle):
+    """What no check has bounded must not cost the others their place."""
+    (tmp_path / "bad.zip").write_bytes(honest.bundle(RUNS))
+    (tmp_path / "good.zip").write_bytes(other_bundle)
+    read = intake.read_bundle
+
+    def unbounded(placed, *rest):
+        new = read(placed, *rest)
+        if placed.path.name == "bad.zip":
+            new.runs[-1].row.updates = 10**30
+        return new
+
+    monkeypatch.setattr("leaderboard.store.ingest.read_bundle", unbounded)
+    said = []
+    done = ingest([tmp_path / "bad.zip", tmp_path / "good.zip"], db, references=False, progress=said.append)
+    assert done.submissions == {"new": 1}
+    assert done.damaged == (str(tmp_path / "bad.zip"),)
+    assert [text for text in said if "bad.zip holds a number" in text]
+    assert done.outcomes == {"new": len(RUNS)}

@@ -50,3 +50,11 @@ def test_a_line_goes_through_a_series_and_steps_through_the_front():
     assert faint[1].line.count("H") == 1
     alone = scatter(dots((1, 0.5), (3, 0.9)), log=False, steps=False)
     assert [stroke for stroke in alone.strokes if stroke.faint] == []
+
+
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize("places", [((1.0, 0.2), (1.7e308, 0.9)), ((5e-324, 1.7e308), (1.7e308, -1.7e308))])
+def test_places_as_far_apart_as_numbers_go_can_be_drawn(places, log):
+    plot = scatter(dots(*places), log=log, steps=True)
+    assert sum(bool(stroke.marks) for stroke in plot.strokes) == 2
+    assert all("nan" not in stroke.line + stroke.marks and "inf" not in stroke.line for stroke in plot.strokes)
