@@ -82,7 +82,7 @@ def ticket_masks(ticket: str, shapes: Params, arrays: Mapping[str, Any]) -> Mask
         raise UsageError(f"The run of {ticket} has removed no weights.", "Name a run of a method that prunes.")
 
     def mask(path: tuple[Any, ...], leaf: Any) -> Any:
-        if leaf.ndim == 1:
+        if leaf.ndim <= 1:
             return None
         return jnp.asarray(found.get(jax.tree_util.keystr(path), np.ones(leaf.shape, np.bool_)))
 
