@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from baselines.methods import l2_features
+from baselines.methods.masks import apply_masks
 from suite.contracts import registry
-from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
+from suite.contracts.method import Method, gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
 from suite.experience.observations import Frames
 from suite.experience.samples import Windows
@@ -123,6 +124,23 @@ def test_l2_init_passes_through_adam_and_adds_up_with_weight_decay() -> None:
     for methods in ([pull(0.2), decay(0.1, decoupled=False)], [decay(0.1, decoupled=False), pull(0.2)]):
         learner, step = started(SGD, *methods)
         assert_params(step(learner._replace(params=moved), GRADIENTS), expected)
+
+
+@pytest.mark.parametrize("first", ["l2_init", "other"])
+def test_l2_init_leaves_alone_what_a_mask_holds_at_zero(first: str) -> None:
+    mask = {"kernel": jnp.array([[True, False], [False, True]]), "bias": None}
+    other = Method(
+        "other",
+        init=lambda key, params: {"masks": mask, "count": jnp.zeros((2, 2))},
+        project=lambda state, params: apply_masks(params, state["masks"]),
+    )
+    learner, step = started(ADAM, *sorted((pull(0.5), other), key=lambda method: method.id != first))
+    zeros = jax.tree.map(jnp.zeros_like, GRADIENTS)
+    np.testing.assert_array_equal(learner.params["kernel"], [[1, 0], [0, 4]])
+    away = learner._replace(params=jax.tree.map(lambda leaf: leaf + 2.0 * (leaf != 0), learner.params))
+    after = step(away, zeros)
+    np.testing.assert_allclose(after.opt_state[0].mu["kernel"], [[0.1, 0], [0, 0.1]], rtol=1e-5)
+    np.testing.assert_allclose(after.opt_state[0].mu["bias"], 0.1, rtol=1e-5)
 
 
 FEATURES = arrays(np.float32, (2, 5), elements=st.floats(-1e3, 1e3, width=32))
