@@ -1,7 +1,9 @@
 """ReDo: recycling dormant units (Sokar et al. 2023).
 
 A unit whose mean absolute output is small beside its layer's mean gets new incoming weights; its outgoing weights
-become zero, so that recycling a unit that was always zero leaves the network's function as it was.
+become zero, so that recycling a unit that was always zero leaves the network's function as it was. It does not where
+units are normalized together, and what the new one puts out changes the others: in a layer with `layer_norm`, and in
+the last one with `l2_features`.
 """
 
 from __future__ import annotations
