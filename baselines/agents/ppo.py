@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -128,6 +129,7 @@ def make(settings: PPOSettings, network: MakeEncoder, actions: int) -> Agent:
         actions=actions,
     )
     plan = _plan(settings)
+    step_size = _step_size(settings, plan)
     decay = settings.decay_updates
     gae_decay, clip = settings.gae_lambda, settings.ratio_clip
     value_weight, entropy_weight = settings.value_weight, settings.entropy_weight
@@ -219,7 +221,7 @@ def make(settings: PPOSettings, network: MakeEncoder, actions: int) -> Agent:
         init,
         act,
         update,
-        _optimizer(settings, plan),
+        _optimizer(settings, step_size),
         plan,
         activations,
         networks.layers,
@@ -229,6 +231,7 @@ def make(settings: PPOSettings, network: MakeEncoder, actions: int) -> Agent:
         prepare,
         goals=(Goal("share of the learning rate's decay", lambda updates: min(1.0, updates / decay)),),
         values=values,
+        step_size=step_size,
     )
 
 
@@ -236,14 +239,19 @@ def _small_uniform(key: jax.Array, shape: Any, dtype: Any = None, out_sharding: 
     return jax.random.uniform(key, shape, dtype, -VALUE_BOUND, VALUE_BOUND)
 
 
-def _optimizer(settings: PPOSettings, plan: DataPlan) -> optax.GradientTransformation:
-    """Return Adam behind a bound on all gradients' norm, its step size falling with every trajectory, to 0."""
+def _step_size(settings: PPOSettings, plan: DataPlan) -> Callable[[jax.Array], jax.Array]:
+    """Return Adam's step size after a count of steps, which falls with every trajectory, to 0."""
     highest, decay = settings.learning_rate, settings.decay_updates
 
     def step_size(count: jax.Array) -> jax.Array:
         before = count // plan.updates_per_period * plan.updates_per_period
         return highest * jnp.maximum(0.0, 1 - before / decay)
 
+    return step_size
+
+
+def _optimizer(settings: PPOSettings, step_size: Callable[[jax.Array], jax.Array]) -> optax.GradientTransformation:
+    """Return Adam behind a bound on all gradients' norm."""
     return optax.chain(
         optax.clip_by_global_norm(settings.gradient_norm),
         optax.adam(

@@ -1,13 +1,21 @@
-"""L2 Init, regenerative regularization (Kumar et al. 2023): networks are pulled to their initial parameters."""
+"""L2 Init, regenerative regularization (Kumar et al. 2023): networks are pulled to their initial parameters.
+
+Scale and bias of a normalization are not, as in the authors' code (skumar9876/L2_Init 3f86d26 agents/agents.py).
+
+A weight that another method's mask holds at zero is not pulled: its pull would change nothing but the optimizer's
+moments, and the norm of all gradients where an agent bounds that.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
-from baselines.methods.layers import in_a_network
+from baselines.methods.layers import outside_norms
+from baselines.methods.masks import living
 from suite.contracts.agent import Params
 from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
@@ -24,19 +32,19 @@ class L2InitSettings(Settings):
 def make(settings: L2InitSettings, context: Context) -> Method:
     """Build the method, whose state is the initial parameters; `coefficient` * (now - then) is added to gradients."""
     coefficient = settings.coefficient
-    inside = in_a_network(context)
+    regularized = outside_norms(context)
+
+    def pull(gradient: jax.Array, now: jax.Array, then: jax.Array, mask: jax.Array | None, on: bool) -> jax.Array:
+        if not on:
+            return gradient
+        own = coefficient * (now - then)
+        return gradient + (own if mask is None else jnp.where(mask, own, 0))
 
     def wrap(optimizer: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
         def update(
             gradients: Params, state: Any, params: Params, *, methods: dict[str, Any], **extra: Any
         ) -> tuple[Params, Any]:
-            pulled = jax.tree.map(
-                lambda gradient, now, then, of: gradient + coefficient * (now - then) if of else gradient,
-                gradients,
-                params,
-                methods[ID],
-                inside,
-            )
+            pulled = jax.tree.map(pull, gradients, params, methods[ID], living(methods, params), regularized)
             updates, state = optimizer.update(pulled, state, params, methods=methods, **extra)
             return updates, state
 

@@ -42,6 +42,12 @@ def in_a_network(context: Context) -> Any:
     return _tree_of(context, lambda layer: layer.role != "other")
 
 
+def outside_norms(context: Context) -> Any:
+    """Return whether each parameter is of a network and of none of its normalizations, as a tree of booleans."""
+    norms = {layer.name for layer in context.layers if layer.role == "norm"}
+    return _tree_of(context, lambda layer: layer.role != "other" and layer.name not in norms)
+
+
 def in_layers(context: Context, layers: Layers, setting: str) -> Any:
     """Return whether each parameter is in the `layers` that a setting names (see `CHOICES`), as a tree of booleans.
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from baselines.methods.masks import Masks, apply_masks, full_masks
+from baselines.methods.masks import Masks, apply_masks, full_masks, masked_kernel
 from suite.contracts.agent import Params
 from suite.contracts.card import Settings
 from suite.contracts.method import Context, Method
@@ -57,8 +57,7 @@ def ticket_masks(ticket: str, shapes: Params, arrays: Mapping[str, Any]) -> Mask
 
     Masks are taken from the method that holds them, and not from the zeros among the weights. The two differ where
     weights grow: a grown weight starts at exactly zero, and stays there as long as its gradient is zero, as behind a
-    pixel that never changes. A mask is known as a boolean array of a kernel's shape in some method's state, whose
-    path ends with the kernel's.
+    pixel that never changes.
     """
     leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)}
     theirs = {name.removeprefix(PARAMS): np.shape(array) for name, array in arrays.items() if name.startswith(PARAMS)}
@@ -69,10 +68,7 @@ def ticket_masks(ticket: str, shapes: Params, arrays: Mapping[str, Any]) -> Mask
         )
     found: dict[str, Any] = {}
     for name, array in arrays.items():
-        if not name.startswith(METHODS) or array.dtype != np.bool_:
-            continue
-        kernel = max((end for end in leaves if name.endswith(end)), key=len, default="")
-        if kernel and leaves[kernel].ndim > 1 and leaves[kernel].shape == array.shape:
+        if name.startswith(METHODS) and (kernel := masked_kernel(name, array, leaves)):
             if kernel in found:
                 raise BadData(
                     f"The run of {ticket} holds two masks of {kernel}.", "Choose a run with one method that prunes."
@@ -82,7 +78,7 @@ def ticket_masks(ticket: str, shapes: Params, arrays: Mapping[str, Any]) -> Mask
         raise UsageError(f"The run of {ticket} has removed no weights.", "Name a run of a method that prunes.")
 
     def mask(path: tuple[Any, ...], leaf: Any) -> Any:
-        if leaf.ndim == 1:
+        if leaf.ndim <= 1:
             return None
         return jnp.asarray(found.get(jax.tree_util.keystr(path), np.ones(leaf.shape, np.bool_)))
 

@@ -7,7 +7,7 @@ have None in every tree here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -112,6 +112,28 @@ def random_masks(key: jax.Array, params: Params, keep: Any) -> Masks:
 def top_masks(scores: Scores, keep: Any) -> Masks:
     """Return masks of the `keep` (a tree of counts) highest scores in each kernel."""
     return jax.tree.map(top, scores, keep)
+
+
+def masked_kernel(name: str, array: Any, leaves: Mapping[str, Any]) -> str:
+    """Return the name of the kernel whose mask an array called `name` in some method's state is; empty if of none.
+
+    `leaves`: the parameters by name. A mask is known as a boolean array of a kernel's shape whose name ends with the
+    kernel's.
+    """
+    if array.dtype != np.bool_:
+        return ""
+    kernel = max((end for end in leaves if name.endswith(end)), key=len, default="")
+    return kernel if kernel and leaves[kernel].ndim > 1 and leaves[kernel].shape == array.shape else ""
+
+
+def living(states: Mapping[str, Any], params: Params) -> Masks:
+    """Return the weights that the masks in all methods' states let live; None for a parameter without a mask."""
+    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    masks: dict[str, jax.Array] = {}
+    for path, array in jax.tree_util.tree_leaves_with_path(states):
+        if kernel := masked_kernel(jax.tree_util.keystr(path), array, leaves):
+            masks[kernel] = masks[kernel] & array if kernel in masks else array
+    return jax.tree.unflatten(jax.tree.structure(params), [masks.get(name) for name in leaves])
 
 
 def apply_masks(params: Params, masks: Masks) -> Params:

@@ -1,7 +1,9 @@
 """ReDo: recycling dormant units (Sokar et al. 2023).
 
 A unit whose mean absolute output is small beside its layer's mean gets new incoming weights; its outgoing weights
-become zero, so that recycling a unit that was always zero leaves the network's function as it was.
+become zero, so that recycling a unit that was always zero leaves the network's function as it was. It does not where
+units are normalized together, and what the new one puts out changes the others: in a layer with `layer_norm`, and in
+the last one with `l2_features`.
 """
 
 from __future__ import annotations
@@ -28,11 +30,11 @@ class ReDoSettings(PeriodSettings):
 
 
 def make(settings: ReDoSettings, context: Context) -> Method:
-    """Build the method for the units of every layer that feeds exactly one other."""
+    """Build the method for the units of every layer whose outgoing weights are known."""
     connections = connections_of(context.shapes, context.layers)
     if not connections:
         raise UsageError(
-            f"{ID} needs layers whose units feed one other layer alone, and this network declares none.",
+            f"{ID} needs layers that are known to feed others, and this network declares none.",
             "Choose another network, or declare them with `feeds` in its `layers`.",
         )
     norms = {source: [layer.name for layer in context.layers if layer.of == source] for source in connections}
@@ -50,7 +52,7 @@ def make(settings: ReDoSettings, context: Context) -> Method:
                 if name.startswith(tuple(f"{layer}/" for layer in (source, *norms[source]))):
                     params[name] = jnp.where(units, fresh[name], params[name])
             recycled[f"{source}/kernel"] = units[None, :]
-        for source, target in connections.items():
+        for source, target in ((source, target) for source, targets in connections.items() for target in targets):
             name = f"{target}/kernel"
             inputs = inputs_of(dormant[source], params[name].shape[-2])[:, None]
             params[name] = jnp.where(inputs, 0, params[name])

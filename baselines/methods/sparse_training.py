@@ -1,7 +1,9 @@
 """Sparse training: random masks from the first step on, fixed or rewired while training goes on.
 
 The number of weights of each kernel never changes. Gradients are masked before the agent's optimizer, so that the
-moments of masked weights stay zero. The order and the arithmetic of a rewiring are JaxPruner's.
+moments of masked weights stay zero. The order and the arithmetic of a rewiring are JaxPruner's. Random numbers
+come from the run's own seed, as in JaxPruner's Dopamine agent (f133ee5 baselines/dopamine/dqn_agent_pruner.py); its
+updaters by themselves have a constant one.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import optax
 
@@ -32,5 +34,13 @@ def make(settings: WeightDecaySettings, context: Context) -> Method:
             f"method.{ID}.decoupled needs a learning rate, and this agent has none.",
             "Leave it false, or choose another.",
         )
-    decay = optax.add_decayed_weights(-context.learning_rate * coefficient, mask)
+    decay = optax.add_decayed_weights(_factor(coefficient, context), mask)
     return Method(ID, wrap=lambda optimizer: optax.chain(optimizer, decay))
+
+
+def _factor(coefficient: float, context: Context) -> float | Callable[[jax.Array], jax.Array]:
+    """Return what parameters times are added: a number, or one for every count of steps where step sizes change."""
+    step_size = context.step_size
+    if step_size is None:
+        return -context.learning_rate * coefficient
+    return lambda count: -coefficient * step_size(count)

@@ -83,10 +83,10 @@ class DuelingNetwork(nn.Module):
     def layers(self) -> tuple[Layer, ...]:
         """Those of the encoder and of the head: the features feed two layers, value and advantage.
 
-        With noise, what fed the encoder's dense layer feeds two kernels of the noisy one, and so none alone.
+        A noisy layer has two kernels for each input: what feeds one is not declared to feed anything.
         """
         heads = Layer("head/advantage", "head"), Layer("head/value", "head")
-        layers = encoder_layers(self.encoder, features="")
         if self.sigma is None:
-            return *layers, *heads
+            return *encoder_layers(self.encoder, features=tuple(head.name for head in heads)), *heads
+        layers = encoder_layers(self.encoder, features=())
         return *layers, Layer("dense", "dense"), Layer("dense_norm", "norm", of="dense"), *heads

@@ -88,9 +88,9 @@ def cosines(levels: jax.Array, count: int) -> jax.Array:
     return jnp.cos(jnp.pi * jnp.arange(1, count + 1, dtype=jnp.float32) * levels[..., None])
 
 
-def encoder_layers(encoder: nn.Module, features: str = "head") -> tuple[Layer, ...]:
+def encoder_layers(encoder: nn.Module, features: tuple[str, ...] = ("head",)) -> tuple[Layer, ...]:
     """Return an encoder's layers, as they are called in a network that has it as `encoder`.
 
-    `features`: the one layer that its features feed; empty if there are several.
+    `features`: the layers that its features feed; empty if they cannot be named.
     """
     return nested(declared_layers(encoder), "encoder", features=features)

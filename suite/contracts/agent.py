@@ -164,6 +164,7 @@ class Agent(NamedTuple):
     [B, A] for observations [B, ...] as `activations` takes them; where actions have no numbers [B, K], the estimates of
     K networks for what the policy does. None: nothing that depends on it is recorded.
     `goals`: numbers that its schedules are to reach; what a run does not reach of them is said and recorded.
+    `step_size(count)`: the optimizer's step size after `count` of its own steps; None: the setting `learning_rate`.
 
     Parameters that depend on the number of actions have them on their last axis, action-major: that is where one
     program for several games pads them with zeros. What is padded never receives a gradient if illegal actions are
@@ -183,6 +184,7 @@ class Agent(NamedTuple):
     prepare: Callable[[Learner, Trajectory], tuple[Learner, Batch]] | None = None
     goals: tuple[Goal, ...] = ()
     values: Callable[[Params, jax.Array], jax.Array] | None = None
+    step_size: Callable[[jax.Array], jax.Array] | None = None
 
 
 class MakeAgent(Protocol):

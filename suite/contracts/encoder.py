@@ -19,11 +19,11 @@ _UNITS = "_units"
 
 
 class Layer(NamedTuple):
-    """A layer of a network: its role, and which other layer its units feed. Every parameter is of a declared layer.
+    """A layer of a network: its role, and which others its units feed. Every parameter is of a declared layer.
 
     `name`: the path of its parameters, say `encoder/conv1`, whose parameters are `encoder/conv1/kernel` (units on the
-    last axis) and `encoder/conv1/bias`; or the name of a parameter that stands alone. `feeds`: the one layer whose
-    `kernel` has these units on its last axis but one, or `FEATURES`; empty if there is none, or if there are several.
+    last axis) and `encoder/conv1/bias`; or the name of a parameter that stands alone. `feeds`: the layer whose `kernel`
+    has these units on its last axis but one, or a tuple of all that do, or `FEATURES`; empty if they cannot be named.
     Where a feature map of P positions was flattened in between, unit u of U is the inputs u, u + U, u + 2 U, ... (P of
     them). `of`: a normalization's layer, whose units it scales, and with which it is counted. `network`: which of an
     agent's several networks, each of which has its own layers; empty if there is one.
@@ -31,9 +31,14 @@ class Layer(NamedTuple):
 
     name: str
     role: Role
-    feeds: str = ""
+    feeds: str | tuple[str, ...] = ""
     of: str = ""
     network: str = ""
+
+    @property
+    def fed(self) -> tuple[str, ...]:
+        """The names in `feeds`."""
+        return self.feeds if isinstance(self.feeds, tuple) else (self.feeds,) if self.feeds else ()
 
 
 class MakeEncoder(Protocol):
@@ -71,18 +76,28 @@ def declared_layers(encoder: Any) -> tuple[Layer, ...]:
     return layers
 
 
-def nested(layers: Sequence[Layer], inside: str, *, features: str = "", network: str = "") -> tuple[Layer, ...]:
+def nested(
+    layers: Sequence[Layer], inside: str, *, features: tuple[str, ...] = (), network: str = ""
+) -> tuple[Layer, ...]:
     """Return a module's layers as they are called in a network that has it as `inside`.
 
-    `features`: the one layer of that network that `FEATURES` feed; empty if there are several.
+    `features`: the layers of that network that `FEATURES` feed; empty if they cannot be named.
     """
-    prefix = f"{inside}/"
 
-    def moved(name: str) -> str:
-        return features if name == FEATURES else f"{prefix}{name}" if name else ""
+    def moved(names: tuple[str, ...]) -> tuple[str, ...]:
+        if FEATURES in names and not features:
+            return ()
+        own = tuple(f"{inside}/{name}" for name in names if name != FEATURES)
+        return own + features if FEATURES in names else own
 
     return tuple(
-        Layer(prefix + layer.name, layer.role, moved(layer.feeds), moved(layer.of), network or layer.network)
+        Layer(
+            f"{inside}/{layer.name}",
+            layer.role,
+            moved(layer.fed),
+            f"{inside}/{layer.of}" if layer.of else "",
+            network or layer.network,
+        )
         for layer in layers
     )
 
@@ -105,30 +120,30 @@ def layers_of(params: Any, layers: Sequence[Layer]) -> dict[str, Layer]:
     for layer in layers:
         if layer.role == "norm" and not layer.of:
             raise UsageError(f"The normalization {layer.name} does not say whose units it scales.", "Give it an `of`.")
-        for other in (layer.feeds, layer.of):
+        for other in (*layer.fed, layer.of):
             if other and other not in declared:
                 raise UsageError(f"The layer {layer.name} names {other}, which is no layer of this network.", _REMEDY)
     found = {name: _declared(name, declared) for name in by_name(params)}
     return {name: declared[layer.of]._replace(name=layer.name) if layer.of else layer for name, layer in found.items()}
 
 
-def connections_of(params: Any, layers: Sequence[Layer]) -> dict[str, str]:
-    """Return which layer feeds which one alone, by name, of those that have parameters."""
+def connections_of(params: Any, layers: Sequence[Layer]) -> dict[str, tuple[str, ...]]:
+    """Return which layer feeds which others, each of them alone, by name, of those that have parameters."""
     present = {layer.name for layer in layers_of(params, layers).values()}
-    pairs = {layer.name: layer.feeds for layer in layers if {layer.name, layer.feeds} <= present}
+    found = {layer.name: layer.fed for layer in layers if layer.fed and {layer.name, *layer.fed} <= present}
     kernels = by_name(params)
-    for source, target in pairs.items():
+    for source, target in ((source, target) for source, targets in found.items() for target in targets):
         units, inputs = kernels[f"{source}/kernel"].shape[-1], kernels[f"{target}/kernel"].shape[-2]
         if inputs % units:
             raise UsageError(
                 f"{source} has {units} units and cannot feed {target} alone, which has {inputs} inputs.", _REMEDY
             )
-    return pairs
+    return found
 
 
 _REMEDY = (
     "Declare every layer in the `layers` of the network's module, as a Layer of suite.contracts.encoder: "
-    "its name, its role and the one layer that it feeds."
+    "its name, its role and the layers that it feeds."
 )
 
 

@@ -121,13 +121,14 @@ class Context:
 
     `total_updates`: nominal gradient steps of the task's full budget. `shapes`: the parameter tree as shapes and
     dtypes. `layers`: what each layer is and which it feeds; `layers_of` and `connections_of` of the network contract
-    answer from them. `learning_rate`: the agent's.
+    answer from them. `learning_rate`: the agent's; `step_size`: where it does not stay so, see `Agent`.
     """
 
     total_updates: int
     shapes: Params
     layers: tuple[Layer, ...] = ()
     learning_rate: float = 0.0
+    step_size: Callable[[jax.Array], jax.Array] | None = None
 
 
 class MakeMethod(Protocol):

@@ -98,6 +98,7 @@ def methods_for(agent: Agent, spec: Spec, inputs: Inputs) -> tuple[Method, ...]:
         shapes=shapes_of(agent, inputs),
         layers=agent.layers,
         learning_rate=float(spec.agent.settings.get("learning_rate", 0.0)),
+        step_size=agent.step_size,
     )
     return tuple(_method(component, context) for component in spec.methods)
 

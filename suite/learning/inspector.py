@@ -137,7 +137,7 @@ def last_layers(layers: Sequence[Layer], noted: Sequence[str]) -> dict[str, str]
     if not known:
         return {"": noted[-1]} if noted else {}
     found = {layer.network: layer.name for layer in known}  # the last one of each network stays
-    return found | {layer.network: layer.name for layer in known if layer.feeds in heads}
+    return found | {layer.network: layer.name for layer in known if not heads.isdisjoint(layer.fed)}
 
 
 def _row(data: Any, index: int) -> Any:

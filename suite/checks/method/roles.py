@@ -84,7 +84,7 @@ def under_other_names(agent: Agent, shapes: Params) -> Agent:
         update=update,
         activations=activations,
         layers=tuple(
-            layer._replace(name=names[layer.name], feeds=names[layer.feeds], of=names[layer.of])
+            layer._replace(name=names[layer.name], feeds=tuple(names[other] for other in layer.fed), of=names[layer.of])
             for layer in agent.layers
         ),
     )

@@ -186,7 +186,7 @@ class Trial:
         """What the methods were told."""
         agent, _ = self._built
         rate = float(self._spec.agent.settings.get("learning_rate", 0.0))
-        return Context(self.total_updates, self.programs.shapes().params, agent.layers, rate)
+        return Context(self.total_updates, self.programs.shapes().params, agent.layers, rate, agent.step_size)
 
     def method_settings(self, name: str) -> dict[str, Value]:
         """Return the settings that one of the methods was built with."""

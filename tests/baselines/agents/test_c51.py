@@ -180,7 +180,7 @@ def test_parameter_counts(name: str, width: int, count: int, atoms: int) -> None
     extra = (atoms - 51) * 18 * (512 + 1)
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count + extra
     assert jax.eval_shape(network.apply, params, observation).shape == (2, 18, atoms)
-    assert connections_of(params, network.layers)["encoder/dense"] == "head"
+    assert connections_of(params, network.layers)["encoder/dense"] == ("head",)
 
 
 def test_initialization_is_dopamines() -> None:

@@ -179,9 +179,10 @@ def test_published_plan_and_parameters(published) -> None:
         "encoder/dense": 512,
     }
     assert connections_of(params, agent.layers) == {
-        "encoder/conv1": "encoder/conv2",
-        "encoder/conv2": "encoder/conv3",
-        "encoder/conv3": "encoder/dense",
+        "encoder/conv1": ("encoder/conv2",),
+        "encoder/conv2": ("encoder/conv3",),
+        "encoder/conv3": ("encoder/dense",),
+        "encoder/dense": ("head/advantage", "head/value"),
     }
 
 

@@ -15,6 +15,9 @@ from suite.contracts.card import Value
 from suite.contracts.encoder import connections_of
 from suite.contracts.method import Context, View, due_signals, gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
+from suite.learning.build import build
+from suite.running.request import Request, resolve
+from suite.tasks import MUJOCO
 
 pytestmark = pytest.mark.slow
 
@@ -253,6 +256,22 @@ def test_step_size_falls_with_every_trajectory() -> None:
         steps.append(float(step["w"][0]))
     expected = -0.5 * np.array([1, 1, 2 / 3, 2 / 3, 1 / 3, 1 / 3, 0, 0])  # Adam's, of an unchanging gradient
     np.testing.assert_allclose(steps, expected, rtol=1e-4)
+
+
+def test_decoupled_decay_falls_with_the_step_size() -> None:
+    """As AdamW's: with one update a trajectory and a decay over two, it is whole, half, and then none."""
+    settings = ("agent.trajectory_length=64", "agent.passes=1", "agent.decay_updates=2", "agent.learning_rate=0.1")
+    decay = ("method.weight_decay.decoupled=true", "method.weight_decay.coefficient=0.5")
+    spec = resolve(Request("mujoco", "ppo", methods=("weight_decay",), settings=(*settings, *decay)))[0].spec
+    agent, methods = build(spec, MUJOCO["Hopper"])
+    optimizer = wrap_optimizer(agent.optimizer, methods)
+    params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), jax.eval_shape(agent.init, KEY, jnp.zeros((1, 11))))
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    state = optimizer.init(params)
+    for expected in (-0.05, -0.025, 0.0):
+        steps, state = optimizer.update(zeros, state, params, methods={})
+        np.testing.assert_allclose(steps["params"]["actor"]["head"]["kernel"], expected, rtol=1e-6)
+        np.testing.assert_array_equal(steps["params"]["raw_std"], 0)
 
 
 def test_gradients_are_bounded_together() -> None:

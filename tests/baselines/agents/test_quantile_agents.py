@@ -310,4 +310,4 @@ def test_parameter_counts(name: str, width: int, count: int) -> None:
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
     assert jax.eval_shape(network.apply, params, observation, levels).shape == (2, 32, 18)
     assert set(params["params"]) == {"encoder", "embedding", "head"}
-    assert connections_of(params, network.layers)["encoder/dense"] == "head"
+    assert connections_of(params, network.layers)["encoder/dense"] == ("head",)

@@ -14,7 +14,7 @@ from flax import linen as nn
 from baselines.methods.layers import CHOICES, in_a_network, in_layers, networks
 from suite.contracts import registry
 from suite.contracts.agent import Agent, Batch
-from suite.contracts.encoder import FEATURES, Layer, by_name, connections_of, record_units
+from suite.contracts.encoder import FEATURES, Layer, by_name, connections_of, nested, record_units
 from suite.contracts.method import Context, View, init_learner, wrap_optimizer
 from suite.errors import UsageError
 from suite.experience.domains import domain_of
@@ -26,7 +26,8 @@ RECORDED = json.loads((Path(__file__).parent / "selected_layers.json").read_text
 """What was selected when methods looked for the words `encoder/`, `dense` and `head/`, of every agent and network.
 
 `roles`: a letter for each parameter in the tree's order: l the last layer, d dense, c a convolution. `feeds`: which
-layer fed which. `norms`: the normalizations that were recycled with a layer. `networks`: one for each parameter.
+layer fed which; a dueling network's features, which fed none then, feed both parts of its head. `norms`: the
+normalizations that were recycled with a layer. `networks`: one for each parameter.
 """
 LETTERS = {"last": "l", "dense": "dl", "convolutions": "c", "all": "cdl"}
 TASKS = {"atari": "atari40m", "offline": "offline5", "continuous": "mujoco"}
@@ -85,7 +86,7 @@ def test_roles_select_what_names_did(key: str) -> None:
     assert of == (recorded["networks"] if len(recorded["networks"]) > 1 else [""] * len(of))
     assert jax.tree.leaves(in_a_network(context)) == [network is not None for network in of]
     feeds = connections_of(context.shapes, context.layers)
-    assert list(feeds.items()) == list(recorded["feeds"].items())
+    assert list(feeds.items()) == [(source, tuple(targets)) for source, targets in recorded["feeds"].items()]
     present = {name.rpartition("/")[0] for name in by_name(context.shapes)}
     assert (
         sorted(layer.name for layer in context.layers if layer.of in feeds and layer.name in present)
@@ -119,7 +120,7 @@ def test_layers_may_have_any_name(layers: str, expected: set[str]) -> None:
 
 def test_any_layer_may_feed_another() -> None:
     context = own(ROLES)
-    assert connections_of(context.shapes, context.layers) == {"torso/conv1": "torso/linear", "torso/linear": "q"}
+    assert connections_of(context.shapes, context.layers) == {"torso/conv1": ("torso/linear",), "torso/linear": ("q",)}
 
 
 @pytest.mark.parametrize("layers", CHOICES)
@@ -161,6 +162,20 @@ def test_what_a_layer_feeds_must_fit(changed: dict[str, str], message: str) -> N
     layers = tuple(layer._replace(**changed) if layer.name == "torso/linear" else layer for layer in ROLES)
     with pytest.raises(UsageError, match=message):
         connections_of(own(layers).shapes, layers)
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ((), ()),
+        (("q",), ("net/own", "q")),
+        (("head/advantage", "head/value"), ("net/own", "head/advantage", "head/value")),
+    ],
+)
+def test_what_is_fed_is_named_whole_or_not_at_all(features: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    layers = (Layer("conv", "convolution", feeds=("own", FEATURES)), Layer("own", "dense"))
+    outer, own = nested(layers, "net", features=features)
+    assert (outer.name, outer.fed, own.fed) == ("net/conv", expected, ())
 
 
 class Plugged(nn.Module):
@@ -216,7 +231,7 @@ def test_a_plugged_in_network_works_with_every_method_and_agent(agent_id: str) -
         if name == "lottery_ticket":
             published["ticket"] = "0" * 16
         if name == "redo" and not connections_of(shapes, agent.layers):
-            continue  # with noisy or dueling layers behind it no layer feeds one other alone
+            continue  # with noisy layers behind it no layer's outgoing weights are known
         assert registry.load("method", name)(published, context).id == name
 
 

@@ -20,11 +20,13 @@ TICKET = "0123456789abcdef"
 PARAMS = {
     "dense": {"kernel": jnp.arange(1.0, 13.0).reshape(3, 4), "bias": jnp.ones(4)},
     "encoder": {"dense": {"kernel": jnp.arange(1.0, 13.0).reshape(3, 4), "bias": jnp.ones(4)}},
+    "log_alpha": jnp.ones(()),
 }
 MASK = np.arange(12).reshape(3, 4) % 3 == 0
 MASKS = {
     "dense": {"kernel": MASK, "bias": None},
     "encoder": {"dense": {"kernel": ~MASK, "bias": None}},
+    "log_alpha": None,
 }
 
 
@@ -53,6 +55,14 @@ def test_masks_are_found_in_whatever_method_holds_them(methods: dict[str, Any]) 
     masks = adopted(**methods)
     assert jax.tree.structure(masks) == jax.tree.structure(MASKS)
     jax.tree.map(np.testing.assert_array_equal, masks, MASKS)
+
+
+def test_adopting_leaves_the_states_structure_as_it_was() -> None:
+    """A parameter that stands alone, as SAC's temperature, has no axis at all."""
+    lottery = method()
+    before = lottery.init(jax.random.key(0), PARAMS)
+    after = lottery.adopt(before, checkpoint(rigl=MASKS))
+    assert jax.tree.map(jnp.shape, before) == jax.tree.map(jnp.shape, after)
 
 
 def test_a_kernel_without_a_mask_keeps_everything() -> None:

@@ -133,6 +133,34 @@ def test_by_hand() -> None:
     np.testing.assert_array_equal(outputs, by_hand(hand_params(), hand_states())["head"])
 
 
+def test_units_that_feed_two_layers_by_hand() -> None:
+    """Both heads of a dueling network lose the third unit's weights, as in the public code, and only those."""
+    layers = (
+        Layer("dense", "dense", feeds=("head/advantage", "head/value")),
+        Layer("head/advantage", "head"),
+        Layer("head/value", "head"),
+    )
+    params = {
+        "dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.array([1.0, 2.0, -1000.0])},
+        "head": {"advantage": {"kernel": jnp.ones((3, 2))}, "value": {"kernel": jnp.full((3, 1), 2.0)}},
+    }
+
+    def units(params, observation):
+        return {"dense": nn.relu(observation @ params["dense"]["kernel"] + params["dense"]["bias"])}
+
+    method = make(SETTINGS, Context(STEPS, jax.eval_shape(lambda: params), layers))
+    view = View(None, None, jnp.ones((2, 2)), fresh=lambda key: filled(params, 9.0), activations=units)
+    learner = method.intervene(jax.random.key(0), hand_learner(method, params), view, ())
+    after, moment = learner.params, learner.opt_state[0].mu
+    np.testing.assert_array_equal(after["dense"]["kernel"], [[1, 1, 9], [1, 1, 9]])
+    np.testing.assert_array_equal(after["dense"]["bias"], [1, 2, 9])
+    np.testing.assert_array_equal(after["head"]["advantage"]["kernel"], [[1, 1], [1, 1], [0, 0]])
+    np.testing.assert_array_equal(after["head"]["value"]["kernel"], [[2], [2], [0]])
+    np.testing.assert_array_equal(moment["dense"]["kernel"], [[1, 1, 0], [1, 1, 0]])
+    np.testing.assert_array_equal(moment["head"]["advantage"]["kernel"], [[1, 1], [1, 1], [0, 0]])
+    np.testing.assert_array_equal(moment["head"]["value"]["kernel"], [[1], [1], [0]])
+
+
 def test_repeating_a_channel_over_neighbouring_inputs_would_cut_live_units() -> None:
     """The public code's flags for the flattened map of `test_by_hand` are inputs 4 to 7: half of them live."""
     dead = jnp.array([False, True])
@@ -238,7 +266,7 @@ def test_dead_units_are_replaced_without_a_change_of_function(name: str, request
     dormant = {source: np.asarray(scores[source]) <= 0 for source in dead}
     assert all(np.all(dormant[source] >= dead[source]) for source in dead)
     after = bench.recycle(before)
-    for source, target in bench.connections.items():
+    for source, (target,) in bench.connections.items():
         assert_recycled(bench, source, target, dormant[source], before, after)
     np.testing.assert_allclose(
         bench.q_values(after, bench.states), bench.q_values(before, bench.states), rtol=1e-5, atol=1e-6
@@ -252,7 +280,7 @@ def test_dead_units_are_replaced_without_a_change_of_function(name: str, request
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_any_dead_units_of_a_residual_network(residual: Bench, data: st.DataObject) -> None:
-    source, target = data.draw(st.sampled_from([*residual.connections.items()]))
+    source, (target,) = data.draw(st.sampled_from([*residual.connections.items()]))
     size = find(residual.params, source)["bias"].size
     units = np.zeros(size, bool)
     units[data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=size))] = True
@@ -270,7 +298,7 @@ def test_any_dead_units_of_a_residual_network(residual: Bench, data: st.DataObje
 )
 def test_the_public_codes_next_layer_is_fed_by_live_units(residual: Bench, source: str, published: str) -> None:
     """Its list has four of a stack's five convolutions, so that the fourth's successor is the next stack's entry."""
-    assert published != residual.connections[source] == source.replace("conv0", "conv1")
+    assert residual.connections[source] == (source.replace("conv0", "conv1"),) != (published,)
     units = np.arange(find(residual.params, source)["bias"].size) < 8
     before = residual.kill(residual.params, source, units)
     wrong = jax.tree.map(lambda leaf: leaf, before)
@@ -338,7 +366,7 @@ def test_other_methods_states_do_not_count() -> None:
 
 
 def test_what_cannot_work_is_refused() -> None:
-    with pytest.raises(UsageError, match="feed one other layer alone"):
+    with pytest.raises(UsageError, match="known to feed others"):
         made(layers=tuple(layer._replace(feeds="") for layer in LAYERS))
     with pytest.raises(UsageError, match=f"method.{ID}.period"):
         made(period=STEPS)

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from baselines.methods import l2_features
+from baselines.methods.masks import apply_masks
 from suite.contracts import registry
-from suite.contracts.method import gradient_step, init_learner, wrap_optimizer
+from suite.contracts.encoder import Layer
+from suite.contracts.method import Context, Method, gradient_step, init_learner, wrap_optimizer
 from suite.errors import UsageError
 from suite.experience.observations import Frames
 from suite.experience.samples import Windows
@@ -123,6 +125,38 @@ def test_l2_init_passes_through_adam_and_adds_up_with_weight_decay() -> None:
     for methods in ([pull(0.2), decay(0.1, decoupled=False)], [decay(0.1, decoupled=False), pull(0.2)]):
         learner, step = started(SGD, *methods)
         assert_params(step(learner._replace(params=moved), GRADIENTS), expected)
+
+
+@pytest.mark.parametrize(("name", "moves"), [("l2_init", False), ("weight_decay", True)])
+def test_a_normalization_is_not_pulled_to_its_initial_values(name: str, moves: bool) -> None:
+    """L2 Init's authors leave it out; weight decay has no mask in Dopamine, nor in AdamW."""
+    params = {"dense": {"kernel": jnp.ones((2, 2))}, "dense_norm": {"scale": jnp.ones(2), "bias": jnp.ones(2)}}
+    layers = Layer("dense", "dense"), Layer("dense_norm", "norm", of="dense")
+    settings = {"coefficient": 0.5} | ({"decoupled": False} if name == "weight_decay" else {})
+    method = registry.load("method", name)(settings, Context(100, jax.eval_shape(lambda: params), layers))
+    optimizer = wrap_optimizer(SGD, [method])
+    learner = init_learner(params, optimizer, [method], jax.random.key(0))
+    away, zeros = (jax.tree.map(lambda leaf, value=value: value * leaf, params) for value in (3.0, 0.0))
+    steps, _ = optimizer.update(zeros, learner.opt_state, away, methods=learner.methods)
+    moved = {path[-1].key: bool(jnp.all(leaf != 0)) for path, leaf in jax.tree_util.tree_leaves_with_path(steps)}
+    assert moved == {"kernel": True, "scale": moves, "bias": moves}
+
+
+@pytest.mark.parametrize("first", ["l2_init", "other"])
+def test_l2_init_leaves_alone_what_a_mask_holds_at_zero(first: str) -> None:
+    mask = {"kernel": jnp.array([[True, False], [False, True]]), "bias": None}
+    other = Method(
+        "other",
+        init=lambda key, params: {"masks": mask, "count": jnp.zeros((2, 2))},
+        project=lambda state, params: apply_masks(params, state["masks"]),
+    )
+    learner, step = started(ADAM, *sorted((pull(0.5), other), key=lambda method: method.id != first))
+    zeros = jax.tree.map(jnp.zeros_like, GRADIENTS)
+    np.testing.assert_array_equal(learner.params["kernel"], [[1, 0], [0, 4]])
+    away = learner._replace(params=jax.tree.map(lambda leaf: leaf + 2.0 * (leaf != 0), learner.params))
+    after = step(away, zeros)
+    np.testing.assert_allclose(after.opt_state[0].mu["kernel"], [[0.1, 0], [0, 0.1]], rtol=1e-5)
+    np.testing.assert_allclose(after.opt_state[0].mu["bias"], 0.1, rtol=1e-5)
 
 
 FEATURES = arrays(np.float32, (2, 5), elements=st.floats(-1e3, 1e3, width=32))

@@ -65,7 +65,7 @@ def test_the_network_has_the_published_size_and_a_chain_of_layers(
     agent, shapes = agent_of(game, *settings, width=width)
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == parameters
     names = [name if name == "head" else f"encoder/{name}" for name in layers.split()]
-    assert connections_of(shapes, agent.layers) == dict(itertools.pairwise(names))
+    assert connections_of(shapes, agent.layers) == {name: (after,) for name, after in itertools.pairwise(names)}
 
 
 def test_only_tasks_of_minatar_have_it() -> None:

@@ -61,7 +61,9 @@ def test_every_layer_feeds_the_next_one(units: tuple[int, ...]) -> None:
     network = QNetwork(mlp(units=units), 2, KERNEL_INIT)
     layers = [f"encoder/dense{number}" for number in range(1, len(units) + 1)]
     params = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 2)))["params"]
-    assert connections_of(params, network.layers) == dict(zip(layers, [*layers[1:], "head"], strict=True))
+    assert connections_of(params, network.layers) == {
+        name: (after,) for name, after in zip(layers, [*layers[1:], "head"], strict=True)
+    }
     assert sorted(params["encoder"]) == sorted(layer.removeprefix("encoder/") for layer in layers)
 
 
