@@ -104,8 +104,9 @@ def run(
     context = click.get_current_context()
     options = launch.computing(Computing(**computing))
     with stop_on_signals() as stop:
-        from suite.records.sinks.live import feeding
+        from suite.records.sinks.live import check_sinks, feeding
 
+        check_sinks(sinks)
         if cells is not None:
             from suite.cli.launch.cells import planned_group
 

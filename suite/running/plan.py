@@ -26,7 +26,7 @@ BASES: dict[Basis, str] = {
     "measured": "measured there",
     "scaled": "scaled by operations from the nearest that was measured there",
     "rough": "a rough figure from operation counts",
-    "unknown": "unknown: the profile has no rate to go by",
+    "unknown": "the profile has no measured rate to go by; `suite profile record RUNS --out FILE` makes one that has",
 }
 """What projected seconds rest on."""
 
