@@ -21,8 +21,8 @@ THRESHOLDS = (0.0, 0.025, 0.1)
 """At or below which a unit's score makes it dormant: those of Sokar et al. 2023."""
 GRADIENT_BYTES = 256 * 2**20
 """How much memory gradients may take that are compared with each other."""
-COLUMNS = 2**16
-"""How many parameters' derivatives are multiplied at a time: all of them in float64 would be twice what is held."""
+COLUMNS = 2**10
+"""How many parameters' derivatives are multiplied at a time, in float64: few enough to stay in a processor's cache."""
 TINY = 1e-9
 
 
