@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from suite.contracts import registry
 from suite.durable import replace_file
 from suite.errors import BadData, SuiteError, UsageError
 from suite.records.claims import check
+from suite.records.command import without_places
 from suite.records.find import find_runs
 from suite.records.record import FINISHED, Attempt, Run, effective_state, read_run
 from suite.tasks import load_task
@@ -203,7 +204,10 @@ def _read(path: Path) -> Run:
             f"{path} is {state}, not finished ({run.status.frames:,} of {run.cell.spec.frames:,} {_unit(run)}).",
             "Let it finish with the same `suite run` command, or name only finished runs.",
         )
-    return run
+    attempts = tuple(
+        one.model_copy(update={"command": without_places(one.command)}) for one in run.provenance.attempts
+    )  # earlier versions recorded whole paths
+    return replace(run, provenance=run.provenance.model_copy(update={"attempts": attempts}))
 
 
 def _unit(run: Run) -> str:

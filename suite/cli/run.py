@@ -21,7 +21,7 @@ Examples:
   suite run --task smoke --network nature_cnn --method dense,magnitude_pruning
   suite run --task atari40m --width 1,3 --method dense,magnitude_pruning --set method.sparsity=0.9,0.95
   suite run --task atari40m --games Pong,Breakout --seeds 0-1 --dry-run
-  suite run --task atari40m --launcher slurm --cluster partition=gpu
+  suite run --task atari40m --launcher slurm --device-profile h200 --lanes 15 --cluster partition=gpu
 """
 
 
@@ -69,7 +69,7 @@ Examples:
 @click.option(
     "--device-profile",
     metavar="FILE|NAME",
-    help="With --dry-run: plan for that machine and not for this one; see `suite profile`.",
+    help="With --dry-run or --launcher: plan for that machine and not for this one; see `suite profile`.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable results, one JSON object a line.")
 def run(
@@ -96,15 +96,17 @@ def run(
 ) -> None:
     """Train agents on a task. Issue the same command again and it does what is missing."""
     if device_profile is not None and not dry_run and launcher == "local":
-        raise UsageError("--device-profile plans for another machine, and trains on none.", "Add --dry-run.")
+        remedy = "Add --dry-run, or --launcher."
+        raise UsageError("--device-profile plans for another machine, and trains on none.", remedy)
     from suite.cli.launch.wishes import Launch
 
     launch = Launch.read(launcher, cluster, shard)
     context = click.get_current_context()
     options = launch.computing(Computing(**computing))
     with stop_on_signals() as stop:
-        from suite.records.sinks.live import feeding
+        from suite.records.sinks.live import check_sinks, feeding
 
+        check_sinks(sinks)
         if cells is not None:
             from suite.cli.launch.cells import planned_group
 

@@ -57,7 +57,7 @@ OPTIONS = (
     click.option(
         "--keep-checkpoints",
         metavar="N|all",
-        help="How many checkpoints of a finished run stay, the newest; default: 1.",
+        help="How many checkpoints of a finished run stay, the newest, those of stops left out; default: 1.",
     ),
     click.option("--threads", type=click.IntRange(1, 1024), help="Threads of a CPU program, on which bits depend."),
     click.option(

@@ -55,11 +55,12 @@ class Subject:
     seen: dict[str, NDArray[Any]]
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def inspect(subject: Subject, inspection: Inspection) -> Found:
-    """Return the measures of a learner, which stays as it is."""
+    """Return the measures of a learner, which stays as it is; those of numbers that are not finite are not either."""
     parts = [subject.draw(f"{STREAM}/{number}", size) for number, size in enumerate(inspection.parts)]
     look = subject.programs.inspector.look(subject.learner.params, parts)
-    cosines, of_gradients = _gradients(subject, parts[0], inspection.gradients)
+    packed, of_gradients = _gradients(subject, parts[0], inspection.gradients)
     found = (
         _units(look)
         | _values(subject, look, parts[0])
@@ -67,7 +68,7 @@ def inspect(subject: Subject, inspection: Inspection) -> Found:
         | _changes(subject, look, parts[0])
         | _masks(subject)
     )
-    return Found({name: float(f"{value:.{DIGITS}g}") for name, value in found.items()}, covariance.pack(cosines))
+    return Found({name: float(f"{value:.{DIGITS}g}") for name, value in found.items()}, packed)
 
 
 def _units(look: Look) -> dict[str, float]:
@@ -84,7 +85,7 @@ def _units(look: Look) -> dict[str, float]:
 def _ranks(features: NDArray[Any]) -> dict[str, float]:
     values = measures.singular_values(features)
     return {
-        "srank": float(measures.srank(values)),
+        "srank": measures.srank(values),
         "stable_rank": measures.stable_rank(values),
         "effective_rank": measures.effective_rank(values),
         "feature_norm": float(np.mean(np.linalg.norm(features.astype(np.float64), axis=1))),
@@ -105,13 +106,18 @@ def _values(subject: Subject, look: Look, data: Any) -> dict[str, float]:
     return found
 
 
-def _gradients(subject: Subject, data: Any, count: int) -> tuple[measures.Floats, dict[str, float]]:
-    """Return the cosines between the gradients of some transitions, their mean, and the norm of the mean gradient."""
+def _gradients(subject: Subject, data: Any, count: int) -> tuple[str, dict[str, float]]:
+    """Return the packed cosines between the gradients of some transitions, their mean, and the mean gradient's norm.
+
+    Where a gradient is not finite, nothing.
+    """
     key_data, inspector = subject.streams.key_data(STREAM), subject.programs.inspector
     inner = measures.products(lambda index: inspector.gradient(subject.learner, key_data, data, index), count)
+    if not np.isfinite(inner).all():
+        return "", {}
     cosines = measures.cosines(inner)
     norm = math.sqrt(max(0.0, float(inner.sum()))) / count
-    return cosines, {"gradient_norm": norm, "gradient_cosine": measures.off_diagonal_mean(cosines)}
+    return covariance.pack(cosines), {"gradient_norm": norm, "gradient_cosine": measures.off_diagonal_mean(cosines)}
 
 
 def _changes(subject: Subject, look: Look, data: Any) -> dict[str, float]:
@@ -127,7 +133,7 @@ def _changes(subject: Subject, look: Look, data: Any) -> dict[str, float]:
     moved = programs.inspector.values(after.params, data)
     before = look.values[: len(moved)]
     found["value_churn"] = float(np.mean(np.abs(moved.astype(np.float64) - before)))
-    if programs.inputs.numbered_actions:
+    if programs.inputs.numbered_actions and np.isfinite(moved).all() and np.isfinite(before).all():
         found["policy_churn"] = float(np.mean(moved.argmax(1) != before.argmax(1)))
     return found
 

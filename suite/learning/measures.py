@@ -1,10 +1,12 @@
 """Measures of a network: ranks of its features, dormant units, gradients beside each other; see docs/diagnostics.md.
 
-Plain numbers from plain arrays, on the host and in float64, so that each is what its formula says.
+Plain numbers from plain arrays, on the host and in float64, so that each is what its formula says. What comes of
+numbers that are not finite is not finite either, so that no record shows it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +21,8 @@ THRESHOLDS = (0.0, 0.025, 0.1)
 """At or below which a unit's score makes it dormant: those of Sokar et al. 2023."""
 GRADIENT_BYTES = 256 * 2**20
 """How much memory gradients may take that are compared with each other."""
+COLUMNS = 2**10
+"""How many parameters' derivatives are multiplied at a time, in float64: few enough to stay in a processor's cache."""
 TINY = 1e-9
 
 
@@ -28,15 +32,19 @@ def singular_values(features: NDArray[Any]) -> Floats:
     What lies below 1e-8 of the largest is noise of the rounding; no measure here depends on it.
     """
     matrix = features.astype(np.float64)
+    if not np.isfinite(matrix).all():  # the library would raise, or answer something
+        return np.full(min(matrix.shape), np.nan)
     gram = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
     found: Floats = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))[::-1]
     return found
 
 
-def srank(values: Floats, delta: float = DELTA) -> int:
+def srank(values: Floats, delta: float = DELTA) -> float:
     """Return the least number of singular values that make up 1 - delta of their sum; 0 if all are 0."""
     total = float(values.sum())
-    return int(np.searchsorted(np.cumsum(values) / total, 1 - delta) + 1) if total else 0
+    if not math.isfinite(total):
+        return math.nan
+    return float(np.searchsorted(np.cumsum(values) / total, 1 - delta) + 1) if total else 0.0
 
 
 def stable_rank(values: Floats) -> float:
@@ -48,6 +56,8 @@ def stable_rank(values: Floats) -> float:
 def effective_rank(values: Floats) -> float:
     """Return exp of the entropy of singular values over their sum (Roy and Vetterli 2007)."""
     total = float(values.sum())
+    if not math.isfinite(total):
+        return math.nan
     shares = values[values > 0] / total if total else values[:0]
     return float(np.exp(-np.sum(shares * np.log(shares)))) if total else 0.0
 
@@ -57,8 +67,10 @@ def dormant(outputs: Mapping[str, NDArray[Any]], threshold: float) -> float:
 
     `outputs`: by layer, each unit's mean absolute output [U]; its score is that over the mean of its layer.
     """
-    scores = [means / (np.mean(means) + TINY) for means in (own.astype(np.float64) for own in outputs.values())]
-    return float(np.mean(np.concatenate(scores) <= threshold))
+    layers = [own.astype(np.float64) for own in outputs.values()]
+    if not all(np.isfinite(means).all() for means in layers):
+        return math.nan
+    return float(np.mean(np.concatenate([means / (np.mean(means) + TINY) for means in layers]) <= threshold))
 
 
 def products(row: Callable[[int], NDArray[Any]], count: int, most_bytes: int = GRADIENT_BYTES) -> Floats:
@@ -72,11 +84,20 @@ def products(row: Callable[[int], NDArray[Any]], count: int, most_bytes: int = G
     found = np.empty((count, count))
     for place, own in enumerate(blocks):
         held = np.stack([row(index) for index in own])
-        found[np.ix_(own, own)] = held @ held.T
+        found[np.ix_(own, own)] = _inner(held, held)
         for other in blocks[place + 1 :]:
-            across = held @ np.stack([row(index) for index in other]).T
+            across = _inner(held, np.stack([row(index) for index in other]))
             found[np.ix_(own, other)] = across
             found[np.ix_(other, own)] = across.T
+    return found
+
+
+def _inner(one: NDArray[Any], other: NDArray[Any]) -> Floats:
+    """Return the inner products [N, M] of rows [N, P] and [M, P], in float64: float32 ends at a norm of 1.8e19."""
+    found = np.zeros((len(one), len(other)))
+    for start in range(0, one.shape[1], COLUMNS):
+        part = slice(start, start + COLUMNS)
+        found += one[:, part].astype(np.float64) @ other[:, part].astype(np.float64).T
     return found
 
 

@@ -29,7 +29,13 @@ class ProgramCost:
     @cached_property
     def learner_bytes(self) -> int:
         """The memory of a learner."""
-        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self._programs.shapes()))
+        return _bytes(self._programs.shapes())
+
+    @cached_property
+    def policy_bytes(self) -> int:
+        """The memory of what acts: a learner's parameters, and the statistics beside them."""
+        learner = self._programs.shapes()
+        return _bytes((learner.params, learner.statistics))
 
     @cached_property
     def training_bytes(self) -> int:
@@ -48,6 +54,10 @@ class ProgramCost:
 def cost_of(programs: Programs) -> ProgramCost:
     """Return the cost of programs; the same object for the same programs."""
     return ProgramCost(programs)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def _operations(analysis: Any) -> float:

@@ -18,7 +18,7 @@ import errno
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -105,9 +105,10 @@ class CheckpointStore:
         with access(f"Cannot list {self.path}"):
             return tuple(dict.fromkeys(generation.step for generation in self._generations()))
 
-    def write(self, agent_step: int, arrays: Arrays, state: bytes) -> int:
+    def write(self, agent_step: int, arrays: Arrays, state: bytes, also: Collection[int] = ()) -> int:
         """Write a checkpoint and return its size in bytes; once this returns, it outlives a power cut.
 
+        `also`: the steps whose checkpoints stay, too, however old.
         The arrays must not change meanwhile. A checkpoint of the same step is replaced. Raises UnfitEnvironment if the
         disk is full or fails, and BadData if there is a later checkpoint; earlier ones are then still there.
         """
@@ -117,8 +118,9 @@ class CheckpointStore:
             durable.make_directory(self.path)
             self._remove_leftovers()
             written = self._publish(final, agent_step, content)
-            for old in self._before_the_newest(self.keep):
-                durable.remove_tree(old.path)
+            for old in self._before_the_newest():
+                if old.step not in also:
+                    durable.remove_tree(old.path)
         return written
 
     def newest(self, at_most: int | None = None) -> Loaded | None:
@@ -149,26 +151,20 @@ class CheckpointStore:
         """Return what lies here of the steps up to one, and everything that was set aside."""
         return [*(generation.path for generation in self._generations() if generation.step <= step), *self._corrupt()]
 
-    def keep_only(self, agent_step: int) -> None:
-        """Delete the checkpoints of all other steps, and those that were set aside."""
+    def keep_only(self, steps: Collection[int]) -> None:
+        """Delete the checkpoints of all other steps, those that were written anew, and those that were set aside."""
         with access(f"Cannot delete checkpoints in {self.path}"):
-            for generation in self._generations():
-                if generation.step != agent_step:
+            generations = self._generations()
+            newest = {generation.step: generation for generation in generations}
+            for generation in generations:
+                if generation.step not in steps or generation != newest[generation.step]:
                     durable.remove_tree(generation.path)
             for path in self._corrupt():
                 durable.remove_tree(path)
 
-    def keep_newest(self, count: int | None) -> None:
-        """Delete all but the newest checkpoints, of which None is all and 0 is none, and those that were set aside."""
-        with access(f"Cannot delete checkpoints in {self.path}"):
-            for generation in self._before_the_newest(count):
-                durable.remove_tree(generation.path)
-            for path in self._corrupt():
-                durable.remove_tree(path)
-
-    def _before_the_newest(self, count: int | None) -> list[_Generation]:
+    def _before_the_newest(self) -> list[_Generation]:
         found = self._generations()
-        return [] if count is None else found[: max(0, len(found) - count)]
+        return [] if self.keep is None else found[: max(0, len(found) - self.keep)]
 
     def _publish(self, final: Path, agent_step: int, content: Mapping[_File, Iterable[memoryview]]) -> int:
         temporary = final.with_name(f".tmp-{final.name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -15,8 +16,6 @@ WORDS: Final[tuple[Kept, ...]] = ("final", "policy", "none")
 POLICY = "policy.safetensors"
 """The file in the folder of an attempt that `--keep policy` leaves; see `suite.records.policy_file`."""
 _NOTE = "kept.txt"
-_RUNNING = 2
-"""Checkpoints that a run has at least while it goes on: one may turn out damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +25,9 @@ class Keep:
     what: Kept = "final"
     checkpoints: int | None = 1
 
-    @property
-    def while_running(self) -> int | None:
-        """How many checkpoints stay while the run goes on; None for all."""
-        return None if self.checkpoints is None else max(_RUNNING, self.checkpoints)
+    def of(self, scheduled: Sequence[int]) -> Sequence[int]:
+        """Return those of the agent steps that have a checkpoint of the schedule, ascending, whose checkpoints stay."""
+        return scheduled[-self.most(len(scheduled)) :] if self.what == "final" else ()
 
     def most(self, scheduled: int) -> int:
         """Return how many checkpoints stay of a run that writes so many."""
@@ -58,8 +56,11 @@ def parse_keep(what: str, checkpoints: str | None) -> Keep:
 
 
 def note_kept(folder: Path, what: Kept) -> None:
-    """Write down in an attempt's folder that checkpoints were given up, and what stays (a policy: with its hash)."""
-    proof = hashlib.sha256((folder / POLICY).read_bytes()).hexdigest() if what == "policy" else ""
+    """Write down in an attempt's folder that checkpoints were given up, and what stays (a policy: with its hash).
+
+    A run that diverged has no policy.
+    """
+    proof = hashlib.sha256((folder / POLICY).read_bytes()).hexdigest() if (folder / POLICY).exists() else ""
     durable.replace_file(folder / "checkpoints" / _NOTE, f"{what} {proof}".strip().encode())
 
 

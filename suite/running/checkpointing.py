@@ -25,7 +25,7 @@ from suite.monitor import Monitor
 from suite.records.checkpoints import Loaded
 from suite.records.learner_arrays import LEARNER, Arrays, learner_hash
 from suite.running.group import Group
-from suite.running.lane import Actor, Lane
+from suite.running.lane import NO_EPISODES, Actor, Lane
 
 ACTIONS = "actions"
 """The name of the array that holds the actions of the segments that the replay reaches into."""
@@ -108,7 +108,7 @@ def save(group: Group, index: int, fingerprint: str, execution: Execution) -> Ch
         episodes=lane.episodes,
         segments=0 if actor is None else actor.segments,
         lengths=() if actor is None else _lengths(actor),
-        chain="" if actor is None else actor.chain.hex(),
+        chain=(NO_EPISODES if actor is None else actor.chain).hex(),
         metrics=group.metrics(index),
         learner=learner_hash(learner),
         environment_fingerprint=fingerprint,

@@ -145,6 +145,10 @@ class Costs:
         steps = min(programs.plan.capacity, self.task.agent_steps(spec.frames))
         return cost_of(programs).learner_bytes + steps * self.domain.history_bytes_per_step(self.widest)
 
+    def policy_bytes(self, spec: Spec) -> int:
+        """Return what the policy holds that `--keep policy` leaves."""
+        return cost_of(self.programs(spec)).policy_bytes
+
     def _size(self, game: Game) -> tuple[int, int]:
         return int(self.domain.inputs(game).blank().size), game.actions
 

@@ -20,6 +20,9 @@ from suite.experience.playback import History, Played
 from suite.experience.replay.base import Replay
 from suite.rng import Sampling, Streams
 
+NO_EPISODES = hashlib.sha256(b"").digest()
+"""The hash of a history without an episode, such as that of whoever learns from logged data."""
+
 
 @dataclass(frozen=True, slots=True)
 class FinishedEpisode:
@@ -63,7 +66,7 @@ class Actor:
         self.rules = rules
         self.episodes = 0
         self.segments = 0
-        self.chain = hashlib.sha256(b"").digest()
+        self.chain = NO_EPISODES
         self.observation: Observation = rules.inputs.blank()
         self.explore = rules.inputs.explorer(plan, streams, rules.actions)
         self._streams = streams

@@ -26,7 +26,7 @@ BASES: dict[Basis, str] = {
     "measured": "measured there",
     "scaled": "scaled by operations from the nearest that was measured there",
     "rough": "a rough figure from operation counts",
-    "unknown": "unknown: the profile has no rate to go by",
+    "unknown": "the profile has no measured rate to go by; `suite profile record RUNS --out FILE` makes one that has",
 }
 """What projected seconds rest on."""
 
@@ -113,11 +113,12 @@ class Plan:
 
     @property
     def disk(self) -> int:
-        """The bytes that checkpoints may take: those that stay of every cell, and while it runs two more."""
+        """The bytes that checkpoints may take: those that stay of every cell, or its policy, and while it runs two."""
         checkpoint = max(self.costs.checkpoint_bytes(item.spec) for item in self.resolved)
         longest = max((job.cell.spec.frames for job in self.jobs), default=0)
         staying = self.keep.most(1 + longest // self.checkpoint_every if self.checkpoint_every else 1)
-        return (len(self.jobs) * staying + 2 * self.together) * checkpoint + LEAST_FREE_DISK
+        policies = [self.costs.policy_bytes(job.cell.spec) for job in self.jobs if self.keep.what == "policy"]
+        return (len(self.jobs) * staying + 2 * self.together) * checkpoint + sum(policies) + LEAST_FREE_DISK
 
     def only(self, paths: Container[str]) -> Plan:
         """Return the plan of the cells with these paths alone."""

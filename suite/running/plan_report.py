@@ -127,7 +127,7 @@ def _configuration(plan: Plan, item: Resolved) -> dict[str, Any]:
 
 
 def _time(seconds: float | None) -> str:
-    return "unknown" if seconds is None else duration(seconds)
+    return "not known" if seconds is None else duration(seconds)
 
 
 def _basis(projection: Projection) -> str:

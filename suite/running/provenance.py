@@ -14,6 +14,7 @@ from pathlib import Path
 import suite
 from suite.learning.build import unreached
 from suite.learning.device import processors
+from suite.records.command import without_places
 from suite.records.record import Attempt
 from suite.tasks import GAMES, Game, Task, load_task
 from suite.tasks.configuration import Cell
@@ -38,7 +39,7 @@ def attempt(cell: Cell, number: int, *, resumed_at: int, execution: dict[str, st
         resumed_at=resumed_at,
         execution=execution,
         unreached=unreached(cell.spec, GAMES[cell.game]),
-        command=tuple(map(_printable, sys.argv[1:])),
+        command=without_places(list(map(_printable, sys.argv[1:]))),
         suite_version=suite.__version__,
         git=_git(),
         packages={"python": platform.python_version(), **{name: metadata.version(name) for name in names}},

@@ -45,7 +45,7 @@ class Recording:
         self.cell = cell
         self.path, self.folder = writer.path, writer.folder
         self.task: Task = load_task(cell.spec.task)
-        self.store = CheckpointStore(writer.folder, keep.while_running)
+        self.store = CheckpointStore(writer.folder)
         self.keep = keep
         self.last_return: float | None = None
         self.step = 0
@@ -60,6 +60,7 @@ class Recording:
         self._evaluation: list[EvaluationRow] = []
         self._earlier = EarlierRows()
         self._with_actions: set[int] = set()
+        self._scheduled: set[int] = set()  # the agent steps whose checkpoints are not those of a stop
 
     def begin(self, loaded: Loaded | None, execution: dict[str, str | int | bool]) -> None:
         """Say where this attempt starts, and remember what earlier ones recorded from there on."""
@@ -166,12 +167,13 @@ class Recording:
             history=history,
         )
         self._writer.checkpoint(row)
+        self._scheduled.add(step)
         self._earlier.compare(row)
 
     def save(self, step: int, arrays: Arrays, state: bytes) -> None:
         """Write a checkpoint, once every row up to it is on the disk."""
         self._writer.sync()
-        self.store.write(step, arrays, state)
+        self.store.write(step, arrays, state, also=self._staying())
 
     def reach(self, step: int, updates: int, episodes: int) -> None:
         """Note progress; the status is written every few seconds."""
@@ -214,13 +216,27 @@ class Recording:
     def done(self, summary: Summary, message: str) -> None:
         """Write down that the run is done, and leave of its checkpoints what is to stay."""
         if self.step in self.store.steps():  # before the status: who finds "done" finds what stays, and at most more
-            self.store.keep_newest(1 if self.keep.what != "final" else self.keep.checkpoints)
+            self.store.keep_only({self.step, *self._staying()})
         if self.keep.what == "policy":
             write_kept_policy(self.folder, self.cell, self.step, self.store)
         self.status("done", message=message, summary=summary)
+        self._give_up()
+
+    def diverged(self, summary: Summary, message: str) -> None:
+        """Write down that the run left the numbers, and leave of its checkpoints, all from before that, what stays."""
+        self.status("diverged", message=message, summary=summary)
+        if self.keep.what == "final":
+            self.store.keep_only(self._staying())
+        self._give_up()
+
+    def _staying(self) -> Sequence[int]:
+        """Return the agent steps whose checkpoints are to stay, as things are now."""
+        return self.keep.of([step for step in self.store.steps() if step in self._scheduled])
+
+    def _give_up(self) -> None:
         if self.keep.what != "final":
             note_kept(self.folder, self.keep.what)
-            self.store.keep_newest(0)
+            self.store.keep_only(())
 
     def status(
         self, state: State, *, message: str = "", summary: Summary | None = None, cause: Cause | None = None
@@ -281,6 +297,7 @@ class Recording:
         standing = [row for row in before.episodes if row.agent_step <= step]
         self._with_actions = {row.episode for row in standing} & set(before.actions())
         self._evaluation = [row for row in before.evaluation if row.agent_step <= step]
+        self._scheduled = {row.agent_step for row in before.checkpoints if row.agent_step <= step}
         for row in standing:
             self._note(row)
 

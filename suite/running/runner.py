@@ -202,7 +202,7 @@ def by_step(members: Iterable[Member]) -> list[list[Member]]:
             if member.step > least > 0 and least in member.recording.store.steps():
                 earlier: Loaded | None = member.recording.store.newest(at_most=least)
                 if earlier is not None and earlier.agent_step == least:
-                    member.recording.store.keep_only(least)
+                    member.recording.store.keep_only({least})
                     member.loaded = earlier
     sets: dict[int, list[Member]] = {}
     for member in members:

@@ -150,7 +150,7 @@ class Session:
         self._write_ending(group, index)
         message = f"Training left the numbers by agent step {group.step}."
         summary = recording.summary(values, "diverged")
-        recording.status("diverged", message=message, summary=summary)
+        recording.diverged(summary, message)
         self._leave(group, index, "diverged", summary.score, message)
         return True
 

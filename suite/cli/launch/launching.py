@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from suite.running.plan import Plan
 
 FOLDER = "launches"
+DAY = 86_400
+"""Seconds of a cell on CPUs from which on somebody may have forgotten to ask for a GPU."""
 KEPT = (
     "checkpoint_every",
     "inspect_every",
@@ -51,6 +53,8 @@ def launched(
     if not any(plan.jobs for plan in plans):
         click.echo(f"Nothing to do: all {sum(plan.total for plan in plans)} cells are there.", err=True)
         return int(ExitCode.DONE)
+    for line in without_gpus(plans, computing, launch.wishes):
+        click.echo(line, err=True)
     path, plan = _written(plans, computing)
     if launch.launcher == "slurm":
         _to_slurm(path, plan, launch.wishes, computing.threads or 1, dry=dry, as_json=as_json)
@@ -62,6 +66,21 @@ def launched(
 
     tell = partial(_ended, plan, as_json=as_json)
     return exit_code(run_on_ray(path, plan.groups, launch.wishes, computing.threads or 1, stop, tell))
+
+
+def without_gpus(plans: Sequence[Plan], computing: Computing, wishes: Wishes) -> list[str]:
+    """Return what to say where this machine has no GPU, so that jobs that take days ask for none; nothing elsewhere."""
+    from suite.durations import duration
+
+    told = computing.device != "auto" or wishes.gpus is not None
+    here = [plan for plan in plans if plan.machine.here and not plan.machine.accelerator]
+    seconds = [found.seconds for plan in here if plan.jobs for found in plan.projections.values() if found.seconds]
+    if told or max(seconds, default=0) < DAY:
+        return []
+    return [
+        f"NO GPU is asked for: none is seen here, and a cell takes {duration(max(seconds))} on CPUs. Give "
+        "--cluster gpus=1 --lanes 15 for GPUs, or --device cpu if it is to be so; see docs/clusters.md."
+    ]
 
 
 def _to_slurm(path: Path, plan: PlanFile, wishes: Wishes, threads: int, *, dry: bool, as_json: bool) -> None:

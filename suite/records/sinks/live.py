@@ -13,6 +13,12 @@ from suite.records.sinks.known import opener_of
 SECONDS = 20.0
 
 
+def check_sinks(names: Sequence[str]) -> None:
+    """Raise UsageError for a name that is no sink's, and UnfitEnvironment for one that cannot be had."""
+    for name in names:
+        opener_of(name)
+
+
 @contextlib.contextmanager
 def feeding(names: Sequence[str], root: Path, say: Callable[[str], None], every: float = SECONDS) -> Iterator[None]:
     """Feed the named sinks from the runs below `root` until the context ends, and once more then.

@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from click.testing import CliRunner
@@ -54,6 +55,20 @@ def test_the_same_runs_give_the_same_bytes_wherever_they_lie(run, finished, toml
     parts = sorted(moved.glob("*/*/*"), reverse=True)
     assert run("pack", *parts, "--out", second, "--toml", toml).exit_code == 0
     assert first.read_bytes() == second.read_bytes() == attacks.good()
+
+
+def test_paths_of_a_machine_that_older_records_hold_are_not_packed(run, finished, toml, tmp_path):
+    out, path = tmp_path / "b.zip", next(finished.glob("*/*/Pong/seed-0")) / "provenance.json"
+    content = json.loads(path.read_text())
+    content["attempts"][0]["command"] = ["run", "--out", "/home/me/results", "--data=/home/me/data"]
+    path.write_text(json.dumps(content))
+    assert run("pack", finished, "--out", out).exit_code == 0
+    with zipfile.ZipFile(out) as archive:
+        documents = {name: archive.read(name) for name in archive.namelist()}
+    assert not any(b"/home/me" in each for each in documents.values())
+    assert sum(b'"--data=data"' in each for each in documents.values()) == 1
+    assert "/home/me/results" in path.read_text()
+    assert run("check", out).exit_code == 0
 
 
 def test_json_says_what_was_packed(run, finished, toml, tmp_path):

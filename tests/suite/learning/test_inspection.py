@@ -1,5 +1,6 @@
 """Inspections of networks whose numbers are known by hand, and of every agent."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -89,6 +90,49 @@ def test_a_linear_network_has_the_gradients_and_values_of_paper_and_pencil() -> 
     assert found.values["weight_change"] == 0  # it has not moved from where it began
     assert found.values["update_size"] > 0
     assert not {"srank", "dormant_0", "mask_overlap"} & found.values.keys()  # no layer whose units are known, no masks
+
+
+def with_rewards(reward: float) -> Callable[[str, int], Windows]:
+    """Return what draws transitions of which the last has a reward of its own, and so a gradient."""
+
+    def draw(name: str, count: int) -> Windows:
+        data = transitions(name, count)
+        return data._replace(r_t=np.append(data.r_t[:-1], np.float32(reward)))
+
+    return draw
+
+
+def test_gradients_whose_squares_leave_float32_are_compared_as_others() -> None:
+    programs = programs_of(hidden=False)
+    draw = with_rewards(1e25)
+    subject = Subject(programs, programs.init(STREAMS), STREAMS, 3, draw, {})
+    found = inspect(subject, Inspection(every=1, states=8, gradients=8))
+    largest = 2 * 1e25 * np.linalg.norm([*draw("inspect/0", 8).frames[-1, 0].ravel(), 1])
+    assert found.values["gradient_norm"] == pytest.approx(largest / 8, rel=1e-4)
+    usual = inspect(replace(subject, draw=transitions), Inspection(every=1, states=8, gradients=8))
+    theirs, ours = (np.abs(unpack(one.covariance)) for one in (usual, found))  # the error's sign is that of the reward
+    np.testing.assert_allclose(ours, theirs, atol=1 / 127 + 1e-6)
+
+
+def test_a_gradient_that_is_not_finite_leaves_out_what_is_said_of_gradients() -> None:
+    programs = programs_of(hidden=False)
+    subject = Subject(programs, programs.init(STREAMS), STREAMS, 3, with_rewards(np.nan), {})
+    found = inspect(subject, Inspection(every=1, states=8, gradients=8))
+    assert found.covariance == ""
+    assert not {"gradient_norm", "gradient_cosine"} & found.values.keys()
+    assert np.isfinite(found.values["q_variance"])
+
+
+def test_values_and_units_that_are_not_finite_are_no_zeros() -> None:
+    programs = programs_of(hidden=True)
+    learner = programs.init(STREAMS)
+    kernel = np.full((4, 3), 3e38, np.float32)
+    params = {"params": {**learner.params["params"], "encoder": {"dense": {"kernel": kernel, "bias": np.zeros(3)}}}}
+    subject = Subject(programs, learner._replace(params=params), STREAMS, 0, transitions, {})
+    found = inspect(subject, Inspection(every=1, states=16, gradients=2)).values
+    names = ("srank", "stable_rank", "effective_rank", "dormant_0", "dormant_0.1", "q_variance")
+    assert not np.isfinite([found[name] for name in names]).any()
+    assert "policy_churn" not in found
 
 
 def test_units_of_a_layer_are_counted_as_they_were_made() -> None:

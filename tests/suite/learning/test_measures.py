@@ -103,6 +103,21 @@ def test_products_are_the_same_with_as_little_memory_as_there_is(rows: int) -> N
     np.testing.assert_allclose(found, gradients @ gradients.T, rtol=1e-5, atol=1e-6)
 
 
+def test_products_of_float32_are_multiplied_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "COLUMNS", 4)
+    gradients = np.random.default_rng(7).normal(size=(3, 11)).astype(np.float32) * np.float32(1e30)
+    exact = gradients.astype(np.float64)
+    np.testing.assert_allclose(measures.products(lambda index: gradients[index], 3), exact @ exact.T, rtol=1e-12)
+
+
+def test_what_is_not_finite_has_no_measure() -> None:
+    values = measures.singular_values(np.array([[1.0, np.nan], [0.0, np.inf], [0.0, 1.0]]))
+    assert len(values) == 2
+    assert np.isnan([measures.srank(values), measures.stable_rank(values), measures.effective_rank(values)]).all()
+    assert math.isnan(measures.dormant({"one": np.array([0.0, np.nan]), "other": np.ones(2)}, 0.1))
+    assert math.isnan(measures.dormant({"one": np.array([0.0, np.inf])}, 0.1))
+
+
 def test_a_gradient_of_zero_is_at_right_angles_to_all() -> None:
     found = measures.cosines(np.array([[0.0, 0.0], [0.0, 25.0]]))
     np.testing.assert_array_equal(found, [[0, 0], [0, 1]])

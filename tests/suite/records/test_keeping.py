@@ -1,5 +1,6 @@
 """What `--keep` and `--keep-checkpoints` may say."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,24 +37,33 @@ def test_what_cannot_be_is_refused_in_one_sentence(what: str, checkpoints: str |
 
 
 @pytest.mark.parametrize(
-    ("keep", "while_running", "in_the_end"), [("1", 2, 1), ("2", 2, 2), ("5", 5, 5), ("all", None, 9)]
+    ("keep", "staying"), [("1", (8,)), ("2", (7, 8)), ("5", (4, 5, 6, 7, 8)), ("9", range(1, 9)), ("all", range(1, 9))]
 )
-def test_a_running_cell_has_two_checkpoints_at_least(keep: str, while_running: int | None, in_the_end: int) -> None:
+def test_of_the_schedule_the_newest_stay(keep: str, staying: Sequence[int]) -> None:
     found = parse_keep("final", keep)
-    assert found.while_running == while_running
-    assert found.most(scheduled=9) == in_the_end
-    assert Keep("none").most(scheduled=9) == 0
+    assert list(found.of(range(1, 9))) == list(staying)
+    assert found.most(scheduled=8) == len(staying)
+    assert list(found.of(())) == []
+    assert (Keep("none").most(scheduled=8), Keep("policy").of((1, 2))) == (0, ())
 
 
-@pytest.mark.parametrize(
-    ("count", "left"), [(None, (1, 2, 3, 4)), (3, (2, 3, 4)), (1, (4,)), (0, ()), (9, (1, 2, 3, 4))]
-)
-def test_the_newest_stay(tmp_path: Path, count: int | None, left: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("steps", [(1, 2, 3, 4), (2, 4), (4,), ()])
+def test_only_the_checkpoints_of_some_steps_stay_each_as_it_was_written_last(
+    tmp_path: Path, steps: Sequence[int]
+) -> None:
     store = CheckpointStore(tmp_path, None)
-    for step in range(1, 5):
+    for step in (1, 2, 3, 4, 4):
         store.write(step, {"x": np.zeros(1, np.float32)}, b"{}")
-    store.keep_newest(count)
-    assert store.steps() == left
+    store.keep_only(steps)
+    assert store.steps() == steps
+    assert len(list(store.path.iterdir())) == len(steps)
+
+
+def test_beside_the_newest_two_those_stay_that_are_named(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    for step in range(1, 6):
+        store.write(step, {"x": np.zeros(1, np.float32)}, b"{}", also=(2, 9))
+    assert store.steps() == (2, 4, 5)
 
 
 def test_a_note_says_what_was_given_up(tmp_path: Path) -> None:
@@ -63,3 +73,6 @@ def test_a_note_says_what_was_given_up(tmp_path: Path) -> None:
     assert given_up(tmp_path) == ("none", "")
     (tmp_path / "checkpoints" / "kept.txt").write_text("something else")
     assert given_up(tmp_path) == ("", "")
+    (tmp_path / "checkpoints" / "kept.txt").unlink()
+    note_kept(tmp_path, "policy")  # of a run that diverged, which has none
+    assert given_up(tmp_path) == ("policy", "")

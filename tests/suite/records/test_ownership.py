@@ -424,7 +424,7 @@ def test_what_an_overtaken_process_still_writes_is_no_record(
     before = (steps(new.path), content_of(new.path), newest(new))
     train(old, 26, 40)
     old.status(status(old, "done", 40))
-    CheckpointStore(old.folder).keep_newest(0)
+    CheckpointStore(old.folder).keep_only(())
     assert (steps(new.path), content_of(new.path), newest(new)) == before
     assert before[0] == [(1, step) for step in range(1, 21)]
     train(new, 21, 30)

@@ -166,7 +166,8 @@ def test_every_method_acts(agent: str) -> None:
 
 def start(out: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "suite", "run", "--task", "smoke-classic", "--games", "CartPole"]
-    command += ["--method", "magnitude_pruning", "--checkpoint-every", "300", "--out", str(out), *more]
+    command += ["--method", "magnitude_pruning", "--checkpoint-every", "300", "--inspect-every", "600"]
+    command += ["--out", str(out), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -183,6 +184,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(ag
     assert run.cell.seed == reference.cell.seed == 1
     assert content(run) == content(reference)
     assert reference.diagnostics[-1].values["active_parameters"] < reference.diagnostics[-1].values["parameters"]
+    assert [row.agent_step for row in run.diagnostics if "srank" in row.values and row.covariance] == [600, 1200]
     assert run.status.message == ""
 
     last = [row.value for row in run.episodes if row.frame > 600]

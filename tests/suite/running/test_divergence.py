@@ -12,8 +12,10 @@ from click.testing import CliRunner
 from suite.checks.verify import verify
 from suite.cli.main import cli
 from suite.contracts.agent import Feedback
+from suite.records.checkpoints import CheckpointStore
 from suite.records.claims import check
 from suite.records.find import find_runs
+from suite.records.keeping import given_up
 from suite.records.record import read_run
 from suite.records.score import score_of_rows
 from suite.running.part import Part
@@ -43,7 +45,7 @@ def test_a_runaway_learning_rate_ends_diverged_with_its_score_and_is_not_tried_a
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     network = () if "smoke-mujoco" in arguments else ("--network", "tiny")
-    command = (*arguments, *network, "--seeds", "0-1", "--set", RUNAWAY)
+    command = (*arguments, *network, "--seeds", "0-1", "--set", RUNAWAY, "--keep", "none", "--checkpoint-every", "100")
     done = run(tmp_path, *command)
     assert done.exit_code == 5, done.output
     runs = [read_run(path) for path in find_runs(tmp_path)]
@@ -51,6 +53,7 @@ def test_a_runaway_learning_rate_ends_diverged_with_its_score_and_is_not_tried_a
     for one in runs:
         assert one.status.message.startswith("Training left the numbers by agent step")
         assert check(one, "diverged").score == one.status.summary.score
+        assert (given_up(one.folder), CheckpointStore(one.folder).steps()) == (("none", ""), ())
         proof = verify(one)
         assert proof.whole
         assert proof.frames == (one.status.frames if "rainbow" in arguments else 0)  # no episode had ended by then

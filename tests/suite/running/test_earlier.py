@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from suite.records.record import Diagnostics, LogRow, Run
 from suite.running.earlier import EarlierRows
 
@@ -30,3 +32,32 @@ def test_rows_up_to_where_it_goes_on_and_new_rows_differ_from_nothing() -> None:
     nothing = EarlierRows()
     nothing.compare(row(10, 0.7))
     assert nothing.differs_at is None
+
+
+@pytest.mark.parametrize("inspected_before", [True, False])
+def test_whether_a_row_was_inspected_is_no_difference(inspected_before: bool) -> None:
+    plain = Diagnostics(attempt=1, agent_step=20, frame=80, updates=20, values={"loss": 0.2})
+    values = {"loss": 0.2, "srank": 3.0, "mask_overlap": 0.5}
+    inspected = plain.model_copy(update={"values": values, "covariance": "AAAA"})
+    first, then = (inspected, plain) if inspected_before else (plain, inspected)
+    rows = earlier([first], since=10)
+    rows.compare(then.model_copy(update={"attempt": 2}))
+    assert rows.differs_at is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs_at"),
+    [
+        ({"values": {"loss": 0.2, "srank": 3.0, "mask_overlap": 0.9}}, None),  # there was no inspection in between
+        ({"values": {"loss": 0.2, "srank": 4.0, "mask_overlap": 0.5}}, 20),
+        ({"values": {"loss": 0.3}}, 20),
+        ({"covariance": "AAAB"}, 20),
+        ({"updates": 21}, 20),
+    ],
+)
+def test_what_both_rows_say_is_compared(changed: dict[str, Any], differs_at: int | None) -> None:
+    values = {"loss": 0.2, "srank": 3.0, "mask_overlap": 0.5}
+    first = Diagnostics(attempt=1, agent_step=20, frame=80, updates=20, values=values, covariance="AAAA")
+    rows = earlier([first], since=10)
+    rows.compare(first.model_copy(update={"attempt": 2, **changed}))
+    assert rows.differs_at == differs_at

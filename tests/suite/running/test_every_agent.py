@@ -74,4 +74,7 @@ def test_it_trains_and_goes_on_to_the_same_bits_after_a_kill(
     run = read_run(find_runs(out)[0])
     assert run.attempt.resumed_at > 0
     assert content(run) == content(reference)
+    inspected = [row for row in run.diagnostics if "srank" in row.values]
+    assert inspected, "no inspection came off"
+    assert all(row.covariance for row in inspected)
     record_property(f"{agent}_updates", run.status.updates)

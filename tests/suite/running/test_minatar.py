@@ -26,7 +26,8 @@ def start(out: Path, agent: str, game: str, *more: str) -> subprocess.Popen[str]
     """Start a run of the small task, or, of a game that it has not, of the beginning of the large one."""
     task = ["smoke-minatar"] if game in load_task("smoke-minatar").games else ["minatar", "--frames", "3000"]
     command = [sys.executable, "-m", "suite", "run", "--task", *task, "--agent", agent, "--games", game]
-    command += ["--method", "magnitude_pruning", "--checkpoint-every", "600", "--out", str(out), *more]
+    command += ["--method", "magnitude_pruning", "--checkpoint-every", "600", "--inspect-every", "1200"]
+    command += ["--out", str(out), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -60,6 +61,8 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(
     assert (run.status.message == "") == (values["active_parameters"] < values["parameters"]) == prunes
     assert run.attempt.packages["minatar"] == run.attempt.environment["minatar"] == "1.0.15"
     assert len({row.learner for row in run.checkpoints if row.updates}) >= 3
+    assert "srank" in values
+    assert run.diagnostics[-1].covariance
 
     streams = Streams(f"{task.id}@1", game, 1)
     assert [row.emulator_seed for row in run.episodes] == list(map(streams.emulator_seed, range(len(run.episodes))))

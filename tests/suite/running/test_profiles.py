@@ -13,6 +13,7 @@ from suite.running.cost import EFFICIENCY, Costs
 from suite.running.machine import Machine, least_seconds, machine_of
 from suite.running.memory import UNLIMITED
 from suite.running.plan import make_plan
+from suite.running.plan_report import text
 from suite.running.profiles.measured import Finished, finished_runs, machine_seconds, rates_of
 from suite.running.profiles.profile import GIB, Profile, ProgramMemory, Rate, parse, profile_named, profile_names, toml
 from suite.running.request import Request, resolve
@@ -84,9 +85,14 @@ def test_another_network_is_timed_roughly_by_the_operations_a_second_of_what_was
     assert seconds == pytest.approx(steps * made.domain.seconds_per_step + updates * 4e9 / (2e9 / 0.5))
 
 
-def test_a_profile_without_rates_says_that_the_time_is_unknown(counted: None) -> None:
-    made = costs(machine_of(CLUSTER.model_copy(update={"rates": ()})))
-    assert made.projection(spec_of()) == (None, "unknown", None)
+def test_a_profile_without_rates_says_that_the_time_is_unknown(counted: None, tmp_path: Path) -> None:
+    machine = machine_of(CLUSTER.model_copy(update={"rates": ()}))
+    assert costs(machine).projection(spec_of()) == (None, "unknown", None)
+    plan = make_plan(resolve(Request("smoke")), "Pong", "0", tmp_path, "1", machine=machine)
+    remedy = "`suite profile record RUNS --out FILE` makes one that has"
+    lines = text(plan).splitlines()
+    assert f"time    not known on a node: the profile has no measured rate to go by; {remedy}" in lines
+    assert f"  time a cell      not known, the profile has no measured rate to go by; {remedy}" in lines
 
 
 def test_here_what_was_never_run_is_timed_by_a_product(counted: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,28 @@ def test_a_dry_run_writes_the_scripts_and_says_how_they_are_submitted(tiny: None
     ]
 
 
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        ((), True),
+        (("--cluster", "gpus=1", "--lanes", "15"), False),
+        (("--device-profile", "h200", "--lanes", "15"), False),
+        (("--device", "cpu"), False),
+        (("--frames", "400000"), False),
+    ],
+)
+def test_days_on_cpus_are_not_asked_for_unawares(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, more: tuple[str, ...], warned: bool
+) -> None:
+    monkeypatch.setattr("suite.running.machine.is_accelerator", lambda: False)
+    monkeypatch.setattr("suite.running.cost.matrix_rate", lambda: 1e11)
+    words = ("--task", "atari40m", "--games", "Pong", "--seeds", "0", "--launcher", "slurm", "--dry-run")
+    result = suite("run", *words, *more, "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert ("NO GPU is asked for: none is seen here, and a cell takes " in result.stderr) == warned
+    assert ("1 GPUs" in result.stdout) == ("--lanes" in more)
+
+
 def test_what_slurm_refuses_is_said_in_its_words(slurm: Path, tiny: None, tmp_path: Path) -> None:
     refusal = "sbatch: error: invalid partition specified: gpu"
     (slurm / "sbatch").write_text(f"#!/bin/sh\necho '{refusal}' >&2\nexit 1\n")

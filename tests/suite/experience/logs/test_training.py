@@ -1,5 +1,6 @@
 """Offline training through the command line, on a made-up log: killed, continued, alone and beside others, refused."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -7,11 +8,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
+from suite.checks.verify import verify
+from suite.contracts.agent import Learner
 from suite.records.find import find_runs
 from suite.records.record import Run, read_run
+from suite.running.checkpointing import save
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_everywhere")]
 
@@ -41,12 +48,21 @@ def content(run: Run) -> list[object]:
     return [*rows, run.status.summary.model_dump(exclude={"wall_seconds"})]
 
 
+def test_a_checkpoint_without_a_history_has_the_hash_of_none() -> None:
+    lane = SimpleNamespace(actor=None, episodes=0, replay=SimpleNamespace(arrays=dict))
+    learner = Learner({"w": np.zeros(1, np.float32)}, {}, {}, {})
+    seen: Any = {"step": 4, "updates": 2, "lanes": [lane], "seen": [{}]}
+    group: Any = SimpleNamespace(**seen, learner=lambda lane: learner, metrics=lambda lane: {})
+    assert save(group, 0, "0" * 16, {}).state.chain == hashlib.sha256().hexdigest()
+
+
 @pytest.mark.nightly
 def test_a_run_that_is_killed_goes_on_to_the_same_bits_alone_or_beside_others(data: Path, tmp_path: Path) -> None:
     beside = call(*SHORT, "--data", str(data), "--seeds", "0-1", "--lanes", "2", "--out", str(tmp_path / "beside"))
     assert beside.returncode == 0, beside.stderr
     first, second = map(read_run, find_runs(tmp_path / "beside"))
     assert len({row.learner for row in (*first.checkpoints, *second.checkpoints)}) == 6
+    assert verify(first).mismatches == ()
     assert first.status.summary is not None
     assert (first.status.updates, first.status.episodes, first.status.summary.score) == (60, 0, None)
     assert first.cell.spec.dataset is not None

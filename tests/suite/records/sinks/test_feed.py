@@ -131,3 +131,12 @@ def test_without_its_package_a_sink_is_refused_with_the_line_that_installs_it(
         pytest.fail("a run would have begun")
     with pytest.raises(UsageError, match="wandbb"):
         known.opener_of("wandbb")
+
+
+def test_a_dry_run_refuses_the_sinks_that_a_run_refuses(tmp_path: Path) -> None:
+    command = ["run", "--task", "smoke-classic", "--sink", "wandbb", "--out", str(tmp_path)]
+    for more in ([], ["--dry-run"], ["--launcher", "slurm", "--dry-run"]):
+        done = CliRunner().invoke(cli, [*command, *more])
+        assert done.exit_code == 2
+        assert "wandbb" in done.stderr
+    assert not list(tmp_path.iterdir())
