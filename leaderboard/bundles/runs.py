@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -71,7 +71,7 @@ def to_document(run: Run, *, with_actions: bool = True) -> bytes:
     content: dict[str, Any] = {
         "schema_version": VERSION,
         "cell": run.cell.model_dump(mode="json"),
-        "provenance": _without_folders(run.provenance).model_dump(mode="json"),
+        "provenance": run.provenance.model_dump(mode="json"),
         "status": run.status.model_dump(mode="json"),
         "episodes": _rows(run.episodes, "attempt", "length", "return", "emulator_seed")
         | {"truncated": [index for index, row in enumerate(run.episodes) if row.end == "truncated"]},
@@ -91,19 +91,6 @@ def to_document(run: Run, *, with_actions: bool = True) -> bytes:
     if not with_actions:
         content["evaluation"]["actions"] = [""] * len(run.evaluation)
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _without_folders(provenance: ProvenanceFile) -> ProvenanceFile:
-    """Return it with commands that name of every absolute path the last part alone: the rest is about who ran it."""
-    attempts = tuple(
-        one.model_copy(update={"command": tuple(map(_last_part, one.command))}) for one in provenance.attempts
-    )
-    return provenance.model_copy(update={"attempts": attempts})
-
-
-def _last_part(argument: str) -> str:
-    option, equals, value = argument.rpartition("=")
-    return f"{option}{equals}{PurePosixPath(value).name}" if value.startswith("/") else argument
 
 
 def from_document(content: Any, name: str) -> BundledRun:

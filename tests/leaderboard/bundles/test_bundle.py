@@ -38,15 +38,6 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, task: str) -> None:
     )
 
 
-def test_a_bundle_tells_no_folder_of_whoever_made_it() -> None:
-    run = honest.honest_run()
-    command = ("run", "--out", "/home/me/results", "--data=/data/dqn", "--plugin", "mine/method.py", "--set", "a=b")
-    attempts = tuple(one.model_copy(update={"command": command}) for one in run.provenance.attempts)
-    run = attacks.replace(run, provenance=run.provenance.model_copy(update={"attempts": attempts}))
-    (told, *_) = from_document(json.loads(to_document(run)), "runs/x.json").provenance.attempts
-    assert told.command == ("run", "--out", "results", "--data=dqn", "--plugin", "mine/method.py", "--set", "a=b")
-
-
 def test_diagnostics_are_thinned_evenly_and_keep_the_last() -> None:
     run = honest.honest_run()
     rows = tuple(
