@@ -243,53 +243,68 @@ def pair_of(tmp_path_factory: pytest.TempPathFactory) -> PairOf:
     return compared
 
 
-def test_the_table_of_dense_and_pruned_is_what_the_results_give(pair_of: PairOf) -> None:
-    pair = pair_of("magnitude pruning (sparsity 0.95)", "dense")
-    *games, whole = rows_below("environment | dense | 95 % pruned")
+@pytest.mark.parametrize(("head", "width"), [("environment | dense | 95 % pruned", 1), ("environment, at width 2", 2)])
+def test_the_tables_of_dense_and_pruned_are_what_the_results_give(pair_of: PairOf, head: str, width: int) -> None:
+    pair = pair_of(f"{width} magnitude pruning (sparsity 0.95)", f"{width} dense")
+    *games, whole = rows_below(head)
     assert [row[0] for row in games] == list(GAMES)
     for name, dense, pruned, difference in games:
         one = pair["games"][name]
         assert (dense, pruned) == (f"{one['b']:.3f}", f"{one['a']:.3f}")
         assert difference == written(turned(one["difference"]))
     assert whole[1:] == [f"{pair['iqm_b']:.3f}", f"{pair['iqm_a']:.3f}", written(turned(pair["difference"]))]
-    told = f"(p {pair['p_equal']:.3f} for a larger one; {pair['p_looks']:.2f} for any at all"
+    told = {
+        1: f"(p {pair['p_equal']:.3f} for a larger one; {pair['p_looks']:.2f} for any at all",
+        2: f"(p {pair['p_equal']:.3f} for a difference of 5 % or more)",
+    }[width]
     assert (pair["verdict"], told in text(REAL_RUNS)) == ("equal", True)
+
+
+def test_what_is_said_of_width_and_tickets_is_what_the_results_give(pair_of: PairOf) -> None:
+    wider = pair_of("2 dense", "1 dense")
+    assert pair_of("l2_init", "x1 dense") == pair_of("L2 Init", "1 dense")  # ids of methods are words of an entry too
+    assert (wider["verdict"], wider["p_equal"] < 1e-4) == ("equal", True)
+    ticket = pair_of("lottery ticket", "1 magnitude pruning (sparsity 0.95)")
+    assert ticket["verdict"] == "open"
+    shown = " ".join(text(REAL_RUNS).split())
+    assert f"width 2 less width 1 is {written(wider['difference'])}, practically equal" in shown
+    gain = written(ticket["difference"]).removeprefix("+")
+    assert f"they gain {gain}, MountainCar {written(ticket['games']['MountainCar']['difference'])};" in shown
 
 
 def test_the_table_of_methods_is_what_the_results_give(pair_of: PairOf) -> None:
     (_, dense, *_), *rows = rows_below("method | IQM")
     shown, equal = text(REAL_RUNS), {}
-    assert len(rows) == 10
+    assert len(rows) == 11
     for name, iqm, difference, *games, verdict in rows:
         short = name.partition(",")[0].removesuffix(" 95 % sparse").lower()
-        words = {"resets of the last layer": "reset"}.get(short, short)
-        pair = pair_of(words, "dense")
+        words: str = {"resets of the last layer": "reset"}.get(short, short)
+        pair = pair_of(words, "1 dense")
         assert (iqm, dense) == (f"{pair['iqm_a']:.3f}", f"{pair['iqm_b']:.3f}")
         assert games == [f"{pair['games'][game]['a']:.3f}" for game in GAMES]
         assert difference == written(pair["difference"])
         assert verdict.startswith({"equal": "practically equal"}.get(pair["verdict"], pair["verdict"]))
         assert pair["verdict"] != "worse" or pair["p_looks"] < 1e-5
         if pair["verdict"] == "equal":
-            equal[words] = f"{pair['p_equal']:.3f}"
-        if words in ("rigl", "set", "static sparse", "l2 features"):
+            equal[words] = f"{pair['p_equal']:.3f}" if pair["p_equal"] >= 1e-6 else "below 0.000001"
+        if words in ("lottery ticket", "rigl", "set", "static sparse", "l2 features"):
             value, interval = written(pair["games"]["MountainCar"]["difference"]).split(" ", 1)
             assert re.search(rf"{re.escape(value)} (over dense )?{re.escape(interval)}", shown)
-    assert (
-        f"(p {equal['set']}, {equal['weight decay']} and {equal['l2 init']} for a difference of 5 % or more)" in shown
-    )
+    told = "(p {lottery ticket}, {set}, {weight decay} and {l2 init} for a difference of 5 % or more)"
+    assert told.format_map(equal) in shown
 
 
 def test_the_table_of_sparsities_is_what_the_results_give(pair_of: PairOf) -> None:
     rows = rows_below("weights pruned | IQM")
     assert [row[0] for row in rows] == ["50 %", "90 %", "95 %"]
     for share, iqm, difference, *games, verdict in rows:
-        pair = pair_of(f"magnitude pruning (sparsity {float(share.removesuffix(' %')) / 100:g})", "dense")
+        pair = pair_of(f"1 magnitude pruning (sparsity {float(share.removesuffix(' %')) / 100:g})", "1 dense")
         assert iqm == f"{pair['iqm_a']:.3f}"
         assert games == [f"{pair['games'][game]['a']:.3f}" for game in GAMES]
         assert difference == written(pair["difference"])
         assert (verdict, pair["verdict"]) == ("practically equal", "equal")
         assert share == "95 %" or pair["p_equal"] < 1e-6
-    apart = pair_of("magnitude pruning (sparsity 0.9)", "magnitude pruning (sparsity 0.95)")["games"]["CartPole"]
+    apart = pair_of("magnitude pruning (sparsity 0.9)", "1 magnitude pruning (sparsity 0.95)")["games"]["CartPole"]
     value, low, high = (f"{apart['difference'][end]:.3f}" for end in ("value", "low", "high"))
     assert f"{value} less than at 90 % (its own interval {low} to {high}, not adjusted)" in text(REAL_RUNS)
 

@@ -151,20 +151,24 @@ def competitors(data: TaskData) -> list[Competitor]:
 
 
 def _meant(name: str, entries: Iterable[Competitor]) -> list[Competitor]:
-    """Return the entries that a name can mean: by their whole name, else by its beginning or its words."""
+    """Return the entries that a name can mean: by their whole name, else by its beginning or its words.
+
+    Among the words of an entry are the ids of its methods, as `--method` has them.
+    """
     entries, words = list(entries), _words(name)
     exact = [
         item for item in entries if name == item.configuration.config_id or name.casefold() == item.label.casefold()
     ]
     same = [item for item in entries if words and words == _words(item.label)]
     started = [item for item in entries if len(name) >= 4 and item.configuration.config_id.startswith(name.casefold())]
-    shared = [item for item in entries if words and set(words) <= set(_words(item.label))]
+    shared = [item for item in entries if words and set(words) <= {*_words(item.label), *item.entry.methods}]
     return exact or same or started or shared
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of a label; signs between them do not count."""
-    return re.findall(r"[^\s\N{MIDDLE DOT}\N{MULTIPLICATION SIGN}()\[\],]+", text.casefold())
+    """Return the words of a label; signs between them do not count, nor an x before a number."""
+    text = re.sub(r"\bx(?=\d+\b)", "", text.casefold())
+    return re.findall(r"[^\s\N{MIDDLE DOT}\N{MULTIPLICATION SIGN}()\[\],]+", text)
 
 
 def _refuse(

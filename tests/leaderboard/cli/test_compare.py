@@ -117,7 +117,8 @@ def test_several_entries_are_compared_in_pairs_with_groups(board):
 def test_entries_go_by_label_id_or_beginning(board):
     content = json.loads(run("impala 3", "impala 1", "--db", board, "--json").stdout)
     ids = [entry["config_id"] for entry in content["entries"]]
-    for names in (ids, [name[:6] for name in ids], [entry["label"] for entry in content["entries"]]):
+    spelled = [entry["label"] for entry in content["entries"]]
+    for names in (ids, [name[:6] for name in ids], spelled, ["impala x3", "Impala X1 dense"]):
         assert json.loads(run(*names, "--db", board, "--json").stdout) == content
 
 
