@@ -265,6 +265,14 @@ def test_every_pair_has_a_page_with_the_verdict_first_and_its_files(found):
     assert {f"{pair.stem('smoke')}.{end}" for end in ("csv", "json", "tex")} <= set(files)
 
 
+def test_a_pair_page_says_that_its_command_takes_all_runs_of_the_twin(found):
+    task, duel = next(task for task in found.site.tasks if task.name == "smoke"), Book(found).duels["smoke"][0]
+    for note in ("", "Of the dense twin, the runs of the same submission count: doe-rigl."):
+        (content,) = pair._pair(found.site, task.bare, replace(duel, note=note), {}).values()
+        words = Page(content).words
+        assert (note in words, "It takes all runs of the dense twin" in words) == (True, bool(note))
+
+
 def test_a_pair_page_has_the_difference_of_the_areas_under_the_curves(found):
     task = next(task for task in found.site.tasks if task.name == "smoke")
     files = pair.pages(Book(found))
