@@ -1,12 +1,18 @@
-"""The order of all tests (the longest first, so that no process is left alone with one at the end), quick programs."""
+"""The order of all tests (the longest first, so that no process is left alone with one at the end), quick programs.
+
+No example of a property has a deadline: what takes how long is measured in `ci/bench`, not in tests.
+"""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("SUITE_INSPECT_EVERY", "0")  # compiling an inspection takes longer than a test's training
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 HERE = Path(__file__).resolve().parent
 
 

@@ -10,8 +10,10 @@ from leaderboard.board.exports import Column, Table
 from leaderboard.board.report import TaskData
 from leaderboard.board.views import Entry, TaskPage
 from leaderboard.site import tables
-from leaderboard.site.drawing import charts, panels, plot_files, plots
+from leaderboard.site.drawing import charts, panels, plot_files
 from leaderboard.site.drawing.heat import Heat, heat, pdf
+from leaderboard.site.drawing.panels import Panel
+from leaderboard.site.drawing.plots import Plot, Trace, plot
 from leaderboard.store.details import RunDiagnostics
 
 PANEL_COLUMNS = 2
@@ -22,15 +24,18 @@ PANEL_COLUMNS = 2
 class Dashboard:
     """A task's diagnostics: plots by what they show, their values, and who is drawn, in the styles `looks` by label.
 
-    `maps`: gradient covariances with what they are of.
+    `maps`: gradient covariances with what they are of. `layers`: the sparsity of each masked layer, `layer_plots` its
+    plots.
     """
 
     task: TaskPage
-    plots: tuple[tuple[str, plots.Plot], ...]
-    panels: tuple[panels.Panel, ...]
+    plots: tuple[tuple[str, Plot], ...]
+    panels: tuple[Panel, ...]
     entries: tuple[Entry, ...]
     looks: Mapping[str, charts.Style]
     maps: tuple[tuple[str, Heat], ...] = ()
+    layers: tuple[Panel, ...] = ()
+    layer_plots: tuple[tuple[str, Plot], ...] = ()
 
 
 def dashboard(task: TaskPage, data: TaskData, lines: panels.Lines, chosen: Sequence[str]) -> Dashboard | None:
@@ -38,15 +43,18 @@ def dashboard(task: TaskPage, data: TaskData, lines: panels.Lines, chosen: Seque
 
     A panel in which everything is 0 all the time, as the sparsity of dense networks is, is left out.
     """
-    shown = panels.panels(lines, chosen)
+    shown, layers = panels.panels(lines, chosen), panels.layers(lines, chosen)
     entries = {line.entry.config_id: line.entry for panel in shown for line in panel.lines}
     telling = [panel for panel in shown if any(p.value for line in panel.lines for p in line.points)]
     looks = charts.styles(entries.values())
-    drawn = [(panel.title, _plot(panel, looks)) for panel in telling]
-    kept = tuple((title, plot) for title, plot in drawn if plot is not None)
-    if not kept:
+    if not (kept := _plots(telling, looks)):
         return None
-    return Dashboard(task, kept, tuple(telling), tuple(entries.values()), looks, beside(data, list(entries)))
+    maps = beside(data, list(entries))
+    return Dashboard(
+        *(task, kept, tuple(telling), tuple(entries.values()), looks, maps),
+        layers=layers,
+        layer_plots=_plots(layers, looks),
+    )
 
 
 def beside(data: TaskData, chosen: Sequence[str]) -> tuple[tuple[str, Heat], ...]:
@@ -86,9 +94,14 @@ def last_map(recorded: RunDiagnostics) -> Heat:
     return heat(recorded.maps[-1][1])
 
 
-def _plot(panel: panels.Panel, looks: Mapping[str, charts.Style]) -> plots.Plot | None:
-    traces = [plots.Trace.of(line.points, looks[line.entry.label]) for line in panel.lines]
-    return plots.plot(traces, width=320, height=170)
+def _plots(shown: Sequence[Panel], looks: Mapping[str, charts.Style]) -> tuple[tuple[str, Plot], ...]:
+    """Return what can be drawn of some panels, by title."""
+    found = []
+    for panel in shown:
+        traces = [Trace.of(line.points, looks[line.entry.label]) for line in panel.lines]
+        if drawn := plot(traces, width=320, height=170):
+            found.append((panel.title, drawn))
+    return tuple(found)
 
 
 def _values(name: str, board: Dashboard) -> Table:
@@ -97,7 +110,7 @@ def _values(name: str, board: Dashboard) -> Table:
     columns = (*tables.ENTRY, Column("quantity", "Quantity"), Column("frames", unit), Column("value", "Value", 4))
     rows = tuple(
         (*tables.entry_cells(line.entry), panel.title, point.x, point.value)
-        for panel in board.panels
+        for panel in (*board.panels, *board.layers)
         for line in panel.lines
         for point in line.points
     )

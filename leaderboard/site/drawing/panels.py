@@ -42,6 +42,9 @@ QUANTITIES = (
 FIGURE = ("sparsity", "loss", "q_target_variance", "q_variance", "q_norm", "parameter_norm", "srank", "dormant_0.1")
 """What a figure on paper and a run's page show of them: those of figure 11 of arXiv 2402.12479, loss and sparsity."""
 
+LAYERS = "sparsity/"
+"""What the sparsity of a layer is recorded under, before its name."""
+
 STEPS = 60
 """How many points a line has."""
 
@@ -64,7 +67,9 @@ Lines = Mapping[str, Mapping[str, Line]]
 def recorded(data: TaskData, config_id: str) -> Mapping[str, Line]:
     """Return the lines of an entry on the full budget by quantity; none where nothing was recorded."""
     entry, runs = data.entries[config_id], data.diagnostics.get(config_id, ())
-    lines = {name: mean_line(entry, runs, name, data.task.budget.length) for name, _ in QUANTITIES}
+    layers = sorted({name for run in runs for name in run.series if name.startswith(LAYERS)})
+    names = (*(name for name, _ in QUANTITIES), *layers)
+    lines = {name: mean_line(entry, runs, name, data.task.budget.length) for name in names}
     return {name: line for name, line in lines.items() if line is not None}
 
 
@@ -73,15 +78,23 @@ def panels(lines: Lines, chosen: Sequence[str], only: Collection[str] = ()) -> t
 
     `only`: the quantities that are shown; all of them if it is empty.
     """
-    shown = [lines[config_id] for config_id in chosen if config_id in lines][:ENTRIES]
-    found = []
-    for name, title in QUANTITIES:
-        if only and name not in only:
-            continue
-        kept = tuple(one[name] for one in shown if name in one)
-        if kept:
-            found.append(Panel(title, kept))
-    return tuple(found)
+    return _panels(lines, chosen, [item for item in QUANTITIES if not only or item[0] in only])
+
+
+def layers(lines: Lines, chosen: Sequence[str]) -> tuple[Panel, ...]:
+    """Return a panel for the sparsity of each layer that the first of the chosen configurations mask."""
+    names = sorted({name for one in _shown(lines, chosen) for name in one if name.startswith(LAYERS)})
+    return _panels(lines, chosen, [(name, f"Sparsity of {name.removeprefix(LAYERS)}") for name in names])
+
+
+def _panels(lines: Lines, chosen: Sequence[str], quantities: Sequence[tuple[str, str]]) -> tuple[Panel, ...]:
+    shown = _shown(lines, chosen)
+    found = [Panel(title, tuple(one[name] for one in shown if name in one)) for name, title in quantities]
+    return tuple(panel for panel in found if panel.lines)
+
+
+def _shown(lines: Lines, chosen: Sequence[str]) -> list[Mapping[str, Line]]:
+    return [lines[config_id] for config_id in chosen if config_id in lines][:ENTRIES]
 
 
 def mean_line(entry: Entry, runs: Sequence[RunDiagnostics], name: str, last: int, steps: int = STEPS) -> Line | None:

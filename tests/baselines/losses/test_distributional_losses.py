@@ -56,7 +56,7 @@ def test_projection_by_hand(target_support, probabilities, expected) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     data=st.data(),
     atoms=st.sampled_from([2, 3, 11, 51]),
@@ -171,7 +171,7 @@ def test_soft_value_by_hand() -> None:
     np.testing.assert_allclose(soft_quantiles(quantiles, q, 1e-4, legal), [2.0, 0.0], atol=1e-4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), legal=st.integers(1, 5), temperature=st.sampled_from([0.03, 1.0]))
 def test_illegal_actions_are_as_if_they_did_not_exist(seed: int, legal: int, temperature: float) -> None:
     rng = np.random.default_rng(seed)

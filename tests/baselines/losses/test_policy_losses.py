@@ -140,7 +140,7 @@ def naive_advantages(r_t, discount_t, ended, v_tm1, v_t, decay):
     return sums
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), decay=st.sampled_from([0.0, 0.5, 0.95, 1.0]))
 def test_advantages_equal_the_loop(seed: int, decay: float) -> None:
     rng = np.random.default_rng(seed)

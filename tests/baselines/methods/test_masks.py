@@ -66,7 +66,6 @@ def test_erk_equals_jaxpruner(entry: str) -> None:
     np.testing.assert_allclose(found, [JAXPRUNER[entry][f"{name}/kernel"] for name in shapes], atol=1e-12)
 
 
-@settings(deadline=None)
 @given(
     st.lists(hnp.array_shapes(min_dims=2, max_dims=4, max_side=40), min_size=1, max_size=8),
     st.floats(0, 0.9999, allow_subnormal=False),
@@ -114,14 +113,13 @@ magnitudes = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(hnp.arrays(np.float32, (4, SIZE // 4), elements=magnitudes), st.integers(1, SIZE))
 def test_largest_equals_sorting(weights: np.ndarray, count: int) -> None:
     mask = np.asarray(jitted_largest(weights, np.int32(count)))
     np.testing.assert_array_equal(mask, oracle(weights, count))
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.int32, (4, SIZE // 4), elements=st.integers(-1, 2**31 - 1)), st.data())
 def test_negative_scores_never_win(scores: np.ndarray, data: st.DataObject) -> None:
     eligible = int((scores >= 0).sum())

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -52,7 +51,6 @@ def test_masks_shrink_to_the_exact_counts_of_magnitude_pruning(published) -> Non
     assert list(smallest) != sorted(np.arange(1.0, 51.0))[-smallest.size :], "not the largest"
 
 
-@hypothesis_settings(deadline=None)
 @given(
     hnp.arrays(np.bool_, 24),
     hnp.arrays(np.int32, 24, elements=st.one_of(st.just(0), st.integers(0, 2**30 - 1))),

@@ -277,7 +277,7 @@ def test_dead_units_are_replaced_without_a_change_of_function(name: str, request
         )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_any_dead_units_of_a_residual_network(residual: Bench, data: st.DataObject) -> None:
     source, (target,) = data.draw(st.sampled_from([*residual.connections.items()]))

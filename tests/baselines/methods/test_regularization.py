@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -162,7 +162,6 @@ def test_l2_init_leaves_alone_what_a_mask_holds_at_zero(first: str) -> None:
 FEATURES = arrays(np.float32, (2, 5), elements=st.floats(-1e3, 1e3, width=32))
 
 
-@settings(deadline=None)
 @given(features=FEATURES)
 def test_features_have_unit_length(features) -> None:
     unit, norms = np.asarray(l2_features.unit_length(features)), np.linalg.norm(features.astype(np.float64), axis=1)
@@ -173,7 +172,6 @@ def test_features_have_unit_length(features) -> None:
         assert np.linalg.norm(row) <= 1 + 1e-5
 
 
-@settings(deadline=None)
 @given(features=FEATURES.filter(lambda rows: np.all(np.linalg.norm(rows, axis=1) > 0.1)), cotangent=FEATURES)
 def test_the_gradient_has_no_part_along_the_features(features, cotangent) -> None:
     _, pullback = jax.vjp(l2_features.unit_length, jnp.asarray(features))

@@ -219,7 +219,7 @@ def highest(scores: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
     return mask
 
 
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 @given(
     hnp.arrays(np.float32, (4, 5), elements=st.one_of(st.sampled_from([0.0, 1.0, -1.0]), st.floats(-3, 3, width=32))),
     hnp.arrays(np.bool_, (4, 5)),

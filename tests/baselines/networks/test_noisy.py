@@ -70,7 +70,7 @@ def test_all_rows_of_a_call_share_the_noise() -> None:
     np.testing.assert_allclose(found, jnp.broadcast_to(found[:1], found.shape), rtol=1e-6)
 
 
-@settings(deadline=None, max_examples=4)
+@settings(max_examples=4)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 18), st.integers(0, 18), st.sampled_from([1, 51]))
 def test_more_units_leave_the_noise_of_the_first_ones_alone(seed: int, actions: int, more: int, atoms: int) -> None:
     key = jax.random.key(seed)

@@ -24,7 +24,7 @@ def cropped(image, pad, row, column):
     return padded[row : row + image.shape[0], column : column + image.shape[1]]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data(), st.integers(0, 4), st.integers(0, 2**32 - 1))
 def test_a_shift_is_a_crop_of_the_image_padded_by_its_edges(data, pad: int, seed: int) -> None:
     row, column = (data.draw(st.integers(0, 2 * pad)) for _ in range(2))
@@ -51,7 +51,7 @@ def test_random_shifts_are_crops_at_every_position_and_no_other(whole_range: boo
     assert counts.min() > 0.4 * count / len(crops)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 0.5))
 def test_intensity_scales_each_image_as_a_whole_within_bounds(seed: int, scale: float) -> None:
     batch = images(seed, 8) // 2 + 1

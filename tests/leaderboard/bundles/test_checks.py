@@ -43,7 +43,7 @@ def codes(report: Any) -> list[str]:
     return [one.code for one in report.findings]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 2000))
 def test_evaluations_are_due_at_the_first_end_of_a_trajectory_at_or_after_each_interval(
     every: int, trajectory: int, last: int

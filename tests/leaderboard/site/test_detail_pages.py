@@ -75,7 +75,8 @@ def write_details(path):
             "agent_step": step,
             "frame": 4 * step,
             "updates": step // 4,
-            "values": {"loss": 0.5, "sparsity": 0.25} | ({"srank": step / 100} if step % 1000 == 0 else {}),
+            "values": {"loss": 0.5, "sparsity": 0.25, "sparsity/hidden_0": 0.5}
+            | ({"srank": step / 100} if step % 1000 == 0 else {}),
         }
         | ({"covariance": MAP} if step % 1000 == 0 else {})
         for step in range(500, 4001, 500)
@@ -134,12 +135,16 @@ def test_what_inspections_found_is_on_the_pages_of_runs_entries_and_methods(foun
     for content, maps in pages.values():
         page = Page(content)
         assert "Rank of features (srank)" in page.words
+        assert "Sparsity of hidden_0" in page.words or "sparsity/hidden_0" in page.words
         shown = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("class") == "heat"]
         assert [one["viewbox"] for one in shown] == ["0 0 32 32"] * maps
         assert "Cosines between the gradients of 32 transitions" in shown[0]["aria-label"]
     assert "dense" in Page(pages["entry"][0]).words
     assert of_entries[f"{stem}-diagnostics-covariance.pdf"].startswith(b"%PDF")
     assert b"srank" in of_entries[f"{stem}-diagnostics.csv"]
+    last = [row for row in of_entries[f"{stem}-diagnostics.csv"].decode().splitlines() if "hidden_0" in row]
+    assert len(last) == 2 * 8  # points of each of two entries
+    assert all(row.endswith(",0.5") for row in last)
 
 
 def test_a_heat_map_is_red_where_gradients_point_against_each_other_and_blue_where_alike():

@@ -13,7 +13,7 @@ def games(rng, *counts):
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=6), st.integers(0, 999))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_influences_are_the_derivative_of_the_mean(counts, seed):
     """A run moved by d moves the mean by d times its share, and its own influence by R - 1 times as much."""
     scores = games(np.random.default_rng(seed), *counts)

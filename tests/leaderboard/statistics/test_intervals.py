@@ -34,7 +34,7 @@ def some_scores(*counts, seed=0):
 
 
 @given(ragged, st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_results_do_not_depend_on_any_order(blocks, source):
     scores = {f"g{i}": block for i, block in enumerate(blocks)}
     names = list(scores)
@@ -45,7 +45,7 @@ def test_results_do_not_depend_on_any_order(blocks, source):
 
 
 @given(ragged)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_interval_holds_its_value_and_has_a_width(blocks):
     scores = {f"g{i}": block for i, block in enumerate(blocks)}
     for name in METRICS:
@@ -62,7 +62,8 @@ def test_an_interval_holds_its_value_and_has_a_width(blocks):
 
 
 def test_the_same_numbers_on_every_machine():
-    matrix = np.arange(30.0).reshape(5, 6) ** 1.5 / 10
+    # whole numbers over 50: the last bit of a power would be the processor's, and all draws hang on it
+    matrix = np.square(np.arange(30.0)).reshape(5, 6) / 50
     scores = {f"game-{i:02}": matrix[:, i] for i in range(6)}
     found = intervals.estimate("iqm", scores)
     assert found == intervals.estimate("iqm", scores)
@@ -70,7 +71,7 @@ def test_the_same_numbers_on_every_machine():
     assert ends == pytest.approx(GOLDEN, rel=1e-12)
 
 
-GOLDEN = (5.7097555029064155, 2.849910790964079, 9.039895481709973, 3.481733812602138, 8.237858524120918)
+GOLDEN = (4.583333333333333, 1.6745990608978034, 8.231792991271004, 2.4699833333333308, 7.344016666666663)
 
 
 def test_conventional_ends_are_those_of_scipys_bootstrap():

@@ -24,7 +24,7 @@ def by_game(matrix):
 
 
 @given(matrices)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_point_estimates_are_rliables(matrix):
     scores = by_game(matrix)
     assert metrics.iqm_rliable(scores) == pytest.approx(oracle.aggregate_iqm(matrix), **CLOSE)
@@ -34,7 +34,7 @@ def test_point_estimates_are_rliables(matrix):
 
 
 @given(matrices)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_profiles_are_rliables(matrix):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -45,7 +45,7 @@ def test_profiles_are_rliables(matrix):
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_probability_of_improvement_is_rliables(data):
     first = data.draw(matrices)
     runs = data.draw(st.integers(1, 7))

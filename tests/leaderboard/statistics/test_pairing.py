@@ -62,7 +62,7 @@ def test_the_smallest_p_is_one_in_all_relabellings_and_one():
 
 @given(st.integers(0, 2**31), st.randoms(use_true_random=False))
 @example(175, random.Random(0))  # so far apart that p is the tail of Student's t
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_a_paired_comparison_depends_on_no_order_of_pairs_and_swapping_turns_it_round(seed, source):
     a, b = pair(seed, shift=0.02)
     found = compare(a, b, pairing="paired")

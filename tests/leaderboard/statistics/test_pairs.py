@@ -106,7 +106,7 @@ entries = st.tuples(st.integers(0, 2**31), st.integers(2, 5), st.integers(2, 5))
 
 
 @given(entries, st.randoms(use_true_random=False))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_a_comparison_depends_on_no_order_and_swapping_turns_it_round(pair, source):
     a, b = pair
     found = compare(a, b)
@@ -386,7 +386,7 @@ def test_equality_is_established_over_all_pairs():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_a_pair_of_someone_else_can_only_take_back_a_verdict(seed):
     """What is said of a pair stays; both its p grow by no more than Holm's factor, the number of pairs."""
     source = np.random.default_rng(seed)
@@ -449,7 +449,7 @@ def test_all_looks_of_a_random_walk_are_wrong_in_one_of_twenty():
 
 
 @given(st.floats(1e-9, 1.0), st.floats(1e-9, 1.0))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_adjusting_keeps_the_order_and_never_helps(first, second):
     for look in ("only", "planned", "other"):
         one, other = sorted((first, second))

@@ -143,7 +143,7 @@ boards = st.dictionaries(
 
 
 @given(boards, st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_plan_depends_on_no_order(board, source):
     names, games = list(board), list(GAMES)
     source.shuffle(names)

@@ -20,7 +20,7 @@ blocks = st.lists(
 
 
 @given(blocks)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_shares_lie_within_their_intervals_which_have_a_width(pairs):
     a, b = ({f"g{i}": pair[side] for i, pair in enumerate(pairs)} for side in (0, 1))
     taus = np.array([-1.0, 0.5, 5.0])

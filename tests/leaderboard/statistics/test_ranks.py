@@ -49,7 +49,7 @@ def test_neighbours_that_are_not_told_apart_share_a_letter_and_others_do_not():
 
 
 @given(st.integers(1, 9), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_two_entries_share_a_letter_exactly_where_they_are_tied(size, source):
     tied = np.eye(size, dtype=bool)
     for i, j in itertools.combinations(range(size), 2):
@@ -165,7 +165,7 @@ boards = st.integers(0, 2**32 - 1).map(
 
 
 @given(boards, st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_rankings_are_sound_and_depend_on_no_order_and_no_unit(board, source):
     found = rank(board)
     for name, one in found.items():
@@ -208,7 +208,7 @@ def test_ranks_hold_where_entries_have_two_and_ten_seeds(noise):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_an_entry_of_someone_else_changes_nothing_but_the_bar(seed):
     """Order, differences and letters of the others stay, but for pairs between the two boards' bars, which become tied.
 

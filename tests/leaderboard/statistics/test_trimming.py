@@ -34,7 +34,7 @@ def by_hand(values, sizes, counts, trim):
 
 
 @given(st.lists(game, min_size=2, max_size=8), st.sampled_from([0.0, 0.25]), st.integers(0, 99))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_games_that_are_cut_kept_whole_or_left_out_count_as_if_every_run_were_gone_through(games, trim, seed):
     sizes = tuple(len(values) for values, _ in games)
     values = np.concatenate([np.array(block) + shift for block, shift in games])

@@ -183,7 +183,7 @@ def test_a_lane_put_back_is_that_lane_and_one_without_a_sample_does_not_disturb_
         jax.tree.map(np.testing.assert_array_equal, stacked.get(lane), everyone[lane])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     have=st.lists(st.integers(1, 4), min_size=1, max_size=3), more=st.lists(st.integers(0, 3), min_size=3, max_size=3)
 )

@@ -51,7 +51,7 @@ def test_a_matrix_of_zeros_has_no_rank() -> None:
     assert (measures.srank(values), measures.stable_rank(values), measures.effective_rank(values)) == (0, 0.0, 0.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(0, 1000))
 def test_srank_and_effective_rank_are_those_of_public_code(rank: int, seed: int) -> None:
     features = of_rank(rank, (30, 12), seed)
@@ -133,7 +133,7 @@ def test_the_overlap_of_masks_is_what_both_keep_over_what_either_keeps() -> None
 
 
 @given(st.integers(2, covariance.LONGEST), st.integers(0, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_packed_covariance_comes_back_within_half_a_step(size: int, seed: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(size, 7))
     matrix = measures.cosines(rows @ rows.T)

@@ -94,7 +94,7 @@ def store(tmp_path: Path, unsynced: None) -> CheckpointStore:
     state=st.binary(max_size=300),
     chunk=st.sampled_from([1, 7, 64, 1 << 20]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_arrays_and_state_are_read_as_they_were_written(
     arrays: dict[str, np.ndarray[Any, Any]], state: bytes, chunk: int
 ) -> None:

@@ -294,7 +294,7 @@ class Claims(RuleBasedStateMachine):
 def machine(examples: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUITE_HEARTBEAT", "1")
     monkeypatch.setattr(Ownership, "_beat_on", lambda _: None)  # the machine says when they beat
-    chosen = settings(max_examples=examples, stateful_step_count=length, deadline=None, database=None)
+    chosen = settings(max_examples=examples, stateful_step_count=length, database=None)
     run_state_machine_as_test(Claims, settings=chosen)  # type: ignore[no-untyped-call]
 
 

@@ -27,7 +27,7 @@ def test_each_thing_is_due_at_its_own_period_and_some_at_the_end() -> None:
     }
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 300), periods, periods, st.sets(st.integers(1, 300)))
 def test_who_jumps_to_the_next_event_misses_none(last: int, diagnose: int, checkpoint: int, steps: set[int]) -> None:
     timeline = Timeline(last, diagnose, checkpoint, sorted(step for step in steps if step <= last))

@@ -117,7 +117,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     return lambda: tmp_path_factory.mktemp("log")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     episodes=st.text(alphabet="......TX", min_size=12, max_size=70),
     capacities=st.lists(st.integers(6, 40), min_size=1, max_size=3),

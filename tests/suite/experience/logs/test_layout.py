@@ -289,7 +289,7 @@ def test_time_limits_are_found_on_import(make_log: Callable[..., Any], capacitie
         assert list(inspect(log.place.logs, k, 6).truncated) == known
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     content=st.lists(st.booleans(), min_size=1, max_size=12), piece=st.integers(500, 30_000), rows=st.integers(0, 12)
 )

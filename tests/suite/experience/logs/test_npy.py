@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.errors import BadData
@@ -68,7 +68,6 @@ def somewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("npy") / "file.gz"
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=3000), level=st.integers(1, 3))
 def test_pieces_of_any_size_and_compression_give_the_content(data: bytes, level: int, somewhere: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -78,7 +78,7 @@ def test_five_percent_of_the_public_log_is_fifty_thousand_rows_of_each_checkpoin
     assert (blocks[:, 0] % 1000 == 0).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     reading=st.sampled_from(["blocks", "transitions", "checkpoints"]),
     capacities=st.lists(st.integers(4, 400), min_size=1, max_size=6),
@@ -136,7 +136,7 @@ def test_the_hash_is_of_suffixes_counts_and_rows() -> None:
     assert index_hash(found) == hashlib.sha256(plain).hexdigest()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sets(st.integers(0, 60), min_size=1), st.integers(1, 61), st.integers(1, 5))
 def test_what_is_stored_is_the_stacks_and_what_follows(chosen: set[int], rows: int, n_step: int) -> None:
     there = sorted(row for row in chosen if row < rows)

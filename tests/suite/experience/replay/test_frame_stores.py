@@ -45,7 +45,7 @@ def played(name: str, steps: int) -> np.ndarray:
     return np.stack(frames)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     capacity=st.integers(1, 30),
     segment=st.integers(1, 12),
@@ -86,7 +86,7 @@ def test_stores_are_equal_on_real_frames(name: str) -> None:
     assert compressed.nbytes() < 0.6 * host.nbytes()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(order=st.permutations(range(20)), segment=st.integers(1, 12), more=st.integers(0, 40))
 def test_a_ring_rebuilt_in_any_order_goes_on(order: list[int], segment: int, more: int) -> None:
     frames = pictures(20 + more, SHAPE, 1)
@@ -136,7 +136,7 @@ def test_memory_is_the_blocks_and_little_more() -> None:
     assert held[999] == held[1999] == held[2999]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(slots=st.lists(st.integers(0, 11), max_size=60), looks=st.sets(st.integers(0, 60)))
 def test_frames_on_the_device_equal_those_on_the_host(slots: list[int], looks: set[int]) -> None:
     host, device = HostFrames(12, SHAPE), DeviceFrames(12, SHAPE)
@@ -177,7 +177,7 @@ def test_on_the_device_the_ring_is_written_where_it_is() -> None:
     assert planned.temp_size_in_bytes < ring.nbytes() / 100
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(takes=st.lists(st.tuples(st.integers(1, 4), st.sampled_from(("keep", "view", "to jax", "drop"))), max_size=12))
 def test_what_was_taken_stays_as_it_was_for_as_long_as_anybody_holds_it(takes: list[tuple[int, str]]) -> None:
     frames = pictures(7, SHAPE, 0)

@@ -68,7 +68,7 @@ class Eager:
         raise AssertionError("a share below 1 of exact sums lies in some leaf")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     capacity=st.integers(1, 20),
     rounds=st.lists(st.tuples(st.integers(0, 25), st.lists(st.integers(1, 40), min_size=4, max_size=4)), max_size=12),

@@ -63,7 +63,7 @@ def test_windows_across_a_truncation_are_redrawn_and_across_a_terminal_are_not()
         filled(".", 10).sample_indices(1, lambda redraw: np.zeros(2))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     ends=st.text(alphabet="....TX", min_size=8, max_size=60),
     capacity=st.integers(8, 40),

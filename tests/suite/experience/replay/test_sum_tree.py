@@ -40,7 +40,7 @@ def test_the_last_of_a_repeated_slot_wins() -> None:
     assert tree.total == 1.5
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(dyadic, min_size=1, max_size=40).filter(any), st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_find_is_a_scan_along_the_running_sum(leaves: list[float], shares: list[float]) -> None:
     tree = SumTree.from_leaves(np.asarray(leaves))
@@ -49,7 +49,7 @@ def test_find_is_a_scan_along_the_running_sum(leaves: list[float], shares: list[
     assert tree.find(np.asarray(masses)).tolist() == [scan(leaves, mass) for mass in masses]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(1, 40).flatmap(
         lambda capacity: st.tuples(
@@ -70,7 +70,7 @@ def test_a_tree_rebuilt_from_its_leaves_is_equal_to_the_bit(case: tuple[int, lis
     assert tree._nodes.tobytes() == rebuilt._nodes.tobytes()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.just(0.0) | st.floats(1e-300, 1e6), min_size=1, max_size=40).filter(any), st.integers(0, 99))
 def test_no_rounding_leads_to_a_priority_of_zero(leaves: list[float], seed: int) -> None:
     tree = SumTree.from_leaves(np.asarray(leaves))
