@@ -13,7 +13,7 @@ from leaderboard.board.answers import answers
 from leaderboard.board.standings import normalized_scores
 from leaderboard.board.twins import twins
 from leaderboard.site import links
-from leaderboard.site.book import Book
+from leaderboard.site.book import Book, environment
 from leaderboard.site.drawing import heat, spans
 from leaderboard.site.pages import (
     board,
@@ -145,6 +145,12 @@ def test_what_inspections_found_is_on_the_pages_of_runs_entries_and_methods(foun
     last = [row for row in of_entries[f"{stem}-diagnostics.csv"].decode().splitlines() if "hidden_0" in row]
     assert len(last) == 2 * 8  # points of each of two entries
     assert all(row.endswith(",0.5") for row in last)
+
+
+def test_what_a_card_writes_between_backticks_is_code_and_nothing_else_is_markup():
+    coded = environment().get_template("macros.html").module.coded
+    assert coded("`erk` keeps <small> ones") == "<code>erk</code> keeps &lt;small&gt; ones"
+    assert coded("`<b>` and a lone `") == "<code>&lt;b&gt;</code> and a lone `"
 
 
 def test_a_heat_map_is_red_where_gradients_point_against_each_other_and_blue_where_alike():
