@@ -396,7 +396,7 @@ def test_a_method_page_has_its_card_its_results_and_what_runs_recorded(found):
     assert "While training" in page.words
     labels = [found["aria-label"] for tag, found in page.tags if tag == "svg" and found.get("role") == "img"]
     shown = [label.partition(" against")[0] for label in labels if " against" in label]
-    assert shown == ["Sparsity", "Loss", "Rank of features (srank)"]
+    assert shown == ["Sparsity", "Loss", "Rank of features (srank)", "Sparsity of hidden_0"]
     assert f"{links.method('rigl').removesuffix('.html')}.csv" in files
     assert "Nobody has run it with a full budget yet." in Page(files[links.method("set")]).words
     assert {links.method(card.id) for card in found.site.methods} <= set(files)
