@@ -110,7 +110,7 @@ def test_updates_equal_numpy(name: str, published, random_batch) -> None:
         np.testing.assert_allclose(bias[place], (ends[0] - ends[1]) / 2e-4, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["c51", "qr_dqn"])
+@pytest.mark.parametrize("name", ["c51", pytest.param("qr_dqn", marks=pytest.mark.nightly)])
 def test_a_padded_head_learns_and_acts_as_the_narrow_one(name: str, published, random_batch) -> None:
     narrow, wide = (build(name, published, TinyEncoder, actions) for actions in (ACTIONS, WIDE))
     own, shapes = init_params(narrow), jax.eval_shape(wide.init, jax.random.key(0), jnp.zeros((1, *OBSERVATION)))

@@ -249,6 +249,7 @@ def test_parameter_counts(network: str, convolutions: int, flat: int, published)
     assert "dense" not in params["params"]["encoder"]
 
 
+@pytest.mark.nightly  # by day DrQ(eps) learns it
 def test_it_learns_which_action_a_picture_asks_for(published) -> None:
     agent = build(published, learning_rate=3e-3, n_step=1)
     assert agent.evaluate is not None

@@ -167,7 +167,7 @@ def test_quantile_losses_equal_numpy(published, random_batch) -> None:
     np.testing.assert_allclose(feedback.priorities, np.sqrt(np.asarray(losses) + 1e-10), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["iqn", "m_iqn"])
+@pytest.mark.parametrize("name", [pytest.param("iqn", marks=pytest.mark.nightly), "m_iqn"])
 def test_a_padded_head_learns_and_acts_as_the_narrow_one(name: str, published, random_batch) -> None:
     narrow, wide = (build(name, published, actions) for actions in (ACTIONS, WIDE))
     learner = fresh_learner(narrow)
@@ -271,7 +271,7 @@ def test_an_update_has_no_control_flow(name: str, published, update_program) -> 
     assert not any(word in program for word in ("scan[", "while[", "cond["))
 
 
-@pytest.mark.parametrize("name", ["qr_dqn", "iqn", "m_iqn"])
+@pytest.mark.parametrize("name", ["qr_dqn", pytest.param("iqn", marks=pytest.mark.nightly), "m_iqn"])
 def test_lanes_in_one_program_learn_as_they_do_alone(name: str, published, random_batch) -> None:
     agent = build(name, published)
     update = partial(agent.update, apply_gradients=with_gradients)

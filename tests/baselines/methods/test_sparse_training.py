@@ -94,7 +94,13 @@ def assert_masks_are_recorded(masks: Any, run: str, when: int) -> None:
         np.testing.assert_array_equal(np.asarray(masks[layer]["kernel"]).ravel(), expected)
 
 
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(run, marks=pytest.mark.nightly) if run in ("static_erk_sgd", "rigl_erk_sgd") else run
+        for run in RUNS
+    ],
+)
 def test_every_step_equals_jaxpruner(run: str) -> None:
     name, optimizer = RUNS[run]
     params = jax.tree.map(jnp.asarray, vector_tree("in/params"))
@@ -181,7 +187,7 @@ def test_counts_never_change_and_what_is_masked_is_zero(name: str, published: Ca
 
 
 @pytest.mark.parametrize("distribution", ["erk", pytest.param("uniform", marks=pytest.mark.nightly)])
-@pytest.mark.parametrize("network", ["impala", pytest.param("nature_cnn", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("network", [pytest.param("impala", marks=pytest.mark.nightly), "nature_cnn"])
 def test_sparsity_is_exact_on_the_real_networks(network: str, distribution: str, published: Callable) -> None:
     encoder = partial(registry.load("network", network), published("network", network))
     agent = registry.load("agent", "dqn")(published("agent", "dqn"), encoder, 6)

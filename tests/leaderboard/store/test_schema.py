@@ -179,7 +179,10 @@ def test_a_database_that_contradicts_itself_is_refused(tmp_path):
         ResultStore.open(db)
 
 
-@pytest.mark.parametrize("calls", [5, 15, 25, 29, 33, 36])
+LATE = (pytest.param(calls, marks=pytest.mark.nightly) for calls in (15, 29, 36))
+
+
+@pytest.mark.parametrize("calls", [5, 25, 33, *LATE])
 def test_a_kill_in_mid_migration_leaves_the_old_or_the_new(old, calls):
     script = f"""
         import os
