@@ -243,28 +243,47 @@ def pair_of(tmp_path_factory: pytest.TempPathFactory) -> PairOf:
     return compared
 
 
-@pytest.mark.parametrize(("head", "width"), [("environment | dense | 95 % pruned", 1), ("environment, at width 2", 2)])
-def test_the_tables_of_dense_and_pruned_are_what_the_results_give(pair_of: PairOf, head: str, width: int) -> None:
-    pair = pair_of(f"{width} magnitude pruning (sparsity 0.95)", f"{width} dense")
+@pytest.mark.parametrize(
+    ("head", "dense", "pruned"),
+    [
+        ("environment | dense | 95 % pruned", "dqn 1 dense", "dqn 1 magnitude pruning (sparsity 0.95)"),
+        ("environment, at width 2", "dqn 2 dense", "dqn 2 magnitude"),
+        ("environment, Rainbow", "rainbow dense", "rainbow magnitude"),
+    ],
+)
+def test_the_tables_of_dense_and_pruned_are_what_the_results_give(
+    pair_of: PairOf, head: str, dense: str, pruned: str
+) -> None:
+    pair = pair_of(pruned, dense)
     *games, whole = rows_below(head)
     assert [row[0] for row in games] == list(GAMES)
-    for name, dense, pruned, difference in games:
+    for name, of_dense, of_pruned, difference in games:
         one = pair["games"][name]
-        assert (dense, pruned) == (f"{one['b']:.3f}", f"{one['a']:.3f}")
+        assert (of_dense, of_pruned) == (f"{one['b']:.3f}", f"{one['a']:.3f}")
         assert difference == written(turned(one["difference"]))
     assert whole[1:] == [f"{pair['iqm_b']:.3f}", f"{pair['iqm_a']:.3f}", written(turned(pair["difference"]))]
-    told = {
-        1: f"(p {pair['p_equal']:.3f} for a larger one; {pair['p_looks']:.2f} for any at all",
-        2: f"(p {pair['p_equal']:.3f} for a difference of 5 % or more)",
-    }[width]
-    assert (pair["verdict"], told in text(REAL_RUNS)) == ("equal", True)
+    verdict, told = {
+        "dqn 1 dense": ("equal", "(p {p_equal:.3f} for a larger one; {p_looks:.2f} for any at all"),
+        "dqn 2 dense": ("equal", "(p {p_equal:.3f} for a difference of 5 % or more)"),
+        "rainbow dense": ("open", "(p {p_looks:.0f} with every look counted; {p:.2f} for this one)"),
+    }[dense]
+    assert (pair["verdict"], told.format_map(pair) in text(REAL_RUNS)) == (verdict, True)
+
+
+def test_what_is_said_of_rainbow_beside_dqn_is_what_the_results_give(pair_of: PairOf) -> None:
+    apart = pair_of("rainbow dense", "dqn 1 dense")
+    assert apart["verdict"] == "open"
+    assert f"both dense, is {written(apart['difference'])}:" in text(REAL_RUNS)
+    needed = pair_of("rainbow magnitude", "rainbow dense")["seeds_needed"]
+    assert f"{needed} seeds would find" in text(REAL_RUNS)
 
 
 def test_what_is_said_of_width_and_tickets_is_what_the_results_give(pair_of: PairOf) -> None:
-    wider = pair_of("2 dense", "1 dense")
-    assert pair_of("l2_init", "x1 dense") == pair_of("L2 Init", "1 dense")  # ids of methods are words of an entry too
+    wider = pair_of("dqn 2 dense", "dqn 1 dense")
+    by_id = pair_of("l2_init", "dqn x1 dense")  # ids of methods are words of an entry too
+    assert by_id == pair_of("L2 Init", "dqn 1 dense")
     assert (wider["verdict"], wider["p_equal"] < 1e-4) == ("equal", True)
-    ticket = pair_of("lottery ticket", "1 magnitude pruning (sparsity 0.95)")
+    ticket = pair_of("lottery ticket", "dqn 1 magnitude pruning (sparsity 0.95)")
     assert ticket["verdict"] == "open"
     shown = " ".join(text(REAL_RUNS).split())
     assert f"width 2 less width 1 is {written(wider['difference'])}, practically equal" in shown
@@ -279,7 +298,7 @@ def test_the_table_of_methods_is_what_the_results_give(pair_of: PairOf) -> None:
     for name, iqm, difference, *games, verdict in rows:
         short = name.partition(",")[0].removesuffix(" 95 % sparse").lower()
         words: str = {"resets of the last layer": "reset"}.get(short, short)
-        pair = pair_of(words, "1 dense")
+        pair = pair_of(words, "dqn 1 dense")
         assert (iqm, dense) == (f"{pair['iqm_a']:.3f}", f"{pair['iqm_b']:.3f}")
         assert games == [f"{pair['games'][game]['a']:.3f}" for game in GAMES]
         assert difference == written(pair["difference"])
@@ -298,13 +317,13 @@ def test_the_table_of_sparsities_is_what_the_results_give(pair_of: PairOf) -> No
     rows = rows_below("weights pruned | IQM")
     assert [row[0] for row in rows] == ["50 %", "90 %", "95 %"]
     for share, iqm, difference, *games, verdict in rows:
-        pair = pair_of(f"1 magnitude pruning (sparsity {float(share.removesuffix(' %')) / 100:g})", "1 dense")
+        pair = pair_of(f"dqn 1 magnitude pruning (sparsity {float(share.removesuffix(' %')) / 100:g})", "dqn 1 dense")
         assert iqm == f"{pair['iqm_a']:.3f}"
         assert games == [f"{pair['games'][game]['a']:.3f}" for game in GAMES]
         assert difference == written(pair["difference"])
         assert (verdict, pair["verdict"]) == ("practically equal", "equal")
         assert share == "95 %" or pair["p_equal"] < 1e-6
-    apart = pair_of("magnitude pruning (sparsity 0.9)", "1 magnitude pruning (sparsity 0.95)")["games"]["CartPole"]
+    apart = pair_of("magnitude pruning (sparsity 0.9)", "dqn 1 magnitude pruning (sparsity 0.95)")["games"]["CartPole"]
     value, low, high = (f"{apart['difference'][end]:.3f}" for end in ("value", "low", "high"))
     assert f"{value} less than at 90 % (its own interval {low} to {high}, not adjusted)" in text(REAL_RUNS)
 
